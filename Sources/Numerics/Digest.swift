@@ -1,0 +1,43 @@
+import CXXHash
+
+/// 128 bits that name a sequence of bytes: XXH3. Finds damage and differences; it is no proof against forgery.
+public struct Digest: Hashable, Sendable, CustomStringConvertible {
+  public let high: UInt64
+  public let low: UInt64
+
+  public init(high: UInt64, low: UInt64) {
+    self.high = high
+    self.low = low
+  }
+
+  public init(of bytes: UnsafeRawBufferPointer) {
+    let hash = XXH3_128bits(bytes.baseAddress, bytes.count)
+    self.init(high: hash.high64, low: hash.low64)
+  }
+
+  public init(of bytes: some Sequence<UInt8>) {
+    self = Array(bytes).withUnsafeBytes { Digest(of: $0) }
+  }
+
+  /// 32 lower-case hexadecimal digits.
+  public var description: String {
+    func hex(_ value: UInt64) -> String {
+      let digits = String(value, radix: 16)
+      return String(repeating: "0", count: 16 - digits.count) + digits
+    }
+    return hex(high) + hex(low)
+  }
+
+  /// Nil unless `text` is 32 hexadecimal digits.
+  public init?(_ text: String) {
+    guard text.utf8.count == 32, let high = UInt64(text.prefix(16), radix: 16),
+      let low = UInt64(text.suffix(16), radix: 16)
+    else { return nil }
+    self.init(high: high, low: low)
+  }
+}
+
+extension FloatBuffer {
+  /// The digest of all its bytes.
+  public var digest: Digest { withBytes(of: 0..<count) { Digest(of: $0) } }
+}

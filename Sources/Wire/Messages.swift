@@ -1,0 +1,273 @@
+import Numerics
+
+/// Who says it, about which run: on every message, checked before anything else.
+public struct Sender: Hashable, Sendable {
+  /// Zero bits in a worker's first hello: it does not know the run yet.
+  public var run: RunIdentity
+  public var incarnation: Incarnation
+  public var peer: PeerID
+
+  public init(run: RunIdentity, incarnation: Incarnation, peer: PeerID) {
+    self.run = run
+    self.incarnation = incarnation
+    self.peer = peer
+  }
+}
+
+// MARK: - Control, worker to coordinator
+
+/// What a worker says on the control socket.
+public enum WorkerMessage: Hashable, Sendable {
+  case hello(Hello)
+  /// Sent every second and whenever a thread becomes idle: asks for work, and is the heartbeat.
+  case ready(Ready)
+  /// A lease is computed; its payload waits for a grant.
+  case finished(Finished)
+  /// A lease is given back, not computed.
+  case returned(Returned)
+  /// Asks for a `status` answer; any peer may, without a hello.
+  case statusRequest
+  /// Leaves for good; its leases are free.
+  case goodbye
+}
+
+public struct Hello: Hashable, Sendable {
+  /// The newest protocol that it speaks.
+  public var protocolVersion: UInt32
+  /// For people: host name and process number.
+  public var name: String
+  /// Slices that it computes at once, 1...1024.
+  public var threads: Int
+  /// The digest of the probe slice, JPEG decode included: peers of one compute class have the same.
+  public var probe: Digest
+
+  public init(protocolVersion: UInt32, name: String, threads: Int, probe: Digest) {
+    self.protocolVersion = protocolVersion
+    self.name = name
+    self.threads = threads
+    self.probe = probe
+  }
+}
+
+public struct Ready: Hashable, Sendable {
+  /// Threads without work, 0...threads.
+  public var idleThreads: Int
+  /// Leases that it works on or waits to push; those the coordinator believes it has but that are not here are lost.
+  public var held: [LeaseID]
+
+  public init(idleThreads: Int, held: [LeaseID]) {
+    self.idleThreads = idleThreads
+    self.held = held
+  }
+}
+
+/// The small part of a lease's result; the large part (gradient, rows, statistics) follows on the bulk socket once granted.
+public struct Finished: Hashable, Sendable {
+  public var lease: LeaseID
+  public var step: Int
+  public var slices: SliceRange
+  /// Digest of the whole payload.
+  public var payload: Digest
+  /// Floats in the payload: gradient, then rows, then running statistics, slice by slice.
+  public var payloadCount: Int
+  /// One a slice, in slice order.
+  public var losses: [SliceLoss]
+  /// Pictures whose bytes do not decode, with the reason.
+  public var undecodable: [UndecodablePicture]
+
+  public init(
+    lease: LeaseID, step: Int, slices: SliceRange, payload: Digest, payloadCount: Int, losses: [SliceLoss],
+    undecodable: [UndecodablePicture]
+  ) {
+    self.lease = lease
+    self.step = step
+    self.slices = slices
+    self.payload = payload
+    self.payloadCount = payloadCount
+    self.losses = losses
+    self.undecodable = undecodable
+  }
+}
+
+/// Consecutive slices of one step, by index.
+public struct SliceRange: Hashable, Sendable {
+  public var first: Int
+  public var count: Int
+  public init(first: Int, count: Int) {
+    self.first = first
+    self.count = count
+  }
+  public var indices: Range<Int> { first..<(first + count) }
+}
+
+/// A slice's shares of the step's loss; the shares of all slices add up to the mean over the batch.
+public struct SliceLoss: Hashable, Sendable {
+  public var consistency: Double
+  public var koleo: Double
+  /// Mean entropy of the teacher's targets, in nats: how undecided they are.
+  public var targetEntropy: Double
+
+  public init(consistency: Double, koleo: Double, targetEntropy: Double) {
+    self.consistency = consistency
+    self.koleo = koleo
+    self.targetEntropy = targetEntropy
+  }
+
+  public var total: Double { consistency + koleo }
+}
+
+public struct UndecodablePicture: Hashable, Sendable {
+  /// Index in the data set's order (bytes of the relative path).
+  public var picture: Int
+  public var reason: String
+  public init(picture: Int, reason: String) {
+    self.picture = picture
+    self.reason = reason
+  }
+}
+
+public struct Returned: Hashable, Sendable {
+  public var lease: LeaseID
+  public var reason: String
+  public init(lease: LeaseID, reason: String) {
+    self.lease = lease
+    self.reason = reason
+  }
+}
+
+// MARK: - Control, coordinator to worker
+
+/// What the coordinator says on the control socket.
+public enum CoordinatorMessage: Hashable, Sendable {
+  case welcome(Welcome)
+  /// The peer's last message is not accepted: what and why, and whether to say hello again.
+  case refusal(Refusal)
+  case lease(Lease)
+  /// Answer to `ready`: the coordinator lives.
+  case heartbeat(step: Int)
+  /// Push the payload of this lease now.
+  case grant(LeaseID)
+  /// This lease's result is no longer wanted (it is done, or its step is): drop it, stop computing it.
+  case cancel(LeaseID)
+  case status(json: String)
+  /// The run is over: leave with exit code 0.
+  case finished
+}
+
+public struct Welcome: Hashable, Sendable {
+  /// The run's whole configuration, as a recipe (YAML).
+  public var configuration: String
+  /// TCP port of the bulk socket, on the host that the worker reached the control socket at.
+  public var bulkPort: Int
+  public var data: DataIdentity
+
+  public init(configuration: String, bulkPort: Int, data: DataIdentity) {
+    self.configuration = configuration
+    self.bulkPort = bulkPort
+    self.data = data
+  }
+}
+
+/// Which data set: count of pictures and a digest of their relative paths and sizes, in order.
+public struct DataIdentity: Hashable, Sendable {
+  public var count: Int
+  public var digest: Digest
+  public init(count: Int, digest: Digest) {
+    self.count = count
+    self.digest = digest
+  }
+}
+
+public struct Refusal: Hashable, Sendable {
+  public enum Reason: UInt32, Hashable, Sendable, CaseIterable {
+    /// Another protocol version: update the older side.
+    case protocolVersion = 1
+    /// The probe's bits differ: another compute class.
+    case computeClass = 2
+    /// The coordinator started anew, or does not know this peer: say hello.
+    case unknownPeer = 3
+    /// Another run answers at this address.
+    case otherRun = 4
+    /// A message that cannot be read or whose fields are out of bounds.
+    case malformed = 5
+  }
+  public var reason: Reason
+  /// A sentence for people.
+  public var text: String
+  public init(reason: Reason, text: String) {
+    self.reason = reason
+    self.text = text
+  }
+}
+
+/// Compute these slices of this step, with the weights and the memory of that step.
+public struct Lease: Hashable, Sendable {
+  public var lease: LeaseID
+  public var step: Int
+  public var slices: SliceRange
+  /// Digests of the step's weights: what the worker has must match before it computes.
+  public var student: Digest
+  public var teacher: Digest
+  /// Rows enqueued before this step: its memory is the last `memory_size` of them.
+  public var rows: Int
+  /// Row numbers below this are seeded, not stored; 0 unless `memory_size` grew.
+  public var memoryFloor: Int
+
+  public init(
+    lease: LeaseID, step: Int, slices: SliceRange, student: Digest, teacher: Digest, rows: Int, memoryFloor: Int
+  ) {
+    self.lease = lease
+    self.step = step
+    self.slices = slices
+    self.student = student
+    self.teacher = teacher
+    self.rows = rows
+    self.memoryFloor = memoryFloor
+  }
+}
+
+// MARK: - Bulk
+
+/// What a worker asks or pushes on the bulk socket. A push carries one bulk frame; the others none.
+public enum BulkRequest: Hashable, Sendable {
+  /// Floats `offset ..< offset + count` of a network's parameters at a step.
+  case weights(network: Network, step: Int, offset: Int, count: Int)
+  /// Rows at positions `first ..< first + count` of block `block` of the step's permutation; only those whose bit is set
+  /// in `missing` (bit i of byte i / 8, little-endian) are sent, in position order.
+  case rows(step: Int, block: Int, first: Int, count: Int, missing: [UInt8])
+  /// The bytes of a picture from `offset` on, unless the asker's own file has this size and digest.
+  case picture(index: Int, offset: Int, own: PictureIdentity?)
+  /// Floats `offset ..< offset + frame` of a granted lease's payload; the frame follows.
+  case push(lease: LeaseID, offset: Int)
+}
+
+public enum Network: UInt32, Hashable, Sendable, CaseIterable {
+  case student = 1
+  case teacher = 2
+  /// Running statistics of BatchNorm are not parameters: they are asked for as networks of their own.
+  case studentStatistics = 3
+  case teacherStatistics = 4
+}
+
+public struct PictureIdentity: Hashable, Sendable {
+  public var size: Int
+  public var digest: Digest
+  public init(size: Int, digest: Digest) {
+    self.size = size
+    self.digest = digest
+  }
+}
+
+/// What the coordinator answers on the bulk socket. All but the last three carry one bulk frame.
+public enum BulkReply: Hashable, Sendable {
+  case weights(network: Network, step: Int, offset: Int)
+  case rows(step: Int, block: Int, first: Int)
+  /// `total` bytes in all; the frame holds those from `offset` on.
+  case picture(index: Int, offset: Int, total: Int)
+  /// The asker's own file is the same.
+  case samePicture(index: Int)
+  /// All of the payload of a lease is here and has its digest.
+  case pushed(LeaseID)
+  /// What was asked for is not here (any more, or yet): drop the lease, or ask later.
+  case unavailable(reason: String)
+}
