@@ -34,6 +34,14 @@ import Testing
     #expect(worst <= 3e-7)
   }
 
+  @Test func aNaNStaysOne() {
+    let (x, y) = (FloatBuffer([1, .nan, 2]).matrix(rows: 1, columns: 3), FloatBuffer([1, 1, 1]))
+    geluBackward(x, gradient: y.matrix(rows: 1, columns: 3))
+    gelu(x, into: x)
+    #expect(x.array.map { $0.isNaN } == [false, true, false])
+    #expect(y.array.map { $0.isNaN } == [false, true, false])
+  }
+
   @Test(arguments: Shape.odd) func addsTheBiasAndKeepsTheSum(shape: Shape) {
     let (x, bias, y) = (shape.matrix(salt: 1), shape.rowVector(salt: 2), shape.matrix(salt: 3))
     let sums = doubles(x).map { zip($0, doubles(bias)).map { Double(Float($0 + $1)) } }

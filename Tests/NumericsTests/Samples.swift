@@ -15,10 +15,11 @@ struct Shape: Sendable, CustomStringConvertible {
 
   var description: String { "\(rows) x \(columns), gap \(gap)" }
 
-  /// Normal numbers of their own for each `salt`, the gaps filled with a mark that `gapsAreWhole` looks for.
+  /// Normal numbers of their own for each `salt`, the gaps filled with NaN: a kernel that lets
+  /// them into a sum, or writes over them, is found out.
   func matrix(salt: UInt64, deviation: Double = 1, mean: Double = 0) -> Matrix {
     let buffer = FloatBuffer(count: rows * (columns + gap) + 8)
-    fill(buffer.vector, with: Shape.mark)
+    fill(buffer.vector, with: .nan)
     let matrix = buffer.matrix(rows: rows, columns: columns, stride: columns + gap)
     var stream = RandomStream(RandomKey(seed: salt, purpose: .synthesis))
     for row in 0..<rows {
@@ -30,8 +31,6 @@ struct Shape: Sendable, CustomStringConvertible {
   func rowVector(salt: UInt64, deviation: Double = 1, mean: Double = 0) -> Vector {
     Shape(rows: 1, columns: columns, gap: 0).matrix(salt: salt, deviation: deviation, mean: mean).row(at: 0)
   }
-
-  static let mark: Float = 12345
 }
 
 /// Whether nothing was written between or after the rows.
@@ -39,7 +38,7 @@ func gapsAreWhole(_ matrix: Matrix) -> Bool {
   let all = matrix.buffer.array
   return all.indices.allSatisfy { index in
     let (row, column) = (index / matrix.stride, index % matrix.stride)
-    return row < matrix.rows && column < matrix.columns || all[index] == Shape.mark
+    return row < matrix.rows && column < matrix.columns || all[index].isNaN
   }
 }
 
