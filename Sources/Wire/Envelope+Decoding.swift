@@ -160,7 +160,7 @@ extension FieldReader {
       lease: LeaseID(c.lease), step: try step(c.step, "finished.step"), slices: slices,
       payload: try digest(c.payload, "finished.payload"),
       payloadCount: try offset(c.payload_count, "finished.payload_count"),
-      losses: slices.indices.indices.map {
+      losses: (0..<slices.count).map {
         SliceLoss(consistency: consistency[$0], koleo: koleo[$0], targetEntropy: entropy[$0])
       },
       undecodable: undecodable)
