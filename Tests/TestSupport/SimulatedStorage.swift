@@ -27,7 +27,9 @@ public final class SimulatedStorage: Storage {
 }
 
 /// The power went before this call did anything.
-public struct PowerCut: Error, Equatable {}
+public struct PowerCut: Error, Equatable {
+  public init() {}
+}
 
 // MARK: - Faults
 
