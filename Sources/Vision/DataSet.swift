@@ -151,7 +151,7 @@ private struct Listing {
       let isPicture = isPictureName(name)
       var kind = Int32(entry.pointee.d_type)
       let terminated = name.map(CChar.init(bitPattern:)) + [0]
-      if kind == DT_LNK || kind == DT_UNKNOWN || (isPicture && kind == DT_REG) {
+      if kind == EntryKind.link || kind == EntryKind.unknown || (isPicture && kind == EntryKind.regular) {
         guard fstatat(descriptor, terminated, &status, 0) == 0 else {
           // A link to nothing only matters where a picture should be.
           if isPicture || errno != ENOENT { throw unreadable(prefix + name, root) }
@@ -159,13 +159,13 @@ private struct Listing {
           continue
         }
         kind =
-          switch status.st_mode & S_IFMT {
-          case S_IFDIR: DT_DIR
-          case S_IFREG: DT_REG
-          default: DT_UNKNOWN
+          switch status.st_mode & fileKindMask {
+          case folderKind: EntryKind.folder
+          case regularKind: EntryKind.regular
+          default: EntryKind.unknown
           }
       }
-      if kind == DT_DIR {
+      if kind == EntryKind.folder {
         let inner = openat(descriptor, terminated, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
         guard inner >= 0, let folder = fdopendir(inner) else {
           let failure = unreadable(prefix + name, root)
@@ -173,7 +173,7 @@ private struct Listing {
           throw failure
         }
         try scan(folder, at: prefix + name + [UInt8(ascii: "/")], root: root, within: ancestors + [own])
-      } else if isPicture && kind == DT_REG {
+      } else if isPicture && kind == EntryKind.regular {
         let start = bytes.count
         bytes += prefix
         bytes += name
@@ -232,7 +232,13 @@ private func isPictureName(_ name: [UInt8]) -> Bool {
   }
 }
 
-private let S_IFMT: mode_t = 0o170000
-private let S_IFDIR: mode_t = 0o040000
-private let S_IFREG: mode_t = 0o100000
-private let (DT_UNKNOWN, DT_DIR, DT_REG, DT_LNK): (Int32, Int32, Int32, Int32) = (0, 4, 8, 10)
+// Of <sys/stat.h> and <dirent.h>, whose own are macros or of other types.
+private let fileKindMask: mode_t = 0o170000
+private let folderKind: mode_t = 0o040000
+private let regularKind: mode_t = 0o100000
+private enum EntryKind {
+  static let unknown: Int32 = 0
+  static let folder: Int32 = 4
+  static let regular: Int32 = 8
+  static let link: Int32 = 10
+}

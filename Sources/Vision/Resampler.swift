@@ -1,16 +1,18 @@
-/// Crops a region and resizes it to a square, bicubic and antialiased, as Pillow does: first along rows, then along
-/// columns, rounded to 8 bits between the two; weights are 22-bit fixed-point integers, so that no machine differs.
+/// Crops a region and resizes it to a square, bicubic and antialiased, as Pillow does: in two passes, rounded to 8 bits
+/// between them; weights are 22-bit fixed-point integers, so that no machine differs.
+///
+/// Rows come first, as in every Pillow; but where the height shrinks more than twice as much as the width, columns do,
+/// as in Pillow 13, whose results these are to the level.
 ///
 /// Holds the scratch memory, which grows to the largest region seen: keep one a thread.
-/// Source: Pillow's resampling, whose results these are, to the level.
 public struct Resampler: Sendable {
   private var columnTaps = Taps()
   private var rowTaps = Taps()
-  /// One row of the region, widened.
+  /// One row of the first pass's input, widened.
   private var line: [SIMD4<Int32>] = []
-  /// The region after the first pass: `[region height, size, 3]`.
+  /// What the first pass leaves: `[region height, size, 3]`, or `[size, region width, 3]`.
   private var middle: [UInt8] = []
-  /// One row of sums of the second pass: `[size, 3]`.
+  /// One row of the column pass's sums.
   private var sums: [Int32] = []
 
   public init() {}
@@ -29,36 +31,32 @@ public struct Resampler: Sendable {
     columnTaps.prepare(from: region.width, to: size)
     rowTaps.prepare(from: region.height, to: size)
     line.grow(to: region.width, filling: .zero)
-    middle.grow(to: region.height * size * 3, filling: 0)
-    sums.grow(to: size * 3, filling: 0)
+    sums.grow(to: max(size, region.width) * 3, filling: 0)
     (result.width, result.height) = (size, size)
     result.pixels.fit(size * size * 3)
-    resizeRows(region, of: picture, to: size)
-    resizeColumns(to: size, into: &result.pixels)
-  }
-
-  private mutating func resizeRows(_ region: Region, of picture: Picture, to size: Int) {
-    let taps = columnTaps
+    let columnsFirst = region.height > size && region.height - size > 2 * (region.width - size)
+    middle.grow(to: (columnsFirst ? size * region.width : region.height * size) * 3, filling: 0)
+    let (columnTaps, rowTaps) = (columnTaps, rowTaps)
     picture.pixels.withUnsafeBufferPointer { pixels in
-      line.withUnsafeMutableBufferPointer { line in
-        middle.withUnsafeMutableBufferPointer { middle in
-          taps.weights.withUnsafeBufferPointer { weights in
-            for y in 0..<region.height {
-              let row = ((region.top + y) * picture.width + region.left) * 3
-              for x in 0..<region.width {
-                let pixel = row + x * 3
-                line[x] = SIMD4(Int32(pixels[pixel]), Int32(pixels[pixel + 1]), Int32(pixels[pixel + 2]), 0)
-              }
-              var target = y * size * 3
-              for x in 0..<size {
-                let (first, count) = taps.spans[x]
-                var sum = SIMD4<Int32>(repeating: Taps.half)
-                let own = x * taps.width
-                for tap in 0..<count { sum &+= line[first + tap] &* weights[own + tap] }
-                middle[target] = Taps.level(sum.x)
-                middle[target + 1] = Taps.level(sum.y)
-                middle[target + 2] = Taps.level(sum.z)
-                target += 3
+      let source = Rows(
+        start: pixels.baseAddress! + (region.top * picture.width + region.left) * 3, stride: picture.width * 3)
+      middle.withUnsafeMutableBufferPointer { middle in
+        result.pixels.withUnsafeMutableBufferPointer { result in
+          line.withUnsafeMutableBufferPointer { line in
+            sums.withUnsafeMutableBufferPointer { sums in
+              let middle = middle.baseAddress!
+              let result = result.baseAddress!
+              if columnsFirst {
+                resizeColumns(of: source, width: region.width, rowTaps, to: size, sums: sums, into: middle)
+                let between = Rows(start: middle, stride: region.width * 3)
+                resizeRows(
+                  of: between, width: region.width, count: size, columnTaps, to: size, line: line, into: result)
+              } else {
+                resizeRows(
+                  of: source, width: region.width, count: region.height, columnTaps, to: size, line: line,
+                  into: middle)
+                let between = Rows(start: middle, stride: size * 3)
+                resizeColumns(of: between, width: size, rowTaps, to: size, sums: sums, into: result)
               }
             }
           }
@@ -66,27 +64,70 @@ public struct Resampler: Sendable {
       }
     }
   }
+}
 
-  private mutating func resizeColumns(to size: Int, into result: inout [UInt8]) {
-    let taps = rowTaps
-    let width = size * 3
-    middle.withUnsafeBufferPointer { middle in
-      sums.withUnsafeMutableBufferPointer { sums in
-        result.withUnsafeMutableBufferPointer { result in
-          for y in 0..<size {
-            let (first, count) = taps.spans[y]
-            for i in 0..<width { sums[i] = Taps.half }
-            for tap in 0..<count {
-              let weight = taps.weights[y * taps.width + tap]
-              let row = UnsafeBufferPointer(rebasing: middle[(first + tap) * width..<(first + tap + 1) * width])
-              for i in 0..<width { sums[i] &+= Int32(row[i]) &* weight }
-            }
-            let target = UnsafeMutableBufferPointer(rebasing: result[y * width..<(y + 1) * width])
-            for i in 0..<width { target[i] = Taps.level(sums[i]) }
-          }
+// MARK: - The two passes
+
+/// Rows of RGB pixels, `stride` bytes apart.
+private struct Rows {
+  var start: UnsafePointer<UInt8>
+  var stride: Int
+
+  init(start: UnsafePointer<UInt8>, stride: Int) {
+    self.start = start
+    self.stride = stride
+  }
+
+  init(start: UnsafeMutablePointer<UInt8>, stride: Int) {
+    self.init(start: UnsafePointer(start), stride: stride)
+  }
+}
+
+/// `count` rows of `width` pixels become `count` rows of `size`.
+private func resizeRows(
+  of source: Rows, width: Int, count: Int, _ taps: Taps, to size: Int,
+  line: UnsafeMutableBufferPointer<SIMD4<Int32>>, into result: UnsafeMutablePointer<UInt8>
+) {
+  taps.weights.withUnsafeBufferPointer { weights in
+    taps.spans.withUnsafeBufferPointer { spans in
+      var target = result
+      for y in 0..<count {
+        var pixel = source.start + y * source.stride
+        for x in 0..<width {
+          line[x] = SIMD4(Int32(pixel[0]), Int32(pixel[1]), Int32(pixel[2]), 0)
+          pixel += 3
+        }
+        for x in 0..<size {
+          let (first, count) = spans[x]
+          let own = x * taps.width
+          var sum = SIMD4<Int32>(repeating: Taps.half)
+          for tap in 0..<count { sum &+= line[first + tap] &* weights[own + tap] }
+          target[0] = Taps.level(sum.x)
+          target[1] = Taps.level(sum.y)
+          target[2] = Taps.level(sum.z)
+          target += 3
         }
       }
     }
+  }
+}
+
+/// Rows of `width` pixels become `size` rows of `width`.
+private func resizeColumns(
+  of source: Rows, width: Int, _ taps: Taps, to size: Int, sums: UnsafeMutableBufferPointer<Int32>,
+  into result: UnsafeMutablePointer<UInt8>
+) {
+  let bytes = width * 3
+  for y in 0..<size {
+    let (first, count) = taps.spans[y]
+    for i in 0..<bytes { sums[i] = Taps.half }
+    for tap in 0..<count {
+      let weight = taps.weights[y * taps.width + tap]
+      let row = source.start + (first + tap) * source.stride
+      for i in 0..<bytes { sums[i] &+= Int32(row[i]) &* weight }
+    }
+    let target = result + y * bytes
+    for i in 0..<bytes { target[i] = Taps.level(sums[i]) }
   }
 }
 
