@@ -1350,7 +1350,7 @@ const ProtobufCMessageDescriptor massl__envelope_head__descriptor =
   (ProtobufCMessageInit) massl__envelope_head__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor massl__envelope__field_descriptors[28] =
+static const ProtobufCFieldDescriptor massl__envelope__field_descriptors[29] =
 {
   {
     "protocol_version",
@@ -1395,6 +1395,18 @@ static const ProtobufCFieldDescriptor massl__envelope__field_descriptors[28] =
     PROTOBUF_C_TYPE_FIXED64,
     0,   /* quantifier_offset */
     offsetof(Massl__Envelope, peer),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "exchange",
+    5,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Massl__Envelope, exchange),
     NULL,
     NULL,
     0,             /* flags */
@@ -1690,43 +1702,44 @@ static const ProtobufCFieldDescriptor massl__envelope__field_descriptors[28] =
   },
 };
 static const unsigned massl__envelope__field_indices_by_name[] = {
-  15,   /* field[15] = cancel */
-  6,   /* field[6] = finished */
-  9,   /* field[9] = goodbye */
-  14,   /* field[14] = grant */
-  13,   /* field[13] = heartbeat */
-  4,   /* field[4] = hello */
+  16,   /* field[16] = cancel */
+  4,   /* field[4] = exchange */
+  7,   /* field[7] = finished */
+  10,   /* field[10] = goodbye */
+  15,   /* field[15] = grant */
+  14,   /* field[14] = heartbeat */
+  5,   /* field[5] = hello */
   2,   /* field[2] = incarnation */
-  12,   /* field[12] = lease */
+  13,   /* field[13] = lease */
   3,   /* field[3] = peer */
-  24,   /* field[24] = picture */
-  20,   /* field[20] = picture_request */
+  25,   /* field[25] = picture */
+  21,   /* field[21] = picture_request */
   0,   /* field[0] = protocol_version */
-  21,   /* field[21] = push */
-  26,   /* field[26] = pushed */
-  5,   /* field[5] = ready */
-  11,   /* field[11] = refusal */
-  7,   /* field[7] = returned */
-  23,   /* field[23] = rows */
-  19,   /* field[19] = rows_request */
+  22,   /* field[22] = push */
+  27,   /* field[27] = pushed */
+  6,   /* field[6] = ready */
+  12,   /* field[12] = refusal */
+  8,   /* field[8] = returned */
+  24,   /* field[24] = rows */
+  20,   /* field[20] = rows_request */
   1,   /* field[1] = run */
-  17,   /* field[17] = run_finished */
-  25,   /* field[25] = same_picture */
-  16,   /* field[16] = status */
-  8,   /* field[8] = status_request */
-  27,   /* field[27] = unavailable */
-  22,   /* field[22] = weights */
-  18,   /* field[18] = weights_request */
-  10,   /* field[10] = welcome */
+  18,   /* field[18] = run_finished */
+  26,   /* field[26] = same_picture */
+  17,   /* field[17] = status */
+  9,   /* field[9] = status_request */
+  28,   /* field[28] = unavailable */
+  23,   /* field[23] = weights */
+  19,   /* field[19] = weights_request */
+  11,   /* field[11] = welcome */
 };
 static const ProtobufCIntRange massl__envelope__number_ranges[5 + 1] =
 {
   { 1, 0 },
-  { 16, 4 },
-  { 32, 10 },
-  { 48, 18 },
-  { 64, 22 },
-  { 0, 28 }
+  { 16, 5 },
+  { 32, 11 },
+  { 48, 19 },
+  { 64, 23 },
+  { 0, 29 }
 };
 const ProtobufCMessageDescriptor massl__envelope__descriptor =
 {
@@ -1736,7 +1749,7 @@ const ProtobufCMessageDescriptor massl__envelope__descriptor =
   "Massl__Envelope",
   "massl",
   sizeof(Massl__Envelope),
-  28,
+  29,
   massl__envelope__field_descriptors,
   massl__envelope__field_indices_by_name,
   5,  massl__envelope__number_ranges,

@@ -57,6 +57,7 @@ extension Envelope {
     sender = Sender(
       run: RunIdentity(high: run.high, low: run.low), incarnation: Incarnation(c.incarnation), peer: claimed)
     message = try reader.message(c)
+    exchange = c.exchange
   }
 }
 

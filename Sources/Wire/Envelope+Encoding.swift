@@ -20,6 +20,7 @@ extension Envelope {
       c.pointee.run = memory.digest(Digest(high: sender.run.high, low: sender.run.low))
       c.pointee.incarnation = sender.incarnation.number
       c.pointee.peer = sender.peer.rawValue
+      c.pointee.exchange = exchange
       switch message {
       case .worker(let message): memory.write(message, into: c)
       case .coordinator(let message): memory.write(message, into: c)

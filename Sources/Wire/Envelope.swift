@@ -7,10 +7,14 @@ import Numerics
 public struct Envelope: Hashable, Sendable {
   public var sender: Sender
   public var message: Message
+  /// A number of the asker's choosing: a bulk reply repeats its request's, so that the two find each other. 0 on the
+  /// control socket.
+  public var exchange: UInt64
 
-  public init(sender: Sender, message: Message) {
+  public init(sender: Sender, message: Message, exchange: UInt64 = 0) {
     self.sender = sender
     self.message = message
+    self.exchange = exchange
   }
 }
 

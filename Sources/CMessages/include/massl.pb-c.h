@@ -123,6 +123,10 @@ struct  Massl__Envelope
    * The sender's id. On a router it is also the routing id: the byte 'M', then these 8 bytes big-endian.
    */
   uint64_t peer;
+  /*
+   * A number of the asker's choosing: a bulk reply repeats its request's. 0 on the control socket.
+   */
+  uint64_t exchange;
   Massl__Envelope__BodyCase body_case;
   union {
     /*
@@ -165,7 +169,7 @@ struct  Massl__Envelope
 };
 #define MASSL__ENVELOPE__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&massl__envelope__descriptor) \
-    , 0, {0,NULL}, 0, 0, MASSL__ENVELOPE__BODY__NOT_SET, {0} }
+    , 0, {0,NULL}, 0, 0, 0, MASSL__ENVELOPE__BODY__NOT_SET, {0} }
 
 
 /*
