@@ -81,10 +81,12 @@ extension Storage {
     return bytes
   }
 
-  /// Makes a directory whose name survives a power cut, if those above it do.
+  /// Makes a directory, and those above it that are not there, so that their names survive a power cut.
   public func makeDurableDirectory(_ path: String) throws {
+    let above = parent(of: path)
+    if try above != path && !exists(above) { try makeDurableDirectory(above) }
     try makeDirectory(path)
-    try synchronizeDirectory(parent(of: path))
+    try synchronizeDirectory(above)
   }
 }
 
