@@ -12,7 +12,6 @@ let arithmetic: [SwiftSetting] = [.unsafeFlags(["-Ounchecked"] + vectorFlags)]
 
 let package = Package(
   name: "massl",
-  products: [.executable(name: "massl", targets: ["massl"])],
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
     .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
@@ -41,17 +40,24 @@ let package = Package(
     .target(name: "Coordination", dependencies: ["Numerics", "Wire"]),
     .target(
       name: "Training",
-      dependencies: ["Numerics", "Configuration", "Vision", "Networks", "Objective", "Optimization", "MemoryBank"]),
-    .target(name: "Telemetry", dependencies: [.product(name: "Logging", package: "swift-log")]),
-    .target(
-      name: "Services",
-      dependencies: ["Training", "Checkpoints", "Wire", "Coordination", "Telemetry", "Configuration", "Durability"]),
-    .target(name: "Evaluation", dependencies: ["Vision", "Networks", "Checkpoints", "Configuration"]),
-    .executableTarget(
-      name: "massl",
       dependencies: [
-        "Services", "Evaluation", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        "Numerics", "Configuration", "Vision", "Networks", "Objective", "Optimization", "MemoryBank", "Wire",
       ]),
+    .target(name: "Telemetry", dependencies: [.product(name: "Logging", package: "swift-log")]),
+
+    .target(name: "TestSupport", dependencies: ["Durability"], path: "Tests/TestSupport"),
+    .testTarget(name: "ConfigurationTests", dependencies: ["Configuration"]),
+    .testTarget(name: "DurabilityTests", dependencies: ["Durability", "TestSupport"]),
+    .testTarget(name: "MemoryBankTests", dependencies: ["MemoryBank", "Numerics", "Durability", "TestSupport"]),
+    .testTarget(name: "CheckpointsTests", dependencies: ["Checkpoints", "Numerics", "Durability", "TestSupport"]),
+    .testTarget(name: "WireTests", dependencies: ["Wire", "Numerics"]),
+    .testTarget(name: "CoordinationTests", dependencies: ["Coordination", "Wire", "Numerics"]),
+    .testTarget(
+      name: "TelemetryTests", dependencies: ["Telemetry", .product(name: "Logging", package: "swift-log")]),
+    .testTarget(name: "NumericsTests", dependencies: ["Numerics"]),
+    .testTarget(name: "NetworksTests", dependencies: ["Networks", "Numerics"]),
+    .testTarget(
+      name: "TrainingTests", dependencies: ["Training", "Networks", "Numerics", "Configuration", "MemoryBank", "Vision"]),
   ],
   swiftLanguageModes: [.v6]
 )
