@@ -40,7 +40,7 @@ public struct SliceSum: Sendable {
   }
 
   /// Left plus right, in left's gradient buffer: `left` must not be used again.
-  static func adding(_ left: SliceSum, _ right: SliceSum) -> SliceSum {
+  public static func adding(_ left: SliceSum, _ right: SliceSum) -> SliceSum {
     invariant(left.slices.indices.upperBound == right.slices.first, "neighbours, in order")
     addScaled(right.gradient.vector, by: 1, to: left.gradient.vector)
     let tail = FloatBuffer(count: left.tail.count + right.tail.count)

@@ -85,7 +85,8 @@ struct SmallRun {
     func total(_ order: [Int]) throws -> SliceSum? {
       var tree = TreeSum<SliceSum>(tree: run.plan.tree)
       for slice in order {
-        tree.insert(try run.sum(slice: slice, by: computer), at: SliceRange(first: slice, count: 1), add: SliceSum.adding)
+        let sum = try run.sum(slice: slice, by: computer)
+        tree.insert(sum, at: sum.slices, add: SliceSum.adding)
       }
       return tree.total
     }
