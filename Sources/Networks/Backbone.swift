@@ -13,7 +13,8 @@ public struct Backbone: Sendable {
   let layout: ParameterLayout
   let classTokenOffset: Int
   let positionsOffset: Int
-  let patchEmbedding: PatchEmbedding
+  /// The convolution that cuts a picture in patches, as a product over them.
+  let patchEmbedding: Linear
   let blocks: [BlockLayers]
   let finalNorm: Norm
 
@@ -22,9 +23,8 @@ public struct Backbone: Sendable {
     layout = ParameterLayout(architecture)
     classTokenOffset = layout.existing("backbone.cls_token").range.lowerBound
     positionsOffset = layout.existing("backbone.pos_embed").range.lowerBound
-    patchEmbedding = PatchEmbedding(layout)
-    let layout = layout
-    blocks = (0..<architecture.depth).map { BlockLayers(layout, block: $0) }
+    patchEmbedding = Linear(layout, "backbone.patch_embed.proj")
+    blocks = (0..<architecture.depth).map { [layout] in BlockLayers(layout, block: $0) }
     finalNorm = Norm(layout, architecture.finalNormName)
   }
 
@@ -33,13 +33,6 @@ public struct Backbone: Sendable {
 
   /// Tokens of an image that leave this block.
   func queries(block: Int, _ workspace: BackboneWorkspace) -> Int { isCutShort(block: block) ? 1 : workspace.tokens }
-}
-
-/// The convolution that cuts a picture in patches is a product over them.
-struct PatchEmbedding: Sendable {
-  let linear: Linear
-
-  init(_ layout: ParameterLayout) { linear = Linear(layout, "backbone.patch_embed.proj") }
 }
 
 // MARK: - Forward
@@ -76,7 +69,7 @@ extension Backbone {
     let (tokens, images) = (workspace.tokens, pixels.rows)
     let patches = workspace.patches.rows(0..<images * tokens)
     extractPatches(pixels, side: workspace.side, patch: architecture.patchSize, into: patches)
-    multiply(patches, .asIs, patchEmbedding.linear.weight(parameters), .transposed, into: stream)
+    multiply(patches, .asIs, patchEmbedding.weight(parameters), .transposed, into: stream)
     // The class token's row of the product is 0; the rest of every token is the same for all images.
     let table = workspace.tokenTable
     let positions = positions(parameters)
@@ -86,7 +79,7 @@ extension Backbone {
     } else {
       copy(patchPositions, into: patchTable)
     }
-    addRow(patchEmbedding.linear.bias(parameters), toRowsOf: patchTable)
+    addRow(patchEmbedding.bias(parameters), toRowsOf: patchTable)
     add(classToken(parameters), positions.rows(0..<1), into: table.rows(0..<1))
     for image in 0..<images {
       let rows = stream.rows(image * tokens..<(image + 1) * tokens)
@@ -122,7 +115,7 @@ extension Backbone {
         probabilities: probabilities(a, attending.count, queries, workspace), keeps: workspace.keepsActivations)
       multiply(mixed, .asIs, layers.projection.weight(parameters), .transposed, into: attended)
     }
-    addBranch(
+    endBranch(
       2 * block, attended, bias: layers.projection.bias(parameters), to: isCutShort ? input.everyRow(tokens) : input,
       rows: queries, workspace, into: middle)
     // 2. MLP, each token alone.
@@ -141,7 +134,7 @@ extension Backbone {
     }
     let isLast = block == architecture.depth - 1
     let output = isLast ? workspace.output : workspace.blocks[block + 1].input
-    addBranch(
+    endBranch(
       2 * block + 1, thought, bias: layers.fc2.bias(parameters), to: middle, rows: queries, workspace,
       into: output.rows(0..<images * queries))
   }
@@ -230,7 +223,8 @@ extension Backbone {
       let hiddenGradient = scratch.wide(rows: rows.count, columns: architecture.mlpDim)
       let normedGradient = scratch.normed.rows(rows)
       multiply(thoughtGradient, .asIs, layers.fc2.weight(parameters), .asIs, into: hiddenGradient)
-      geluBackward(preactivation, gradient: hiddenGradient, into: hidden)
+      gelu(preactivation, into: hidden)
+      geluBackward(preactivation, gradient: hiddenGradient)
       addGradient(layers.fc2, input: hidden, output: thoughtGradient, gradient)
       addGradient(layers.fc1, input: normed, output: hiddenGradient, gradient)
       multiply(hiddenGradient, .asIs, layers.fc1.weight(parameters), .asIs, into: normedGradient)
@@ -290,7 +284,9 @@ extension Backbone {
     let tokens = workspace.tokens
     let table = workspace.tokenTable
     fill(table, with: 0)
-    for image in 0..<stream.rows / tokens { add(table, stream.rows(image * tokens..<(image + 1) * tokens), into: table) }
+    for image in 0..<stream.rows / tokens {
+      add(table, stream.rows(image * tokens..<(image + 1) * tokens), into: table)
+    }
     let positions = positions(gradient)
     let (patchTable, patchPositions) = (table.rows(1..<tokens), positions.rows(1..<positions.rows))
     add(classToken(gradient), table.rows(0..<1), into: classToken(gradient))
@@ -300,10 +296,10 @@ extension Backbone {
     } else {
       add(patchPositions, patchTable, into: patchPositions)
     }
-    sumRows(of: patchTable, addingTo: patchEmbedding.linear.bias(gradient))
+    sumRows(of: patchTable, addingTo: patchEmbedding.bias(gradient))
     multiply(
       stream, .transposed, workspace.patches.rows(0..<stream.rows), .asIs, keep: 1,
-      into: patchEmbedding.linear.weight(gradient))
+      into: patchEmbedding.weight(gradient))
   }
 }
 
@@ -344,7 +340,8 @@ extension Backbone {
     for (place, image) in images.enumerated() {
       let (to, from) = (place * tokens..<(place + 1) * tokens, image * tokens..<(image + 1) * tokens)
       layerNorm(
-        x.rows(from), weight: weight, bias: bias, epsilon: layerNormEpsilon, into: y.rows(to), keeping: moments.rows(to))
+        x.rows(from), weight: weight, bias: bias, epsilon: layerNormEpsilon, into: y.rows(to), keeping: moments.rows(to)
+      )
     }
   }
 
@@ -370,7 +367,7 @@ extension Backbone {
   }
 
   /// y = x + scale · (branch + bias) for the images that the branch computed, y = x for the others.
-  private func addBranch(
+  private func endBranch(
     _ index: Int, _ branch: Matrix?, bias: Vector, to x: Matrix, rows: Int, _ workspace: BackboneWorkspace,
     into y: Matrix
   ) {
@@ -383,15 +380,11 @@ extension Backbone {
       if factor == 0 {
         copy(x.rows(range), into: y.rows(range))
       } else {
-        Numerics.addBranch(
+        addBranch(
           x.rows(range), branch.rows(place * rows..<(place + 1) * rows), bias: bias, scale: factor, into: y.rows(range))
         place += 1
       }
     }
-  }
-
-  private func addBranch(_ x: Matrix, _ branch: Matrix, bias: Vector, scale: Float, into y: Matrix) {
-    Numerics.addBranch(x, branch, bias: bias, scale: scale, into: y)
   }
 
   /// The gradient of the branch's result: the stream's rows of the images that it computed, times their scale.

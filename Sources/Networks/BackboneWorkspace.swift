@@ -154,8 +154,9 @@ private struct WindowPlan {
 private struct BlockWindows {
   let input, moments1, normed1, qkv, probabilities, mixed, middle, moments2, normed2, preactivation: Window
 
-  init(_ architecture: NetworkArchitecture, images: Int, tokens: Int, queries: Int, keeps: Bool, _ plan: inout WindowPlan)
-  {
+  init(
+    _ architecture: NetworkArchitecture, images: Int, tokens: Int, queries: Int, keeps: Bool, _ plan: inout WindowPlan
+  ) {
     let (all, queried, width) = (images * tokens, images * queries, architecture.embedDim)
     input = plan.take(all, width)
     moments1 = plan.take(all, 2)

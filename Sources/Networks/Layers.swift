@@ -2,7 +2,7 @@
 import Numerics
 
 /// y = x Wᵀ + b. W is `[outputs, inputs]`.
-struct Linear {
+struct Linear: Sendable {
   let weightRange: Range<Int>
   let biasRange: Range<Int>
   let inputs: Int
@@ -23,7 +23,7 @@ struct Linear {
 }
 
 /// The weight and bias of a LayerNorm or BatchNorm.
-struct Norm {
+struct Norm: Sendable {
   let weightRange: Range<Int>
   let biasRange: Range<Int>
 
@@ -38,7 +38,7 @@ struct Norm {
   func bias(_ buffer: FloatBuffer) -> Vector { buffer.vector(at: biasRange.lowerBound, count: biasRange.count) }
 }
 
-struct BlockLayers {
+struct BlockLayers: Sendable {
   let norm1: Norm
   let qkv: Linear
   let projection: Linear
