@@ -57,7 +57,10 @@ let package = Package(
     .testTarget(name: "NumericsTests", dependencies: ["Numerics"]),
     .testTarget(name: "NetworksTests", dependencies: ["Networks", "Numerics"]),
     .testTarget(
-      name: "TrainingTests", dependencies: ["Training", "Networks", "Numerics", "Configuration", "MemoryBank", "Vision"]),
+      name: "TrainingTests",
+      dependencies: ["Training", "Networks", "Numerics", "Configuration", "MemoryBank", "Vision"]),
+    .testTarget(
+      name: "VisionTests", dependencies: ["Vision", "CJPEG", "Numerics"], exclude: ["Fixtures"]),
   ],
   swiftLanguageModes: [.v6]
 )

@@ -40,7 +40,7 @@ import Testing
     #expect(Set(numbers).count == 9)
     #expect(
       Digest(of: numbers.flatMap { word in (0..<4).map { UInt8(truncatingIfNeeded: word >> ($0 * 8)) } })
-        .description == "00000000000000000000000000000000")
+        .description == "c1e6357eb2698f903de37edb04f22412")
   }
 
   @Test func uniformFillsItsRangeEvenly() {

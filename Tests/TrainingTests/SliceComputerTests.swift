@@ -74,7 +74,7 @@ struct SmallRun {
       addScaled(gradient.vector, by: distance / Float(squares.squareRoot()), to: moved.vector)
       return try run.sum(slice: 0, by: computer, weights: moved).losses[0].total
     }
-    let step: Float = 2e-3
+    let step: Float = 1e-5
     let slope = try (loss(movedBy: step) - loss(movedBy: -step)) / Double(2 * step)
     #expect(abs(slope - squares.squareRoot()) < 0.02 * squares.squareRoot())
   }
