@@ -12,6 +12,7 @@ let arithmetic: [SwiftSetting] = [.unsafeFlags(["-Ounchecked"] + vectorFlags)]
 
 let package = Package(
   name: "massl",
+  products: [.executable(name: "massl", targets: ["massl"])],
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
     .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
@@ -42,6 +43,14 @@ let package = Package(
       name: "Training",
       dependencies: [
         "Numerics", "Configuration", "Vision", "Networks", "Objective", "Optimization", "MemoryBank", "Wire",
+      ]),
+    .target(
+      name: "Verification",
+      dependencies: ["Numerics", "Configuration", "Vision", "Networks", "Optimization", "Checkpoints", "Training"]),
+    .executableTarget(
+      name: "massl",
+      dependencies: [
+        "Vision", "Verification", .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ]),
     .target(name: "Telemetry", dependencies: [.product(name: "Logging", package: "swift-log")]),
 

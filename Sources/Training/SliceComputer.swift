@@ -138,6 +138,31 @@ extension SliceComputer {
       undecodable: undecodable)
   }
 
+  /// Computes one slice of views that are ready-made, without stochastic depth: what golden cases hold.
+  ///
+  /// - Parameter views: one a view, `[sliceSize, 3 * side * side]`, channels first, normalised.
+  public func compute(
+    step: Int, slice: Int, views: [Matrix], student: FloatBuffer, teacher: FloatBuffer, blocks: [Matrix],
+    into gradient: FloatBuffer
+  ) -> SliceSum {
+    let batch = plan.configuration.sliceSize
+    invariant(views.count == plan.configuration.viewsPerImage, "\(views.count) views")
+    for group in groups {
+      for (place, view) in group.views.enumerated() {
+        copy(views[view], into: group.pixels.rows(place * batch..<(place + 1) * batch))
+      }
+    }
+    return compute(
+      step: step, slice: slice, draws: groups.map { _ in nil }, student: student, teacher: teacher, blocks: blocks,
+      into: gradient, undecodable: [])
+  }
+
+  /// `[views * sliceSize, bottleneckDim]`, view-major: the student's embeddings of the last slice.
+  public var studentEmbeddings: Matrix { embeddings }
+
+  /// `[2 * sliceSize, bottleneckDim]`, view-major: the teacher's embeddings of the last slice.
+  public var lastTeacherEmbeddings: Matrix { teacherEmbeddings }
+
   private func pictures(step: Int, slice: Int) -> [Int] {
     let size = plan.configuration.sliceSize
     return (slice * size..<(slice + 1) * size).map { plan.picture(step: step, indexInBatch: $0) }
