@@ -37,7 +37,7 @@ public struct NetworkArchitecture: Sendable, Hashable {
     imageSize: Int, patchSize: Int, embedDim: Int, depth: Int, numHeads: Int, mlpRatio: Int = 4,
     headHiddenDim: Int = 2048, bottleneckDim: Int = 256, useBNInHead: Bool = false, useMeanPooling: Bool = false,
     dropPathRate: Float = 0.1
-  ) throws {
+  ) throws(NetworkError) {
     let sizes = [
       ("image_size", imageSize), ("patch_size", patchSize), ("embed_dim", embedDim), ("depth", depth),
       ("num_heads", numHeads), ("mlp_ratio", mlpRatio), ("head_hidden_dim", headHiddenDim),
@@ -82,7 +82,7 @@ extension NetworkArchitecture {
   }
 
   /// - Throws: `NetworkError` if pictures of `side` pixels cannot be cut in whole patches.
-  public func checkSide(_ side: Int) throws {
+  public func checkSide(_ side: Int) throws(NetworkError) {
     guard side >= patchSize && side % patchSize == 0 else {
       throw NetworkError.unevenPatches(side: side, patchSize: patchSize)
     }
