@@ -31,7 +31,7 @@ static void note(j_common_ptr info, int level) {
   error_state *state = (error_state *)info->err;
   if (info->err->msg_code == JWRN_JPEG_EOF) {
     // libjpeg would go on and paint the rest grey.
-    snprintf(state->report->error, MASSL_JPEG_REPORT_LENGTH, "Truncated: the bytes end before the last pixel");
+    snprintf(state->report->error, MASSL_JPEG_REPORT_LENGTH, "truncated: the bytes end before the picture does");
     longjmp(state->return_point, 1);
   }
   if (state->report->warnings++ == 0) info->err->format_message(info, state->report->warning);
@@ -111,6 +111,7 @@ int massl_jpeg_read(massl_jpeg_decoder *decoder, uint8_t *pixels, massl_jpeg_rep
     jpeg_read_scanlines(info, &row, 1);
     if (has_ink) rgb_from_inverted_cmyk(decoder->row, target, info->image_width);
   }
+  jpeg_finish_decompress(info);  // reads on to the end marker, and so finds that it is missing
   return 1;
 }
 

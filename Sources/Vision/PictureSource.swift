@@ -38,7 +38,8 @@ public struct PictureSource {
       do {
         return (try Picture(jpeg: bytes, pixelLimit: pixelLimit), passed)
       } catch {
-        passed.append(Undecodable(index: candidate, reason: error.description))
+        guard case VisionError.undecodable(let reason) = error else { throw error }
+        passed.append(Undecodable(index: candidate, reason: reason))
       }
     }
     throw VisionError.noneDecodes(

@@ -18,7 +18,7 @@ extension ViewParameters {
   public static func drawn(
     view: Int, width: Int, height: Int, settings: ViewSettings, key: RandomKey
   ) -> ViewParameters {
-    var random = Draws(stream: RandomStream(key))
+    var random = Draws(key)
     let scale = view < ViewSettings.globalViews ? settings.globalScale : settings.localScale
     let region = random.region(width: width, height: height, scale: scale, aspectRatio: settings.aspectRatio)
     var operations: [PictureOperation] = []
@@ -35,25 +35,9 @@ extension ViewParameters {
   }
 }
 
-/// The draws that views are made of, in Double and without libm: a region is rounded to pixels, and must be the same
-/// pixels everywhere.
-private struct Draws {
-  var stream: RandomStream
-
-  /// 0..<1.
-  mutating func unit() -> Double { Double(stream.nextUInt32()) * 0x1p-32 }
-
-  mutating func number(in range: ClosedRange<Double>) -> Double {
-    range.lowerBound + unit() * (range.upperBound - range.lowerBound)
-  }
-
-  mutating func happens(_ probability: Double) -> Bool { unit() < probability }
-
-  /// 0..<count.
-  mutating func index(below count: Int) -> Int { Int(UInt64(stream.nextUInt32()) * UInt64(count) >> 32) }
-
+extension Draws {
   /// torchvision's RandomResizedCrop: ten tries, then the largest region at the centre whose ratio is allowed.
-  mutating func region(
+  fileprivate mutating func region(
     width: Int, height: Int, scale: ClosedRange<Double>, aspectRatio: ClosedRange<Double>
   ) -> Region {
     let logarithms = logarithm(aspectRatio.lowerBound)...logarithm(aspectRatio.upperBound)
@@ -72,7 +56,7 @@ private struct Draws {
   }
 
   /// torchvision's ColorJitter: the four in random order.
-  mutating func jitter(_ settings: ViewSettings) -> [PictureOperation] {
+  fileprivate mutating func jitter(_ settings: ViewSettings) -> [PictureOperation] {
     func around(_ strength: Double) -> ClosedRange<Double> { max(0, 1 - strength)...1 + strength }
     var operations: [PictureOperation] = [
       .brightness(factor: number(in: around(settings.brightness))),

@@ -11,6 +11,7 @@ public enum VisionError: Error, Equatable, CustomStringConvertible {
   case noneDecodes(tried: Int, first: [String])
   case notWritable(path: String, reason: String)
   case notEmpty(path: String)
+  case impossible(setting: String, value: Int, allowed: String)
 
   public var description: String {
     switch self {
@@ -36,6 +37,8 @@ public enum VisionError: Error, Equatable, CustomStringConvertible {
       "\(path) cannot be written: \(reason)."
     case .notEmpty(let path):
       "\(path) already holds files. Give a new or an empty folder."
+    case .impossible(let setting, let value, let allowed):
+      "\(setting) \(value) cannot be. Give \(allowed)."
     }
   }
 }

@@ -1,4 +1,4 @@
-// A file's bytes, by a path of bytes: names on disk need not be text.
+// Files whole: read by a path of bytes, for names on disk need not be text.
 
 import Glibc
 
@@ -28,6 +28,23 @@ func readFile(_ path: [UInt8], size: Int) throws(VisionError) -> [UInt8] {
   }
   if let failure { throw failure }
   return bytes
+}
+
+func writeFile(_ path: String, _ bytes: [UInt8]) throws(VisionError) {
+  let descriptor = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o666)
+  guard descriptor >= 0 else { throw .notWritable(path: path, reason: errnoText()) }
+  var done = 0
+  while done < bytes.count {
+    let step = bytes.withUnsafeBytes { Glibc.write(descriptor, $0.baseAddress! + done, bytes.count - done) }
+    if step > 0 {
+      done += step
+    } else if errno != EINTR {
+      let reason = errnoText()
+      close(descriptor)
+      throw .notWritable(path: path, reason: reason)
+    }
+  }
+  guard close(descriptor) == 0 else { throw .notWritable(path: path, reason: errnoText()) }
 }
 
 /// What the last failed call has to say.
