@@ -29,9 +29,12 @@ static void fail(j_common_ptr info) {
 static void note(j_common_ptr info, int level) {
   if (level >= 0) return;  // a trace, not a warning
   error_state *state = (error_state *)info->err;
-  if (info->err->msg_code == JWRN_JPEG_EOF) {
-    // libjpeg would go on and paint the rest grey.
-    snprintf(state->report->error, MASSL_JPEG_REPORT_LENGTH, "truncated: the bytes end before the picture does");
+  // After these two libjpeg would go on and paint the rest grey, however much of it the header claims there is.
+  const char *error = NULL;
+  if (info->err->msg_code == JWRN_JPEG_EOF) error = "truncated: the bytes end before the picture does";
+  if (info->err->msg_code == JWRN_HIT_MARKER) error = "damaged: a scan has fewer pixels than its header claims";
+  if (error != NULL) {
+    snprintf(state->report->error, MASSL_JPEG_REPORT_LENGTH, "%s", error);
     longjmp(state->return_point, 1);
   }
   if (info->err->msg_code == JWRN_HIT_MARKER) {

@@ -6,7 +6,8 @@ import Glibc
 extension Picture {
   /// Decodes a JPEG file: baseline or progressive; grey, YCbCr, RGB, CMYK or YCCK (see CJPEG for the choices made).
   ///
-  /// Damage that libjpeg only warns of gives a picture, as with Pillow; bytes that end too early do not.
+  /// Damage that libjpeg only warns of gives a picture, as with Pillow; bytes that end too early do not, nor scans
+  /// that hold fewer pixels than the header claims.
   /// - Parameter pixelLimit: a header that claims more pixels is refused before they are allocated.
   /// - Throws: `VisionError.undecodable`, and nothing else, whatever the bytes are.
   public init(jpeg bytes: [UInt8], pixelLimit: Int = Picture.defaultPixelLimit) throws(VisionError) {

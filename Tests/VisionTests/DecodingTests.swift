@@ -13,22 +13,22 @@ import Vision
   @Test(arguments: ["baseline", "progressive", "ycck"]) func anyTruncationIsRefused(name: String) throws {
     let whole = try Fixture.jpeg(name)
     for count in 0..<whole.count {
-      #expect(throws: VisionError.self, "\(count) bytes") { try Picture(jpeg: Array(whole[..<count])) }
+      #expect(throws: VisionError.self, "\(count) bytes") { _ = try Picture(jpeg: Array(whole[..<count])) }
     }
   }
 
   @Test func truncationIsNamed() throws {
     let whole = try Fixture.jpeg("baseline")
     #expect(throws: VisionError.undecodable(reason: "truncated: the bytes end before the picture does")) {
-      try Picture(jpeg: Array(whole.dropLast(200)))
+      _ = try Picture(jpeg: Array(whole.dropLast(200)))
     }
   }
 
   @Test func textIsNoPicture() {
-    let error = #expect(throws: VisionError.self) { try Picture(jpeg: Array("hello".utf8)) }
+    let error = #expect(throws: VisionError.self) { _ = try Picture(jpeg: Array("hello".utf8)) }
     #expect(
       error?.description == "not a JPEG picture that can be decoded: it does not start as JPEG files do")
-    #expect(throws: VisionError.undecodable(reason: "the file is empty")) { try Picture(jpeg: []) }
+    #expect(throws: VisionError.undecodable(reason: "the file is empty")) { _ = try Picture(jpeg: []) }
   }
 
   @Test func hugeClaimsAreRefusedBeforeAllocating() throws {
@@ -36,12 +36,14 @@ import Vision
     #expect(
       throws: VisionError.undecodable(
         reason: "its header claims 65000 x 65000 pixels, and the limit is 100000000 in all")
-    ) { try Picture(jpeg: jpeg) }
+    ) { _ = try Picture(jpeg: jpeg) }
   }
 
   @Test(arguments: ["baseline", "progressive"]) func sizesThatLieAreRefused(name: String) throws {
     let jpeg = claiming(width: 9_000, height: 9_000, in: try Fixture.jpeg(name))
-    #expect(throws: VisionError.self) { try Picture(jpeg: jpeg) }
+    #expect(throws: VisionError.undecodable(reason: "damaged: a scan has fewer pixels than its header claims")) {
+      _ = try Picture(jpeg: jpeg)
+    }
   }
 
   @Test(arguments: ["baseline", "progressive", "cmyk"]) func damageNeverTraps(name: String) throws {

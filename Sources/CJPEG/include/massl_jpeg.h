@@ -28,8 +28,8 @@ uint32_t massl_jpeg_height(const massl_jpeg_decoder *decoder);
 
 /// Decodes into `pixels`: width * height * 3 bytes, red, green, blue, row by row from the top. Once a decoder.
 /// The accurate integer DCT and smooth chroma upsampling, so that the bytes depend on no machine; bytes that end
-/// before the end marker are an error. Grey gives three equal channels. CMYK and YCCK are taken to be inverted,
-/// as Adobe writes them, and turned to RGB as Pillow does.
+/// before the end marker, and scans that end before the last pixel, are an error. Grey gives three equal channels.
+/// CMYK and YCCK are taken to be inverted, as Adobe writes them, and turned to RGB as Pillow does.
 /// 1, or 0 on failure; `report` then says why.
 int massl_jpeg_read(massl_jpeg_decoder *decoder, uint8_t *pixels, massl_jpeg_report *report);
 
