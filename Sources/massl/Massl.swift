@@ -1,0 +1,10 @@
+import ArgumentParser
+
+/// Flags in, exit code out.
+@main
+struct Massl: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "massl",
+    abstract: "Self-supervised pre-training of Vision Transformers with a memory.",
+    subcommands: [SynthesizeCommand.self, VerifyCommand.self])
+}
