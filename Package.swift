@@ -47,12 +47,19 @@ let package = Package(
     .target(
       name: "Verification",
       dependencies: ["Numerics", "Configuration", "Vision", "Networks", "Optimization", "Checkpoints", "Training"]),
+    .target(name: "Telemetry", dependencies: [.product(name: "Logging", package: "swift-log")]),
+    .target(
+      name: "Services",
+      dependencies: [
+        "Training", "Checkpoints", "Wire", "Coordination", "Telemetry", "Configuration", "Durability", "MemoryBank",
+        "Networks", "Numerics", "Optimization", "Vision",
+      ]),
     .executableTarget(
       name: "massl",
       dependencies: [
-        "Vision", "Verification", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        "Services", "Verification", "Configuration", "Coordination", "Numerics", "Telemetry", "Training", "Vision",
+        "Wire", .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ]),
-    .target(name: "Telemetry", dependencies: [.product(name: "Logging", package: "swift-log")]),
 
     .target(name: "TestSupport", dependencies: ["Durability"], path: "Tests/TestSupport"),
     .testTarget(name: "ConfigurationTests", dependencies: ["Configuration"]),
@@ -70,6 +77,7 @@ let package = Package(
       dependencies: ["Training", "Networks", "Numerics", "Configuration", "MemoryBank", "Vision"]),
     .testTarget(
       name: "VisionTests", dependencies: ["Vision", "CJPEG", "Numerics"], exclude: ["Fixtures"]),
+    .testTarget(name: "ServicesTests", dependencies: ["Services"]),
   ],
   swiftLanguageModes: [.v6]
 )

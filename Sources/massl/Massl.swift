@@ -6,5 +6,7 @@ struct Massl: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "massl",
     abstract: "Self-supervised pre-training of Vision Transformers with a memory.",
-    subcommands: [SynthesizeCommand.self, VerifyCommand.self])
+    subcommands: [
+      TrainCommand.self, CoordinatorCommand.self, WorkerCommand.self, SynthesizeCommand.self, VerifyCommand.self,
+    ])
 }
