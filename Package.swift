@@ -54,10 +54,12 @@ let package = Package(
         "Training", "Checkpoints", "Wire", "Coordination", "Telemetry", "Configuration", "Durability", "MemoryBank",
         "Networks", "Numerics", "Optimization", "Vision",
       ]),
+    .target(name: "Evaluation", dependencies: ["Numerics", "Vision", "Networks"]),
     .executableTarget(
       name: "massl",
       dependencies: [
-        "Services", "Verification", "Configuration", "Coordination", "Numerics", "Telemetry", "Training", "Vision",
+        "Services", "Verification", "Evaluation", "Checkpoints", "Durability", "Networks", "Configuration",
+        "Coordination", "Numerics", "Telemetry", "Training", "Vision",
         "Wire", .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ]),
 
@@ -78,6 +80,8 @@ let package = Package(
     .testTarget(
       name: "VisionTests", dependencies: ["Vision", "CJPEG", "Numerics"], exclude: ["Fixtures"]),
     .testTarget(name: "ServicesTests", dependencies: ["Services"]),
+    .testTarget(name: "VerificationTests", dependencies: ["Verification"]),
+    .testTarget(name: "ProcessTests", dependencies: ["massl"]),
   ],
   swiftLanguageModes: [.v6]
 )

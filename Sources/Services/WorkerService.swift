@@ -137,7 +137,8 @@ extension WorkerService {
     say(
       .hello(
         Hello(
-          protocolVersion: Wire.Limits.protocolVersion, name: options.name, threads: options.threads, probe: options.probe)),
+          protocolVersion: Wire.Limits.protocolVersion, name: options.name, threads: options.threads,
+          probe: options.probe)),
       nil)
   }
 

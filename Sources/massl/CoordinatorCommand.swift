@@ -39,7 +39,8 @@ struct CoordinatorCommand: ParsableCommand {
       let listen = try Endpoint(configuration.listen.replacingOccurrences(of: ":*", with: ":0"))
       let service = try CoordinatorService(
         CoordinatorOptions(
-          data: data, run: runDirectory, layers: layers, changes: ConfigurationLayer(assignments: change), listen: listen,
+          data: data, run: runDirectory, layers: layers, changes: ConfigurationLayer(assignments: change),
+          listen: listen,
           security: .decide(for: listen, keys: nil, insecure: insecure), probe: probeDigest(), allowsMixed: allowMixed),
         log: printLog)
       printLog(.info, "Listening on \(service.endpoint), run \(runDirectory), step \(service.resumedStep).")

@@ -7,6 +7,7 @@ struct Massl: ParsableCommand {
     commandName: "massl",
     abstract: "Self-supervised pre-training of Vision Transformers with a memory.",
     subcommands: [
-      TrainCommand.self, CoordinatorCommand.self, WorkerCommand.self, SynthesizeCommand.self, VerifyCommand.self,
+      TrainCommand.self, CoordinatorCommand.self, WorkerCommand.self, EvaluateCommand.self, SynthesizeCommand.self,
+      VerifyCommand.self,
     ])
 }
