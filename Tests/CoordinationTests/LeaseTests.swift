@@ -144,6 +144,16 @@ struct LeaseTests {
     #expect(script.effects.contains(.abandonPush(lease.lease)))
   }
 
+  /// Found by the simulator: a grant that its worker had forgotten was given a place again and again.
+  @Test func aGrantThatItsWorkerForgotIsComputedAgain() throws {
+    var script = Script(slices: 1)
+    let lease = try script.join(1)[0]
+    #expect(try script.say(.finished(Script.result(of: lease)), 1).grants(lease, to: 1))
+    #expect(try script.ready(1, idle: 1, after: 1_000).isEmpty)
+    #expect(try script.ready(1, idle: 1, after: 1_000).map(\.slices) == [lease.slices])
+    #expect(script.effects.contains(.abandonPush(lease.lease)))
+  }
+
   @Test func aReturnedLeaseGoesToAnotherWorker() throws {
     var script = Script(slices: 2)
     let lease = try script.join(1)[0]
