@@ -62,9 +62,9 @@ struct HandshakeTests {
 
   @Test func aFullCoordinatorTakesNoMore() throws {
     var script = Script()
-    for worker in 0..<UInt64(Limits.peers) { try script.say(Script.hello(), worker) }
+    for worker in 0..<UInt64(Coordination.Limits.peers) { try script.say(Script.hello(), worker) }
     try script.say(Script.hello(), 9_999)
-    #expect(script.refusals.count == 1 && script.status.workers.count == Limits.peers)
+    #expect(script.refusals.count == 1 && script.status.workers.count == Coordination.Limits.peers)
     try script.say(Script.hello(), 7)
     #expect(script.refusals.isEmpty, "one that is in may say hello again")
   }
@@ -72,13 +72,13 @@ struct HandshakeTests {
   @Test func nonsenseIsAnsweredCountedAndInTheEndIgnored() throws {
     var script = Script()
     let lease = try script.join(1)[0]
-    for _ in 1..<Limits.malformedMessages {
+    for _ in 1..<Coordination.Limits.malformedMessages {
       try script.handle(.malformed(from: PeerID(rawValue: 1), reason: "no envelope"))
       #expect(script.refusals.map(\.reason) == [.malformed])
     }
     #expect(script.status.workers.count == 1)
     try script.ready(1, idle: 7)
-    #expect(script.status.workers.isEmpty && script.status.counts.malformed == Limits.malformedMessages)
+    #expect(script.status.workers.isEmpty && script.status.counts.malformed == Coordination.Limits.malformedMessages)
     #expect(try script.say(Script.hello(), 1).isEmpty)
     // Its slices are free, and after a while it may come back.
     #expect(try script.join(2).map(\.slices.first) == [lease.slices.first])

@@ -128,7 +128,7 @@ struct LeaseTests {
     let leases = try (1...8 as ClosedRange<UInt64>).map { try script.join($0, threads: 1)[0] }
     for (worker, lease) in zip(UInt64(1)..., leases) {
       let granted = try script.say(.finished(Script.result(of: lease)), worker).grants(lease, to: worker)
-      #expect(granted == (worker <= UInt64(Limits.gradientsInFlight)))
+      #expect(granted == (worker <= UInt64(Coordination.Limits.gradientsInFlight)))
     }
     #expect(try script.handle(.pushArrived(leases[0].lease, .whole)).grants(leases[4], to: 5))
   }
@@ -188,7 +188,7 @@ struct LeaseTests {
         look()
       }
     }
-    #expect(returns >= 2 * Limits.returns)
+    #expect(returns >= 2 * Coordination.Limits.returns)
     guard case .failed(let why) = try #require(stops.first) else { throw CancellationError() }
     #expect(why.contains("a.jpg: input/output error") && why.contains("Slice 0 of step 0"))
   }

@@ -110,8 +110,8 @@ struct RunTests {
     try script.handle(.stopRequested)
     for attempt in 1...Limits.lastCheckpointTries {
       try script.handle(.checkpointFinished(step: 1, failure: "no space left"))
-      #expect(script.stops.isEmpty == (attempt < Limits.lastCheckpointTries))
-      if attempt < Limits.lastCheckpointTries { try script.handle(.tick, after: 5_000) }
+      #expect(script.stops.isEmpty == (attempt < Coordination.Limits.lastCheckpointTries))
+      if attempt < Coordination.Limits.lastCheckpointTries { try script.handle(.tick, after: 5_000) }
     }
     guard case .failed(let why) = try #require(script.stops.first) else { throw CancellationError() }
     #expect(

@@ -407,7 +407,7 @@ extension Simulation {
     case .expectPush(let lease, _, let finished):
       if coordinator.expected[lease] != nil { fail("lease \(lease.number) is expected twice") }
       coordinator.expected[lease] = finished
-      if coordinator.expected.count > Limits.gradientsInFlight { fail("too many gradients in flight") }
+      if coordinator.expected.count > Coordination.Limits.gradientsInFlight { fail("too many gradients in flight") }
     case .abandonPush(let lease):
       if coordinator.expected.removeValue(forKey: lease) == nil { fail("lease \(lease.number) was not expected") }
     case .accept(let lease, let finished): accept(lease, finished)
