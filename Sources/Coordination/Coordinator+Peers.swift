@@ -164,9 +164,9 @@ extension Coordinator {
         onTheWay += min(lease.slices.count, peer.threads)
       case .waiting(_, let since) where now - since < Limits.delivery:
         break
-      case .granted:
-        break  // its payload comes on another socket: only that socket's silence ends it
-      case .computing, .waiting:
+      case .granted(_, let heard) where now - heard < Limits.delivery:
+        break  // the last of its payload may be on the other socket
+      case .computing, .waiting, .granted:
         counts.lost += 1
         drop(lease.id, tellWorker: false, &effects)
       }

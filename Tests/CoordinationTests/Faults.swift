@@ -29,7 +29,7 @@ struct Faults {
     faults.lateness = upTo(0.3)
     faults.longestDelay = 1 + random.next(below: 8_000_000_000)
     faults.damage = upTo(0.1)
-    faults.nonsense = upTo(0.02)
+    faults.nonsense = upTo(0.2)
     faults.givingBack = upTo(0.05)
     faults.workerCrash = upTo(0.1)
     faults.workerStop = upTo(0.1)

@@ -52,6 +52,8 @@ struct Simulation {
   private var cutTo: [UInt64]
   private var cutFrom: [UInt64]
   private var givenBack: [Int: Int] = [:]
+  /// What coordinators that crashed had counted.
+  private var past: [String: Int] = [:]
   /// The first thing that must not happen and did.
   private(set) var broken: String?
   private(set) var events = 0
@@ -85,6 +87,20 @@ struct Simulation {
   var replay: String {
     "MASSL_SEED=\(seed) swift test -c release --disable-testable-imports --filter SimulationTests: "
       + (broken ?? unfinished ?? "finished") + " after \(events) events"
+  }
+
+  /// How often each kind of trouble was met, over all lives of the coordinator.
+  var seen: [String: Int] {
+    var seen = past
+    seen["crashes"] = coordinator.life - 1
+    if let machine = coordinator.machine { add(machine, to: &seen) }
+    return seen
+  }
+
+  private func add(_ machine: Coordinator, to seen: inout [String: Int]) {
+    for (kind, count) in Mirror(reflecting: machine.status(at: Instant(nanoseconds: time)).counts).children {
+      if let kind, let count = count as? Int { seen[kind, default: 0] += count }
+    }
   }
 
   /// The newest step of the coordinator that runs.
@@ -206,7 +222,8 @@ extension Simulation {
         if kind != 1 { cutFrom[index] = until }
       }
     }
-    if random.chance(faults.coordinatorCrash), coordinator.machine != nil {
+    if random.chance(faults.coordinatorCrash), let machine = coordinator.machine {
+      add(machine, to: &past)
       coordinator.machine = nil
       schedule(.coordinatorStarts, in: random.next(below: 5 * Self.second))
     }
@@ -390,7 +407,7 @@ extension Simulation {
     case .expectPush(let lease, _, let finished):
       if coordinator.expected[lease] != nil { fail("lease \(lease.number) is expected twice") }
       coordinator.expected[lease] = finished
-      if coordinator.expected.count > Limits.gradientsInFlight { fail("too many gradients in flight") }
+      if coordinator.expected.count > Coordination.Limits.gradientsInFlight { fail("too many gradients in flight") }
     case .abandonPush(let lease):
       if coordinator.expected.removeValue(forKey: lease) == nil { fail("lease \(lease.number) was not expected") }
     case .accept(let lease, let finished): accept(lease, finished)

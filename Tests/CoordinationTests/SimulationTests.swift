@@ -1,10 +1,13 @@
 import Foundation
 import Testing
 
-/// MASSL_SEED=123 replays one world.
+/// MASSL_SEED=123 replays one world; MASSL_SEEDS=20000 tries so many.
 enum Seeds {
   static func chosen(orElse seeds: Range<UInt64>) -> [UInt64] {
-    ProcessInfo.processInfo.environment["MASSL_SEED"].flatMap(UInt64.init).map { [$0] } ?? Array(seeds)
+    let environment = ProcessInfo.processInfo.environment
+    if let one = environment["MASSL_SEED"].flatMap(UInt64.init) { return [one] }
+    if let count = environment["MASSL_SEEDS"].flatMap(UInt64.init) { return Array(0..<count) }
+    return Array(seeds)
   }
 }
 
@@ -22,6 +25,22 @@ struct SimulationTests {
     rough.run(toStep: nil, eventsAtMost: 60_000)
     #expect(rough.broken == nil && rough.unfinished == nil, "\(rough.replay)")
     #expect(rough.finalVersion != nil && rough.finalVersion == calm.finalVersion, "\(rough.replay)")
+  }
+
+  /// A world in which nothing happens shows nothing.
+  @Test func everyKindOfTroubleHappens() {
+    var sum: [String: Int] = [:]
+    for seed in 0..<100 as Range<UInt64> {
+      var world = Simulation(seed: seed, faults: .drawn(from: seed))
+      world.run(toStep: nil, eventsAtMost: 6_000)
+      for (kind, count) in world.seen { sum[kind, default: 0] += count }
+    }
+    for kind in [
+      "late", "duplicates", "expired", "lost", "returned", "damaged", "refusals", "malformed", "absent",
+      "failedCheckpoints", "crashes",
+    ] {
+      #expect(sum[kind, default: 0] > 10, "\(kind): \(sum)")
+    }
   }
 
   @Test(arguments: [1, 2, 3, 9])
