@@ -1,4 +1,4 @@
-# What people type. `make test` and `make demo` install what they need on Debian.
+# What people type. Each installs what it needs on Debian, with sudo where that is needed.
 .PHONY: build test lint install messages clean
 
 PACKAGES = libopenblas-dev libzmq3-dev libprotobuf-c-dev protobuf-c-compiler libjpeg-dev libxxhash-dev

@@ -131,6 +131,8 @@ extension WorkerService {
     }
     guard let session else { return hello() }
     say(.ready(session.ready), session)
+    // A `finished` may have been lost; a result that was granted meanwhile is told apart by the coordinator.
+    for finished in session.waitingForGrant { say(.finished(finished), session) }
   }
 
   private func hello() {
@@ -238,6 +240,8 @@ private final class Session: Sendable {
   private struct State: Sendable {
     var jobs: [LeaseID: Job] = [:]
     var results: [LeaseID: SliceSum] = [:]
+    /// Results that were announced and not granted yet.
+    var announced: [LeaseID: Finished] = [:]
     /// Slices leased and not computed yet.
     var open = 0
     var spare: [FloatBuffer] = []
@@ -284,12 +288,21 @@ private final class Session: Sendable {
 
   func cancel(_ lease: LeaseID) { forget(lease) }
 
-  func push(_ lease: LeaseID) { _ = pushes.tryAppend(lease) }
+  func push(_ lease: LeaseID) {
+    guard state.withLock({ $0.announced.removeValue(forKey: lease) }) != nil else { return }
+    _ = pushes.tryAppend(lease)
+  }
+
+  /// In the order of the leases.
+  var waitingForGrant: [Finished] {
+    state.withLock { state in state.announced.keys.sorted().compactMap { state.announced[$0] } }
+  }
 
   /// Drops a lease; slices of it that wait are passed over.
   private func forget(_ lease: LeaseID) {
     state.withLock { state in
       state.jobs[lease] = nil
+      state.announced[lease] = nil
       if let sum = state.results.removeValue(forKey: lease) { state.spare.append(sum.gradient) }
     }
   }
@@ -349,12 +362,14 @@ private final class Session: Sendable {
       return tree.total
     }
     guard let total, isWanted(lease.lease) else { return }
-    state.withLock { $0.results[lease.lease] = total }
-    service.say(
-      .finished(
-        Finished(
-          lease: lease.lease, step: lease.step, slices: lease.slices, payload: total.payloadDigest,
-          payloadCount: total.payloadCount, losses: total.losses, undecodable: total.undecodable)), self)
+    let finished = Finished(
+      lease: lease.lease, step: lease.step, slices: lease.slices, payload: total.payloadDigest,
+      payloadCount: total.payloadCount, losses: total.losses, undecodable: total.undecodable)
+    state.withLock { state in
+      state.results[lease.lease] = total
+      state.announced[lease.lease] = finished
+    }
+    service.say(.finished(finished), self)
   }
 
   private func pushGranted() {
