@@ -82,6 +82,7 @@ let package = Package(
     .testTarget(name: "ServicesTests", dependencies: ["Services"]),
     .testTarget(name: "VerificationTests", dependencies: ["Verification"]),
     .testTarget(name: "ProcessTests", dependencies: ["massl"]),
+    .testTarget(name: "EvaluationTests", dependencies: ["Evaluation", "Numerics"]),
   ],
   swiftLanguageModes: [.v6]
 )
