@@ -27,6 +27,13 @@ public struct Synthesis: Sendable {
     /// Largest deviation of each pixel's noise, in levels.
     public var noise = 10.0
 
+    /// How far a wave's direction strays from its class's, in turns; the slanting ones lie 0.125 from their neighbours.
+    public var directionSpread = 0.05
+    /// How far a wave's frequency strays from its grain's, as a share.
+    public var frequencySpread = 0.25
+    /// Pixels from crest to crest as shares of the side, finest first; nil: two grains, or three for over 8 classes.
+    public var grains: [Double]?
+
     public init(images: Int) { self.images = images }
   }
 
@@ -46,8 +53,11 @@ public struct Synthesis: Sendable {
       throw .impossible(setting: "size", value: settings.size, allowed: "16 to 4096")
     }
     self.settings = settings
-    // Fine enough to be lost in no global view of half the side; coarse enough to show in every local view.
-    let grains = settings.classes > 8 ? [0.075, 0.19, 0.48] : [0.094, 0.25]
+    // Coarse enough to be lost in no global view of half the side, fine enough to show in every local view.
+    let grains = settings.grains ?? (settings.classes > 8 ? [0.07, 0.16, 0.37] : [0.07, 0.17])
+    guard 2...3 ~= grains.count, settings.classes <= grains.count * Direction.allCases.count else {
+      throw .impossible(setting: "number of grains", value: grains.count, allowed: "2, or 3 for over 8 classes")
+    }
     wavelengths = grains.map { $0 * Double(settings.size) }
   }
 
@@ -80,8 +90,8 @@ extension Synthesis {
     case upright, level, slanting, none
 
     /// Angle of the waves' travel in turns: across the grain.
-    func turns(_ random: inout Draws, slantsRight: Bool) -> Double {
-      let spread = random.number(in: -0.022...0.022)
+    func turns(_ random: inout Draws, spread: Double, slantsRight: Bool) -> Double {
+      let spread = random.number(in: -spread...spread)
       return switch self {
       case .upright: spread
       case .level: 0.25 + spread
@@ -109,9 +119,8 @@ extension Synthesis {
     let slantsRight = random.happens(0.5)
     var field = [Float](repeating: Float(brightness), count: size * size)
     for _ in 0..<Self.waves {
-      let turns = direction.turns(&random, slantsRight: slantsRight)
-      // A third of an octave wide.
-      let frequency = random.number(in: 0.89...1.12) / wavelength
+      let turns = direction.turns(&random, spread: settings.directionSpread, slantsRight: slantsRight)
+      let frequency = random.number(in: 1 - settings.frequencySpread...1 + settings.frequencySpread) / wavelength
       addWave(
         to: &field, turns: turns, frequency: frequency, phase: random.unit(),
         amplitude: contrast * (2 / Double(Self.waves)).squareRoot())
