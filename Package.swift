@@ -31,7 +31,8 @@ let package = Package(
     .target(name: "Numerics", dependencies: ["COpenBLAS", "CXXHash"], swiftSettings: arithmetic),
     .target(name: "Configuration", dependencies: ["Yams"]),
     .target(name: "Durability", dependencies: []),
-    .target(name: "Vision", dependencies: ["CJPEG", "Numerics"]),
+    .target(
+      name: "Vision", dependencies: ["CJPEG", "Numerics"], swiftSettings: [.unsafeFlags(vectorFlags)]),
     .target(name: "Networks", dependencies: ["Numerics"], swiftSettings: arithmetic),
     .target(name: "Objective", dependencies: ["Numerics"], swiftSettings: arithmetic),
     .target(name: "Optimization", dependencies: ["Numerics"], swiftSettings: arithmetic),
@@ -79,7 +80,7 @@ let package = Package(
       dependencies: ["Training", "Networks", "Numerics", "Configuration", "MemoryBank", "Vision"]),
     .testTarget(
       name: "VisionTests", dependencies: ["Vision", "CJPEG", "Numerics"], exclude: ["Fixtures"]),
-    .testTarget(name: "ServicesTests", dependencies: ["Services"]),
+    .testTarget(name: "ServicesTests", dependencies: ["Services", "Durability"]),
     .testTarget(name: "VerificationTests", dependencies: ["Verification"]),
     .testTarget(name: "ProcessTests", dependencies: ["massl"]),
     .testTarget(name: "EvaluationTests", dependencies: ["Evaluation", "Numerics"]),
