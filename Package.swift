@@ -12,11 +12,76 @@ let arithmetic: [SwiftSetting] = [.unsafeFlags(["-Ounchecked"] + vectorFlags)]
 
 let package = Package(
   name: "massl",
-  dependencies: [],
+  products: [.executable(name: "massl", targets: ["massl"])],
+  dependencies: [
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+    .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+    .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
+  ],
   targets: [
+    // The C side: module maps, one shim, generated files.
     .systemLibrary(name: "COpenBLAS", pkgConfig: "openblas", providers: [.apt(["libopenblas-dev"])]),
+    .systemLibrary(name: "CZeroMQ", providers: [.apt(["libzmq3-dev"])]),
+    .systemLibrary(name: "CProtobufC", pkgConfig: "libprotobuf-c", providers: [.apt(["libprotobuf-c-dev"])]),
     .systemLibrary(name: "CXXHash", pkgConfig: "libxxhash", providers: [.apt(["libxxhash-dev"])]),
+    .target(name: "CJPEG", linkerSettings: [.linkedLibrary("jpeg")]),
+    .target(name: "CMessages", dependencies: ["CProtobufC"], linkerSettings: [.linkedLibrary("protobuf-c")]),
+
+    // Arrows point downward only: a target imports targets above it in this list.
     .target(name: "Numerics", dependencies: ["COpenBLAS", "CXXHash"], swiftSettings: arithmetic),
+    .target(name: "Configuration", dependencies: ["Yams"]),
+    .target(name: "Durability", dependencies: []),
+    .target(name: "Vision", dependencies: ["CJPEG", "Numerics"]),
+    .target(name: "Networks", dependencies: ["Numerics"], swiftSettings: arithmetic),
+    .target(name: "Objective", dependencies: ["Numerics"], swiftSettings: arithmetic),
+    .target(name: "Optimization", dependencies: ["Numerics"], swiftSettings: arithmetic),
+    .target(name: "MemoryBank", dependencies: ["Numerics", "Durability"]),
+    .target(name: "Checkpoints", dependencies: ["Numerics", "Durability"]),
+    .target(name: "Wire", dependencies: ["CZeroMQ", "CProtobufC", "CMessages", "Numerics"]),
+    .target(name: "Coordination", dependencies: ["Numerics", "Wire"]),
+    .target(
+      name: "Training",
+      dependencies: [
+        "Numerics", "Configuration", "Vision", "Networks", "Objective", "Optimization", "MemoryBank", "Wire",
+      ]),
+    .target(
+      name: "Verification",
+      dependencies: ["Numerics", "Configuration", "Vision", "Networks", "Optimization", "Checkpoints", "Training"]),
+    .target(name: "Telemetry", dependencies: [.product(name: "Logging", package: "swift-log")]),
+    .target(
+      name: "Services",
+      dependencies: [
+        "Training", "Checkpoints", "Wire", "Coordination", "Telemetry", "Configuration", "Durability", "MemoryBank",
+        "Networks", "Numerics", "Optimization", "Vision",
+      ]),
+    .target(name: "Evaluation", dependencies: ["Numerics", "Vision", "Networks"]),
+    .executableTarget(
+      name: "massl",
+      dependencies: [
+        "Services", "Verification", "Evaluation", "Checkpoints", "Durability", "Networks", "Configuration",
+        "Coordination", "Numerics", "Telemetry", "Training", "Vision",
+        "Wire", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+      ]),
+
+    .target(name: "TestSupport", dependencies: ["Durability"], path: "Tests/TestSupport"),
+    .testTarget(name: "ConfigurationTests", dependencies: ["Configuration"]),
+    .testTarget(name: "DurabilityTests", dependencies: ["Durability", "TestSupport"]),
+    .testTarget(name: "MemoryBankTests", dependencies: ["MemoryBank", "Numerics", "Durability", "TestSupport"]),
+    .testTarget(name: "CheckpointsTests", dependencies: ["Checkpoints", "Numerics", "Durability", "TestSupport"]),
+    .testTarget(name: "WireTests", dependencies: ["Wire", "Numerics"]),
+    .testTarget(name: "CoordinationTests", dependencies: ["Coordination", "Wire", "Numerics"]),
+    .testTarget(
+      name: "TelemetryTests", dependencies: ["Telemetry", .product(name: "Logging", package: "swift-log")]),
+    .testTarget(name: "NumericsTests", dependencies: ["Numerics"]),
+    .testTarget(name: "NetworksTests", dependencies: ["Networks", "Numerics"]),
+    .testTarget(
+      name: "TrainingTests",
+      dependencies: ["Training", "Networks", "Numerics", "Configuration", "MemoryBank", "Vision"]),
+    .testTarget(
+      name: "VisionTests", dependencies: ["Vision", "CJPEG", "Numerics"], exclude: ["Fixtures"]),
+    .testTarget(name: "ServicesTests", dependencies: ["Services"]),
+    .testTarget(name: "VerificationTests", dependencies: ["Verification"]),
+    .testTarget(name: "ProcessTests", dependencies: ["massl"]),
   ],
   swiftLanguageModes: [.v6]
 )

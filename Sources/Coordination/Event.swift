@@ -6,6 +6,22 @@ public struct Instant: Hashable, Comparable, Sendable {
   public let nanoseconds: UInt64
   public init(nanoseconds: UInt64) { self.nanoseconds = nanoseconds }
   public static func < (left: Instant, right: Instant) -> Bool { left.nanoseconds < right.nanoseconds }
+
+  /// `duration` later, at most the end of time; a negative duration is none.
+  public static func + (left: Instant, duration: Duration) -> Instant {
+    let (seconds, attoseconds) = duration.components
+    guard seconds >= 0, attoseconds >= 0 else { return left }
+    let (whole, tooLong) = UInt64(seconds).multipliedReportingOverflow(by: 1_000_000_000)
+    let (span, longer) = whole.addingReportingOverflow(UInt64(attoseconds / 1_000_000_000))
+    let (sum, late) = left.nanoseconds.addingReportingOverflow(span)
+    return Instant(nanoseconds: tooLong || longer || late ? .max : sum)
+  }
+
+  /// How long ago `earlier` was; nothing when it lies ahead.
+  public static func - (left: Instant, earlier: Instant) -> Duration {
+    guard left > earlier else { return .zero }
+    return .nanoseconds(Int64(clamping: left.nanoseconds - earlier.nanoseconds))
+  }
 }
 
 /// What happens to a coordinator.
@@ -14,8 +30,10 @@ public enum Event: Hashable, Sendable {
   case message(WorkerMessage, from: Sender)
   /// A peer sent bytes that are no message.
   case malformed(from: PeerID, reason: String)
-  /// The whole payload of a granted lease has arrived and has the digest that was announced; or it came to nothing.
-  case pushArrived(LeaseID, intact: Bool)
+  /// Some of a granted lease's payload has arrived; at least once a second while chunks come.
+  case pushProgressed(LeaseID)
+  /// The last float of a granted lease's payload has arrived.
+  case pushArrived(LeaseID, PushOutcome)
   /// The update of the running step is done: these are the next step's weights and memory.
   case updateFinished(Updated)
   /// A checkpoint of this step is durable, or failed for this reason.
@@ -26,12 +44,25 @@ public enum Event: Hashable, Sendable {
   case stopRequested
 }
 
+/// What the process found when a payload was complete.
+public enum PushOutcome: Hashable, Sendable {
+  /// It has the digest that was announced, and every float is finite.
+  case whole
+  /// Its digest is another one.
+  case damaged
+  /// It has its digest, but holds a float that is not finite.
+  case notFinite
+}
+
+/// A version of weights and memory: what the leases of one step are computed with.
 public struct Updated: Hashable, Sendable {
-  /// The step that comes next, one above the one that was updated.
+  /// The step that these weights are for, one above the one that was updated; 0 for those of a new run.
   public var step: Int
   public var student: Digest
   public var teacher: Digest
+  /// Rows enqueued so far.
   public var rows: Int
+  /// Rows below this are seeded, not stored.
   public var memoryFloor: Int
 
   public init(step: Int, student: Digest, teacher: Digest, rows: Int, memoryFloor: Int) {
@@ -46,6 +77,8 @@ public struct Updated: Hashable, Sendable {
 /// What a coordinator does about it, in order.
 public enum Effect: Hashable, Sendable {
   case send(CoordinatorMessage, to: PeerID)
+  /// Send the status as it is now: `Coordinator.status(at:)` with what only the process knows.
+  case sendStatus(to: PeerID)
   /// Make room for this lease's payload: chunks of it may arrive now.
   case expectPush(LeaseID, from: PeerID, Finished)
   /// Forget what has arrived of this lease's payload.

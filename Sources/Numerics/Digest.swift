@@ -41,3 +41,32 @@ extension FloatBuffer {
   /// The digest of all its bytes.
   public var digest: Digest { withBytes(of: 0..<count) { Digest(of: $0) } }
 }
+
+// MARK: - Piece by piece
+
+/// A digest under way: the bytes come in pieces of any size, and the result is that of all of them in one.
+///
+/// A value would copy 576 aligned bytes at each use; this is an object, used by one thread.
+public final class DigestState {
+  private let state: OpaquePointer
+
+  public init() {
+    guard let state = XXH3_createState() else { fatalError("out of memory: the state of a digest") }
+    self.state = state
+    XXH3_128bits_reset(state)
+  }
+
+  deinit { XXH3_freeState(state) }
+
+  public func update(_ bytes: UnsafeRawBufferPointer) {
+    XXH3_128bits_update(state, bytes.baseAddress, bytes.count)
+  }
+
+  public func update(_ bytes: [UInt8]) { bytes.withUnsafeBytes { update($0) } }
+
+  /// Of all bytes so far; more may follow.
+  public var digest: Digest {
+    let hash = XXH3_128bits_digest(state)
+    return Digest(high: hash.high64, low: hash.low64)
+  }
+}

@@ -16,10 +16,14 @@ public final class FloatBuffer: @unchecked Sendable {
   /// Cache lines, and the widest vector register, are 64 bytes.
   static let alignment = 64
 
+  /// Bytes past the end that kernels may read, not write: eight floats from the last one on.
+  static let padding = 32
+
   public init(count: Int) {
     invariant(count > 0, "a buffer of \(count) floats")
     self.count = count
-    let bytes = (count * MemoryLayout<Float>.stride + Self.alignment - 1) / Self.alignment * Self.alignment
+    let used = count * MemoryLayout<Float>.stride + Self.padding
+    let bytes = (used + Self.alignment - 1) / Self.alignment * Self.alignment
     guard let memory = aligned_alloc(Self.alignment, bytes) else {
       fatalError("out of memory: \(bytes) bytes for a buffer of \(count) floats")
     }

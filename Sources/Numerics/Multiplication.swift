@@ -8,6 +8,9 @@ public enum Transposition: Sendable {
   var cblas: CBLAS_TRANSPOSE { self == .asIs ? CblasNoTrans : CblasTrans }
 }
 
+/// OpenBLAS splits a product over threads in ways that follow from who else computes, and the split decides rounding.
+private let oneThreadACall: Void = OpenBLAS.useOneThread()
+
 /// c = scale * op(a) op(b) + keep * c, on the calling thread alone.
 ///
 /// - Parameters:
@@ -23,6 +26,7 @@ public func multiply(
   let (innerOfB, columns) = bTransposition == .asIs ? (b.rows, b.columns) : (b.columns, b.rows)
   invariant(inner == innerOfB, "inner sizes \(inner) and \(innerOfB)")
   invariant(rows == c.rows && columns == c.columns, "\(rows) x \(columns) into \(c.rows) x \(c.columns)")
+  _ = oneThreadACall
   cblas_sgemm(
     CblasRowMajor, aTransposition.cblas, bTransposition.cblas, Int32(rows), Int32(columns), Int32(inner), scale,
     a.base, Int32(a.stride), b.base, Int32(b.stride), keep, c.base, Int32(c.stride))

@@ -1,0 +1,32 @@
+# What people type. Each installs what it needs on Debian, with sudo where that is needed.
+.PHONY: build test lint install messages clean
+
+PACKAGES = libopenblas-dev libzmq3-dev libprotobuf-c-dev protobuf-c-compiler libjpeg-dev libxxhash-dev
+SUDO = $(shell [ "$$(id -u)" = 0 ] || command -v sudo)
+
+build: install
+	swift build -c release
+
+# One configuration for everything: in debug the numerics are some fifty times slower.
+test: install
+	swift test -c release --disable-testable-imports
+
+lint:
+	swift format lint --strict --recursive Sources Tests Package.swift
+	Scripts/generate-messages --check
+
+messages:
+	Scripts/generate-messages
+
+install:
+	@missing=; for package in $(PACKAGES); do \
+	  dpkg-query -W -f '$${Status}' $$package 2>/dev/null | grep -q 'ok installed' || missing="$$missing $$package"; \
+	done; \
+	if [ -n "$$missing" ]; then \
+	  echo "Installing$$missing"; \
+	  $(SUDO) apt-get update -q && $(SUDO) env DEBIAN_FRONTEND=noninteractive \
+	    apt-get install -q -y --no-install-recommends $$missing; \
+	fi
+
+clean:
+	swift package clean

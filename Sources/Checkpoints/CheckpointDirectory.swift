@@ -1,0 +1,157 @@
+import Durability
+import Numerics
+
+/// A run's checkpoints: `step-NNNNNNNN` each, there whole or not at all.
+///
+/// A checkpoint is written under a name of its own, made durable file by file, manifest last, then renamed. Three kinds
+/// of names begin with a dot and are no checkpoints: `.tmp-*`, being written; `.old-step-*`, whole but being replaced
+/// by another of the same step; `.gone-*`, being removed. `recover` clears up after a crash between any two calls.
+///
+/// One thread at a time may write, prune or recover; any may read.
+public struct CheckpointDirectory: Sendable {
+  public let path: String
+  private let storage: any Storage
+
+  /// Makes the directory if need be.
+  public init(_ path: String, in storage: any Storage) throws {
+    self.path = path
+    self.storage = storage
+    try storage.makeDurableDirectory(path)
+  }
+
+  static func name(of step: Int) -> String {
+    let number = String(step)
+    return "step-" + String(repeating: "0", count: max(0, 8 - number.count)) + number
+  }
+
+  private static func step(named name: String) -> Int? {
+    guard name.hasPrefix("step-"), let step = Int(name.dropFirst(5)), step >= 0, self.name(of: step) == name else {
+      return nil
+    }
+    return step
+  }
+}
+
+// MARK: - Writing
+
+extension CheckpointDirectory {
+  /// Writes a checkpoint of `manifest.step`. When it returns the checkpoint survives a power cut; if it throws (a full
+  /// disk, say), those before it are untouched.
+  /// - Returns: the manifest with its files' digests.
+  @discardableResult
+  public func write(_ content: CheckpointContent, _ manifest: Manifest) throws -> Manifest {
+    let name = Self.name(of: manifest.step)
+    let temporary = "\(path)/.tmp-\(name)"
+    var manifest = manifest
+    do {
+      try storage.remove(temporary)
+      try storage.makeDirectory(temporary)
+      manifest.files = [:]
+      for (file, groups) in content.files where !groups.isEmpty {
+        manifest.files[file] = try SafetensorsFile.write(
+          groups, metadata: ["format": "pt", "run": "\(manifest.run)", "step": "\(manifest.step)"],
+          to: "\(temporary)/\(file)", in: storage)
+      }
+      try writeManifest(manifest, to: "\(temporary)/\(Checkpoint.manifestFile)")
+      try storage.synchronizeDirectory(temporary)
+    } catch {
+      // Room on a full disk is worth more than half a checkpoint; `recover` tries again if this fails too.
+      try? storage.remove(temporary)
+      throw error
+    }
+    try publish(temporary, as: name)
+    return manifest
+  }
+
+  private func writeManifest(_ manifest: Manifest, to path: String) throws {
+    let bytes = try SealedJSON.bytes(of: manifest)
+    let file = try storage.open(path, .replacing)
+    try bytes.withUnsafeBytes { try file.write($0, at: 0) }
+    try file.synchronize()
+  }
+
+  /// Gives a durable directory its name. One that has the name is set aside first, for a directory cannot be replaced;
+  /// a crash in between leaves it as `.old-`, and `recover` brings it back.
+  private func publish(_ temporary: String, as name: String) throws {
+    let replaces = try storage.exists("\(path)/\(name)")
+    if replaces {
+      try storage.remove("\(path)/.old-\(name)")
+      try storage.rename("\(path)/\(name)", to: "\(path)/.old-\(name)")
+    }
+    try storage.rename(temporary, to: "\(path)/\(name)")
+    try storage.synchronizeDirectory(path)
+    if replaces { try storage.remove("\(path)/.old-\(name)") }
+  }
+
+  /// Removes what a crash left of writing and removing, and brings back what was set aside.
+  public func recover() throws {
+    for name in try storage.list(path) where name.hasPrefix(".") {
+      let step = String(name.dropFirst(".old-".count))
+      if name.hasPrefix(".old-"), Self.step(named: step) != nil, try !storage.exists("\(path)/\(step)") {
+        try storage.rename("\(path)/\(name)", to: "\(path)/\(step)")
+        try storage.synchronizeDirectory(path)
+      } else if [".tmp-", ".old-", ".gone-"].contains(where: name.hasPrefix) {
+        try storage.remove("\(path)/\(name)")
+      }
+    }
+  }
+
+  /// Removes all but the newest `count` checkpoints; `newestWhole` stays in any case.
+  /// - Returns: the oldest row that the remaining ones need, nil if they need none.
+  @discardableResult
+  public func prune(keeping count: Int, newestWhole: Int) throws -> Int? {
+    let steps = try steps()
+    for step in steps.dropLast(max(count, 0)) where step != newestWhole {
+      let name = Self.name(of: step)
+      // Under another name first, durably: half a checkpoint must not be found under its own.
+      try storage.remove("\(path)/.gone-\(name)")
+      try storage.rename("\(path)/\(name)", to: "\(path)/.gone-\(name)")
+      try storage.synchronizeDirectory(path)
+      try storage.remove("\(path)/.gone-\(name)")
+    }
+    // A damaged one has no say in which rows are kept: nothing can be resumed from it.
+    return try self.steps().compactMap { try? checkpoint(ofStep: $0).manifest.oldestRow }.min()
+  }
+}
+
+// MARK: - Reading
+
+extension CheckpointDirectory {
+  /// The steps that have a checkpoint, damaged or not, oldest first.
+  public func steps() throws -> [Int] { try storage.list(path).compactMap(Self.step(named:)).sorted() }
+
+  /// - Throws: `CheckpointError.noSuchStep`, `.damaged`, `.newerFormat`.
+  public func checkpoint(ofStep step: Int) throws -> Checkpoint {
+    let directory = "\(path)/\(Self.name(of: step))"
+    do {
+      return try Checkpoint(directory, in: storage)
+    } catch let error as DurabilityError where error.isAbsence {
+      guard try storage.exists(directory) else {
+        throw CheckpointError.noSuchStep(directory: path, step: step, present: try steps())
+      }
+      throw CheckpointError.damaged(
+        file: "\(directory)/\(Checkpoint.manifestFile)", tensor: nil, reason: "is not there")
+    }
+  }
+
+  /// The newest checkpoint whose every byte matches its digest, and why the newer ones do not, newest first.
+  /// - Throws: `CheckpointError.newerFormat`: one that a newer massl wrote is not damaged, and not to be passed over.
+  public func newestWhole() throws -> (checkpoint: Checkpoint?, damaged: [CheckpointError]) {
+    var damaged: [CheckpointError] = []
+    for step in try steps().reversed() {
+      do {
+        let checkpoint = try checkpoint(ofStep: step)
+        try checkpoint.verify()
+        return (checkpoint, damaged)
+      } catch let error as CheckpointError {
+        guard case .damaged = error else { throw error }
+        damaged.append(error)
+      } catch DurabilityError.tooShort(let path, _, let size) {
+        damaged.append(.damaged(file: path, tensor: nil, reason: "ends after \(size) bytes"))
+      } catch DurabilityError.tooLong(let path, let size, _) {
+        damaged.append(.damaged(file: path, tensor: nil, reason: "has \(size) bytes, far too many"))
+      }
+    }
+    return (nil, damaged)
+  }
+}

@@ -1,0 +1,55 @@
+/// Why a run cannot be resumed from its directory, or a file of tensors not be read.
+public enum CheckpointError: Error, Equatable, CustomStringConvertible {
+  /// A checkpoint's file does not hold what its manifest says; no tensor if the file as a whole is not readable.
+  case damaged(file: String, tensor: String?, reason: String)
+  /// A safetensors file that is not as the format wants it.
+  case malformed(file: String, tensor: String?, reason: String)
+  /// A tensor that is wanted is not in the file.
+  case missingTensor(file: String, tensor: String)
+  case otherShape(file: String, tensor: String, found: [Int], expected: [Int])
+  case otherConfiguration(run: String, key: String, saved: String, given: String)
+  case otherData(run: String, saved: DataRecord, given: DataRecord)
+  case noCheckpoint(directory: String)
+  case noSuchStep(directory: String, step: Int, present: [Int])
+  case newerFormat(file: String, version: Int, supported: Int)
+  /// The directory has something in it, but is no run.
+  case notARun(directory: String)
+  /// Files of a checkpoint belong to another run.
+  case otherRun(file: String, found: String, expected: String)
+
+  public var description: String {
+    switch self {
+    case .damaged(let file, let tensor, let reason):
+      "\(file) is damaged: \(Self.subject(tensor)) \(reason). Delete that step's directory to resume from the one before."
+    case .malformed(let file, let tensor, let reason):
+      "\(file) is not a sound safetensors file: \(Self.subject(tensor)) \(reason). Write or copy it anew."
+    case .missingTensor(let file, let tensor):
+      "\(file) has no tensor '\(tensor)'. Give a file of the same architecture."
+    case .otherShape(let file, let tensor, let found, let expected):
+      "\(file): tensor '\(tensor)' has shape \(found), not \(expected). Give a file of the same architecture."
+    case .otherConfiguration(let run, let key, let saved, let given):
+      "\(run) was started with \(key) \(saved), not \(given). Give \(key) \(saved) to resume it, or another --run to "
+        + "start afresh."
+    case .otherData(let run, let saved, let given) where saved.count != given.count:
+      "\(run) was started on \(saved.count) pictures; --data has \(given.count). Give the same data set to resume it, "
+        + "or another --run to start afresh."
+    case .otherData(let run, let saved, _):
+      "\(run) was started on \(saved.count) pictures of other names or sizes than those in --data. Give the same data "
+        + "set to resume it, or another --run to start afresh."
+    case .noCheckpoint(let directory):
+      "\(directory) has no whole checkpoint. Give the directory of a run that has written one."
+    case .noSuchStep(let directory, let step, let present):
+      "\(directory) has no checkpoint of step \(step). "
+        + (present.isEmpty
+          ? "It has none at all." : "It has those of \(present.map(String.init).joined(separator: ", ")).")
+    case .newerFormat(let file, let version, let supported):
+      "\(file) has format \(version); this massl reads formats up to \(supported). Use the massl that wrote it."
+    case .notARun(let directory):
+      "\(directory) is not empty and holds no run. Give --run another directory, or empty this one."
+    case .otherRun(let file, let found, let expected):
+      "\(file) belongs to run \(found), not to \(expected). Move it out of this run's directory."
+    }
+  }
+
+  private static func subject(_ tensor: String?) -> String { tensor.map { "tensor '\($0)'" } ?? "it" }
+}

@@ -1,0 +1,120 @@
+import Durability
+import Numerics
+
+/// The directory of a run, owned by one coordinator at a time.
+///
+///     config.yaml          the configuration that it was started with
+///     run.json             its identity and data set
+///     incarnation.json     how often a coordinator has started on it
+///     coordinator.lock     locked by the coordinator that runs, whose process number it holds
+///     checkpoints/  memory/  metrics.jsonl  tensorboard/
+public struct RunDirectory: Sendable {
+  public let path: String
+  /// 128 random bits made with the directory.
+  public let run: Digest
+  /// The data set that it was started on.
+  public let data: DataRecord
+  private let storage: any Storage
+  private let lock: any StorageLock
+
+  public var checkpointsPath: String { "\(path)/checkpoints" }
+  public var memoryPath: String { "\(path)/memory" }
+  public var metricsPath: String { "\(path)/metrics.jsonl" }
+  public var tensorboardPath: String { "\(path)/tensorboard" }
+  public var configurationPath: String { "\(path)/config.yaml" }
+
+  static let formatVersion = 1
+  static let sizeAtMost = 1 << 20
+
+  private struct RunRecord: Codable {
+    var formatVersion = RunDirectory.formatVersion
+    var run: Digest
+    var data: DataRecord
+  }
+
+  private struct IncarnationRecord: Codable {
+    var formatVersion = RunDirectory.formatVersion
+    var incarnation: UInt64
+  }
+}
+
+// MARK: - Opening
+
+extension RunDirectory {
+  /// Takes a run directory for a coordinator: makes it if it is not there or empty, else resumes it.
+  ///
+  /// - Parameters:
+  ///   - configuration: of a new run, as a recipe; kept in config.yaml.
+  ///   - data: the data set at hand.
+  ///   - random: where a new run's identity comes from.
+  /// - Throws: `DurabilityError.locked` if another coordinator has it; `CheckpointError.otherData` if it was started on
+  ///   another data set; `.notARun`, `.damaged`, `.newerFormat`.
+  public static func open(
+    _ path: String, configuration: String, data: DataRecord, in storage: any Storage,
+    random: inout some RandomNumberGenerator
+  ) throws -> RunDirectory {
+    try storage.makeDurableDirectory(path)
+    let lock = try storage.lock("\(path)/coordinator.lock")
+    let recordPath = "\(path)/run.json"
+    if try !storage.exists(recordPath) {
+      // A crash before run.json was there leaves only these: nothing had been sent or computed.
+      let own = ["coordinator.lock", "run.json.tmp", "config.yaml", "config.yaml.tmp"]
+      guard try storage.list(path).allSatisfy(own.contains) else { throw CheckpointError.notARun(directory: path) }
+      try storage.writeAtomically(configuration.utf8, to: "\(path)/config.yaml")
+      let record = RunRecord(run: Digest(high: random.next(), low: random.next()), data: data)
+      try storage.writeAtomically(SealedJSON.bytes(of: record), to: recordPath)
+    }
+    let record = try SealedJSON.value(
+      RunRecord.self, from: try storage.readWhole(recordPath, limit: sizeAtMost), file: recordPath,
+      version: formatVersion)
+    guard record.data == data else {
+      throw CheckpointError.otherData(run: path, saved: record.data, given: data)
+    }
+    return RunDirectory(path: path, run: record.run, data: record.data, storage: storage, lock: lock)
+  }
+
+  /// Whether there is a run in a directory: `open` would resume it.
+  public static func isRun(_ path: String, in storage: any Storage) throws -> Bool {
+    try storage.exists("\(path)/run.json")
+  }
+
+  /// The configuration that a run was started with, read without taking its lock.
+  /// - Throws: `CheckpointError.notARun`; `DurabilityError`.
+  public static func configuration(of path: String, in storage: any Storage) throws -> String {
+    guard try isRun(path, in: storage) else { throw CheckpointError.notARun(directory: path) }
+    return String(decoding: try storage.readWhole("\(path)/config.yaml", limit: sizeAtMost), as: UTF8.self)
+  }
+}
+
+// MARK: - Owning
+
+extension RunDirectory {
+  /// Adds one to the incarnation, durably: the number may be used in messages once this returns, and no start before
+  /// or after has it.
+  public func nextIncarnation() throws -> UInt64 {
+    try verifyLock()
+    let file = "\(path)/incarnation.json"
+    var record = IncarnationRecord(incarnation: 0)
+    if try storage.exists(file) {
+      record = try SealedJSON.value(
+        IncarnationRecord.self, from: try storage.readWhole(file, limit: Self.sizeAtMost), file: file,
+        version: Self.formatVersion)
+    }
+    record.incarnation += 1
+    try storage.writeAtomically(SealedJSON.bytes(of: record), to: file)
+    return record.incarnation
+  }
+
+  /// Throws `DurabilityError.lockLost` if this process can no longer be sure that it is the only coordinator: stop then.
+  public func verifyLock() throws { try lock.verify() }
+
+  /// Throws `CheckpointError.otherRun` if a checkpoint in this directory is not of this run.
+  public func check(_ checkpoint: Checkpoint) throws {
+    guard checkpoint.manifest.run == run else {
+      throw CheckpointError.otherRun(
+        file: "\(checkpoint.path)/\(Checkpoint.manifestFile)", found: "\(checkpoint.manifest.run)", expected: "\(run)")
+    }
+  }
+
+  public func checkpoints() throws -> CheckpointDirectory { try CheckpointDirectory(checkpointsPath, in: storage) }
+}

@@ -1,0 +1,106 @@
+/// What must hold between keys, a sentence each; the ranges of single keys are in `ConfigurationKey.all`.
+
+extension RunConfiguration {
+  /// A sentence for everything that does not fit together; empty if all does.
+  public func inconsistencies() -> [String] {
+    sizeInconsistencies() + batchInconsistencies() + memoryInconsistencies() + scheduleInconsistencies()
+  }
+
+  private func sizeInconsistencies() -> [String] {
+    var found: [String] = []
+    if embedDim % numHeads != 0 {
+      found.append("num_heads \(numHeads) must divide embed_dim \(embedDim)\(nearby(divisorsOf: embedDim, numHeads)).")
+    }
+    for (key, size) in [("image_size", imageSize), ("local_size", localSize)] where size % patchSize != 0 {
+      let below = size / patchSize * patchSize
+      let fitting = below > 0 ? "\(below) or \(below + patchSize)" : "\(patchSize)"
+      found.append("patch_size \(patchSize) must divide \(key) \(size); \(fitting) would fit.")
+    }
+    return found
+  }
+
+  private func batchInconsistencies() -> [String] {
+    var found: [String] = []
+    if batchSize % sliceSize != 0 {
+      found.append(
+        "slice_size \(sliceSize) must divide batch_size \(batchSize)\(nearby(divisorsOf: batchSize, sliceSize)).")
+    }
+    if koleoWeight > 0, sliceSize < 2 {
+      found.append(
+        "koleo_weight \(koleoWeight) needs slice_size of at least 2, not \(sliceSize): "
+          + "KoLeo compares the pictures of a slice.")
+    }
+    if useBNInHead, sliceSize < 2 {
+      found.append(
+        "use_bn_in_head needs slice_size of at least 2, not \(sliceSize): its statistics run over a slice.")
+    }
+    return found
+  }
+
+  private func memoryInconsistencies() -> [String] {
+    guard memorySize % blockSize == 0 else {
+      let fitting = nearby(divisorsOf: memorySize, blockSize)
+      return ["block_size \(blockSize) must divide memory_size \(memorySize)\(fitting)."]
+    }
+    guard blocksPerStep <= blocksInMemory else {
+      return [
+        "blocks_per_step \(blocksPerStep) is more than the \(blocksInMemory) blocks of memory_size \(memorySize). "
+          + "Give 0 for all."
+      ]
+    }
+    guard batchSize <= memorySize else {
+      return ["batch_size \(batchSize) is more than memory_size \(memorySize), which takes one row a picture."]
+    }
+    return []
+  }
+
+  private func scheduleInconsistencies() -> [String] {
+    var found: [String] = []
+    if warmupEpochs > epochs {
+      found.append("warmup_epochs \(warmupEpochs) is longer than the run of \(epochs) epochs.")
+    }
+    if warmupTeacherTempEpochs > epochs {
+      found.append("warmup_teacher_temp_epochs \(warmupTeacherTempEpochs) is longer than the run of \(epochs) epochs.")
+    }
+    return found
+  }
+
+  /// "; 12 or 16 would fit": the divisors around a number that is none.
+  private func nearby(divisorsOf whole: Int, _ part: Int) -> String {
+    let below = stride(from: min(part, whole), through: 1, by: -1).first { whole % $0 == 0 }
+    // Not further than four times the number: a memory of 2^40 rows may have no divisor for long.
+    let above = part < whole ? (part...min(whole, 4 * part)).first { whole % $0 == 0 } : nil
+    let fitting = [below, above].compactMap { $0.map(String.init) }
+    return "; \(fitting.joined(separator: " or ")) would fit"
+  }
+}
+
+// MARK: - Against the data set
+
+extension RunConfiguration {
+  /// Refuses a batch that the data set cannot fill once an epoch.
+  public func check(pictures: Int) throws(ConfigurationError) {
+    guard batchSize <= pictures else {
+      let advice = pictures > 0 ? "Give batch_size of at most \(pictures)." : "Give a folder with pictures."
+      throw .inconsistent(["batch_size \(batchSize) is larger than the data set of \(pictures) pictures. \(advice)"])
+    }
+  }
+}
+
+// MARK: - Warnings
+
+extension RunConfiguration {
+  /// A sentence for everything that is allowed and probably not meant.
+  public func warnings() -> [String] {
+    var found: [String] = []
+    if useBNInHead, sliceSize < 32, sliceSize < batchSize {
+      found.append(
+        "use_bn_in_head takes its statistics over slices of \(sliceSize) pictures; "
+          + "with fewer than 32 they are too noisy to train by.")
+    }
+    if minLR > scaledLR {
+      found.append("min_lr \(minLR) is above lr scaled by the batch, \(scaledLR): the learning rate will rise.")
+    }
+    return found
+  }
+}

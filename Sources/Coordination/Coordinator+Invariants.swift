@@ -1,0 +1,62 @@
+import Wire
+
+/// A sentence on what is wrong with a coordinator's state: a mistake in the program.
+public struct CoordinationError: Error, Equatable, CustomStringConvertible {
+  public let description: String
+  init(_ description: String) { self.description = description }
+}
+
+extension Coordinator {
+  /// Checks what holds between any two events; for tests and the simulator.
+  public func checkInvariants() throws(CoordinationError) {
+    func require(_ condition: Bool, _ message: @autoclosure () -> String) throws(CoordinationError) {
+      if !condition { throw CoordinationError(message()) }
+    }
+    // 1. Each slice is counted once.
+    var times = [Int](repeating: 0, count: tree.count)
+    for node in acceptedNodes {
+      try require(tree.isNode(node), "accepted \(node) is no node")
+      for slice in node.indices { times[slice] += 1 }
+    }
+    try require(times == isAccepted.map { $0 ? 1 : 0 }, "accepted slices \(times) of step \(step)")
+    let isComplete = isAccepted.allSatisfy { $0 }
+    switch phase {
+    case .computing: try require(!isComplete, "step \(step) is complete and not updated")
+    case .updating: try require(isComplete, "step \(step) is updated and not complete")
+    case .concluding, .leaving, .stopped: break
+    }
+    // 2. Leases are open for a reason, and within limits.
+    try require(phase == .computing || leases.isEmpty, "\(leases.count) leases while \(phase)")
+    try require(zip(leases, leases.dropFirst()).allSatisfy { $0.id < $1.id }, "leases out of order")
+    var copies = [Int](repeating: 0, count: tree.count)
+    for lease in leases {
+      try require(peers[lease.peer] != nil, "lease \(lease.id.number) of nobody")
+      try require(tree.isNode(lease.slices), "leased \(lease.slices) is no node")
+      try require(
+        !lease.slices.indices.contains { isAccepted[$0] }, "\(described(lease.slices)) is leased and accepted")
+      if !lease.isOverdue { for slice in lease.slices.indices { copies[slice] += 1 } }
+    }
+    try require(copies.allSatisfy { $0 <= Limits.copies }, "copies \(copies)")
+    // 3. Queues.
+    let queued = leases.filter { if case .waiting = $0.state { true } else { false } }.map(\.id)
+    try require(waiting.sorted() == queued, "waiting \(waiting), but finished \(queued)")
+    let granted = leases.filter(\.isGranted)
+    try require(granted.count <= Limits.gradientsInFlight, "\(granted.count) gradients in flight")
+    for (index, lease) in granted.enumerated() {
+      try require(
+        !granted[..<index].contains { $0.slices.overlaps(lease.slices) }, "\(described(lease.slices)) comes twice")
+    }
+    // 4. Peers.
+    try require(peers.count <= Limits.peers, "\(peers.count) peers")
+    try require(offenders.count <= Limits.offenders, "\(offenders.count) offenders")
+    for peer in peers.values {
+      let open = leases.count { $0.peer == peer.id }
+      try require(open <= Limits.leases(threads: peer.threads), "\(open) leases of \(described(peer.id))")
+      try require(0...peer.threads ~= peer.idleThreads, "\(peer.idleThreads) idle threads of \(described(peer.id))")
+      try require(peer.heard <= now, "\(described(peer.id)) heard in the future")
+    }
+    // 5. Checkpoints go forward.
+    try require(durableStep ?? 0 <= step && checkpointInFlight ?? 0 <= step, "a checkpoint ahead of step \(step)")
+    try require(checkpointInFlight == nil || durableStep ?? -1 < step || phase == .stopped, "a checkpoint too many")
+  }
+}

@@ -1,0 +1,217 @@
+import Numerics
+import Wire
+
+// MARK: - Who speaks
+
+extension Coordinator {
+  /// Checks who says it before what is said.
+  mutating func receive(_ message: WorkerMessage, from sender: Sender, _ effects: inout [Effect]) {
+    guard !isIgnored(sender.peer) else { return }
+    if case .statusRequest = message { return effects.append(.sendStatus(to: sender.peer)) }
+    if case .hello(let hello) = message { return greet(hello, from: sender, &effects) }
+    guard let problem = refusal(of: sender) else {
+      peers[sender.peer]?.heard = now
+      switch message {
+      case .ready(let ready): self.ready(ready, from: sender.peer, &effects)
+      case .finished(let finished): self.finished(finished, from: sender.peer, &effects)
+      case .returned(let returned): self.returned(returned, from: sender.peer, &effects)
+      case .goodbye:
+        effects.append(.log(.info, "\(described(sender.peer)) leaves."))
+        forget(sender.peer, &effects)
+      case .hello, .statusRequest: break  // handled above
+      }
+      return
+    }
+    // Who leaves needs no answer.
+    if case .goodbye = message { return }
+    refuse(sender.peer, problem, &effects)
+  }
+
+  /// Why a message from `sender` does not count, whatever it says.
+  private func refusal(of sender: Sender) -> Refusal? {
+    if sender.run != settings.run {
+      return Refusal(reason: .otherRun, text: "Another run answers at this address: check --coordinator.")
+    }
+    if sender.incarnation > settings.incarnation { return outdated(by: sender) }
+    if sender.incarnation < settings.incarnation {
+      return Refusal(reason: .unknownPeer, text: "The coordinator started anew: say hello.")
+    }
+    if peers[sender.peer] == nil {
+      return Refusal(reason: .unknownPeer, text: "The coordinator does not know this worker: say hello.")
+    }
+    return nil
+  }
+
+  private func outdated(by sender: Sender) -> Refusal {
+    Refusal(
+      reason: .unknownPeer,
+      text: "This is incarnation \(settings.incarnation.number) of the run, and \(sender.incarnation.number) has been "
+        + "seen: a newer coordinator was started elsewhere. Stop this one.")
+  }
+
+  private mutating func refuse(_ peer: PeerID, _ refusal: Refusal, _ effects: inout [Effect]) {
+    counts.refusals += 1
+    effects.append(.send(.refusal(refusal), to: peer))
+  }
+
+  /// For people: name and number of a peer.
+  func described(_ peer: PeerID) -> String {
+    let number = String(peer.rawValue, radix: 16)
+    guard let known = peers[peer] else { return "peer \(number)" }
+    return "worker '\(known.name)' (\(number))"
+  }
+
+  /// In the order of joining.
+  var peersInOrder: [Peer] { peers.values.sorted { $0.order < $1.order } }
+
+  /// Whether a peer was heard lately; one that was not may be gone.
+  func isPresent(_ peer: Peer) -> Bool { now - peer.heard < Limits.silence }
+
+  /// Forgets a peer; its leases are free.
+  mutating func forget(_ peer: PeerID, _ effects: inout [Effect]) {
+    for lease in leases where lease.peer == peer { drop(lease.id, tellWorker: false, &effects) }
+    peers[peer] = nil
+    bars.removeAll { $0.peer == peer }
+    for slice in returned.keys { returned[slice]?[peer] = nil }
+  }
+}
+
+// MARK: - Hello
+
+extension Coordinator {
+  private mutating func greet(_ hello: Hello, from sender: Sender, _ effects: inout [Effect]) {
+    let peer = sender.peer
+    guard 1...Limits.threads ~= hello.threads else {
+      return offend(peer, "hello with \(hello.threads) threads; 1 to \(Limits.threads) are allowed", &effects)
+    }
+    guard hello.name.utf8.count <= Limits.textLength else {
+      return offend(peer, "hello with a name of \(hello.name.utf8.count) bytes", &effects)
+    }
+    if let refusal = refusal(of: hello, from: sender) {
+      effects.append(.log(.warning, "Refused worker '\(hello.name)': \(refusal.text)"))
+      return refuse(peer, refusal, &effects)
+    }
+    if hello.probe != settings.probe, peers[peer] == nil {
+      counts.otherClass += 1
+      effects.append(
+        .log(
+          .warning,
+          "Worker '\(hello.name)' is of another compute class: from here on the result depends on who computed it."))
+    }
+    // With other threads it is another worker.
+    if let known = peers[peer], known.threads != hello.threads { forget(peer, &effects) }
+    if peers[peer] == nil {
+      joined += 1
+      peers[peer] = Peer(id: peer, order: joined, name: hello.name, threads: hello.threads, heard: now)
+      effects.append(.log(.info, "\(described(peer)) joins with \(hello.threads) threads."))
+    } else {
+      // Said twice, or the welcome was lost. What it holds it says with `ready`.
+      peers[peer]?.name = hello.name
+      peers[peer]?.threads = hello.threads
+      peers[peer]?.idleThreads = 0
+      peers[peer]?.heard = now
+    }
+    effects.append(.send(.welcome(settings.welcome), to: peer))
+    if case .leaving = phase { effects.append(.send(.finished, to: peer)) }
+  }
+
+  private func refusal(of hello: Hello, from sender: Sender) -> Refusal? {
+    if sender.run != settings.run, sender.run != RunIdentity(high: 0, low: 0) {
+      return Refusal(reason: .otherRun, text: "Another run answers at this address: check --coordinator.")
+    }
+    if sender.incarnation > settings.incarnation { return outdated(by: sender) }
+    if hello.protocolVersion != settings.protocolVersion {
+      let older = hello.protocolVersion < settings.protocolVersion ? "worker" : "coordinator"
+      return Refusal(
+        reason: .protocolVersion,
+        text: "The worker speaks protocol \(hello.protocolVersion), the coordinator \(settings.protocolVersion): "
+          + "update the \(older).")
+    }
+    if hello.probe != settings.probe, !settings.allowsMixed {
+      return Refusal(
+        reason: .computeClass,
+        text: "The worker's probe slice is \(hello.probe), the coordinator's \(settings.probe): its CPU or libraries "
+          + "round differently. Give both the same compute_class and build, or --allow-mixed to do without equal bits.")
+    }
+    if peers[sender.peer] == nil, peers.count >= Limits.peers {
+      return Refusal(
+        reason: .unknownPeer,
+        text: "The coordinator has \(Limits.peers) workers, and takes no more: try again when one has left.")
+    }
+    return nil
+  }
+}
+
+// MARK: - Ready
+
+extension Coordinator {
+  private mutating func ready(_ ready: Ready, from id: PeerID, _ effects: inout [Effect]) {
+    guard let peer = peers[id] else { return }
+    guard 0...peer.threads ~= ready.idleThreads else {
+      return offend(id, "ready with \(ready.idleThreads) idle threads of \(peer.threads)", &effects)
+    }
+    guard ready.held.count <= Limits.heldLeases(threads: peer.threads) else {
+      return offend(id, "ready with \(ready.held.count) leases held", &effects)
+    }
+    if case .leaving = phase { return effects.append(.send(.finished, to: id)) }
+    effects.append(.send(.heartbeat(step: step), to: id))
+
+    let held = Set(ready.held)
+    var onTheWay = 0
+    for lease in leases where lease.peer == id && !held.contains(lease.id) {
+      switch lease.state {
+      case .computing where now - lease.issuedAt < Limits.delivery:
+        onTheWay += min(lease.slices.count, peer.threads)
+      case .waiting(_, let since) where now - since < Limits.delivery:
+        break
+      case .granted(_, let heard) where now - heard < Limits.delivery:
+        break  // the last of its payload may be on the other socket
+      case .computing, .waiting, .granted:
+        counts.lost += 1
+        drop(lease.id, tellWorker: false, &effects)
+      }
+    }
+    peers[id]?.idleThreads = max(0, ready.idleThreads - onTheWay)
+    let known = Set(leases.lazy.filter { $0.peer == id }.map(\.id))
+    for lease in held.subtracting(known).sorted() { effects.append(.send(.cancel(lease), to: id)) }
+  }
+}
+
+// MARK: - Nonsense
+
+extension Coordinator {
+  /// Answers a bad message and counts it; above the limit its sender is forgotten and ignored.
+  mutating func offend(_ peer: PeerID, _ reason: String, _ effects: inout [Effect]) {
+    counts.malformed += 1
+    let reason = shortened(reason)
+    var offender = offenders[peer] ?? Offender(count: 0, last: now, isIgnored: false)
+    if offenders[peer] == nil {
+      effects.append(.log(.warning, "\(described(peer)) sent a bad message: \(reason)."))
+      makeRoomForAnOffender()
+    }
+    offender.count += 1
+    offender.last = now
+    refuse(peer, Refusal(reason: .malformed, text: "Bad message: \(reason)."), &effects)
+    if offender.count >= Limits.malformedMessages {
+      offender.isIgnored = true
+      effects.append(
+        .log(.error, "\(described(peer)) sent \(offender.count) bad messages, the last: \(reason). It is ignored now."))
+      forget(peer, &effects)
+    }
+    offenders[peer] = offender
+  }
+
+  func isIgnored(_ peer: PeerID) -> Bool { offenders[peer]?.isIgnored ?? false }
+
+  private mutating func makeRoomForAnOffender() {
+    guard offenders.count >= Limits.offenders else { return }
+    let oldest = offenders.min { ($0.value.last, $0.key.rawValue) < ($1.value.last, $1.key.rawValue) }
+    if let oldest { offenders[oldest.key] = nil }
+  }
+
+  /// A text from outside, short enough for a log line.
+  func shortened(_ text: String) -> String {
+    guard text.utf8.count > Limits.textLength else { return text }
+    return String(decoding: text.utf8.prefix(Limits.textLength), as: UTF8.self) + "..."
+  }
+}

@@ -1,0 +1,211 @@
+import Numerics
+import Wire
+
+// MARK: - A lease is computed
+
+extension Coordinator {
+  mutating func finished(_ finished: Finished, from peer: PeerID, _ effects: inout [Effect]) {
+    guard let index = index(of: finished.lease) else {
+      // Late: the lease was taken back, or its slices came from another worker.
+      counts.late += 1
+      return effects.append(.send(.cancel(finished.lease), to: peer))
+    }
+    let lease = leases[index]
+    guard lease.peer == peer else {
+      return offend(peer, "a result for lease \(lease.id.number), which is another worker's", &effects)
+    }
+    if let problem = problem(of: finished, for: lease) {
+      drop(lease.id, tellWorker: true, &effects)
+      bar(peer, from: lease.slices, for: Limits.returnPause)
+      return offend(peer, problem, &effects)
+    }
+    switch lease.state {
+    case .granted(finished, _):
+      counts.duplicates += 1
+      effects.append(.send(.grant(lease.id), to: peer))  // the first one may be lost
+    case .waiting(finished, _):
+      counts.duplicates += 1
+    case .granted, .waiting:
+      drop(lease.id, tellWorker: true, &effects)
+      bar(peer, from: lease.slices, for: Limits.returnPause)
+      offend(peer, "two different results for lease \(lease.id.number)", &effects)
+    case .computing:
+      learnPace(from: lease)
+      let bad = zip(lease.slices.indices, finished.losses).filter { !$1.total.isFinite || !$1.targetEntropy.isFinite }
+      guard bad.isEmpty else { return gaveNotFinite(lease, slices: bad.map(\.0), &effects) }
+      leases[index].state = .waiting(finished, since: now)
+      waiting.append(lease.id)
+    }
+  }
+
+  /// What is wrong with a result's fields; nil when nothing is.
+  private func problem(of finished: Finished, for lease: OpenLease) -> String? {
+    if finished.step != step || finished.slices != lease.slices {
+      return "a result for lease \(lease.id.number) with another step or other slices"
+    }
+    if finished.losses.count != lease.slices.count {
+      return "\(finished.losses.count) losses for \(lease.slices.count) slices"
+    }
+    let count = settings.payloadCount(slices: lease.slices.count)
+    if finished.payloadCount != count { return "a payload of \(finished.payloadCount) floats, not \(count)" }
+    let pictures = settings.welcome.data.count
+    if finished.undecodable.count > pictures { return "more undecodable pictures than there are" }
+    if let stray = finished.undecodable.first(where: { !(0..<pictures ~= $0.picture) }) {
+      return "undecodable picture \(stray.picture) of \(pictures)"
+    }
+    return nil
+  }
+
+  /// A quarter of the running mean is the newest result: a few leases after a machine's pace changed it is known.
+  private mutating func learnPace(from lease: OpenLease) {
+    let newest = (now - lease.issuedAt) / lease.rounds
+    let mean = peers[lease.peer]?.pace
+    peers[lease.peer]?.pace = mean.map { ($0 * 3 + newest) / 4 } ?? newest
+  }
+}
+
+// MARK: - A payload comes
+
+extension Coordinator {
+  /// Lets as many payloads come as there is room for, first come first. Of two copies of a slice only one comes; the other
+  /// waits until it has arrived, for it may fail.
+  mutating func grant(_ effects: inout [Effect]) {
+    var granted = leases.filter(\.isGranted).map(\.slices)
+    for id in waiting where granted.count < Limits.gradientsInFlight {
+      guard let index = index(of: id), case .waiting(let finished, _) = leases[index].state,
+        let peer = peers[leases[index].peer], isPresent(peer),
+        !granted.contains(where: { $0.overlaps(leases[index].slices) })
+      else { continue }
+      leases[index].state = .granted(finished, heard: now)
+      waiting.removeAll { $0 == id }
+      granted.append(leases[index].slices)
+      effects.append(.expectPush(id, from: peer.id, finished))
+      effects.append(.send(.grant(id), to: peer.id))
+    }
+  }
+
+  mutating func pushProgressed(_ id: LeaseID) {
+    guard let index = index(of: id), case .granted(let finished, _) = leases[index].state else { return }
+    leases[index].state = .granted(finished, heard: now)
+    peers[leases[index].peer]?.heard = now
+  }
+
+  mutating func pushArrived(_ id: LeaseID, _ outcome: PushOutcome, _ effects: inout [Effect]) {
+    guard let index = index(of: id), case .granted(let finished, _) = leases[index].state else {
+      counts.duplicates += 1
+      return
+    }
+    let lease = leases[index]
+    peers[lease.peer]?.heard = now
+    switch outcome {
+    case .whole:
+      accept(lease, finished, &effects)
+    case .damaged:
+      counts.damaged += 1
+      effects.append(
+        .log(.warning, "The payload of \(described(lease.slices)) from \(described(lease.peer)) is damaged."))
+      drop(id, tellWorker: true, &effects)
+      bar(lease.peer, from: lease.slices, for: Limits.returnPause)
+    case .notFinite:
+      gaveNotFinite(lease, slices: Array(lease.slices.indices), &effects)
+    }
+  }
+
+  private mutating func accept(_ lease: OpenLease, _ finished: Finished, _ effects: inout [Effect]) {
+    // No lease overlaps an accepted one: all that do are dropped below, the moment it is accepted.
+    invariant(!lease.slices.indices.contains { isAccepted[$0] }, "\(described(lease.slices)) would count twice")
+    leases.removeAll { $0.id == lease.id }
+    for slice in lease.slices.indices {
+      isAccepted[slice] = true
+      if let accuser = notFinite.removeValue(forKey: slice), accuser != lease.peer {
+        effects.append(
+          .log(
+            .error,
+            "Slice \(slice) of step \(step) was not finite from \(described(accuser)), but is from "
+              + "\(described(lease.peer)): the former may be broken."))
+      }
+    }
+    acceptedNodes.append(lease.slices)
+    peers[lease.peer]?.accepted += lease.slices.count
+    counts.accepted += 1
+    effects.append(.accept(lease.id, finished))
+    // Copies, whole or in part, are no longer wanted. A larger one goes too, for it cannot be taken apart; what it
+    // had besides is free again, and fewer slices are left than before: so this ends.
+    for other in leases where other.slices.overlaps(lease.slices) {
+      counts.duplicates += 1
+      drop(other.id, tellWorker: true, &effects)
+    }
+    note(finished.undecodable, &effects)
+    guard phase == .computing, isAccepted.allSatisfy({ $0 }) else { return }
+    phase = .updating
+    effects.append(.startUpdate(step: step))
+  }
+}
+
+// MARK: - A result that does not help
+
+extension Coordinator {
+  /// Another worker shall compute what came out not finite; if it comes out so again, the run cannot go on.
+  private mutating func gaveNotFinite(_ lease: OpenLease, slices: [Int], _ effects: inout [Effect]) {
+    counts.notFinite += 1
+    drop(lease.id, tellWorker: true, &effects)
+    let others = peers.values.contains { $0.id != lease.peer && isPresent($0) }
+    let agreed = slices.filter { notFinite[$0] != nil && (notFinite[$0] != lease.peer || !others) }
+    guard agreed.isEmpty else {
+      let slices = agreed.map(String.init).joined(separator: ", ")
+      let accuser = agreed.first.flatMap { notFinite[$0] } ?? lease.peer
+      let who =
+        accuser == lease.peer
+        ? "\(described(lease.peer)) twice" : "\(described(accuser)) and \(described(lease.peer))"
+      return conclude(
+        with: .failed(
+          "Step \(step) cannot be computed: loss or gradient of slice \(slices) is not finite, say \(who). "
+            + "Resuming will meet it again: fork the run from an earlier step with other settings."), &effects)
+    }
+    effects.append(
+      .log(
+        .warning,
+        "\(described(lease.slices)) came out not finite from \(described(lease.peer)): computed again"
+          + (others ? " by another worker." : ".")))
+    for slice in slices { notFinite[slice] = lease.peer }
+    if others { bar(lease.peer, from: lease.slices, for: Limits.judgement) }
+  }
+
+  mutating func returned(_ message: Returned, from peer: PeerID, _ effects: inout [Effect]) {
+    guard let index = index(of: message.lease), leases[index].peer == peer else { return }
+    let lease = leases[index]
+    counts.returned += 1
+    drop(lease.id, tellWorker: false, &effects)
+    bar(peer, from: lease.slices, for: Limits.returnPause)
+    for slice in lease.slices.indices { returned[slice, default: [:]][peer, default: 0] += 1 }
+    let reason = shortened(message.reason)
+    let present = peers.values.filter(isPresent)
+    let hopeless = lease.slices.indices.filter { slice in
+      present.allSatisfy { returned[slice]?[$0.id] ?? 0 >= Limits.returns }
+    }
+    guard let slice = hopeless.first else {
+      return effects.append(.log(.warning, "\(described(peer)) gave back \(described(lease.slices)): \(reason)"))
+    }
+    conclude(
+      with: .failed(
+        "Slice \(slice) of step \(step) was given back \(Limits.returns) times by every worker, the last time by "
+          + "\(described(peer)): \(reason)"), &effects)
+  }
+
+  /// Counts pictures that do not decode, and names each once.
+  private mutating func note(_ pictures: [UndecodablePicture], _ effects: inout [Effect]) {
+    for entry in pictures where undecodable.insert(entry.picture).inserted {
+      let name = settings.pictureName(entry.picture)
+      effects.append(
+        .log(.warning, "\(name) cannot be decoded, another picture takes its place: \(shortened(entry.reason))"))
+      if undecodableNames.count < Limits.undecodableNamed { undecodableNames.append(name) }
+    }
+    let all = settings.welcome.data.count
+    guard !pictures.isEmpty, undecodable.count * Limits.undecodableShare > all else { return }
+    conclude(
+      with: .failed(
+        "\(undecodable.count) of \(all) pictures cannot be decoded, more than one in \(Limits.undecodableShare). "
+          + "The first: \(undecodableNames.joined(separator: ", ")). Mend or remove them; as the data set then is "
+          + "another one, start a new run."), &effects)
+  }
+}

@@ -1,0 +1,108 @@
+import Numerics
+import Wire
+
+// MARK: - From step to step
+
+extension Coordinator {
+  mutating func updateFinished(_ updated: Updated, _ effects: inout [Effect]) {
+    invariant(phase == .updating, "an update finished that was not started")
+    invariant(updated.step == step + 1, "step \(updated.step) after step \(step)")
+    version = updated
+    isAccepted = [Bool](repeating: false, count: tree.count)
+    acceptedNodes = []
+    notFinite = [:]
+    returned = [:]
+    bars = []
+    phase = .computing
+    if let every = settings.checkpointEverySteps, step.isMultiple(of: every) { checkpointIsOwed = true }
+    if step == settings.lastStep {
+      conclude(with: .finished, &effects)
+    } else if isAskedToStop {
+      conclude(with: .requested, &effects)
+    }
+  }
+
+  mutating func stopRequested(_ effects: inout [Effect]) {
+    isAskedToStop = true
+    lastCheckpointFailures = 0
+    // An update that runs is waited for: it is short, and its weights are the newest.
+    if phase == .computing { conclude(with: .requested, &effects) }
+  }
+
+  /// No more work is given out or taken; the newest weights become durable, then it stops.
+  mutating func conclude(with reason: StopReason, _ effects: inout [Effect]) {
+    if case .concluding = phase { return }
+    if case .failed(let why) = reason { effects.append(.log(.error, why)) }
+    phase = .concluding(reason)
+    lastCheckpointFailures = 0
+    for lease in leases { drop(lease.id, tellWorker: true, &effects) }
+  }
+
+  /// Stops once nothing more is to be made durable.
+  mutating func conclude(_ effects: inout [Effect]) {
+    switch phase {
+    case .concluding(let reason) where checkpointInFlight == nil && durableStep == step:
+      guard reason == .finished else {
+        phase = .stopped
+        return effects.append(.stop(reason))
+      }
+      phase = .leaving(until: now + Limits.farewell)
+      for peer in peersInOrder { effects.append(.send(.finished, to: peer.id)) }
+      conclude(&effects)
+    case .leaving(let until) where peers.isEmpty || now >= until:
+      phase = .stopped
+      effects.append(.stop(.finished))
+    case .computing, .updating, .concluding, .leaving, .stopped:
+      break
+    }
+  }
+}
+
+// MARK: - Checkpoints
+
+extension Coordinator {
+  /// Begins a checkpoint of the newest weights if one is due; one at a time, and not while the next weights are made.
+  mutating func writeCheckpointIfDue(_ effects: inout [Effect]) {
+    guard checkpointInFlight == nil, now >= checkpointNotBefore else { return }
+    if durableStep == step { checkpointIsOwed = false }
+    guard durableStep != step else { return }
+    switch phase {
+    case .concluding: break
+    case .computing:
+      let isTime = settings.checkpointEvery.map { now - checkpointBegun >= $0 } ?? false
+      guard checkpointIsOwed || isTime else { return }
+    case .updating, .leaving, .stopped: return
+    }
+    checkpointInFlight = step
+    checkpointBegun = now
+    checkpointIsOwed = false
+    effects.append(.writeCheckpoint(step: step))
+  }
+
+  mutating func checkpointFinished(_ step: Int, failure: String?, _ effects: inout [Effect]) {
+    invariant(checkpointInFlight == step, "a checkpoint of step \(step) finished that was not begun")
+    checkpointInFlight = nil
+    guard let failure else {
+      durableStep = step
+      lastCheckpointFailures = 0
+      return effects.append(.log(.info, "Checkpoint of step \(step) is durable."))
+    }
+    counts.failedCheckpoints += 1
+    checkpointIsOwed = true
+    checkpointNotBefore = now + Limits.checkpointRetry
+    effects.append(
+      .log(
+        .error,
+        "The checkpoint of step \(step) failed: \(shortened(failure)). The run goes on; the next try is in "
+          + "\(Limits.checkpointRetry)."))
+    guard case .concluding(let reason) = phase else { return }
+    lastCheckpointFailures += 1
+    // A run that reached its end waits for its disk, unless it is asked to leave.
+    guard lastCheckpointFailures >= Limits.lastCheckpointTries, isAskedToStop || reason != .finished else { return }
+    let newest = durableStep.map { "the newest is of step \($0)" } ?? "there is none"
+    var text = "The last checkpoint, of step \(self.step), could not be written (\(shortened(failure))): \(newest)."
+    if case .failed(let why) = reason { text = why + " " + text }
+    phase = .stopped
+    effects.append(.stop(.failed(text)))
+  }
+}

@@ -1,0 +1,204 @@
+import Numerics
+import Wire
+
+/// Who does what next, from events and time alone: the pure state machine of a run.
+///
+/// It has no socket, clock, thread or file. The process around it gives it each event with the time, in any order in
+/// which they happen, and carries out the effects in the order in which they are returned. The same events at the same
+/// times give the same effects, always.
+///
+///     var coordinator = Coordinator(settings, resuming: version, durableStep: 400, at: now)
+///     for effect in coordinator.handle(.tick, at: now) { ... }
+///
+/// A step goes from `computing` (its slices are leased, results are granted a push, accepted) to `updating` (every
+/// slice is in) to the next step. What stops a run leads through `concluding`, where the newest version of the weights
+/// becomes durable, to `stopped`.
+public struct Coordinator: Sendable {
+  /// What the coordinator is about.
+  enum Phase: Hashable, Sendable {
+    /// Slices of the step are leased.
+    case computing
+    /// Every slice is accepted; the process works out the next weights.
+    case updating
+    /// No more work: the newest weights are to become durable, then it stops for this reason.
+    case concluding(StopReason)
+    /// The last step is durable; workers were told and say goodbye until then.
+    case leaving(until: Instant)
+    case stopped
+  }
+
+  public let settings: CoordinatorSettings
+  public let tree: SliceTree
+
+  var phase = Phase.computing
+  /// The newest version of weights and memory; its `step` is the one that is computed.
+  var version: Updated
+  /// The time of the last event: a clock that steps back is held here.
+  var now: Instant
+
+  // MARK: Peers
+
+  var peers: [PeerID: Peer] = [:]
+  /// Peers that ever joined: the order in which they are served.
+  var joined = 0
+  var offenders: [PeerID: Offender] = [:]
+
+  // MARK: The step
+
+  /// In the order of their numbers, hence of their issue.
+  var leases: [OpenLease] = []
+  /// Leases ever issued: the last number.
+  var issued: UInt64 = 0
+  /// Finished leases that wait for a grant, first come first.
+  var waiting: [LeaseID] = []
+  /// One a slice: whether it is accepted.
+  var isAccepted: [Bool]
+  /// The accepted leases' nodes, in the order of acceptance; disjoint.
+  var acceptedNodes: [SliceRange] = []
+  /// Who must not get a slice for a while.
+  var bars: [Bar] = []
+  /// Results of the step that were not finite, by slice: who said so.
+  var notFinite: [Int: PeerID] = [:]
+  /// How often each worker gave back a slice of the step.
+  var returned: [Int: [PeerID: Int]] = [:]
+
+  // MARK: The run
+
+  /// By picture: they are counted once, however often they are met.
+  var undecodable: Set<Int> = []
+  /// The first of them, named.
+  var undecodableNames: [String] = []
+  /// The newest checkpoint that is durable.
+  var durableStep: Int?
+  /// The step of the checkpoint that is being written.
+  var checkpointInFlight: Int?
+  /// When the last checkpoint was begun, or the coordinator started.
+  var checkpointBegun: Instant
+  /// A checkpoint came due and has not been begun.
+  var checkpointIsOwed = false
+  /// After a failure, when to try again.
+  var checkpointNotBefore: Instant
+  /// Failed tries at the last checkpoint.
+  var lastCheckpointFailures = 0
+  /// SIGTERM came: at the end, a checkpoint that cannot be written does not keep the process.
+  var isAskedToStop = false
+  var counts = Counts()
+
+  /// A coordinator that goes on from `version`.
+  ///
+  /// - Parameters:
+  ///   - version: the weights to go on from: those of the newest whole checkpoint, or new ones of step 0.
+  ///   - durableStep: the step of that checkpoint; nil when there is none.
+  ///   - now: the time.
+  /// - Precondition: at least one slice, `version.step` within the run, checkpoint cadences above zero: the
+  ///   configuration has been checked.
+  public init(_ settings: CoordinatorSettings, resuming version: Updated, durableStep: Int?, at now: Instant) {
+    invariant(settings.slices >= 1, "a step has slices")
+    invariant(0...settings.lastStep ~= version.step, "step \(version.step) of \(settings.lastStep)")
+    invariant(settings.checkpointEverySteps ?? 1 >= 1, "a checkpoint every 0 steps")
+    invariant(settings.checkpointEvery ?? .seconds(1) > .zero, "a checkpoint every 0 seconds")
+    invariant(durableStep ?? version.step <= version.step, "a checkpoint of the future")
+    self.settings = settings
+    self.tree = SliceTree(count: settings.slices)
+    self.version = version
+    self.now = now
+    self.isAccepted = [Bool](repeating: false, count: settings.slices)
+    self.durableStep = durableStep
+    self.checkpointBegun = now
+    self.checkpointNotBefore = now
+    if version.step == settings.lastStep { phase = .concluding(.finished) }
+  }
+
+  /// The step that is computed or updated.
+  public var step: Int { version.step }
+
+  /// Takes one event in, and says what to do about it, in order.
+  ///
+  /// - Parameter time: the time of the event; one before the last event's is taken as the last event's.
+  /// - Complexity: O(leases + peers + slices) with small factors.
+  public mutating func handle(_ event: Event, at time: Instant) -> [Effect] {
+    now = max(now, time)
+    var effects: [Effect] = []
+    guard phase != .stopped else { return effects }
+    switch event {
+    case .message(let message, let sender): receive(message, from: sender, &effects)
+    case .malformed(let peer, let reason):
+      if !isIgnored(peer) { offend(peer, reason, &effects) }
+    case .pushProgressed(let lease): pushProgressed(lease)
+    case .pushArrived(let lease, let outcome): pushArrived(lease, outcome, &effects)
+    case .updateFinished(let updated): updateFinished(updated, &effects)
+    case .checkpointFinished(let step, let failure): checkpointFinished(step, failure: failure, &effects)
+    case .tick: break
+    case .stopRequested: stopRequested(&effects)
+    }
+    // Whatever happened, time has passed, and something may have become possible.
+    expire(&effects)
+    grant(&effects)
+    writeCheckpointIfDue(&effects)
+    conclude(&effects)
+    leaseSlices(&effects)
+    return effects
+  }
+}
+
+/// A worker that said hello and was welcomed.
+struct Peer: Sendable {
+  var id: PeerID
+  /// Its place in the order of joining.
+  var order: Int
+  var name: String
+  var threads: Int
+  /// Threads without work, as it said last, less what was leased since.
+  var idleThreads = 0
+  var heard: Instant
+  /// What one thread needs for one slice, a running mean; nil before its first result.
+  var pace: Duration?
+  /// Slices of its that were accepted.
+  var accepted = 0
+}
+
+/// A lease that may still be answered.
+struct OpenLease: Sendable {
+  enum State: Hashable, Sendable {
+    case computing
+    /// Its result waits for a grant since then.
+    case waiting(Finished, since: Instant)
+    /// Its payload is on the way; the last of it arrived then.
+    case granted(Finished, heard: Instant)
+  }
+  let id: LeaseID
+  let peer: PeerID
+  let slices: SliceRange
+  let issuedAt: Instant
+  /// Slices that its worker computes one after the other.
+  let rounds: Int
+  /// When it is overdue, and how long it then had.
+  let deadline: Instant
+  var state = State.computing
+  /// Others may get its slices as if they were free.
+  var isOverdue = false
+
+  var finished: Finished? {
+    switch state {
+    case .computing: nil
+    case .waiting(let finished, _), .granted(let finished, _): finished
+    }
+  }
+
+  var isGranted: Bool { if case .granted = state { true } else { false } }
+}
+
+/// A worker that must not get a slice for a while.
+struct Bar: Sendable {
+  let peer: PeerID
+  let slice: Int
+  let until: Instant
+}
+
+/// A peer that sent bad messages.
+struct Offender: Sendable {
+  var count: Int
+  var last: Instant
+  /// It went over the limit: nothing from it is answered.
+  var isIgnored: Bool
+}

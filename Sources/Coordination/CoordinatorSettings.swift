@@ -1,0 +1,54 @@
+import Numerics
+import Wire
+
+/// What a coordinator knows from its start on: the run, and how it is divided and kept.
+public struct CoordinatorSettings: Sendable {
+  public var run: RunIdentity
+  public var incarnation: Incarnation
+  /// The protocol that this coordinator speaks.
+  public var protocolVersion: UInt32
+  /// The digest of this machine's own probe slice; workers must have the same, unless `allowsMixed`.
+  public var probe: Digest
+  /// Accept workers of another compute class, and give up the promise of bits.
+  public var allowsMixed: Bool
+  /// What every worker is told when it is accepted; `data.count` is the size of the data set.
+  public var welcome: Welcome
+  /// Slices in a step, at least 1.
+  public var slices: Int
+  /// The run ends before this step.
+  public var lastStep: Int
+  /// Floats in a lease's payload: the gradient's, once a lease.
+  public var gradientCount: Int
+  /// Floats in a lease's payload besides: rows and running statistics of one slice.
+  public var floatsPerSlice: Int
+  /// A checkpoint at every multiple of this step; nil for none.
+  public var checkpointEverySteps: Int?
+  /// A checkpoint when the one before was begun so long ago; nil for none.
+  public var checkpointEvery: Duration?
+  /// The path of a picture, for people.
+  public var pictureName: @Sendable (Int) -> String
+
+  public init(
+    run: RunIdentity, incarnation: Incarnation, protocolVersion: UInt32, probe: Digest, allowsMixed: Bool = false,
+    welcome: Welcome, slices: Int, lastStep: Int, gradientCount: Int, floatsPerSlice: Int,
+    checkpointEverySteps: Int? = nil, checkpointEvery: Duration? = nil,
+    pictureName: @escaping @Sendable (Int) -> String
+  ) {
+    self.run = run
+    self.incarnation = incarnation
+    self.protocolVersion = protocolVersion
+    self.probe = probe
+    self.allowsMixed = allowsMixed
+    self.welcome = welcome
+    self.slices = slices
+    self.lastStep = lastStep
+    self.gradientCount = gradientCount
+    self.floatsPerSlice = floatsPerSlice
+    self.checkpointEverySteps = checkpointEverySteps
+    self.checkpointEvery = checkpointEvery
+    self.pictureName = pictureName
+  }
+
+  /// Floats in the payload of a lease of so many slices.
+  func payloadCount(slices: Int) -> Int { gradientCount + slices * floatsPerSlice }
+}

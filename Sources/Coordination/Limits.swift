@@ -1,0 +1,104 @@
+/// Every bound of the coordinator, in one place, each with its reason. What grows with peers, messages or time is
+/// bounded by one of these, so that nobody can fill the coordinator's memory.
+public enum Limits {
+  // MARK: Peers
+
+  /// Workers at once. Each costs a heartbeat a second and a few hundred bytes; an update waits for none of them.
+  public static let peers = 1024
+
+  /// Slices that a worker computes at once: more threads than any machine has.
+  public static let threads = 1024
+
+  /// Bytes of a worker's name, of a reason, of an error from a peer: they end in logs and on screens.
+  public static let textLength = 256
+
+  /// How often a worker says `ready` at least: four of them fit into `silence`.
+  public static let heartbeat = Duration.seconds(1)
+
+  /// A worker that was not heard for so long may be gone: others get its slices too. It may still answer first.
+  public static let silence = Duration.seconds(5)
+
+  /// A worker that was not heard for so long is forgotten, and must say hello again.
+  public static let absence = Duration.seconds(30)
+
+  /// Messages that cannot be read or are out of bounds, from one peer, before it is ignored. A version that differs
+  /// by mistake sends one a second; the limit lets a person read the answer, and keeps the log short.
+  public static let malformedMessages = 16
+
+  /// How long such a peer is ignored, and how long a peer's bad messages are remembered.
+  public static let ignored = Duration.seconds(60)
+
+  /// Peers whose bad messages are remembered. Above it the one whose last bad message is the oldest is forgotten.
+  public static let offenders = 256
+
+  // MARK: Leases
+
+  /// Open leases of a worker: one computed and one waiting for its push on each thread, and two on the way.
+  public static func leases(threads: Int) -> Int { 2 * threads + 2 }
+
+  /// Leases that a worker may list as held: its own limit, and as many that were cancelled while it wrote.
+  public static func heldLeases(threads: Int) -> Int { 2 * leases(threads: threads) }
+
+  /// Copies of a slice that are computed at once by workers that are not overdue. The second is for a worker that
+  /// is slow, the third for two of them; more would only load the machines.
+  public static let copies = 3
+
+  /// A lease that its worker does not list is lost only after so long: before, the two messages may have crossed.
+  public static let delivery = heartbeat * 2
+
+  /// Above so many slices without a lease for each thread of all workers, a lease may be larger than the idle threads:
+  /// fewer gradients cross the wire, and enough slices remain to even out the end of the step.
+  public static let manySlices = 4
+
+  /// Time given to a worker of which no pace is known: it pulls weights, pictures and memory first.
+  public static let firstLease = Duration.seconds(120)
+
+  /// A lease is overdue after so many times what its worker's pace promises...
+  public static let patience = 4
+
+  /// ... and this, for a stall of the disk or the network that has nothing to do with pace.
+  public static let stall = Duration.seconds(2)
+
+  /// An overdue lease is taken back after so many times its whole time: its worker hangs, though it sends heartbeats.
+  public static let hanging = 4
+
+  /// An idle worker gets a copy of slices leased for so long, when neither worker's pace is known.
+  public static let firstHedge = Duration.seconds(10)
+
+  // MARK: Results
+
+  /// Payloads on their way at once: each needs a buffer of the size of the gradient. Two keep the wire busy while one
+  /// is added to the tree; the others are for slow lines.
+  public static let gradientsInFlight = 4
+
+  /// A granted payload of which nothing arrived for so long gives its place to another.
+  public static let pushSilence = Duration.seconds(10)
+
+  /// How often each of the workers may give back the same slice before the run stops: what cannot be read by anyone
+  /// three times in a row is not a passing fault.
+  public static let returns = 3
+
+  /// A worker does not get a slice that it gave back, or damaged, before this: the disk or the network may recover.
+  public static let returnPause = Duration.seconds(2)
+
+  /// A worker whose result was not finite does not get that slice again before this, for another one shall judge.
+  public static let judgement = Duration.seconds(60)
+
+  /// Pictures that do not decode, one in so many of the data set: above it the data set is not what was meant.
+  public static let undecodableShare = 100
+
+  /// Pictures that are named when the run stops for it.
+  public static let undecodableNamed = 10
+
+  // MARK: Checkpoints
+
+  /// After a checkpoint that failed the next try waits: a full disk does not empty itself at once.
+  public static let checkpointRetry = Duration.seconds(5)
+
+  /// Tries at the last checkpoint when the coordinator is to leave: with the pauses between them they fit into the 30
+  /// seconds that machines on short notice get.
+  public static let lastCheckpointTries = 3
+
+  /// How long the end of the run waits for workers to say goodbye.
+  public static let farewell = Duration.seconds(2)
+}

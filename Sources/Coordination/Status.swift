@@ -1,0 +1,91 @@
+import Numerics
+import Wire
+
+/// What people and programs see of a coordinator. The process adds digests, loss and rates.
+public struct Status: Hashable, Codable, Sendable {
+  /// The step that is computed or updated.
+  public var step: Int
+  /// The run ends before this step.
+  public var lastStep: Int
+  /// "computing", "updating", "concluding", "leaving" or "stopped".
+  public var phase: String
+  public var incarnation: UInt64
+  public var slices: Int
+  /// Slices of the step that are in.
+  public var acceptedSlices: Int
+  /// The step of the newest durable checkpoint.
+  public var durableStep: Int?
+  public var checkpointInFlight: Int?
+  /// In the order of joining.
+  public var workers: [Worker]
+  public var undecodablePictures: Int
+  public var counts: Counts
+
+  public struct Worker: Hashable, Codable, Sendable {
+    public var peer: String
+    public var name: String
+    public var threads: Int
+    public var idleThreads: Int
+    public var leases: Int
+    public var slicesPerSecond: Double?
+    public var acceptedSlices: Int
+    public var secondsSinceHeard: Double
+  }
+}
+
+/// How often something happened since the coordinator started.
+public struct Counts: Hashable, Codable, Sendable {
+  /// Leases whose payload counts.
+  public var accepted = 0
+  /// Answers that came again, or copies that were no longer wanted.
+  public var duplicates = 0
+  /// Results of leases that are no more.
+  public var late = 0
+  /// Leases that were overdue.
+  public var expired = 0
+  /// Leases that their worker never got or forgot.
+  public var lost = 0
+  /// Leases given back.
+  public var returned = 0
+  /// Payloads without their digest.
+  public var damaged = 0
+  /// Results that were not finite.
+  public var notFinite = 0
+  /// Messages that were refused, for whatever reason.
+  public var refusals = 0
+  /// Messages that could not be read or were out of bounds.
+  public var malformed = 0
+  /// Workers taken for gone.
+  public var absent = 0
+  /// Workers of another compute class that were accepted.
+  public var otherClass = 0
+  public var failedCheckpoints = 0
+}
+
+extension Coordinator {
+  public func status(at time: Instant) -> Status {
+    let time = max(now, time)
+    return Status(
+      step: step, lastStep: settings.lastStep, phase: phaseName, incarnation: settings.incarnation.number,
+      slices: tree.count, acceptedSlices: isAccepted.count { $0 }, durableStep: durableStep,
+      checkpointInFlight: checkpointInFlight,
+      workers: peersInOrder.map { peer in
+        Status.Worker(
+          peer: String(peer.id.rawValue, radix: 16), name: peer.name, threads: peer.threads,
+          idleThreads: peer.idleThreads, leases: leases.count { $0.peer == peer.id },
+          slicesPerSecond: peer.pace.map { Double(peer.threads) / max($0 / .seconds(1), 1e-9) },
+          acceptedSlices: peer.accepted, secondsSinceHeard: (time - peer.heard) / .seconds(1))
+      },
+      undecodablePictures: undecodable.count, counts: counts)
+  }
+
+  private var phaseName: String {
+    switch phase {
+    case .computing: "computing"
+    case .updating: "updating"
+    case .concluding: "concluding"
+    case .leaving: "leaving"
+    case .stopped: "stopped"
+    }
+  }
+}

@@ -1,0 +1,78 @@
+import Glibc
+
+/// Why a file or directory could not be used: which, what was tried, and what to do.
+public enum DurabilityError: Error, Equatable, CustomStringConvertible {
+  /// The operating system refused; `number` is its errno.
+  case failed(operation: Operation, path: String, number: Int32)
+  /// Another process has the lock; nil if it did not say which.
+  case locked(path: String, holder: Int?)
+  /// The locked file was removed or replaced while it was held.
+  case lockLost(path: String)
+  /// Bytes were wanted that are past the end of the file.
+  case tooShort(path: String, expected: Int, size: Int)
+  case tooLong(path: String, size: Int, limit: Int)
+
+  /// What was tried, as it is said in a sentence: "cannot ... PATH".
+  public enum Operation: String, Sendable {
+    case makeDirectory = "make the directory"
+    case open
+    case rename
+    case remove
+    case list
+    case inspect
+    case read
+    case write
+    case allocate = "reserve space for"
+    case synchronize
+    case lock
+  }
+
+  public var description: String {
+    switch self {
+    case .failed(let operation, let path, let number):
+      "cannot \(operation.rawValue) \(path): \(Self.sentence(for: number))"
+    case .locked(let path, let holder?):
+      "\(path) is locked by process \(holder). Stop that process first, or wait until it ends."
+    case .locked(let path, nil):
+      "\(path) is locked by another process. Stop that process first, or wait until it ends."
+    case .lockLost(let path):
+      "\(path) was removed or replaced while it was locked: another process may believe that it owns this directory. "
+        + "Leave that file alone while a coordinator runs."
+    case .tooShort(let path, let expected, let size):
+      "\(path) ends after \(size) bytes, but is read up to byte \(expected). It is cut short: restore or delete it."
+    case .tooLong(let path, let size, let limit):
+      "\(path) has \(size) bytes; at most \(limit) are taken. It is not what it should be: restore or delete it."
+    }
+  }
+
+  /// Whether there was no room: what is written may succeed later, and nothing else is wrong.
+  public var isOutOfSpace: Bool {
+    guard case .failed(_, _, let number) = self else { return false }
+    return number == ENOSPC || number == EDQUOT
+  }
+
+  /// Whether the file or directory is not there.
+  public var isAbsence: Bool {
+    guard case .failed(_, _, let number) = self else { return false }
+    return number == ENOENT
+  }
+
+  private static func sentence(for number: Int32) -> String {
+    switch number {
+    case ENOSPC: "the disk is full. Make room on it."
+    case EDQUOT: "the quota on this disk is used up. Make room, or have it raised."
+    case EROFS: "the file system is read-only. Choose another directory, or mount it for writing."
+    case EACCES, EPERM: "permission denied. Change the owner or mode, or choose another path."
+    case ENOENT: "there is no such file or directory."
+    case EEXIST: "it exists already."
+    case ENOTDIR: "a part of the path is a file, not a directory."
+    case EISDIR: "it is a directory, not a file."
+    case ENOTEMPTY: "the directory is not empty."
+    case EIO: "the disk reports an error. Check the disk; what is on it may be damaged."
+    case ENAMETOOLONG: "the name is too long."
+    case EMFILE, ENFILE: "too many files are open. Raise the limit (ulimit -n)."
+    case EXDEV: "the two names are on different file systems."
+    default: "\(String(cString: strerror(number))) (error \(number))."
+    }
+  }
+}

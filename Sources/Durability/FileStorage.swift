@@ -1,0 +1,204 @@
+import Glibc
+
+/// The operating system's files.
+public struct FileStorage: Storage {
+  public init() {}
+
+  public func makeDirectory(_ path: String) throws {
+    if mkdir(path, 0o777) == 0 { return }
+    let number = errno
+    var information = stat()
+    if number == EEXIST, stat(path, &information) == 0 {
+      guard information.st_mode & S_IFMT == S_IFDIR else {
+        throw DurabilityError.failed(operation: .makeDirectory, path: path, number: ENOTDIR)
+      }
+      return
+    }
+    guard number == ENOENT, parent(of: path) != path else {
+      throw DurabilityError.failed(operation: .makeDirectory, path: path, number: number)
+    }
+    try makeDirectory(parent(of: path))
+    guard mkdir(path, 0o777) == 0 || errno == EEXIST else {
+      throw DurabilityError.failed(operation: .makeDirectory, path: path, number: errno)
+    }
+  }
+
+  public func open(_ path: String, _ mode: OpenMode) throws -> any StorageFile {
+    let flags =
+      switch mode {
+      case .reading: O_RDONLY
+      case .updating: O_RDWR
+      case .replacing: O_RDWR | O_CREAT | O_TRUNC
+      }
+    return OpenFile(try descriptor(of: path, flags), path: path)
+  }
+
+  public func rename(_ path: String, to newPath: String) throws {
+    guard Glibc.rename(path, newPath) == 0 else {
+      throw DurabilityError.failed(operation: .rename, path: path, number: errno)
+    }
+  }
+
+  public func remove(_ path: String) throws {
+    if unlink(path) == 0 || errno == ENOENT { return }
+    guard errno == EISDIR || errno == EPERM else {
+      throw DurabilityError.failed(operation: .remove, path: path, number: errno)
+    }
+    for name in try list(path) { try remove("\(path)/\(name)") }
+    guard rmdir(path) == 0 || errno == ENOENT else {
+      throw DurabilityError.failed(operation: .remove, path: path, number: errno)
+    }
+  }
+
+  public func exists(_ path: String) throws -> Bool {
+    var information = stat()
+    if stat(path, &information) == 0 { return true }
+    guard errno == ENOENT || errno == ENOTDIR else {
+      throw DurabilityError.failed(operation: .inspect, path: path, number: errno)
+    }
+    return false
+  }
+
+  public func list(_ directory: String) throws -> [String] {
+    guard let stream = opendir(directory) else {
+      throw DurabilityError.failed(operation: .list, path: directory, number: errno)
+    }
+    defer { closedir(stream) }
+    var names: [String] = []
+    while true {
+      errno = 0
+      guard let entry = readdir(stream) else {
+        guard errno == 0 else { throw DurabilityError.failed(operation: .list, path: directory, number: errno) }
+        break
+      }
+      let name = withUnsafeBytes(of: &entry.pointee.d_name) { bytes in
+        String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
+      }
+      if name != "." && name != ".." { names.append(name) }
+    }
+    return names.sorted { $0.utf8.lexicographicallyPrecedes($1.utf8) }
+  }
+
+  public func synchronizeDirectory(_ path: String) throws {
+    let file = OpenFile(try descriptor(of: path, O_RDONLY | O_DIRECTORY), path: path)
+    try file.synchronize()
+  }
+
+  public func lock(_ path: String) throws -> any StorageLock {
+    let file = OpenFile(try descriptor(of: path, O_RDWR | O_CREAT), path: path)
+    guard flock(file.descriptor, LOCK_EX | LOCK_NB) == 0 else {
+      guard errno == EWOULDBLOCK else {
+        throw DurabilityError.failed(operation: .lock, path: path, number: errno)
+      }
+      throw DurabilityError.locked(path: path, holder: try? holder(in: file))
+    }
+    // The number is for people only; the lock itself is the kernel's, and is gone with the process.
+    guard ftruncate(file.descriptor, 0) == 0 else {
+      throw DurabilityError.failed(operation: .lock, path: path, number: errno)
+    }
+    try Array("\(getpid())\n".utf8).withUnsafeBytes { try file.write($0, at: 0) }
+    return FileLock(file)
+  }
+
+  public func freeSpace(at path: String) throws -> Int {
+    var information = statvfs()
+    guard statvfs(path, &information) == 0 else {
+      throw DurabilityError.failed(operation: .inspect, path: path, number: errno)
+    }
+    return Int(clamping: UInt64(information.f_bavail).multipliedReportingOverflow(by: UInt64(information.f_frsize)).0)
+  }
+
+  private func descriptor(of path: String, _ flags: Int32) throws -> Int32 {
+    while true {
+      let descriptor = Glibc.open(path, flags | O_CLOEXEC, 0o666)
+      if descriptor >= 0 { return descriptor }
+      guard errno == EINTR else { throw DurabilityError.failed(operation: .open, path: path, number: errno) }
+    }
+  }
+
+  private func holder(in file: OpenFile) throws -> Int? {
+    var bytes = [UInt8](repeating: 0, count: min(20, try file.size()))
+    try bytes.withUnsafeMutableBytes { try file.read(at: 0, into: $0) }
+    return Int(String(decoding: bytes.prefix { $0 != UInt8(ascii: "\n") }, as: UTF8.self))
+  }
+}
+
+// MARK: - Open files
+
+/// A file descriptor and its path. Both are fixed; the kernel serialises what threads do with a descriptor.
+private final class OpenFile: StorageFile {
+  let path: String
+  let descriptor: Int32
+
+  init(_ descriptor: Int32, path: String) {
+    self.descriptor = descriptor
+    self.path = path
+  }
+
+  deinit { close(descriptor) }
+
+  func read(at offset: Int, into bytes: UnsafeMutableRawBufferPointer) throws {
+    var done = 0
+    while done < bytes.count {
+      let count = pread(descriptor, bytes.baseAddress! + done, bytes.count - done, off_t(offset + done))
+      if count == 0 {
+        throw DurabilityError.tooShort(path: path, expected: offset + bytes.count, size: try size())
+      }
+      if count > 0 {
+        done += count
+      } else if errno != EINTR {
+        throw DurabilityError.failed(operation: .read, path: path, number: errno)
+      }
+    }
+  }
+
+  func write(_ bytes: UnsafeRawBufferPointer, at offset: Int) throws {
+    var done = 0
+    while done < bytes.count {
+      let count = pwrite(descriptor, bytes.baseAddress! + done, bytes.count - done, off_t(offset + done))
+      if count >= 0 {
+        done += count
+      } else if errno != EINTR {
+        throw DurabilityError.failed(operation: .write, path: path, number: errno)
+      }
+    }
+  }
+
+  func allocate(_ size: Int) throws {
+    guard size > 0 else { return }
+    while true {
+      let number = posix_fallocate(descriptor, 0, off_t(size))
+      if number == 0 { return }
+      guard number == EINTR else { throw DurabilityError.failed(operation: .allocate, path: path, number: number) }
+    }
+  }
+
+  func size() throws -> Int {
+    var information = stat()
+    guard fstat(descriptor, &information) == 0 else {
+      throw DurabilityError.failed(operation: .inspect, path: path, number: errno)
+    }
+    return Int(information.st_size)
+  }
+
+  func synchronize() throws {
+    while fsync(descriptor) != 0 {
+      guard errno == EINTR else { throw DurabilityError.failed(operation: .synchronize, path: path, number: errno) }
+    }
+  }
+}
+
+/// An advisory lock on an open file (flock): it ends with the descriptor.
+private final class FileLock: StorageLock {
+  private let file: OpenFile
+
+  init(_ file: OpenFile) { self.file = file }
+
+  func verify() throws {
+    var held = stat()
+    var found = stat()
+    guard fstat(file.descriptor, &held) == 0, stat(file.path, &found) == 0,
+      held.st_ino == found.st_ino, held.st_dev == found.st_dev
+    else { throw DurabilityError.lockLost(path: file.path) }
+  }
+}

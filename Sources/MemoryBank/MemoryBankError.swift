@@ -1,0 +1,37 @@
+/// Why rows of the memory cannot be had.
+public enum MemoryBankError: Error, Equatable, CustomStringConvertible {
+  case damagedRow(file: String, row: Int)
+  case damagedHeader(file: String)
+  /// The file is whole, but not of this run, or of another shape.
+  case foreignExtent(file: String, property: String, expected: String, found: String)
+  case newerFormat(file: String, version: Int, supported: Int)
+  /// Rows that a checkpoint needs are not there.
+  case missingExtent(file: String, rows: Range<Int>)
+  /// A row was asked for that is not stored (any more, or yet).
+  case notHeld(row: Int, held: Range<Int>)
+  /// An earlier flush failed, so what the disk has of the rows since is unknown.
+  case flushFailedBefore(directory: String)
+
+  public var description: String {
+    switch self {
+    case .damagedRow(let file, let row):
+      "\(file) is damaged: row \(row) does not match its checksum. Restore this file from a backup, or start a new run "
+        + "from a checkpoint of this one."
+    case .damagedHeader(let file):
+      "\(file) is damaged: its header does not match its checksum. Restore this file from a backup, or start a new run "
+        + "from a checkpoint of this one."
+    case .foreignExtent(let file, let property, let expected, let found):
+      "\(file) belongs elsewhere: its \(property) is \(found), not \(expected). Move it out of this run's memory."
+    case .newerFormat(let file, let version, let supported):
+      "\(file) has format \(version); this massl reads formats up to \(supported). Use the massl that wrote it."
+    case .missingExtent(let file, let rows):
+      "\(file) is missing: it holds rows \(rows.lowerBound) to \(rows.upperBound - 1), which the memory needs. Restore "
+        + "it from a backup, or start a new run from a checkpoint of this one."
+    case .notHeld(let row, let held):
+      "row \(row) is not stored here; rows \(held.lowerBound) to \(held.upperBound - 1) are."
+    case .flushFailedBefore(let directory):
+      "rows in \(directory) could not be made durable before, so the disk may lack some. Check the disk, then start "
+        + "the coordinator again: it resumes from the newest checkpoint."
+    }
+  }
+}

@@ -1,0 +1,74 @@
+/// Layers know where their tensors lie, in parameters and gradient alike; the step looks up no names.
+import Numerics
+
+/// y = x Wᵀ + b. W is `[outputs, inputs]`.
+struct Linear: Sendable {
+  let weightRange: Range<Int>
+  let biasRange: Range<Int>
+  let inputs: Int
+  let outputs: Int
+
+  init(_ layout: ParameterLayout, _ name: String) {
+    let (weight, bias) = (layout.existing("\(name).weight"), layout.existing("\(name).bias"))
+    (weightRange, biasRange) = (weight.range, bias.range)
+    outputs = bias.range.count
+    inputs = weight.range.count / outputs
+  }
+
+  func weight(_ buffer: FloatBuffer) -> Matrix {
+    buffer.matrix(at: weightRange.lowerBound, rows: outputs, columns: inputs)
+  }
+
+  func bias(_ buffer: FloatBuffer) -> Vector { buffer.vector(at: biasRange.lowerBound, count: outputs) }
+}
+
+/// The weight and bias of a LayerNorm or BatchNorm.
+struct Norm: Sendable {
+  let weightRange: Range<Int>
+  let biasRange: Range<Int>
+
+  init(_ layout: ParameterLayout, _ name: String) {
+    (weightRange, biasRange) = (layout.existing("\(name).weight").range, layout.existing("\(name).bias").range)
+  }
+
+  func weight(_ buffer: FloatBuffer) -> Vector {
+    buffer.vector(at: weightRange.lowerBound, count: weightRange.count)
+  }
+
+  func bias(_ buffer: FloatBuffer) -> Vector { buffer.vector(at: biasRange.lowerBound, count: biasRange.count) }
+}
+
+struct BlockLayers: Sendable {
+  let norm1: Norm
+  let qkv: Linear
+  let projection: Linear
+  let norm2: Norm
+  let fc1: Linear
+  let fc2: Linear
+
+  init(_ layout: ParameterLayout, block: Int) {
+    let prefix = "backbone.blocks.\(block)"
+    norm1 = Norm(layout, "\(prefix).norm1")
+    qkv = Linear(layout, "\(prefix).attn.qkv")
+    projection = Linear(layout, "\(prefix).attn.proj")
+    norm2 = Norm(layout, "\(prefix).norm2")
+    fc1 = Linear(layout, "\(prefix).mlp.fc1")
+    fc2 = Linear(layout, "\(prefix).mlp.fc2")
+  }
+}
+
+extension ParameterLayout {
+  /// The tensor that every network of this architecture has.
+  func existing(_ name: String) -> Tensor {
+    guard let tensor = self[name] else { fatalError("the layout has no tensor '\(name)'") }
+    return tensor
+  }
+}
+
+extension Matrix {
+  /// Rows 0, n, 2n, ...: the class tokens, where an image has n tokens.
+  func everyRow(_ n: Int) -> Matrix {
+    invariant(rows % n == 0)
+    return buffer.matrix(at: offset, rows: rows / n, columns: columns, stride: stride * n)
+  }
+}

@@ -1,0 +1,90 @@
+/// The sizes and switches that decide which tensors a network has, and how they are used.
+///
+/// Widths are in floats, picture sides in pixels. A value of this type has been checked: heads divide the width,
+/// patches divide the picture, nothing is empty.
+public struct NetworkArchitecture: Sendable, Hashable {
+  /// Width, depth and heads of a Vision Transformer.
+  public struct Size: Sendable, Hashable {
+    public let embedDim: Int
+    public let depth: Int
+    public let numHeads: Int
+  }
+
+  /// The sizes that have a name.
+  public static let named: [String: Size] = [
+    "vit_tiny": Size(embedDim: 192, depth: 12, numHeads: 3),
+    "vit_small": Size(embedDim: 384, depth: 12, numHeads: 6),
+    "vit_base": Size(embedDim: 768, depth: 12, numHeads: 12),
+    "vit_large": Size(embedDim: 1024, depth: 24, numHeads: 16),
+  ]
+
+  /// Side of the square pictures that the position embeddings are made for.
+  public let imageSize: Int
+  public let patchSize: Int
+  public let embedDim: Int
+  public let depth: Int
+  public let numHeads: Int
+  public let mlpRatio: Int
+  public let headHiddenDim: Int
+  public let bottleneckDim: Int
+  public let useBNInHead: Bool
+  public let useMeanPooling: Bool
+  /// The last block's rate of stochastic depth, 0..<1.
+  public let dropPathRate: Float
+
+  /// - Throws: `NetworkError` if the numbers do not fit together.
+  public init(
+    imageSize: Int, patchSize: Int, embedDim: Int, depth: Int, numHeads: Int, mlpRatio: Int = 4,
+    headHiddenDim: Int = 2048, bottleneckDim: Int = 256, useBNInHead: Bool = false, useMeanPooling: Bool = false,
+    dropPathRate: Float = 0.1
+  ) throws(NetworkError) {
+    let sizes = [
+      ("image_size", imageSize), ("patch_size", patchSize), ("embed_dim", embedDim), ("depth", depth),
+      ("num_heads", numHeads), ("mlp_ratio", mlpRatio), ("head_hidden_dim", headHiddenDim),
+      ("bottleneck_dim", bottleneckDim),
+    ]
+    for (key, value) in sizes where value < 1 { throw NetworkError.notPositive(key: key, value: value) }
+    guard embedDim % numHeads == 0 else { throw NetworkError.unevenHeads(embedDim: embedDim, numHeads: numHeads) }
+    guard imageSize % patchSize == 0 else { throw NetworkError.unevenPatches(side: imageSize, patchSize: patchSize) }
+    guard dropPathRate >= 0 && dropPathRate < 1 else { throw NetworkError.dropPathRate(dropPathRate) }
+    self.imageSize = imageSize
+    self.patchSize = patchSize
+    self.embedDim = embedDim
+    self.depth = depth
+    self.numHeads = numHeads
+    self.mlpRatio = mlpRatio
+    self.headHiddenDim = headHiddenDim
+    self.bottleneckDim = bottleneckDim
+    self.useBNInHead = useBNInHead
+    self.useMeanPooling = useMeanPooling
+    self.dropPathRate = dropPathRate
+  }
+}
+
+// MARK: - What follows from the sizes
+
+extension NetworkArchitecture {
+  /// Patches along a side of the trained size.
+  public var trainedSide: Int { imageSize / patchSize }
+
+  /// Floats in a patch: 3 channels.
+  public var patchFloats: Int { 3 * patchSize * patchSize }
+
+  public var mlpDim: Int { mlpRatio * embedDim }
+  public var headDim: Int { embedDim / numHeads }
+
+  /// Tokens of a picture of `side` pixels: the class token, then its patches row by row.
+  public func tokens(side: Int) -> Int { 1 + (side / patchSize) * (side / patchSize) }
+
+  /// The rate at which both residual branches of a block are dropped: linear from 0 at block 0.
+  public func dropPathRate(block: Int) -> Float {
+    depth == 1 ? 0 : dropPathRate * Float(block) / Float(depth - 1)
+  }
+
+  /// - Throws: `NetworkError` if pictures of `side` pixels cannot be cut in whole patches.
+  public func checkSide(_ side: Int) throws(NetworkError) {
+    guard side >= patchSize && side % patchSize == 0 else {
+      throw NetworkError.unevenPatches(side: side, patchSize: patchSize)
+    }
+  }
+}

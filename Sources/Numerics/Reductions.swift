@@ -1,0 +1,110 @@
+/// Many floats to one: column sums, squares, dot products. The order of additions follows from the shape alone.
+
+/// Floats in a chunk of `sumOfSquares` and `dot`. Whole chunks may be summed apart, on any thread: adding the
+/// results in order gives the bits of the sum over everything.
+public let reductionChunk = 1 << 16
+
+/// v += the sum of a's rows, in row order, each column alone.
+///
+/// - Parameters:
+///   - a: `[rows, columns]`.
+///   - v: `[columns]`, added to.
+public func sumRows(of a: Matrix, addingTo v: Vector) {
+  invariant(a.columns == v.count)
+  let (base, stride, count, v) = (a.base, a.stride, a.columns, v.base)
+  var row = 0
+  // Four rows a pass: v is read and written a quarter as often, and the order stays that of the rows.
+  while row < a.rows {
+    let together = min(4, a.rows - row)
+    let first = base + row * stride
+    var i = 0
+    if together == 4 {
+      while i + laneCount <= count {
+        var sums = v.lanes(at: i) + first.lanes(at: i)
+        sums += (first + stride).lanes(at: i)
+        sums += (first + 2 * stride).lanes(at: i)
+        sums += (first + 3 * stride).lanes(at: i)
+        v.store(sums, at: i)
+        i += laneCount
+      }
+    } else {
+      while i + laneCount <= count {
+        var sums = v.lanes(at: i)
+        for other in 0..<together { sums += (first + other * stride).lanes(at: i) }
+        v.store(sums, at: i)
+        i += laneCount
+      }
+    }
+    while i < count {
+      var sum = v[i]
+      for other in 0..<together { sum += first[other * stride + i] }
+      v[i] = sum
+      i += 1
+    }
+    row += together
+  }
+}
+
+/// The sum of v's squares, accumulated in Double.
+public func sumOfSquares(_ v: Vector) -> Double { dot(v, v) }
+
+/// The sum of products, accumulated in Double, chunk by chunk.
+public func dot(_ a: Vector, _ b: Vector) -> Double {
+  invariant(a.count == b.count)
+  var total = 0.0
+  var start = 0
+  while start < a.count {
+    let count = min(reductionChunk, a.count - start)
+    total += dotOfChunk(a.base + start, b.base + start, count: count)
+    start += count
+  }
+  return total
+}
+
+private func dotOfChunk(_ a: UnsafeMutablePointer<Float>, _ b: UnsafeMutablePointer<Float>, count: Int) -> Double {
+  var (first, second) = (SIMD4<Double>.zero, SIMD4<Double>.zero)
+  var (third, fourth) = (SIMD4<Double>.zero, SIMD4<Double>.zero)
+  var i = 0
+  while i + 2 * laneCount <= count {
+    let (a0, b0, a1, b1) = (a.lanes(at: i), b.lanes(at: i), a.lanes(at: i + laneCount), b.lanes(at: i + laneCount))
+    first.addProduct(doubles(a0.lowHalf), doubles(b0.lowHalf))
+    second.addProduct(doubles(a0.highHalf), doubles(b0.highHalf))
+    third.addProduct(doubles(a1.lowHalf), doubles(b1.lowHalf))
+    fourth.addProduct(doubles(a1.highHalf), doubles(b1.highHalf))
+    i += 2 * laneCount
+  }
+  while i < count {
+    let rest = min(laneCount, count - i)
+    let (a, b) = (a.lanes(at: i, first: rest), b.lanes(at: i, first: rest))
+    first.addProduct(doubles(a.lowHalf), doubles(b.lowHalf))
+    second.addProduct(doubles(a.highHalf), doubles(b.highHalf))
+    i += rest
+  }
+  let four = (first + second) + (third + fourth)
+  return (four.x + four.z) + (four.y + four.w)
+}
+
+/// Whether no element is infinite or NaN.
+public func isFinite(_ v: Vector) -> Bool {
+  let (base, count) = (v.base, v.count)
+  let exponent = SIMD8<UInt32>(repeating: 0x7f80_0000)
+  var i = 0
+  // Blocks small enough to stop early, large enough for the test to cost nothing.
+  while i < count {
+    let end = min(count, i + 1024)
+    var broken = SIMD8<UInt32>.zero
+    while i < end {
+      let lanes = end - i >= laneCount ? base.lanes(at: i) : base.lanes(at: i, first: end - i)
+      let bits = unsafeBitCast(lanes, to: SIMD8<UInt32>.self) & exponent
+      broken |= SIMD8<UInt32>.zero.replacing(with: 1, where: bits .== exponent)
+      i += laneCount
+    }
+    if broken != .zero { return false }
+  }
+  return true
+}
+
+@inline(__always)
+private func doubles(_ four: SIMD4<Float>) -> SIMD4<Double> {
+  SIMD4<Double>(Double(four.x), Double(four.y), Double(four.z), Double(four.w))
+}

@@ -1,0 +1,231 @@
+import Coordination
+import MemoryBank
+import Numerics
+import Synchronization
+import Training
+import Vision
+import Wire
+
+/// Answers on the bulk socket: weights, rows and pictures go out, payloads come in. All of it in the socket's thread.
+final class CoordinatorBulk: Sendable {
+  /// Answers that wait because the asker's queue is full; those beyond are dropped, and asked for again.
+  private static let repliesWaitingAtMost = 256
+  /// Pictures whose bytes are kept between chunks and askers, all together at most so many bytes.
+  private static let pictureBytesAtMost = 64 << 20
+  /// Pictures whose digests are kept.
+  private static let identitiesAtMost = 1 << 20
+  /// How often the state machine hears that a payload's chunks come.
+  private static let progressEvery = Duration.milliseconds(500)
+
+  private let sender: Sender
+  private let plan: RunPlan
+  private let data: DataSet
+  private let rows: RowStore
+  private let weights: PublishedWeights
+  private let desk: PushDesk
+  private let report: @Sendable (Event) -> Void
+  private let log: ServiceLog
+  private let state = Mutex(State())
+
+  /// The thread's own; the lock is never waited for.
+  private struct State: Sendable {
+    var waiting: [Outgoing] = []
+    var pictures: [Int: [UInt8]] = [:]
+    /// In the order of reading.
+    var pictureOrder: [Int] = []
+    var pictureBytes = 0
+    var identities: [Int: PictureIdentity] = [:]
+    var progress: [LeaseID: ContinuousClock.Instant] = [:]
+  }
+
+  /// Why something cannot be had: an answer.
+  private struct Unavailable: Error {
+    let reason: String
+    init(_ reason: String) { self.reason = reason }
+  }
+
+  /// - Parameter report: takes the events of arriving payloads.
+  init(
+    sender: Sender, plan: RunPlan, data: DataSet, rows: RowStore, weights: PublishedWeights, desk: PushDesk,
+    log: @escaping ServiceLog, report: @escaping @Sendable (Event) -> Void
+  ) {
+    self.sender = sender
+    self.plan = plan
+    self.data = data
+    self.rows = rows
+    self.weights = weights
+    self.desk = desk
+    self.log = log
+    self.report = report
+  }
+
+  /// For `SocketThread`.
+  func handle(_ event: SocketEvent, _ socket: RouterSocket) {
+    state.withLock { state in
+      sendWaiting(&state, socket)
+      switch event {
+      case .received(.message(let incoming)):
+        guard let reply = answer(incoming, &state) else { return }
+        send(reply, &state, socket)
+      case .received(.malformed(let peer?, let error)): report(.malformed(from: peer, reason: error.description))
+      case .received(.malformed(nil, _)), .undelivered, .tick: break
+      case .failed(let error):
+        if error != .closed { log(.error, "The bulk socket failed: \(error)") }
+      }
+    }
+  }
+
+  private func send(_ reply: Outgoing, _ state: inout State, _ socket: RouterSocket) {
+    // A peer that left needs no answer; a failing socket shows when it receives.
+    guard (try? socket.send(reply)) == .noRoom, state.waiting.count < Self.repliesWaitingAtMost else { return }
+    state.waiting.append(reply)
+  }
+
+  private func sendWaiting(_ state: inout State, _ socket: RouterSocket) {
+    guard !state.waiting.isEmpty else { return }
+    state.waiting = state.waiting.filter { (try? socket.send($0)) == .noRoom }
+  }
+
+  /// Nil for a chunk that is one of many.
+  private func answer(_ incoming: Incoming, _ state: inout State) -> Outgoing? {
+    guard case .bulkRequest(let request) = incoming.envelope.message else {
+      report(.malformed(from: incoming.peer, reason: "not a request of the bulk socket"))
+      return nil
+    }
+    let reply: (BulkReply, Bulk?)?
+    do {
+      let claimed = incoming.envelope.sender
+      guard claimed.run == sender.run, claimed.incarnation == sender.incarnation else {
+        throw Unavailable("this is incarnation \(sender.incarnation.number) of another run or start: say hello")
+      }
+      switch request {
+      case .weights(let network, let step, let offset, let count):
+        reply = try weights(network, step, offset, count)
+      case .rows(let step, let block, let first, let count, let missing):
+        reply = try rows(step, block, first, count, missing)
+      case .picture(let index, let offset, let own): reply = try picture(index, offset, own, &state)
+      case .push(let lease, let offset):
+        guard let chunk = incoming.bulk else { throw Unavailable("a push without its floats") }
+        reply = try push(lease, offset, chunk, from: incoming.peer, &state)
+      }
+    } catch let unavailable as Unavailable {
+      reply = (.unavailable(reason: unavailable.reason), nil)
+    } catch {
+      log(.error, "\(error)")
+      reply = (.unavailable(reason: "\(error)"), nil)
+    }
+    return reply.map { message, bulk in
+      Outgoing(
+        Envelope(sender: sender, message: .bulkReply(message), exchange: incoming.envelope.exchange), bulk: bulk,
+        to: incoming.peer)
+    }
+  }
+}
+
+// MARK: - Going out
+
+extension CoordinatorBulk {
+  private func weights(_ network: Wire.Network, _ step: Int, _ offset: Int, _ count: Int) throws -> (BulkReply, Bulk?) {
+    guard let version = weights.version(ofStep: step) else {
+      throw Unavailable("weights of step \(step); the newest are of step \(weights.current.step)")
+    }
+    guard let buffer = version.buffer(of: network) else { throw Unavailable("the network has no running statistics") }
+    guard offset <= buffer.count, count <= buffer.count - offset else {
+      throw Unavailable("floats \(offset) to \(offset + count) of \(buffer.count)")
+    }
+    return (.weights(network: network, step: step, offset: offset), .floats(buffer, offset..<(offset + count)))
+  }
+
+  private func rows(
+    _ step: Int, _ block: Int, _ first: Int, _ count: Int, _ missing: [UInt8]
+  ) throws -> (BulkReply, Bulk?) {
+    let version = weights.current
+    guard version.step == step else { throw Unavailable("rows of step \(step); it is step \(version.step) now") }
+    let blocks = plan.blockPlan(step: step, rows: version.rows, floor: version.floor)
+    guard block < blocks.blockCount else { throw Unavailable("block \(block) of \(blocks.blockCount)") }
+    guard first <= blocks.blockSize, count <= blocks.blockSize - first else {
+      throw Unavailable("positions \(first) to \(first + count) of a block of \(blocks.blockSize)")
+    }
+    let wanted = (0..<count).filter { missing[$0 / 8] >> UInt8($0 % 8) & 1 == 1 }
+      .map { blocks.row(block: block, position: first + $0) }
+    let width = plan.configuration.bottleneckDim
+    guard !wanted.isEmpty, wanted.count * width <= Wire.Limits.bulkFloats else {
+      throw Unavailable("\(wanted.count) rows; 1 to \(Wire.Limits.bulkFloats / width) may be asked for at once")
+    }
+    if let seeded = wanted.first(where: blocks.window.isSeeded) { throw Unavailable("row \(seeded) is seeded") }
+    let found = FloatBuffer(count: wanted.count * width)
+    try rows.read(wanted, into: found.matrix(rows: wanted.count, columns: width))
+    return (.rows(step: step, block: block, first: first), .floats(found, 0..<found.count))
+  }
+
+  private func picture(
+    _ index: Int, _ offset: Int, _ own: PictureIdentity?, _ state: inout State
+  ) throws -> (BulkReply, Bulk?) {
+    guard index < data.count else { throw Unavailable("picture \(index) of \(data.count)") }
+    if let own {
+      // Another size says enough without reading.
+      if own.size == data.size(index), try identity(of: index, &state) == own {
+        return (.samePicture(index: index), nil)
+      }
+    }
+    let bytes = try bytes(of: index, &state)
+    guard offset < bytes.count else { throw Unavailable("byte \(offset) of \(bytes.count) of \(data.path(index))") }
+    let end = min(bytes.count, offset + Wire.Limits.bulkBytes)
+    return (.picture(index: index, offset: offset, total: bytes.count), .bytes(Array(bytes[offset..<end])))
+  }
+
+  private func identity(of index: Int, _ state: inout State) throws -> PictureIdentity {
+    if let known = state.identities[index] { return known }
+    let bytes = try bytes(of: index, &state)
+    let identity = PictureIdentity(size: bytes.count, digest: Digest(of: bytes))
+    if state.identities.count >= Self.identitiesAtMost { state.identities = [:] }
+    state.identities[index] = identity
+    return identity
+  }
+
+  private func bytes(of index: Int, _ state: inout State) throws -> [UInt8] {
+    if let bytes = state.pictures[index] { return bytes }
+    let bytes = try data.read(index)
+    state.pictures[index] = bytes
+    state.pictureOrder.append(index)
+    state.pictureBytes += bytes.count
+    while state.pictureBytes > Self.pictureBytesAtMost, state.pictureOrder.count > 1 {
+      state.pictureBytes -= state.pictures.removeValue(forKey: state.pictureOrder.removeFirst())?.count ?? 0
+    }
+    return bytes
+  }
+}
+
+// MARK: - Coming in
+
+extension CoordinatorBulk {
+  private func push(
+    _ lease: LeaseID, _ offset: Int, _ chunk: BulkFrame, from peer: PeerID, _ state: inout State
+  ) throws -> (BulkReply, Bulk?)? {
+    switch desk.receive(chunk, at: offset, of: lease, from: peer) {
+    case .refused(let reason): throw Unavailable(reason)
+    case .again: return (.pushed(lease), nil)
+    case .partly:
+      let now = ContinuousClock.now
+      if now - (state.progress[lease] ?? now - .seconds(1)) >= Self.progressEvery {
+        // Leases that ended are forgotten with the others: a few of them are open at any time.
+        if state.progress.count >= 64 { state.progress = [:] }
+        state.progress[lease] = now
+        report(.pushProgressed(lease))
+      }
+      return nil
+    case .whole(let sum, let announced):
+      state.progress[lease] = nil
+      guard sum.payloadDigest == announced else {
+        report(.pushArrived(lease, .damaged))
+        throw Unavailable("the payload of lease \(lease.number) does not have the digest that was announced")
+      }
+      guard isFinite(sum.gradient.vector), isFinite(sum.tail.vector) else {
+        report(.pushArrived(lease, .notFinite))
+        throw Unavailable("the payload of lease \(lease.number) is not finite")
+      }
+      report(.pushArrived(lease, .whole))
+      return (.pushed(lease), nil)
+    }
+  }
+}

@@ -1,0 +1,264 @@
+import Checkpoints
+import Configuration
+import Coordination
+import Durability
+import Glibc
+import Numerics
+import Synchronization
+import Training
+import Vision
+import Wire
+
+/// A run's coordinator: carries out what the state machine says, with sockets, files and threads.
+///
+///     let service = try CoordinatorService(options) { level, text in ... }
+///     let reason = service.run { report in ... }    // blocks; requestStop() from any thread ends it
+///
+/// Four threads beside the caller's: the control socket's, the bulk socket's, the update's, the checkpoints'. Any of them
+/// gives the state machine its events, one at a time; carrying out an effect never waits.
+public final class CoordinatorService: Sendable {
+  /// In the run directory: the control socket's address, while a coordinator runs.
+  public static let addressFile = "coordinator.address"
+  /// Messages that may wait for the control socket: hundreds of workers' answers and leases.
+  private static let controlOutbox = 4096
+  private static let tick = Duration.milliseconds(100)
+  /// Answers that found an asker's queue full are tried again so often.
+  private static let bulkTick = Duration.milliseconds(20)
+
+  /// What follows from the configuration in force and the data set.
+  public let plan: RunPlan
+  public let directory: RunDirectory
+  /// Updates done when this process started.
+  public let resumedStep: Int
+  public let incarnation: Incarnation
+  /// Where workers reach it, with the port that was chosen.
+  public let endpoint: Endpoint
+
+  private let context: Context
+  private let controlSocket: RouterSocket
+  private let bulkSocket: RouterSocket
+  private let sender: Sender
+  private let weights: PublishedWeights
+  private let desk: PushDesk
+  private let updates: CoordinatorUpdates
+  private let checkpoints: CoordinatorCheckpoints
+  private let data: DataSet
+  private let resumed: ResumedRun
+  private let log: ServiceLog
+  private let addressPath: String
+  private let outcome = BoundedQueue<StopReason>(capacity: 1)
+  private let control: Mutex<Control>
+
+  /// The state machine, and what its effects need.
+  private struct Control {
+    var coordinator: Coordinator
+    /// Nil before `run` and once it ends: messages are dropped.
+    var thread: SocketThread?
+    var newest: StepReport?
+    var hasEnded = false
+  }
+
+  /// Opens the run, loads its newest checkpoint and listens; nobody is answered before `run`.
+  ///
+  /// - Parameter log: takes a line, from any thread.
+  /// - Throws: `VisionError` of the data set; `CheckpointError`, `DurabilityError`, `MemoryBankError` of the run directory;
+  ///   `ConfigurationError`, `ServiceError.unaskedChange`; `WireError` of the sockets.
+  public init(_ options: CoordinatorOptions, storage: any Storage = FileStorage(), log: @escaping ServiceLog) throws {
+    data = try DataSet(root: options.data)
+    let resumed = try ResumedRun(options, data: data, storage: storage, log: log)
+    self.resumed = resumed
+    self.log = log
+    plan = resumed.plan
+    directory = resumed.directory
+    resumedStep = resumed.version.step
+
+    context = try Context()
+    controlSocket = try RouterSocket(
+      in: context, listeningOn: options.listen, for: .control, security: options.security)
+    endpoint = controlSocket.endpoint
+    let bulkPort = options.listen.port == 0 || options.listen.port == 65_535 ? 0 : options.listen.port + 1
+    bulkSocket = try RouterSocket(
+      in: context, listeningOn: options.listen.withPort(bulkPort), for: .bulk, security: options.security)
+
+    // The number is durable before a word is sent.
+    incarnation = Incarnation(try directory.nextIncarnation())
+    let run = RunIdentity(high: directory.run.high, low: directory.run.low)
+    sender = Sender(run: run, incarnation: incarnation, peer: PeerID(rawValue: UInt64.random(in: 1 ... .max)))
+    addressPath = "\(directory.path)/\(Self.addressFile)"
+    try storage.writeAtomically("\(endpoint)\n".utf8, to: addressPath)
+
+    weights = PublishedWeights(resumed.version)
+    desk = PushDesk(gradientCount: plan.layout.count, floatsPerSlice: plan.floatsPerSlice)
+    updates = CoordinatorUpdates(plan: plan, rows: resumed.rows, weights: weights, log: log)
+    checkpoints = CoordinatorCheckpoints(resumed: resumed, incarnation: incarnation, log: log)
+    let configuration = plan.configuration
+    let settings = CoordinatorSettings(
+      run: run, incarnation: incarnation, protocolVersion: Wire.Limits.protocolVersion, probe: options.probe,
+      allowsMixed: options.allowsMixed,
+      welcome: Welcome(
+        configuration: configuration.yaml(), bulkPort: bulkSocket.endpoint.port,
+        data: DataIdentity(count: data.identity.count, digest: data.identity.digest)),
+      slices: plan.slices, lastStep: plan.lastStep, gradientCount: plan.layout.count,
+      floatsPerSlice: plan.floatsPerSlice,
+      checkpointEverySteps: configuration.checkpointEverySteps == 0 ? nil : configuration.checkpointEverySteps,
+      checkpointEvery: configuration.checkpointEveryMinutes == 0
+        ? nil : .seconds(configuration.checkpointEveryMinutes * 60),
+      pictureName: { [data] in data.path($0) })
+    control = Mutex(
+      Control(
+        coordinator: Coordinator(
+          settings, resuming: resumed.version.updated, durableStep: resumed.durableStep, at: Self.now())))
+  }
+
+  /// Coordinates until the run is done, was asked to stop, or cannot go on. May be called once.
+  ///
+  /// - Parameter record: takes a report a step, in the order of the steps, from one thread; the next step's update waits
+  ///   for it.
+  /// - Throws: `WireError` when the process is out of file descriptors.
+  public func run(record: @escaping @Sendable (StepReport) -> Void) throws -> StopReason {
+    updates.start(
+      record: { [self] report in
+        control.withLock { $0.newest = report }
+        record(report)
+      },
+      finish: { [self] result in
+        switch result {
+        case .success(let version): handle(.updateFinished(version.updated))
+        case .failure(let error): end(.failed("\(error)"))
+        }
+      })
+    checkpoints.start(
+      finish: { [self] step, failure in handle(.checkpointFinished(step: step, failure: failure)) },
+      lose: { [self] reason in end(.failed(reason)) })
+    let bulk = CoordinatorBulk(
+      sender: sender, plan: plan, data: data, rows: resumed.rows, weights: weights, desk: desk, log: log,
+      report: { [self] in handle($0) })
+    let bulkThread = try SocketThread(
+      named: "massl-bulk", owning: bulkSocket, outboxCapacity: 1, tick: Self.bulkTick
+    ) { [self] event, socket in
+      bulk.handle(event, socket)
+      if case .failed(let error) = event { end(.failed("\(error)")) }
+    }
+    // Under the lock, so that no event is handled before its answers have somewhere to go.
+    let controlThread = try control.withLock { control in
+      let thread = try SocketThread(
+        named: "massl-control", owning: controlSocket, outboxCapacity: Self.controlOutbox, tick: Self.tick
+      ) { [self] event, _ in
+        receive(event)
+      }
+      control.thread = thread
+      return thread
+    }
+
+    let reason = outcome.next() ?? .requested
+    updates.stop()
+    saveNewest(after: reason)
+    checkpoints.stop()
+    // Last words are in the outbox: they leave before the thread ends.
+    controlThread.stop()
+    bulkThread.stop()
+    control.withLock { $0.thread = nil }
+    unlink(addressPath)
+    return reason
+  }
+
+  /// Ends the run with a last checkpoint; from any thread, as often as one likes.
+  public func requestStop() {
+    updates.hurry()
+    handle(.stopRequested)
+  }
+}
+
+// MARK: - Events
+
+extension CoordinatorService {
+  private func receive(_ event: SocketEvent) {
+    switch event {
+    case .received(.message(let incoming)):
+      guard case .worker(let message) = incoming.envelope.message else {
+        return handle(.malformed(from: incoming.peer, reason: "not a worker's message"))
+      }
+      handle(.message(message, from: incoming.envelope.sender))
+    case .received(.malformed(let peer?, let error)): handle(.malformed(from: peer, reason: error.description))
+    case .received(.malformed(nil, _)), .undelivered: break
+    case .tick: handle(.tick)
+    case .failed(let error): end(.failed("The control socket failed: \(error)"))
+    }
+  }
+
+  /// Gives the state machine an event and carries out what it says, in order: one event at a time.
+  private func handle(_ event: Event) {
+    control.withLock { control in
+      guard !control.hasEnded else { return }
+      for effect in control.coordinator.handle(event, at: Self.now()) { carryOut(effect, &control) }
+    }
+  }
+
+  private func carryOut(_ effect: Effect, _ control: inout Control) {
+    switch effect {
+    case .send(let message, let peer): send(message, to: peer, control)
+    case .sendStatus(let peer): send(.status(json: status(control).json()), to: peer, control)
+    case .expectPush(let lease, let peer, let finished): desk.expect(lease, from: peer, finished)
+    case .abandonPush(let lease): desk.abandon(lease)
+    case .accept(let lease, _):
+      guard let arrival = desk.take(lease) else {
+        fatalError("invariant broken: lease \(lease.number) is accepted without its payload")
+      }
+      updates.add(.add(arrival))
+    case .startUpdate(let step): updates.add(.update(step: step))
+    case .writeCheckpoint(let step):
+      let version = weights.current
+      invariant(version.step == step, "a checkpoint of step \(step), but the weights are of step \(version.step)")
+      checkpoints.write(later: version)
+    case .stop(let reason):
+      control.hasEnded = true
+      _ = outcome.tryAppend(reason)
+    case .log(let level, let text): log(level, text)
+    }
+  }
+
+  private func send(_ message: CoordinatorMessage, to peer: PeerID, _ control: borrowing Control) {
+    // A full outbox drops it; the state machine lives with lost messages.
+    _ = control.thread?.send(Outgoing(Envelope(sender: sender, message: .coordinator(message)), to: peer))
+  }
+
+  /// What the state machine does not know of makes it stop.
+  private func end(_ reason: StopReason) {
+    control.withLock { control in
+      guard !control.hasEnded else { return }
+      control.hasEnded = true
+      if case .failed(let text) = reason { log(.error, text) }
+      _ = outcome.tryAppend(reason)
+    }
+  }
+
+  /// Where the state machine could not see to it: an update that failed leaves good weights behind.
+  private func saveNewest(after reason: StopReason) {
+    guard case .failed = reason else { return }
+    let version = weights.current
+    let status = control.withLock { $0.coordinator.status(at: Self.now()) }
+    guard status.durableStep != version.step, status.checkpointInFlight != version.step else { return }
+    checkpoints.write(later: version)
+  }
+
+  private static func now() -> Instant {
+    var time = timespec()
+    clock_gettime(CLOCK_MONOTONIC, &time)
+    return Instant(nanoseconds: UInt64(time.tv_sec) * 1_000_000_000 + UInt64(time.tv_nsec))
+  }
+}
+
+// MARK: - Status
+
+extension CoordinatorService {
+  private func status(_ control: borrowing Control) -> ServiceStatus {
+    let version = weights.current
+    return ServiceStatus(
+      coordination: control.coordinator.status(at: Self.now()), run: directory.run.description,
+      epoch: plan.epoch(ofStep: version.step), loss: control.newest?.record.loss,
+      imagesPerSecond: control.newest?.record.imagesPerSecond,
+      memory: ServiceStatus.Memory(size: plan.configuration.memorySize, rows: version.rows),
+      digests: ServiceStatus.Digests(
+        student: "\(version.studentDigest)", teacher: "\(version.teacherDigest)", memory: "\(version.memory)"))
+  }
+}

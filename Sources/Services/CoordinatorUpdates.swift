@@ -1,0 +1,220 @@
+import Durability
+import Glibc
+import MemoryBank
+import Numerics
+import Optimization
+import Synchronization
+import Telemetry
+import Training
+import Wire
+
+/// The thread that adds payloads up along the tree, and makes the next weights when a step is complete.
+final class CoordinatorUpdates: Sendable {
+  enum Work: Sendable {
+    case add(PushDesk.Arrival)
+    /// Every slice of this step is in.
+    case update(step: Int)
+  }
+
+  /// The share of its old value that a running statistic keeps, as in PyTorch's BatchNorm.
+  private static let statisticsKeep: Float = 0.9
+  /// Between tries to store rows on a full disk.
+  private static let diskPause: UInt32 = 1
+  /// Tries between two words about it.
+  private static let diskTriesPerWord = 30
+
+  private let plan: RunPlan
+  private let rows: RowStore
+  private let weights: PublishedWeights
+  private let log: ServiceLog
+  /// Room for all accepted leases of a step and its update: nobody ever waits to add to it.
+  private let queue: BoundedQueue<Work>
+  private let ended = BoundedQueue<Bool>(capacity: 1)
+  private let isLeaving = Atomic<Bool>(false)
+
+  init(plan: RunPlan, rows: RowStore, weights: PublishedWeights, log: @escaping ServiceLog) {
+    self.plan = plan
+    self.rows = rows
+    self.weights = weights
+    self.log = log
+    queue = BoundedQueue(capacity: plan.slices + 1)
+  }
+
+  /// - Parameters:
+  ///   - record: takes a report a step, in the thread.
+  ///   - finish: takes each new version once it is published, or why there is none: then nothing more comes.
+  func start(
+    record: @escaping @Sendable (StepReport) -> Void,
+    finish: @escaping @Sendable (Result<WeightsVersion, any Error>) -> Void
+  ) {
+    startThread(named: "massl-update") { [self] in
+      run(record: record, finish: finish)
+      ended.close()
+    }
+  }
+
+  func add(_ work: Work) {
+    invariant(queue.tryAppend(work) || isLeaving.load(ordering: .acquiring), "more work than a step has")
+  }
+
+  /// From now on a full disk is not waited for.
+  func hurry() { isLeaving.store(true, ordering: .releasing) }
+
+  /// Ends the thread and waits for it.
+  func stop() {
+    hurry()
+    queue.close()
+    _ = ended.next()
+  }
+
+  private func run(
+    record: (StepReport) -> Void, finish: (Result<WeightsVersion, any Error>) -> Void
+  ) {
+    var step = Step(tree: plan.tree)
+    var spare = Spare(plan)
+    var rate = RateEstimator(startingAt: Self.seconds())
+    var last = Self.seconds()
+    while let work = queue.next() {
+      switch work {
+      case .add(let arrival):
+        step.peers.insert(arrival.peer)
+        step.sum.insert(arrival.sum, at: arrival.sum.slices) { SliceSum.adding($0, $1) }
+      case .update(let number):
+        guard let total = step.sum.total else {
+          fatalError("invariant broken: step \(number) is updated before all its slices are added")
+        }
+        let old = weights.current
+        invariant(old.step == number, "an update of step \(number) on weights of step \(old.step)")
+        do {
+          let (version, gradientNorm) = try next(old, total, &spare)
+          weights.publish(version)
+          let now = Self.seconds()
+          rate.finished(images: plan.configuration.batchSize, at: now)
+          record(
+            report(
+              version, total.losses, gradientNorm: gradientNorm, rate: rate.imagesPerSecond ?? 0,
+              workers: step.peers.count, seconds: now - last))
+          last = now
+          step = Step(tree: plan.tree)
+          finish(.success(version))
+        } catch {
+          return finish(.failure(error))
+        }
+      }
+    }
+  }
+
+  /// What has come of the step that is computed.
+  private struct Step {
+    var sum: TreeSum<SliceSum>
+    var peers: Set<PeerID> = []
+    init(tree: SliceTree) { sum = TreeSum(tree: tree) }
+  }
+
+  private static func seconds() -> Double {
+    var time = timespec()
+    clock_gettime(CLOCK_MONOTONIC, &time)
+    return Double(time.tv_sec) + Double(time.tv_nsec) * 1e-9
+  }
+}
+
+// MARK: - The next version
+
+extension CoordinatorUpdates {
+  /// Buffers of versions that nobody holds any more.
+  private struct Spare {
+    var parameters: BufferPool
+    /// Of all rows of a step.
+    let rows: FloatBuffer
+
+    init(_ plan: RunPlan) {
+      parameters = BufferPool(count: plan.layout.count)
+      rows = FloatBuffer(count: plan.slices * plan.rowFloats)
+    }
+  }
+
+  private func next(
+    _ old: WeightsVersion, _ total: SliceSum, _ spare: inout Spare
+  ) throws -> (WeightsVersion, gradientNorm: Double) {
+    let step = old.step
+    // 1. Weights.
+    let student = spare.parameters.take()
+    let teacher = spare.parameters.take()
+    var moments: [FloatBuffer] = []
+    for _ in old.optimizer.moments { moments.append(spare.parameters.take()) }
+    var optimizer = OptimizerState(steps: old.optimizer.steps, moments: moments)
+    let report = plan.optimizer.update(
+      old.student, gradient: total.gradient, state: old.optimizer, learningRate: plan.learningRate[step],
+      weightDecay: plan.weightDecay[step], into: student, &optimizer)
+    guard report.gradientNorm.isFinite else { throw ServiceError.notFinite(step: step) }
+    averageTeacher(old.teacher, student: student, momentum: plan.momentum[step], into: teacher)
+    // 2. Running statistics.
+    let studentStatistics = old.studentStatistics.map { statistics($0, total.tail, at: plan.rowFloats) }
+    let teacherStatistics = old.teacherStatistics.map {
+      statistics($0, total.tail, at: plan.rowFloats + plan.statisticsLayout.count)
+    }
+    // 3. Memory: last, for it is what cannot be undone.
+    for slice in 0..<plan.slices {
+      copy(
+        total.tail.vector(at: slice * plan.floatsPerSlice, count: plan.rowFloats),
+        into: spare.rows.vector(at: slice * plan.rowFloats, count: plan.rowFloats))
+    }
+    try enqueue(
+      spare.rows.matrix(rows: plan.configuration.batchSize, columns: plan.configuration.bottleneckDim), step: step)
+    return (
+      WeightsVersion(
+        step: step + 1, student: student, teacher: teacher, studentStatistics: studentStatistics,
+        teacherStatistics: teacherStatistics, optimizer: optimizer, studentDigest: student.digest,
+        teacherDigest: teacher.digest, memory: rows.digest.state, rows: rows.rows, floor: old.floor),
+      report.gradientNorm
+    )
+  }
+
+  /// keep * old + (1 - keep) * the mean over the slices, which are added in their order.
+  /// - Parameter offset: where the statistics begin in a slice's tail.
+  private func statistics(_ old: FloatBuffer, _ tail: FloatBuffer, at offset: Int) -> FloatBuffer {
+    let mean = FloatBuffer(count: old.count)
+    for slice in 0..<plan.slices {
+      addScaled(tail.vector(at: slice * plan.floatsPerSlice + offset, count: old.count), by: 1, to: mean.vector)
+    }
+    let new = FloatBuffer(count: old.count)
+    average(
+      old.vector, keep: Self.statisticsKeep, mean.vector, gain: (1 - Self.statisticsKeep) / Float(plan.slices),
+      into: new.vector)
+    return new
+  }
+
+  /// Appends a step's rows; a full disk is waited for, loudly.
+  private func enqueue(_ rows: Matrix, step: Int) throws {
+    var tries = 0
+    while true {
+      do {
+        return try self.rows.append(rows)
+      } catch let error as DurabilityError where error.isOutOfSpace {
+        if isLeaving.load(ordering: .acquiring) { throw ServiceError.noRoomForRows(step: step, reason: "\(error)") }
+        if tries % Self.diskTriesPerWord == 0 { log(.error, "Step \(step) waits for room for its rows: \(error)") }
+        tries += 1
+        sleep(Self.diskPause)
+      }
+    }
+  }
+
+  private func report(
+    _ version: WeightsVersion, _ losses: [SliceLoss], gradientNorm: Double, rate: Double, workers: Int,
+    seconds: Double
+  ) -> StepReport {
+    let step = version.step - 1
+    let consistency = losses.reduce(0) { $0 + $1.consistency }
+    let koleo = losses.reduce(0) { $0 + $1.koleo }
+    var now = timespec()
+    clock_gettime(CLOCK_REALTIME, &now)
+    return StepReport(
+      record: MetricsRecord(
+        step: version.step, epoch: Double(version.step) / Double(plan.stepsPerEpoch), loss: consistency + koleo,
+        lr: plan.learningRate[step], weightDecay: plan.weightDecay[step], momentumTeacher: plan.momentum[step],
+        teacherTemp: plan.teacherTemperature[step], gradientNorm: gradientNorm, imagesPerSecond: rate,
+        workers: workers, memoryRows: version.rows, time: Double(now.tv_sec) + Double(now.tv_nsec) * 1e-9),
+      consistency: consistency, koleo: koleo, targetEntropy: losses.reduce(0) { $0 + $1.targetEntropy },
+      seconds: seconds)
+  }
+}

@@ -1,0 +1,126 @@
+import Checkpoints
+import Configuration
+import Coordination
+import Durability
+import MemoryBank
+import Networks
+import Numerics
+import Optimization
+import Training
+import Vision
+
+/// A run as its directory has it: opened and locked, with the newest whole checkpoint loaded, or at its beginning.
+struct ResumedRun: Sendable {
+  let directory: RunDirectory
+  let checkpoints: CheckpointDirectory
+  let plan: RunPlan
+  let rows: RowStore
+  let version: WeightsVersion
+  /// The step of the checkpoint that was loaded; nil if there was none.
+  let durableStep: Int?
+  /// Trajectory keys changed in the course of the run, this start's last.
+  let changes: [ConfigurationChange]
+
+  /// - Throws: `CheckpointError`, `ServiceError.unaskedChange`, `ConfigurationError`, `MemoryBankError`,
+  ///   `DurabilityError`.
+  init(_ options: CoordinatorOptions, data: DataSet, storage: any Storage, log: ServiceLog) throws {
+    // 1. The directory. Its configuration can be read before it is locked, for it never changes.
+    let isNew = try !RunDirectory.isRun(options.run, in: storage)
+    let begun =
+      isNew
+      ? try RunConfiguration(layers: options.layers + [options.changes])
+      : try Self.configuration(RunDirectory.configuration(of: options.run, in: storage), file: "config.yaml")
+    if isNew { _ = try RunPlan(configuration: begun, pictures: data.count) }
+    var random = SystemRandomNumberGenerator()
+    directory = try RunDirectory.open(
+      options.run, configuration: begun.yaml(),
+      data: DataRecord(count: data.identity.count, digest: data.identity.digest), in: storage, random: &random)
+    checkpoints = try directory.checkpoints()
+    try checkpoints.recover()
+
+    // 2. The newest whole checkpoint.
+    let (checkpoint, damaged) = try checkpoints.newestWhole()
+    for error in damaged { log(.error, "\(error)") }
+    if let checkpoint { try directory.check(checkpoint) }
+    let manifest = checkpoint?.manifest
+
+    // 3. The configuration: the run's, with what was asked to change.
+    let saved = try manifest.map { try Self.configuration($0.configuration, file: "manifest.json") } ?? begun
+    let given = try saved.changed(by: options.layers + [options.changes])
+    var changes = manifest?.changes ?? []
+    for difference in given.differences(from: saved) {
+      switch difference.kind {
+      case .operational: continue
+      case .identity:
+        throw CheckpointError.otherConfiguration(
+          run: options.run, key: difference.name, saved: difference.saved, given: difference.given)
+      case .trajectory:
+        guard options.changes.names.contains(difference.name) else {
+          throw ServiceError.unaskedChange(
+            run: options.run, key: difference.name, saved: difference.saved, given: difference.given)
+        }
+        changes.append(
+          ConfigurationChange(
+            step: manifest?.step ?? 0, key: difference.name, from: difference.saved, to: difference.given))
+        log(.info, "From step \(manifest?.step ?? 0) on \(difference.name) is \(difference.given).")
+      }
+    }
+    self.changes = changes
+    plan = try RunPlan(configuration: given, pictures: data.count)
+
+    // 4. Weights and memory.
+    let enqueued = manifest?.rows ?? 0
+    var floor = manifest?.floor ?? 0
+    // Rows below the old window may be gone: a memory that grew begins there with seeded ones.
+    if given.memorySize > saved.memorySize { floor = max(floor, enqueued - saved.memorySize) }
+    rows = try RowStore(
+      storage: storage, directory: directory.memoryPath, run: directory.run, width: given.bottleneckDim,
+      window: MemoryWindow(size: given.memorySize, rows: enqueued, floor: floor),
+      digest: manifest.map { MemoryDigest(resuming: $0.memory) } ?? MemoryDigest(), cacheBytes: options.rowCacheBytes)
+    var version = Self.initialVersion(plan, isDrawn: checkpoint == nil)
+    if let checkpoint, let manifest {
+      try checkpoint.load(version.content(plan))
+      version.step = manifest.step
+      version.optimizer.steps = manifest.optimizer.steps
+      version.rows = enqueued
+      version.floor = floor
+      version.memory = manifest.memory
+      version.studentDigest = version.student.digest
+      version.teacherDigest = version.teacher.digest
+      for (found, expected, file) in [
+        (version.studentDigest, manifest.student, Checkpoint.studentFile),
+        (version.teacherDigest, manifest.teacher, Checkpoint.teacherFile),
+      ] where found != expected {
+        throw CheckpointError.damaged(
+          file: "\(checkpoint.path)/\(file)", tensor: nil, reason: "does not have the weights of its manifest")
+      }
+      // A run that was shortened ends here.
+      guard manifest.step <= plan.lastStep else {
+        throw CheckpointError.otherConfiguration(
+          run: options.run, key: "step", saved: "\(manifest.step)", given: "\(plan.lastStep) at the end")
+      }
+      log(.info, "Resumes \(options.run) at step \(manifest.step) of \(plan.lastStep).")
+    } else {
+      log(.info, "Starts \(options.run): \(plan.lastStep) steps.")
+    }
+    durableStep = manifest?.step
+    self.version = version
+  }
+
+  private static func configuration(_ text: String, file: String) throws -> RunConfiguration {
+    try RunConfiguration(layers: [ConfigurationLayer(recipe: text, file: file)])
+  }
+
+  /// - Parameter isDrawn: false leaves the weights zero, to be loaded.
+  private static func initialVersion(_ plan: RunPlan, isDrawn: Bool) -> WeightsVersion {
+    let student =
+      isDrawn
+      ? initialParameters(layout: plan.layout, seed: plan.configuration.seed) : FloatBuffer(count: plan.layout.count)
+    let teacher = FloatBuffer(count: plan.layout.count)
+    copy(student.vector, into: teacher.vector)
+    return WeightsVersion(
+      step: 0, student: student, teacher: teacher, studentStatistics: initialStatistics(layout: plan.statisticsLayout),
+      teacherStatistics: initialStatistics(layout: plan.statisticsLayout), optimizer: plan.optimizer.makeState(),
+      studentDigest: student.digest, teacherDigest: teacher.digest, memory: MemoryDigest().state, rows: 0, floor: 0)
+  }
+}

@@ -1,0 +1,76 @@
+import Checkpoints
+import Coordination
+import Numerics
+import Optimization
+import Training
+import Wire
+
+/// Everything that the leases of one step are computed with, and what the next update goes on from.
+///
+/// Nobody writes to a version's buffers once it is made: it is served, checkpointed and updated from at the same time.
+struct WeightsVersion: Sendable {
+  /// Updates done: the step that these weights are for.
+  var step: Int
+  var student: FloatBuffer
+  var teacher: FloatBuffer
+  /// Running mean and variance of the student's BatchNorms; nil without BatchNorm.
+  var studentStatistics: FloatBuffer?
+  var teacherStatistics: FloatBuffer?
+  var optimizer: OptimizerState
+  var studentDigest: Digest
+  var teacherDigest: Digest
+  /// Of all rows enqueued so far.
+  var memory: Digest
+  /// Rows enqueued so far.
+  var rows: Int
+  /// Rows below this are seeded, not stored.
+  var floor: Int
+
+  /// As the state machine knows it.
+  var updated: Updated {
+    Updated(step: step, student: studentDigest, teacher: teacherDigest, rows: rows, memoryFloor: floor)
+  }
+
+  func buffer(of network: Wire.Network) -> FloatBuffer? {
+    switch network {
+    case .student: student
+    case .teacher: teacher
+    case .studentStatistics: studentStatistics
+    case .teacherStatistics: teacherStatistics
+    }
+  }
+
+  /// Its buffers by the names that they have in a checkpoint.
+  func content(_ plan: RunPlan) -> CheckpointContent {
+    let parameters = plan.layout.tensors.map { TensorEntry(name: $0.name, shape: $0.shape, range: $0.range) }
+    let running = plan.statisticsLayout.tensors.map { TensorEntry(name: $0.name, shape: $0.shape, range: $0.range) }
+    func groups(_ weights: FloatBuffer, _ statistics: FloatBuffer?) -> [TensorGroup] {
+      [TensorGroup(buffer: weights, entries: parameters)]
+        + (statistics.map { [TensorGroup(buffer: $0, entries: running)] } ?? [])
+    }
+    return CheckpointContent(
+      student: groups(student, studentStatistics), teacher: groups(teacher, teacherStatistics),
+      optimizer: zip(plan.optimizer.rule.momentNames, optimizer.moments).map {
+        TensorGroup(prefix: $0 + ".", buffer: $1, entries: parameters)
+      })
+  }
+}
+
+/// Buffers of one size that are used again once nobody else holds them, so that a step allocates none.
+///
+/// Belongs to one thread, or to a lock; the buffers it gives out may go anywhere.
+struct BufferPool {
+  private let count: Int
+  private var buffers: [FloatBuffer] = []
+
+  /// - Parameter count: floats in each buffer.
+  init(count: Int) { self.count = count }
+
+  /// A buffer with anything in it.
+  mutating func take() -> FloatBuffer {
+    for index in buffers.indices where isKnownUniquelyReferenced(&buffers[index]) { return buffers[index] }
+    let buffer = FloatBuffer(count: count)
+    buffers.append(buffer)
+    return buffer
+  }
+}

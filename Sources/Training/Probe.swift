@@ -1,0 +1,36 @@
+import Configuration
+import Networks
+import Numerics
+import Vision
+
+/// The digest of a small fixed slice, JPEG decode included: two processes whose probes are equal round alike.
+///
+/// - Throws: what making the fixed plan throws: nothing, in a build that works.
+public func probeDigest() throws -> Digest {
+  var configuration = RunConfiguration()
+  configuration.embedDim = 96
+  configuration.depth = 2
+  configuration.numHeads = 3
+  configuration.patchSize = 8
+  configuration.imageSize = 48
+  configuration.localSize = 24
+  configuration.localCropsNumber = 2
+  configuration.headHiddenDim = 128
+  configuration.bottleneckDim = 64
+  configuration.batchSize = 4
+  configuration.sliceSize = 4
+  configuration.epochs = 40
+  configuration.memorySize = 512
+  configuration.blockSize = 256
+  let plan = try RunPlan(configuration: configuration, pictures: 4)
+  let computer = try SliceComputer(plan)
+  let weights = initialParameters(layout: plan.layout, seed: configuration.seed)
+  let blocks = plan.blockPlan(step: 0, rows: 0, floor: 0).seededBlocks(seed: configuration.seed, width: 64)
+  var stream = RandomStream(RandomKey(seed: 1, purpose: .synthesis))
+  let jpeg = Picture(width: 61, height: 57, pixels: (0..<61 * 57 * 3).map { _ in UInt8(stream.uniform() * 255) }).jpeg()
+  let sum = try computer.compute(
+    step: 0, slice: 0, student: weights, teacher: weights, blocks: blocks,
+    into: FloatBuffer(count: plan.layout.count)
+  ) { _ in jpeg }
+  return sum.payloadDigest
+}

@@ -1,0 +1,134 @@
+import Configuration
+import MemoryBank
+import Networks
+import Numerics
+import Optimization
+import Vision
+import Wire
+
+/// What follows from a run's configuration and the number of its pictures: sizes, schedules and orders.
+///
+/// Coordinator and workers make the same plan from the same words, so neither has to tell the other which pictures
+/// are in a slice, which rows in a block, or what the temperature is.
+public struct RunPlan: Sendable {
+  public let configuration: RunConfiguration
+  /// Pictures in the data set.
+  public let pictures: Int
+  public let architecture: NetworkArchitecture
+  public let layout: ParameterLayout
+  public let statisticsLayout: StatisticsLayout
+  public let stepsPerEpoch: Int
+  /// The run ends before this step.
+  public let lastStep: Int
+  public let tree: SliceTree
+  public let learningRate: CosineSchedule
+  public let weightDecay: CosineSchedule
+  /// Of the teacher's moving average.
+  public let momentum: CosineSchedule
+  public let teacherTemperature: WarmUpSchedule
+  public let optimizer: Optimizer
+
+  /// - Throws: `ConfigurationError` if the data set is smaller than a batch, `NetworkError` if sizes do not fit
+  ///   together, `OptimizationError` if a warm-up is longer than the run.
+  public init(configuration: RunConfiguration, pictures: Int) throws {
+    try configuration.check(pictures: pictures)
+    self.configuration = configuration
+    self.pictures = pictures
+    architecture = try NetworkArchitecture(
+      imageSize: configuration.imageSize, patchSize: configuration.patchSize, embedDim: configuration.embedDim,
+      depth: configuration.depth, numHeads: configuration.numHeads, headHiddenDim: configuration.headHiddenDim,
+      bottleneckDim: configuration.bottleneckDim, useBNInHead: configuration.useBNInHead,
+      useMeanPooling: configuration.useMeanPooling, dropPathRate: Float(configuration.dropPathRate))
+    layout = ParameterLayout(architecture)
+    statisticsLayout = StatisticsLayout(architecture)
+    stepsPerEpoch = configuration.stepsPerEpoch(pictures: pictures)
+    lastStep = configuration.lastStep(pictures: pictures)
+    tree = SliceTree(count: configuration.slicesPerStep)
+    let steps = configuration.scheduledSteps(pictures: pictures)
+    learningRate = try CosineSchedule(
+      "lr", from: configuration.scaledLR, to: configuration.minLR, steps: steps,
+      warmUpSteps: configuration.warmupEpochs * stepsPerEpoch)
+    weightDecay = try CosineSchedule(
+      "weight_decay", from: configuration.weightDecay, to: configuration.weightDecayEnd, steps: steps)
+    momentum = try CosineSchedule("momentum_teacher", from: configuration.momentumTeacher, to: 1, steps: steps)
+    teacherTemperature = try WarmUpSchedule(
+      "teacher_temp", from: configuration.warmupTeacherTemp, to: configuration.teacherTemp, steps: steps,
+      warmUpSteps: configuration.warmupTeacherTempEpochs * stepsPerEpoch)
+    let rule: OptimizerRule =
+      switch configuration.optimizer {
+      case .adamw: .adamW()
+      case .sgd: .sgd()
+      case .lars: .lars()
+      }
+    optimizer = Optimizer(
+      rule, tensors: layout.tensors.map { UpdateTensor(range: $0.range, decays: $0.decays) },
+      clipNorm: configuration.clipGrad == 0 ? nil : configuration.clipGrad)
+  }
+}
+
+// MARK: - Sizes
+
+extension RunPlan {
+  /// Slices in a step.
+  public var slices: Int { tree.count }
+
+  /// Floats of one slice's new memory rows, `[sliceSize, bottleneckDim]`.
+  public var rowFloats: Int { configuration.sliceSize * configuration.bottleneckDim }
+
+  /// Floats in a slice's tail: its rows, then the student's and the teacher's statistics.
+  public var floatsPerSlice: Int { rowFloats + 2 * statisticsLayout.count }
+}
+
+// MARK: - Orders
+
+extension RunPlan {
+  public func epoch(ofStep step: Int) -> Int { step / stepsPerEpoch }
+
+  /// The picture at a place of a step's batch, by its index in the data set: the epoch's order is a keyed permutation.
+  public func picture(step: Int, indexInBatch: Int) -> Int {
+    let epoch = epoch(ofStep: step)
+    let order = KeyedPermutation(
+      count: pictures, seed: configuration.seed, purpose: .epochOrder, index: UInt64(epoch))
+    return order[(step - epoch * stepsPerEpoch) * configuration.batchSize + indexInBatch]
+  }
+
+  /// Which rows are in which block of a step.
+  ///
+  /// - Parameters:
+  ///   - rows: enqueued before the step.
+  ///   - floor: rows below it are seeded.
+  public func blockPlan(step: Int, rows: Int, floor: Int) -> BlockPlan {
+    BlockPlan(
+      window: MemoryWindow(size: configuration.memorySize, rows: rows, floor: floor),
+      blockSize: configuration.blockSize, blocksPerStep: configuration.blocksUsed, seed: configuration.seed,
+      step: step)
+  }
+
+  /// How views are cut and coloured.
+  public var viewSettings: ViewSettings {
+    var settings = ViewSettings()
+    settings.globalSize = configuration.imageSize
+    settings.localSize = configuration.localSize
+    settings.localViews = configuration.localCropsNumber
+    settings.globalScale = configuration.globalCropsScale
+    settings.localScale = configuration.localCropsScale
+    settings.aspectRatio = configuration.cropAspectRatio
+    settings.flipProbability = configuration.flipProbability
+    settings.jitterProbability = configuration.colorJitterProbability
+    settings.brightness = configuration.brightness
+    settings.contrast = configuration.contrast
+    settings.saturation = configuration.saturation
+    settings.hue = configuration.hue
+    settings.grayProbability = configuration.grayscaleProbability
+    settings.firstBlurProbability = configuration.blurProbabilityView0
+    settings.secondBlurProbability = configuration.blurProbabilityView1
+    settings.localBlurProbability = configuration.blurProbabilityLocal
+    settings.blurSigma = configuration.blurSigma
+    settings.solarizeProbability = configuration.solarizeProbability
+    settings.solarizeThreshold = configuration.solarizeThreshold
+    let (mean, deviation) = (configuration.normalizationMean, configuration.normalizationStd)
+    settings.mean = [Float(mean[0]), Float(mean[1]), Float(mean[2])]
+    settings.deviation = [Float(deviation[0]), Float(deviation[1]), Float(deviation[2])]
+    return settings
+  }
+}

@@ -1,0 +1,299 @@
+import Configuration
+import Networks
+import Numerics
+import Objective
+import Vision
+import Wire
+
+/// Computes slices, one at a time, on the thread that owns it: JPEG bytes, weights and memory blocks in, gradient,
+/// new memory rows and loss out.
+///
+/// The result is a pure function of (configuration, step, slice, weights, blocks, bytes of the pictures). All memory is
+/// sized once. Student views run in groups, the two global ones first, then the local ones a few at a time:
+///
+///     pixels     view-major: row v * b + i is view v of the slice's picture i
+///     teacher    global views -> features -> head -> embeddings [2 b, D]
+///     student    each group:  features -> head -> embeddings -> loss -> head back -> backbone back
+///
+/// With BatchNorm the head sees all views of the slice at once, so its group is the slice: features of all groups
+/// first, then head, loss and head back, then each group's backbone back.
+public final class SliceComputer {
+  public let plan: RunPlan
+
+  private let backbone: Backbone
+  private let head: ProjectionHead
+  private var sampler: ViewSampler
+  private var loss: ConsistencyLoss
+  private var koleo: KoLeo?
+
+  private let groups: [ViewGroup]
+  private let teacherWorkspace: BackboneWorkspace
+  private let teacherHead: HeadWorkspace
+  /// All views at once with BatchNorm, the largest group's without.
+  private let studentHead: HeadWorkspace
+
+  /// `[2 b, D]` and the like; b images a slice, V views.
+  private let teacherFeatures: Matrix
+  private let teacherEmbeddings: Matrix
+  private let features: Matrix
+  private let featureGradient: Matrix
+  private let embeddings: Matrix
+  private let embeddingGradient: Matrix
+  private let studentStatistics: FloatBuffer?
+  private let teacherStatistics: FloatBuffer?
+
+  /// Neighbouring views of one size that pass the backbone together.
+  private struct ViewGroup {
+    let views: Range<Int>
+    /// `[views * b, 3 * side * side]`.
+    let pixels: Matrix
+    let workspace: BackboneWorkspace
+  }
+
+  /// - Throws: `NetworkError` if patches do not divide a view's side.
+  public init(_ plan: RunPlan) throws {
+    self.plan = plan
+    let configuration = plan.configuration
+    let architecture = plan.architecture
+    let batch = configuration.sliceSize
+    backbone = Backbone(architecture)
+    head = ProjectionHead(architecture)
+    sampler = ViewSampler(settings: plan.viewSettings, seed: configuration.seed)
+    loss = ConsistencyLoss(
+      shape: LossShape(
+        batch: batch, globalBatch: configuration.batchSize, views: configuration.viewsPerImage,
+        width: configuration.bottleneckDim, blockSize: configuration.blockSize,
+        blockCount: configuration.blocksUsed),
+      studentTemperature: configuration.studentTemp)
+    koleo = configuration.koleoWeight > 0 ? KoLeo(batch: batch, globalBatch: configuration.batchSize) : nil
+
+    groups = try Self.makeGroups(plan)
+    let views = configuration.viewsPerImage
+    let largest = configuration.useBNInHead ? views : groups.map(\.views.count).max()!
+    teacherWorkspace = try BackboneWorkspace(
+      architecture, maximumImages: 2 * batch, side: configuration.imageSize, keepsActivations: false)
+    teacherHead = HeadWorkspace(architecture, maximumRows: 2 * batch, keepsActivations: false)
+    studentHead = HeadWorkspace(architecture, maximumRows: largest * batch, keepsActivations: true)
+    func matrix(_ rows: Int, _ columns: Int) -> Matrix {
+      FloatBuffer(count: rows * columns).matrix(rows: rows, columns: columns)
+    }
+    teacherFeatures = matrix(2 * batch, architecture.embedDim)
+    teacherEmbeddings = matrix(2 * batch, architecture.bottleneckDim)
+    features = matrix(views * batch, architecture.embedDim)
+    featureGradient = matrix(views * batch, architecture.embedDim)
+    embeddings = matrix(views * batch, architecture.bottleneckDim)
+    embeddingGradient = matrix(views * batch, architecture.bottleneckDim)
+    let statistics = plan.statisticsLayout.count
+    studentStatistics = statistics > 0 ? FloatBuffer(count: statistics) : nil
+    teacherStatistics = statistics > 0 ? FloatBuffer(count: statistics) : nil
+  }
+
+  private static func makeGroups(_ plan: RunPlan) throws -> [ViewGroup] {
+    let configuration = plan.configuration
+    let views = configuration.viewsPerImage
+    var ranges = [0..<2]
+    var next = 2
+    while next < views {
+      let end = min(views, next + configuration.localViewsPerGroup)
+      ranges.append(next..<end)
+      next = end
+    }
+    let sides = ranges.map { $0.lowerBound == 0 ? configuration.imageSize : configuration.localSize }
+    // With BatchNorm all groups wait for the head together; without, one follows the other in the same memory.
+    let floats = zip(ranges, sides).map {
+      BackboneWorkspace.floatCount(
+        plan.architecture, maximumImages: $0.count * configuration.sliceSize, side: $1, keepsActivations: true)
+    }
+    let shared = configuration.useBNInHead ? nil : FloatBuffer(count: floats.max()!)
+    return try zip(ranges, sides).map { range, side in
+      let images = range.count * configuration.sliceSize
+      let pixels = 3 * side * side
+      return ViewGroup(
+        views: range, pixels: FloatBuffer(count: images * pixels).matrix(rows: images, columns: pixels),
+        workspace: try BackboneWorkspace(
+          plan.architecture, maximumImages: images, side: side, keepsActivations: true, memory: shared))
+    }
+  }
+}
+
+// MARK: - The slice
+
+extension SliceComputer {
+  /// Computes one slice.
+  ///
+  /// - Parameters:
+  ///   - student: and `teacher`: the step's weights, laid out by `plan.layout`; only read.
+  ///   - blocks: the step's memory blocks, each `[blockSize, bottleneckDim]`; only read.
+  ///   - gradient: laid out by `plan.layout`; cleared first, and part of the result.
+  ///   - bytes: gives a picture's JPEG bytes by its index in the data set; what it throws is passed on.
+  public func compute(
+    step: Int, slice: Int, student: FloatBuffer, teacher: FloatBuffer, blocks: [Matrix], into gradient: FloatBuffer,
+    bytes: @escaping (Int) throws -> [UInt8]
+  ) throws -> SliceSum {
+    let indices = pictures(step: step, slice: slice)
+    let undecodable = try cutViews(of: indices, step: step, bytes: bytes)
+    let draws = groups.map { dropPath(step: step, indices: indices, views: $0.views) }
+    return compute(
+      step: step, slice: slice, draws: draws, student: student, teacher: teacher, blocks: blocks, into: gradient,
+      undecodable: undecodable)
+  }
+
+  /// Computes one slice of views that are ready-made, without stochastic depth: what golden cases hold.
+  ///
+  /// - Parameter views: one a view, `[sliceSize, 3 * side * side]`, channels first, normalised.
+  public func compute(
+    step: Int, slice: Int, views: [Matrix], student: FloatBuffer, teacher: FloatBuffer, blocks: [Matrix],
+    into gradient: FloatBuffer
+  ) -> SliceSum {
+    let batch = plan.configuration.sliceSize
+    invariant(views.count == plan.configuration.viewsPerImage, "\(views.count) views")
+    for group in groups {
+      for (place, view) in group.views.enumerated() {
+        copy(views[view], into: group.pixels.rows(place * batch..<(place + 1) * batch))
+      }
+    }
+    return compute(
+      step: step, slice: slice, draws: groups.map { _ in nil }, student: student, teacher: teacher, blocks: blocks,
+      into: gradient, undecodable: [])
+  }
+
+  /// `[views * sliceSize, bottleneckDim]`, view-major: the student's embeddings of the last slice.
+  public var studentEmbeddings: Matrix { embeddings }
+
+  /// `[2 * sliceSize, bottleneckDim]`, view-major: the teacher's embeddings of the last slice.
+  public var lastTeacherEmbeddings: Matrix { teacherEmbeddings }
+
+  private func pictures(step: Int, slice: Int) -> [Int] {
+    let size = plan.configuration.sliceSize
+    return (slice * size..<(slice + 1) * size).map { plan.picture(step: step, indexInBatch: $0) }
+  }
+
+  /// Decodes the slice's pictures and cuts all their views into the groups' pixels.
+  private func cutViews(
+    of indices: [Int], step: Int, bytes: @escaping (Int) throws -> [UInt8]
+  ) throws -> [UndecodablePicture] {
+    let source = PictureSource(count: plan.pictures, read: bytes)
+    let epoch = plan.epoch(ofStep: step)
+    var undecodable: [UndecodablePicture] = []
+    for (place, index) in indices.enumerated() {
+      let (picture, failures) = try source.picture(index)
+      undecodable += failures.map { UndecodablePicture(picture: $0.index, reason: $0.reason) }
+      for group in groups {
+        for view in group.views {
+          let row = (view - group.views.lowerBound) * indices.count + place
+          sampler.writeView(view, of: picture, image: index, epoch: epoch, into: group.pixels.row(at: row))
+        }
+      }
+    }
+    return undecodable
+  }
+
+  /// Which branches the group's images skip: one stream of numbers for each image and view.
+  private func dropPath(step: Int, indices: [Int], views: Range<Int>) -> DropPathDraw? {
+    guard plan.architecture.dropPathRate > 0 else { return nil }
+    var streams = views.flatMap { view in
+      indices.map { index in
+        RandomStream(
+          RandomKey(
+            seed: plan.configuration.seed, purpose: .dropPath, step: UInt64(step), image: UInt64(index),
+            view: UInt32(view)))
+      }
+    }
+    return DropPathDraw(plan.architecture, images: streams.count) { image, _, rate in
+      streams[image].bool(probability: Double(rate))
+    }
+  }
+
+  private func compute(
+    step: Int, slice: Int, draws: [DropPathDraw?], student: FloatBuffer, teacher: FloatBuffer, blocks: [Matrix],
+    into gradient: FloatBuffer, undecodable: [UndecodablePicture]
+  ) -> SliceSum {
+    let configuration = plan.configuration
+    let batch = configuration.sliceSize
+    fill(gradient.vector, with: 0)
+    fill(embeddingGradient, with: 0)
+
+    // 1. Teacher: what the student is to agree with, and the rows that the memory will gain.
+    backbone.forward(groups[0].pixels, parameters: teacher, workspace: teacherWorkspace, into: teacherFeatures)
+    head.forward(
+      teacherFeatures, parameters: teacher, workspace: teacherHead, into: teacherEmbeddings,
+      statistics: teacherStatistics)
+    loss.begin(teacher: teacherEmbeddings, temperature: plan.teacherTemperature[step])
+
+    // 2. Student, forward, loss and backward.
+    var consistency = 0.0
+    var spread = 0.0
+    if configuration.useBNInHead {
+      for (group, draw) in zip(groups, draws) { forward(group, draw, student) }
+      head.forward(
+        features, parameters: student, workspace: studentHead, into: embeddings, statistics: studentStatistics)
+      consistency = loss.add(student: embeddings, firstView: 0, blocks: blocks, to: embeddingGradient)
+      spread = addKoLeo()
+      head.backward(
+        embeddingGradient, parameters: student, workspace: studentHead, into: featureGradient, gradient: gradient)
+      for group in groups { backward(group, student, gradient) }
+    } else {
+      for (group, draw) in zip(groups, draws) {
+        let rows = rows(of: group)
+        forward(group, draw, student)
+        head.forward(
+          features.rows(rows), parameters: student, workspace: studentHead, into: embeddings.rows(rows))
+        consistency += loss.add(
+          student: embeddings.rows(rows), firstView: group.views.lowerBound, blocks: blocks,
+          to: embeddingGradient.rows(rows))
+        if group.views.lowerBound == 0 { spread = addKoLeo() }
+        head.backward(
+          embeddingGradient.rows(rows), parameters: student, workspace: studentHead,
+          into: featureGradient.rows(rows), gradient: gradient)
+        backward(group, student, gradient)
+      }
+    }
+
+    // 3. What stays apart slice by slice: the teacher's embeddings of view 1, and the statistics.
+    let tail = FloatBuffer(count: plan.floatsPerSlice)
+    copy(
+      teacherEmbeddings.rows(batch..<2 * batch),
+      into: tail.matrix(at: 0, rows: batch, columns: configuration.bottleneckDim))
+    if let studentStatistics, let teacherStatistics {
+      let count = studentStatistics.count
+      copy(studentStatistics.vector, into: tail.vector(at: plan.rowFloats, count: count))
+      copy(teacherStatistics.vector, into: tail.vector(at: plan.rowFloats + count, count: count))
+    }
+    return SliceSum(
+      slices: SliceRange(first: slice, count: 1), gradient: gradient, tail: tail,
+      losses: [
+        SliceLoss(
+          consistency: consistency, koleo: configuration.koleoWeight * spread, targetEntropy: loss.targetEntropy)
+      ],
+      undecodable: undecodable)
+  }
+
+  private func rows(of group: ViewGroup) -> Range<Int> {
+    let batch = plan.configuration.sliceSize
+    return group.views.lowerBound * batch..<group.views.upperBound * batch
+  }
+
+  private func forward(_ group: ViewGroup, _ draw: DropPathDraw?, _ student: FloatBuffer) {
+    backbone.forward(
+      group.pixels, parameters: student, draw: draw, workspace: group.workspace,
+      into: features.rows(rows(of: group)))
+  }
+
+  private func backward(_ group: ViewGroup, _ student: FloatBuffer, _ gradient: FloatBuffer) {
+    backbone.backward(
+      featureGradient.rows(rows(of: group)), parameters: student, workspace: group.workspace, gradient: gradient)
+  }
+
+  /// KoLeo of the two global views, without its weight.
+  private func addKoLeo() -> Double {
+    guard koleo != nil else { return 0 }
+    let batch = plan.configuration.sliceSize
+    var value = 0.0
+    for view in 0..<2 {
+      let rows = view * batch..<(view + 1) * batch
+      value += koleo!.add(
+        embeddings: embeddings.rows(rows), weight: plan.configuration.koleoWeight, to: embeddingGradient.rows(rows))
+    }
+    return value
+  }
+}

@@ -1,0 +1,244 @@
+import Glibc
+import Numerics
+
+/// The pictures of a folder, at any depth, in an order that depends on nothing but their paths.
+///
+/// A picture is a regular file, or a link to one, whose name ends in .jpg or .jpeg, in capitals or not. Links to folders
+/// are followed, except back into a folder that they are in. Paths are bytes, as file systems have them; 10 million
+/// pictures take some hundred MB.
+public struct DataSet: Sendable {
+  /// As it was given.
+  public let root: String
+  /// Bytes of all paths, relative to the root, one after the other.
+  private let paths: [UInt8]
+  /// Where path i ends in `paths`.
+  private let ends: [Int]
+  private let sizes: [Int]
+  /// Count and content-free digest of paths and sizes: two data sets with equal identities are taken to be the same.
+  public let identity: Identity
+  /// The class of each picture, if every one lies in a folder of the root: one folder a class. Nil else.
+  public let labels: Labels?
+
+  public struct Identity: Hashable, Sendable {
+    public let count: Int
+    public let digest: Digest
+  }
+
+  public struct Labels: Equatable, Sendable {
+    /// Names of the folders, in the order of their bytes.
+    public let names: [String]
+    /// Index in `names` of each picture's class.
+    public let classes: [Int]
+  }
+
+  /// Lists the pictures under `root`.
+  /// - Throws: `VisionError` that names the path: no such folder, a file in its place, an empty folder, no pictures,
+  ///   a folder or picture that cannot be looked at.
+  /// - Complexity: one system call a folder and one a picture, and a sort.
+  public init(root: String) throws(VisionError) {
+    var listing = Listing()
+    try listing.scan(root: root)
+    guard listing.files.count > 0 else {
+      if listing.others.isEmpty { throw .emptyFolder(path: root) }
+      throw .noPictures(path: root, found: listing.summary)
+    }
+    let files = listing.sorted()
+    var paths: [UInt8] = []
+    var identity: [UInt8] = []
+    var ends: [Int] = []
+    ends.reserveCapacity(files.count)
+    for file in files {
+      paths += listing.bytes[file.path]
+      ends.append(paths.count)
+      identity += listing.bytes[file.path]
+      identity.append(0)
+      withUnsafeBytes(of: UInt64(file.size).littleEndian) { identity += $0 }
+    }
+    self.root = root
+    self.paths = paths
+    self.ends = ends
+    sizes = files.map(\.size)
+    self.identity = Identity(count: files.count, digest: Digest(of: identity))
+    labels = Labels(paths: files.map { listing.bytes[$0.path] })
+  }
+
+  public var count: Int { ends.count }
+
+  /// Relative to the root, for people: bytes that are no UTF-8 are replaced.
+  public func path(_ index: Int) -> String { String(decoding: pathBytes(index), as: UTF8.self) }
+
+  /// Size in bytes when the folder was listed.
+  public func size(_ index: Int) -> Int { sizes[index] }
+
+  /// Reads a picture's file.
+  /// - Throws: `VisionError.unreadable`; `.changed` if it has another size than when it was listed.
+  public func read(_ index: Int) throws(VisionError) -> [UInt8] {
+    let path = Array(root.utf8) + [UInt8(ascii: "/")] + pathBytes(index)
+    return try readFile(path, size: sizes[index])
+  }
+
+  private func pathBytes(_ index: Int) -> ArraySlice<UInt8> {
+    paths[(index == 0 ? 0 : ends[index - 1])..<ends[index]]
+  }
+}
+
+extension DataSet.Labels {
+  /// Nil unless each path is a folder and a file.
+  init?(paths: [ArraySlice<UInt8>]) {
+    let slash = UInt8(ascii: "/")
+    var folders: [ArraySlice<UInt8>] = []  // of neighbours in the order of paths: each folder once
+    var members: [Int] = []
+    for path in paths {
+      guard let end = path.firstIndex(of: slash), path.lastIndex(of: slash) == end else { return nil }
+      let folder = path[..<end]
+      if folders.last.map({ !$0.elementsEqual(folder) }) ?? true { folders.append(folder) }
+      members.append(folders.count - 1)
+    }
+    let order = folders.indices.sorted { folders[$0].lexicographicallyPrecedes(folders[$1]) }
+    var place = [Int](repeating: 0, count: order.count)
+    for (new, old) in order.enumerated() { place[old] = new }
+    names = order.map { String(decoding: folders[$0], as: UTF8.self) }
+    classes = members.map { place[$0] }
+  }
+}
+
+// MARK: - Listing
+
+private struct Listing {
+  struct File {
+    var path: Range<Int>
+    var size: Int
+  }
+
+  var files: [File] = []
+  /// Of all files' relative paths.
+  var bytes: [UInt8] = []
+  /// What else there is, counted by extension.
+  var others: [String: Int] = [:]
+
+  mutating func scan(root: String) throws(VisionError) {
+    guard let directory = opendir(root) else {
+      switch errno {
+      case ENOENT: throw .noFolder(path: root)
+      case ENOTDIR: throw .notAFolder(path: root)
+      default: throw .unreadable(path: root, reason: errnoText())
+      }
+    }
+    try scan(directory, at: [], root: root, within: [])
+  }
+
+  /// Closes `directory`.
+  /// - Parameters:
+  ///   - prefix: its path from the root with a slash at the end; empty for the root.
+  ///   - ancestors: device and number of each folder above it, to find links that lead back up.
+  private mutating func scan(
+    _ directory: OpaquePointer, at prefix: [UInt8], root: String, within ancestors: [FolderIdentity]
+  ) throws(VisionError) {
+    defer { closedir(directory) }
+    let descriptor = dirfd(directory)
+    var status = stat()
+    guard fstat(descriptor, &status) == 0 else { throw unreadable(prefix, root) }
+    let own = FolderIdentity(device: status.st_dev, number: status.st_ino)
+    if ancestors.contains(own) { return }
+    while true {
+      errno = 0
+      guard let entry = readdir(directory) else {
+        if errno != 0 { throw unreadable(prefix, root) }
+        return
+      }
+      let name = name(of: entry)
+      if name == [UInt8(ascii: ".")] || name == [UInt8(ascii: "."), UInt8(ascii: ".")] { continue }
+      let isPicture = isPictureName(name)
+      var kind = Int32(entry.pointee.d_type)
+      let terminated = name.map(CChar.init(bitPattern:)) + [0]
+      if kind == EntryKind.link || kind == EntryKind.unknown || (isPicture && kind == EntryKind.regular) {
+        guard fstatat(descriptor, terminated, &status, 0) == 0 else {
+          // A link to nothing only matters where a picture should be.
+          if isPicture || errno != ENOENT { throw unreadable(prefix + name, root) }
+          note(name)
+          continue
+        }
+        kind =
+          switch status.st_mode & fileKindMask {
+          case folderKind: EntryKind.folder
+          case regularKind: EntryKind.regular
+          default: EntryKind.unknown
+          }
+      }
+      if kind == EntryKind.folder {
+        let inner = openat(descriptor, terminated, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        guard inner >= 0, let folder = fdopendir(inner) else {
+          let failure = unreadable(prefix + name, root)
+          if inner >= 0 { close(inner) }
+          throw failure
+        }
+        try scan(folder, at: prefix + name + [UInt8(ascii: "/")], root: root, within: ancestors + [own])
+      } else if isPicture && kind == EntryKind.regular {
+        let start = bytes.count
+        bytes += prefix
+        bytes += name
+        files.append(File(path: start..<bytes.count, size: Int(status.st_size)))
+      } else {
+        note(name)
+      }
+    }
+  }
+
+  func sorted() -> [File] {
+    bytes.withUnsafeBytes { all in
+      files.sorted { left, right in
+        let common = min(left.path.count, right.path.count)
+        let order = memcmp(all.baseAddress! + left.path.lowerBound, all.baseAddress! + right.path.lowerBound, common)
+        return order == 0 ? left.path.count < right.path.count : order < 0
+      }
+    }
+  }
+
+  private mutating func note(_ name: [UInt8]) {
+    let text = String(decoding: name, as: UTF8.self)
+    let dot = text.lastIndex(of: ".")
+    let kind = dot.map { $0 == text.startIndex ? "" : text[$0...].lowercased() } ?? ""
+    others[kind, default: 0] += 1
+  }
+
+  /// The five most frequent kinds of what is no picture: "12 .png".
+  var summary: [String] {
+    others.sorted { ($1.value, $0.key) < ($0.value, $1.key) }.prefix(5).map { kind, count in
+      "\(count) \(kind.isEmpty ? "without an extension" : kind)"
+    }
+  }
+
+  private func unreadable(_ path: [UInt8], _ root: String) -> VisionError {
+    let reason = errnoText()
+    return .unreadable(path: path.isEmpty ? root : root + "/" + String(decoding: path, as: UTF8.self), reason: reason)
+  }
+}
+
+private struct FolderIdentity: Equatable {
+  var device: dev_t
+  var number: ino_t
+}
+
+private func name(of entry: UnsafeMutablePointer<dirent>) -> [UInt8] {
+  let offset = MemoryLayout<dirent>.offset(of: \dirent.d_name)!
+  let start = UnsafeRawPointer(entry).advanced(by: offset).assumingMemoryBound(to: UInt8.self)
+  return Array(UnsafeBufferPointer(start: start, count: strlen(UnsafePointer<CChar>(OpaquePointer(start)))))
+}
+
+private func isPictureName(_ name: [UInt8]) -> Bool {
+  [".jpg", ".jpeg"].contains { suffix in
+    // Setting bit 5 makes ASCII letters small, and leaves the dot.
+    name.count > suffix.utf8.count && name.suffix(suffix.utf8.count).elementsEqual(suffix.utf8) { $0 | 0x20 == $1 }
+  }
+}
+
+// Of <sys/stat.h> and <dirent.h>, whose own are macros or of other types.
+private let fileKindMask: mode_t = 0o170000
+private let folderKind: mode_t = 0o040000
+private let regularKind: mode_t = 0o100000
+private enum EntryKind {
+  static let unknown: Int32 = 0
+  static let folder: Int32 = 4
+  static let regular: Int32 = 8
+  static let link: Int32 = 10
+}

@@ -1,0 +1,44 @@
+/// Why pictures could not be found, read, decoded or made.
+public enum VisionError: Error, Equatable, CustomStringConvertible {
+  /// The bytes are no picture: the only error that the replacement rule answers by taking another picture.
+  case undecodable(reason: String)
+  case noFolder(path: String)
+  case notAFolder(path: String)
+  case emptyFolder(path: String)
+  case noPictures(path: String, found: [String])
+  case unreadable(path: String, reason: String)
+  case changed(path: String, listed: Int, found: Int)
+  case noneDecodes(tried: Int, first: [String])
+  case notWritable(path: String, reason: String)
+  case notEmpty(path: String)
+  case impossible(setting: String, value: Int, allowed: String)
+
+  public var description: String {
+    switch self {
+    case .undecodable(let reason):
+      "not a JPEG picture that can be decoded: \(reason)"
+    case .noFolder(let path):
+      "\(path) does not exist. Give a folder of JPEG pictures."
+    case .notAFolder(let path):
+      "\(path) is a file, not a folder. Give the folder that holds the pictures."
+    case .emptyFolder(let path):
+      "\(path) is empty. Give a folder of JPEG pictures, at any depth."
+    case .noPictures(let path, let found):
+      "\(path) holds no pictures: files ending in .jpg or .jpeg (or .JPG, .JPEG) count, and there is only "
+        + "\(found.joined(separator: ", ")). Convert the pictures, or give another folder."
+    case .unreadable(let path, let reason):
+      "\(path) cannot be read: \(reason). Mend it or remove it."
+    case .changed(let path, let listed, let found):
+      "\(path) has \(found) bytes but had \(listed) when the folder was listed. Leave the data alone during a run, "
+        + "and start again."
+    case .noneDecodes(let tried, let first):
+      "\(tried) pictures in a row cannot be decoded: \(first.joined(separator: "; ")). Look at the data set."
+    case .notWritable(let path, let reason):
+      "\(path) cannot be written: \(reason)."
+    case .notEmpty(let path):
+      "\(path) already holds files. Give a new or an empty folder."
+    case .impossible(let setting, let value, let allowed):
+      "\(setting) \(value) cannot be. Give \(allowed)."
+    }
+  }
+}

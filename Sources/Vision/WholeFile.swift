@@ -1,0 +1,51 @@
+// Files whole: read by a path of bytes, for names on disk need not be text.
+
+import Glibc
+
+/// - Parameter size: what the file must hold.
+func readFile(_ path: [UInt8], size: Int) throws(VisionError) -> [UInt8] {
+  let name = String(decoding: path, as: UTF8.self)
+  let descriptor = open(path.map(CChar.init(bitPattern:)) + [0], O_RDONLY | O_CLOEXEC)
+  guard descriptor >= 0 else { throw .unreadable(path: name, reason: errnoText()) }
+  defer { close(descriptor) }
+  var status = stat()
+  guard fstat(descriptor, &status) == 0 else { throw .unreadable(path: name, reason: errnoText()) }
+  guard Int(status.st_size) == size else { throw .changed(path: name, listed: size, found: Int(status.st_size)) }
+  var failure: VisionError?
+  let bytes = [UInt8](unsafeUninitializedCapacity: size) { memory, count in
+    while count < size {
+      let step = Glibc.read(descriptor, memory.baseAddress! + count, size - count)
+      if step > 0 {
+        count += step
+      } else if step == 0 {
+        failure = .changed(path: name, listed: size, found: count)
+        return
+      } else if errno != EINTR {
+        failure = .unreadable(path: name, reason: errnoText())
+        return
+      }
+    }
+  }
+  if let failure { throw failure }
+  return bytes
+}
+
+func writeFile(_ path: String, _ bytes: [UInt8]) throws(VisionError) {
+  let descriptor = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o666)
+  guard descriptor >= 0 else { throw .notWritable(path: path, reason: errnoText()) }
+  var done = 0
+  while done < bytes.count {
+    let step = bytes.withUnsafeBytes { Glibc.write(descriptor, $0.baseAddress! + done, bytes.count - done) }
+    if step > 0 {
+      done += step
+    } else if errno != EINTR {
+      let reason = errnoText()
+      close(descriptor)
+      throw .notWritable(path: path, reason: reason)
+    }
+  }
+  guard close(descriptor) == 0 else { throw .notWritable(path: path, reason: errnoText()) }
+}
+
+/// What the last failed call has to say.
+func errnoText() -> String { String(cString: strerror(errno)) }

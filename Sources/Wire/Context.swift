@@ -1,0 +1,61 @@
+internal import CZeroMQ
+import Glibc
+import Numerics
+import Synchronization
+
+/// What a process's sockets have in common: libzmq's I/O threads, and the handler that checks keys.
+///
+/// Sockets keep it alive; it ends after the last of them. libzmq's contexts may be used from any thread.
+///
+/// `@unchecked Sendable`: the handle never changes, libzmq's context calls are thread-safe, the rest is behind a mutex.
+public final class Context: @unchecked Sendable {
+  let handle: UnsafeMutableRawPointer
+  /// Who may connect with CURVE; set with the first socket that listens so.
+  private let authenticator = Mutex<KeyAuthenticator?>(nil)
+
+  /// - Parameter ioThreads: one moves some GB/s; encrypted, some 0.4.
+  /// - Throws: `WireError.library` when the process is out of file descriptors.
+  public init(ioThreads: Int = 1) throws(WireError) {
+    guard let handle = zmq_ctx_new() else { throw .lastError(in: "zmq_ctx_new") }
+    self.handle = handle
+    zmq_ctx_set(handle, ZMQ_IO_THREADS, Int32(ioThreads))
+    // Frames larger than any of ours are refused by every socket; see also ZMQ_MAXMSGSIZE there.
+    zmq_ctx_set(handle, ZMQ_MAX_MSGSZ, Int32(Limits.frameBytes))
+  }
+
+  /// Wakes every thread that waits on one of the sockets: their calls throw `WireError.closed` from now on.
+  public func close() { zmq_ctx_shutdown(handle) }
+
+  /// Starts to check the keys of whoever connects; once for all sockets of this context.
+  func authenticate(with allowed: AllowedKeys) throws(WireError) {
+    let result: Result<Void, WireError> = authenticator.withLock { authenticator in
+      if let authenticator {
+        invariant(authenticator.allowed === allowed, "sockets of one context share their allowed keys")
+        return .success(())
+      }
+      do throws(WireError) {
+        authenticator = try KeyAuthenticator(contextHandle: handle, allowed: allowed)
+        return .success(())
+      } catch {
+        return .failure(error)
+      }
+    }
+    try result.get()
+  }
+
+  deinit {
+    // The authenticator's socket is still open: shutting down makes its thread close it, which zmq_ctx_term waits for.
+    zmq_ctx_shutdown(handle)
+    while zmq_ctx_term(handle) != 0, zmq_errno() == EINTR {}
+  }
+}
+
+extension WireError {
+  /// What libzmq's last call on this thread came to.
+  static func lastError(in call: String) -> WireError {
+    let code = zmq_errno()
+    return code == ETERM ? .closed : .library(call: call, reason: reason(of: code))
+  }
+
+  static func reason(of code: Int32) -> String { String(cString: zmq_strerror(code)) }
+}

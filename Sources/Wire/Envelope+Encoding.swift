@@ -1,0 +1,307 @@
+internal import CMessages
+internal import CProtobufC
+import Glibc
+import Numerics
+
+// From values to protobuf. What is out of `Limits` here is this program's own mistake, so it stops; only texts for
+// people are cut to their limit, for they quote what others wrote.
+
+extension Envelope {
+  /// The envelope frame: at most `Limits.envelopeBytes` bytes.
+  ///
+  /// Reasons, names and sentences are cut to their limits, undecodable pictures to the first
+  /// `Limits.undecodablePictures`.
+  /// - Precondition: all numbers are within `Limits`.
+  public func encoded() -> [UInt8] {
+    let memory = MessageMemory()
+    return withExtendedLifetime(memory) {
+      let c = memory.make(Massl__Envelope.self, massl__envelope__init)
+      c.pointee.protocol_version = Limits.protocolVersion
+      c.pointee.run = memory.digest(Digest(high: sender.run.high, low: sender.run.low))
+      c.pointee.incarnation = sender.incarnation.number
+      c.pointee.peer = sender.peer.rawValue
+      c.pointee.exchange = exchange
+      switch message {
+      case .worker(let message): memory.write(message, into: c)
+      case .coordinator(let message): memory.write(message, into: c)
+      case .bulkRequest(let request): memory.write(request, into: c)
+      case .bulkReply(let reply): memory.write(reply, into: c)
+      }
+      let size = massl__envelope__get_packed_size(c)
+      invariant(size <= Limits.envelopeBytes, "an envelope of \(size) bytes")
+      return [UInt8](unsafeUninitializedCapacity: size) { bytes, count in
+        count = massl__envelope__pack(c, bytes.baseAddress)
+      }
+    }
+  }
+}
+
+/// The C structs of one message, and all that they point to, until it is packed.
+private final class MessageMemory {
+  private var pieces: [UnsafeMutableRawPointer] = []
+
+  deinit { pieces.forEach { free($0) } }
+
+  private func allocate(_ bytes: Int) -> UnsafeMutableRawPointer {
+    guard let piece = malloc(max(bytes, 1)) else { fatalError("out of memory: \(bytes) bytes for a message") }
+    pieces.append(piece)
+    return piece
+  }
+
+  func make<C>(_ type: C.Type, _ initialize: (UnsafeMutablePointer<C>?) -> Void) -> UnsafeMutablePointer<C> {
+    let c = allocate(MemoryLayout<C>.stride).bindMemory(to: type, capacity: 1)
+    initialize(c)
+    return c
+  }
+
+  func array<Element>(_ elements: [Element]) -> UnsafeMutablePointer<Element> {
+    let memory = allocate(elements.count * MemoryLayout<Element>.stride)
+    let array = memory.bindMemory(to: Element.self, capacity: max(elements.count, 1))
+    array.initialize(from: elements, count: elements.count)
+    return array
+  }
+
+  func bytes(_ bytes: [UInt8]) -> ProtobufCBinaryData {
+    ProtobufCBinaryData(len: bytes.count, data: array(bytes))
+  }
+
+  func digest(_ digest: Digest) -> ProtobufCBinaryData {
+    bytes(withUnsafeBytes(of: (digest.high.bigEndian, digest.low.bigEndian)) { Array($0) })
+  }
+
+  /// Cut to at most `limit` bytes, between characters.
+  func text(_ text: String, cutTo limit: Int) -> UnsafeMutablePointer<CChar> {
+    var utf8 = Array(text.utf8.prefix(limit))
+    if text.utf8.count > limit {
+      // The bytes of a character after its first are 10xxxxxx: cut before a character that would be torn.
+      var end = limit
+      let whole = Array(text.utf8.prefix(limit + 1))
+      while end > 0, whole[end] & 0xC0 == 0x80 { end -= 1 }
+      utf8.removeSubrange(end...)
+    }
+    return array(utf8.map { CChar(bitPattern: $0) } + [0])
+  }
+
+  /// A text that makes no sense when cut.
+  func document(_ text: String) -> UnsafeMutablePointer<CChar> {
+    invariant(text.utf8.count <= Limits.document, "a document of \(text.utf8.count) bytes")
+    return self.text(text, cutTo: Limits.document)
+  }
+
+  func slices(_ slices: SliceRange) -> UnsafeMutablePointer<Massl__Slices> {
+    let c = make(Massl__Slices.self, massl__slices__init)
+    c.pointee.first = number(slices.first, below: Limits.slicesPerStep)
+    c.pointee.count = number(slices.count, below: Limits.slicesPerStep - slices.first + 1)
+    return c
+  }
+}
+
+/// - Returns: `value`, which the receiver would refuse if it were not in `0 ..< limit`.
+private func number(_ value: Int, below limit: Int = Limits.offset) -> UInt64 {
+  invariant(value >= 0 && value < limit, "\(value) is to be sent, but is not below \(limit)")
+  return UInt64(value)
+}
+
+// MARK: - Control
+
+extension MessageMemory {
+  func write(_ message: WorkerMessage, into envelope: UnsafeMutablePointer<Massl__Envelope>) {
+    switch message {
+    case .hello(let hello):
+      let c = make(Massl__Hello.self, massl__hello__init)
+      c.pointee.protocol_version = hello.protocolVersion
+      c.pointee.name = text(hello.name, cutTo: Limits.shortText)
+      c.pointee.threads = UInt32(number(hello.threads, below: Limits.threads + 1))
+      c.pointee.probe = digest(hello.probe)
+      envelope.pointee.hello = c
+      envelope.pointee.body_case = MASSL__ENVELOPE__BODY_HELLO
+    case .ready(let ready):
+      let c = make(Massl__Ready.self, massl__ready__init)
+      invariant(ready.held.count <= Limits.heldLeases, "\(ready.held.count) leases held")
+      c.pointee.idle_threads = UInt32(number(ready.idleThreads, below: Limits.threads + 1))
+      c.pointee.n_held = ready.held.count
+      c.pointee.held = array(ready.held.map(\.number))
+      envelope.pointee.ready = c
+      envelope.pointee.body_case = MASSL__ENVELOPE__BODY_READY
+    case .finished(let finished):
+      envelope.pointee.finished = write(finished)
+      envelope.pointee.body_case = MASSL__ENVELOPE__BODY_FINISHED
+    case .returned(let returned):
+      let c = make(Massl__Returned.self, massl__returned__init)
+      c.pointee.lease = returned.lease.number
+      c.pointee.reason = text(returned.reason, cutTo: Limits.sentence)
+      envelope.pointee.returned = c
+      envelope.pointee.body_case = MASSL__ENVELOPE__BODY_RETURNED
+    case .statusRequest:
+      envelope.pointee.status_request = make(Massl__StatusRequest.self, massl__status_request__init)
+      envelope.pointee.body_case = MASSL__ENVELOPE__BODY_STATUS_REQUEST
+    case .goodbye:
+      envelope.pointee.goodbye = make(Massl__Goodbye.self, massl__goodbye__init)
+      envelope.pointee.body_case = MASSL__ENVELOPE__BODY_GOODBYE
+    }
+  }
+
+  private func write(_ finished: Finished) -> UnsafeMutablePointer<Massl__Finished> {
+    invariant(finished.losses.count == finished.slices.count, "one loss a slice")
+    let c = make(Massl__Finished.self, massl__finished__init)
+    c.pointee.lease = finished.lease.number
+    c.pointee.step = number(finished.step)
+    c.pointee.slices = slices(finished.slices)
+    c.pointee.payload = digest(finished.payload)
+    c.pointee.payload_count = number(finished.payloadCount)
+    (c.pointee.n_consistency, c.pointee.consistency) = (
+      finished.losses.count, array(finished.losses.map(\.consistency))
+    )
+    (c.pointee.n_koleo, c.pointee.koleo) = (finished.losses.count, array(finished.losses.map(\.koleo)))
+    (c.pointee.n_target_entropy, c.pointee.target_entropy) = (
+      finished.losses.count, array(finished.losses.map(\.targetEntropy))
+    )
+    let pictures = finished.undecodable.prefix(Limits.undecodablePictures).map { undecodable in
+      let c = make(Massl__UndecodablePicture.self, massl__undecodable_picture__init)
+      c.pointee.picture = number(undecodable.picture)
+      c.pointee.reason = text(undecodable.reason, cutTo: Limits.shortText)
+      return Optional(c)
+    }
+    (c.pointee.n_undecodable, c.pointee.undecodable) = (pictures.count, array(pictures))
+    return c
+  }
+
+  func write(_ message: CoordinatorMessage, into envelope: UnsafeMutablePointer<Massl__Envelope>) {
+    switch message {
+    case .welcome(let welcome):
+      let c = make(Massl__Welcome.self, massl__welcome__init)
+      c.pointee.configuration = document(welcome.configuration)
+      c.pointee.bulk_port = UInt32(number(welcome.bulkPort, below: 65_536))
+      c.pointee.data_count = number(welcome.data.count)
+      c.pointee.data_digest = digest(welcome.data.digest)
+      envelope.pointee.welcome = c
+      envelope.pointee.body_case = MASSL__ENVELOPE__BODY_WELCOME
+    case .refusal(let refusal):
+      let c = make(Massl__Refusal.self, massl__refusal__init)
+      c.pointee.reason = Massl__RefusalReason(rawValue: .init(refusal.reason.rawValue))
+      c.pointee.text = text(refusal.text, cutTo: Limits.sentence)
+      envelope.pointee.refusal = c
+      envelope.pointee.body_case = MASSL__ENVELOPE__BODY_REFUSAL
+    case .lease(let lease):
+      let c = make(Massl__Lease.self, massl__lease__init)
+      c.pointee.lease = lease.lease.number
+      c.pointee.step = number(lease.step)
+      c.pointee.slices = slices(lease.slices)
+      c.pointee.student = digest(lease.student)
+      c.pointee.teacher = digest(lease.teacher)
+      c.pointee.rows = number(lease.rows)
+      c.pointee.memory_floor = number(lease.memoryFloor)
+      envelope.pointee.lease = c
+      envelope.pointee.body_case = MASSL__ENVELOPE__BODY_LEASE
+    case .heartbeat(let step):
+      let c = make(Massl__Heartbeat.self, massl__heartbeat__init)
+      c.pointee.step = number(step)
+      envelope.pointee.heartbeat = c
+      envelope.pointee.body_case = MASSL__ENVELOPE__BODY_HEARTBEAT
+    case .grant(let lease):
+      let c = make(Massl__Grant.self, massl__grant__init)
+      c.pointee.lease = lease.number
+      envelope.pointee.grant = c
+      envelope.pointee.body_case = MASSL__ENVELOPE__BODY_GRANT
+    case .cancel(let lease):
+      let c = make(Massl__Cancel.self, massl__cancel__init)
+      c.pointee.lease = lease.number
+      envelope.pointee.cancel = c
+      envelope.pointee.body_case = MASSL__ENVELOPE__BODY_CANCEL
+    case .status(let json):
+      let c = make(Massl__Status.self, massl__status__init)
+      c.pointee.json = document(json)
+      envelope.pointee.status = c
+      envelope.pointee.body_case = MASSL__ENVELOPE__BODY_STATUS
+    case .finished:
+      envelope.pointee.run_finished = make(Massl__RunFinished.self, massl__run_finished__init)
+      envelope.pointee.body_case = MASSL__ENVELOPE__BODY_RUN_FINISHED
+    }
+  }
+}
+
+// MARK: - Bulk
+
+extension MessageMemory {
+  func write(_ request: BulkRequest, into envelope: UnsafeMutablePointer<Massl__Envelope>) {
+    switch request {
+    case .weights(let network, let step, let offset, let count):
+      let c = make(Massl__WeightsRequest.self, massl__weights_request__init)
+      c.pointee.network = Massl__Network(rawValue: .init(network.rawValue))
+      c.pointee.step = number(step)
+      c.pointee.offset = number(offset)
+      c.pointee.count = number(count, below: Limits.bulkFloats + 1)
+      envelope.pointee.weights_request = c
+      envelope.pointee.body_case = MASSL__ENVELOPE__BODY_WEIGHTS_REQUEST
+    case .rows(let step, let block, let first, let count, let missing):
+      let c = make(Massl__RowsRequest.self, massl__rows_request__init)
+      c.pointee.step = number(step)
+      c.pointee.block = number(block)
+      c.pointee.first = number(first)
+      c.pointee.count = number(count, below: Limits.rowsPerRequest + 1)
+      invariant(missing.count == (count + 7) / 8, "one bit a row")
+      c.pointee.missing = bytes(missing)
+      envelope.pointee.rows_request = c
+      envelope.pointee.body_case = MASSL__ENVELOPE__BODY_ROWS_REQUEST
+    case .picture(let index, let offset, let own):
+      let c = make(Massl__PictureRequest.self, massl__picture_request__init)
+      c.pointee.index = number(index)
+      c.pointee.offset = number(offset)
+      if let own {
+        let identity = make(Massl__PictureIdentity.self, massl__picture_identity__init)
+        identity.pointee.size = number(own.size)
+        identity.pointee.digest = digest(own.digest)
+        c.pointee.own = identity
+      }
+      envelope.pointee.picture_request = c
+      envelope.pointee.body_case = MASSL__ENVELOPE__BODY_PICTURE_REQUEST
+    case .push(let lease, let offset):
+      let c = make(Massl__Push.self, massl__push__init)
+      c.pointee.lease = lease.number
+      c.pointee.offset = number(offset)
+      envelope.pointee.push = c
+      envelope.pointee.body_case = MASSL__ENVELOPE__BODY_PUSH
+    }
+  }
+
+  func write(_ reply: BulkReply, into envelope: UnsafeMutablePointer<Massl__Envelope>) {
+    switch reply {
+    case .weights(let network, let step, let offset):
+      let c = make(Massl__Weights.self, massl__weights__init)
+      c.pointee.network = Massl__Network(rawValue: .init(network.rawValue))
+      c.pointee.step = number(step)
+      c.pointee.offset = number(offset)
+      envelope.pointee.weights = c
+      envelope.pointee.body_case = MASSL__ENVELOPE__BODY_WEIGHTS
+    case .rows(let step, let block, let first):
+      let c = make(Massl__Rows.self, massl__rows__init)
+      c.pointee.step = number(step)
+      c.pointee.block = number(block)
+      c.pointee.first = number(first)
+      envelope.pointee.rows = c
+      envelope.pointee.body_case = MASSL__ENVELOPE__BODY_ROWS
+    case .picture(let index, let offset, let total):
+      let c = make(Massl__Picture.self, massl__picture__init)
+      c.pointee.index = number(index)
+      c.pointee.offset = number(offset)
+      c.pointee.total = number(total)
+      envelope.pointee.picture = c
+      envelope.pointee.body_case = MASSL__ENVELOPE__BODY_PICTURE
+    case .samePicture(let index):
+      let c = make(Massl__SamePicture.self, massl__same_picture__init)
+      c.pointee.index = number(index)
+      envelope.pointee.same_picture = c
+      envelope.pointee.body_case = MASSL__ENVELOPE__BODY_SAME_PICTURE
+    case .pushed(let lease):
+      let c = make(Massl__Pushed.self, massl__pushed__init)
+      c.pointee.lease = lease.number
+      envelope.pointee.pushed = c
+      envelope.pointee.body_case = MASSL__ENVELOPE__BODY_PUSHED
+    case .unavailable(let reason):
+      let c = make(Massl__Unavailable.self, massl__unavailable__init)
+      c.pointee.reason = text(reason, cutTo: Limits.sentence)
+      envelope.pointee.unavailable = c
+      envelope.pointee.body_case = MASSL__ENVELOPE__BODY_UNAVAILABLE
+    }
+  }
+}

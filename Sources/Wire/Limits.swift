@@ -1,0 +1,53 @@
+/// What a peer's numbers may be at most, each with its reason. What goes beyond is refused before anything is allocated
+/// for it; senders hold themselves to the same limits.
+public enum Limits {
+  /// The protocol that this massl speaks; raised when the meaning of a field changes.
+  public static let protocolVersion: UInt32 = 1
+
+  // MARK: Frames
+
+  /// Bytes of a bulk frame. Loopback is fastest at about 1 MiB, and what waits behind a chunk waits little.
+  public static let bulkBytes = 1 << 20
+  /// Floats of a bulk frame.
+  public static let bulkFloats = bulkBytes / MemoryLayout<Float>.stride
+  /// Bytes of an envelope: the largest is a `finished` of `slicesPerStep` losses, 24 bytes each.
+  public static let envelopeBytes = 2 << 20
+  /// Bytes of any one frame; libzmq cuts a peer off that announces more.
+  public static let frameBytes = max(bulkBytes, envelopeBytes)
+  /// Bytes that unpacking one envelope may allocate: a two-byte field of the wire costs protobuf-c some 40 bytes while
+  /// it scans and up to 48 as a message of its own, so hostile envelopes would grow fortyfold.
+  static let unpackedBytes = 8 * envelopeBytes
+
+  // MARK: Queues
+
+  /// Messages that wait for one control peer: minutes of heartbeats.
+  public static let controlMessagesQueued = 1024
+  /// Messages that wait for one bulk peer: 64 MiB of chunks, enough to keep 10 Gbit/s busy over 50 ms.
+  public static let bulkMessagesQueued = 64
+
+  // MARK: Numbers
+
+  /// Slices in a step. A batch of 65,536 slices has no use; its losses still fit an envelope.
+  public static let slicesPerStep = 65_536
+  /// Slices that a worker computes at once: no machine has more cores by far.
+  public static let threads = 1024
+  /// Leases that a worker works on or waits to push: two for each thread, and some to spare.
+  public static let heldLeases = 4096
+  /// Undecodable pictures named in one lease: with more than that, the data set is beyond saving.
+  public static let undecodablePictures = 1024
+  /// Steps of a run: at 1000 a second, 8,900 years.
+  public static let step = 1 << 48
+  /// Bytes, floats, rows or pictures, as offset or count: keyed permutations reach as far.
+  public static let offset = 1 << 48
+  /// Rows in one request; they must fit a bulk frame, and none is narrower than 16 bytes.
+  public static let rowsPerRequest = 65_536
+
+  // MARK: Texts, in bytes of UTF-8
+
+  /// A name or a reason, in a message that may hold many of them.
+  public static let shortText = 256
+  /// A sentence or two for people.
+  public static let sentence = 4096
+  /// A run's configuration or status: far more than either, and less than half an envelope.
+  public static let document = 900_000
+}

@@ -1,0 +1,156 @@
+internal import CZeroMQ
+import Glibc
+import Numerics
+
+/// A libzmq socket with the options that all of ours share. What speaks through it is `RouterSocket` and `DealerSocket`.
+///
+/// libzmq's sockets belong to one thread at a time. The first to send or receive becomes its owner; any other stops the
+/// program, for what it would do is undefined. Setting up before the owner starts, and closing after it ended, is fine.
+final class SocketHandle {
+  let context: Context
+  let raw: UnsafeMutableRawPointer
+  private var owner: pthread_t?
+
+  init(_ type: Int32, in context: Context, queued: Int) throws(WireError) {
+    guard let raw = zmq_socket(context.handle, type) else { throw .lastError(in: "zmq_socket") }
+    self.context = context
+    self.raw = raw
+    // A frame that announces more ends the connection before anything is allocated for it.
+    try set(ZMQ_MAXMSGSIZE, Int64(Limits.frameBytes))
+    try set(ZMQ_SNDHWM, Int32(queued))
+    try set(ZMQ_RCVHWM, Int32(queued))
+    // On closing, last words (a goodbye, "the run is over") have a second to leave.
+    try set(ZMQ_LINGER, Int32(1000))
+    // A host that vanished without a word is found out by libzmq's own pings, answered by its I/O thread, within 30 s;
+    // they wait behind queued chunks, so the time is long. TCP's keepalive keeps idle paths through NAT open.
+    try set(ZMQ_HEARTBEAT_IVL, Int32(5000))
+    try set(ZMQ_HEARTBEAT_TIMEOUT, Int32(30_000))
+    try set(ZMQ_TCP_KEEPALIVE, Int32(1))
+    try set(ZMQ_TCP_KEEPALIVE_IDLE, Int32(60))
+    // Connections that never finish their handshake (port scanners) go away.
+    try set(ZMQ_HANDSHAKE_IVL, Int32(10_000))
+  }
+
+  deinit { zmq_close(raw) }
+
+  func set(_ option: Int32, _ value: some FixedWidthInteger) throws(WireError) {
+    var value = value
+    guard zmq_setsockopt(raw, option, &value, MemoryLayout.size(ofValue: value)) == 0 else {
+      throw .lastError(in: "zmq_setsockopt(\(option))")
+    }
+  }
+
+  func set(_ option: Int32, bytes: [UInt8]) throws(WireError) {
+    guard zmq_setsockopt(raw, option, bytes, bytes.count) == 0 else {
+      throw .lastError(in: "zmq_setsockopt(\(option))")
+    }
+  }
+
+  /// IPv4 addresses are taken as such; names and `*` may be of either kind.
+  func setFamily(for endpoint: Endpoint) throws(WireError) { try set(ZMQ_IPV6, Int32(endpoint.isIPv4 ? 0 : 1)) }
+
+  func checkOwner() {
+    let current = pthread_self()
+    if owner == nil { owner = current }
+    invariant(pthread_equal(owner!, current) != 0, "a socket is used by two threads")
+  }
+}
+
+// MARK: - Waiting
+
+extension SocketHandle {
+  /// Waits until a message is here or `waker` wakes.
+  /// - Returns: whether a message is here.
+  func wait(timeout: Duration?, waker: Waker?) throws(WireError) -> Bool {
+    checkOwner()
+    let deadline = timeout.map { ContinuousClock.now + $0 }
+    var items = [zmq_pollitem_t(socket: raw, fd: 0, events: Int16(ZMQ_POLLIN), revents: 0)]
+    if let waker {
+      items.append(zmq_pollitem_t(socket: nil, fd: waker.descriptor, events: Int16(ZMQ_POLLIN), revents: 0))
+    }
+    while true {
+      let left = deadline.map { max(.zero, $0 - .now).milliseconds } ?? -1
+      guard zmq_poll(&items, Int32(items.count), left) >= 0 else {
+        // A signal was handled: its handler's work is done, ours goes on.
+        if zmq_errno() == EINTR { continue }
+        throw .lastError(in: "zmq_poll")
+      }
+      return items[0].revents & Int16(ZMQ_POLLIN) != 0
+    }
+  }
+}
+
+extension Duration {
+  /// Rounded up, so that a wait is not cut to a busy loop.
+  var milliseconds: Int {
+    let (seconds, attoseconds) = components
+    return Int(seconds) * 1000 + Int((attoseconds + 999_999_999_999_999) / 1_000_000_000_000_000)
+  }
+}
+
+// MARK: - Frames
+
+extension SocketHandle {
+  /// What a multipart message is cut into: the frames up to `limit`, and how many came in all.
+  struct Frames {
+    var frames: [BulkFrame] = []
+    var count = 0
+  }
+
+  /// All frames of the next message; those past the first `limit` are dropped as they come.
+  /// - Returns: nil when no message is here.
+  func receiveFrames(atMost limit: Int) throws(WireError) -> Frames? {
+    checkOwner()
+    var message = Frames()
+    while true {
+      let frame = BulkFrame()
+      let bytes = zmq_msg_recv(frame.message, raw, message.count == 0 ? ZMQ_DONTWAIT : 0)
+      guard bytes >= 0 else {
+        let code = zmq_errno()
+        if code == EINTR { continue }
+        if code == EAGAIN, message.count == 0 { return nil }
+        throw .lastError(in: "zmq_msg_recv")
+      }
+      message.count += 1
+      if message.count <= limit { message.frames.append(frame) }
+      if zmq_msg_more(frame.message) == 0 { return message }
+    }
+  }
+
+  /// Sends a message whole, or not at all.
+  ///
+  /// - Parameter timeout: how long to wait for room.
+  func send(_ frames: [OutgoingFrame], timeout: Duration) throws(WireError) -> SendOutcome {
+    checkOwner()
+    let deadline = ContinuousClock.now + timeout
+    for (index, frame) in frames.enumerated() {
+      let more = index < frames.count - 1 ? ZMQ_SNDMORE : 0
+      while true {
+        var wait = ZMQ_DONTWAIT
+        // Only the first frame may have to wait: libzmq makes room for messages, not frames.
+        if index == 0, timeout > .zero {
+          try set(ZMQ_SNDTIMEO, Int32(clamping: max(.zero, deadline - .now).milliseconds))
+          wait = 0
+        }
+        if zmq_msg_send(frame.message, raw, wait | more) >= 0 { break }
+        switch zmq_errno() {
+        case EINTR: continue
+        case EHOSTUNREACH: return .unreachable
+        // On a later frame: the connection broke in between, and libzmq took back the frames before.
+        case EAGAIN: return .noRoom
+        default: throw .lastError(in: "zmq_msg_send")
+        }
+      }
+    }
+    return .sent
+  }
+}
+
+/// What became of a message that was to be sent. "Sent" is handed to libzmq, not arrived.
+public enum SendOutcome: Hashable, Sendable {
+  case sent
+  /// No such peer is connected (any more).
+  case unreachable
+  /// The queue to the peer is full, or no connection stands yet.
+  case noRoom
+}

@@ -1,0 +1,264 @@
+internal import CZeroMQ
+import Glibc
+import Numerics
+
+/// A message that came.
+public struct Incoming: Sendable {
+  /// Whose connection brought it: the routing id on a router, what the envelope says on a dealer.
+  public var peer: PeerID
+  public var envelope: Envelope
+  /// Present exactly when `envelope.message.carriesBulk`.
+  public var bulk: BulkFrame?
+}
+
+/// What a socket received.
+public enum Received: Sendable {
+  case message(Incoming)
+  /// Bytes that are no message of this protocol, from a peer that may not even be one. They were dropped; the
+  /// connection stands.
+  case malformed(peer: PeerID?, WireError)
+}
+
+/// A message to be sent.
+public struct Outgoing: Sendable {
+  public var envelope: Envelope
+  public var bulk: Bulk?
+  /// On a router, to whom; a dealer has only one peer.
+  public var peer: PeerID?
+
+  public init(_ envelope: Envelope, bulk: Bulk? = nil, to peer: PeerID? = nil) {
+    self.envelope = envelope
+    self.bulk = bulk
+    self.peer = peer
+  }
+}
+
+/// What `SocketThread` needs of a socket.
+public protocol MessageSocket: AnyObject, Sendable {
+  /// Waits for a message.
+  ///
+  /// What a peer sends never makes it throw: it comes as `.malformed`.
+  /// - Parameters:
+  ///   - timeout: nil waits for ever.
+  ///   - waker: ends the wait early.
+  /// - Returns: nil when the time is up or the waker woke.
+  /// - Throws: `WireError.closed` after `Context.close()`.
+  func receive(timeout: Duration?, waker: Waker?) throws(WireError) -> Received?
+  /// Hands a message to libzmq, whole or not at all, waiting for room at most `timeout`.
+  func send(_ outgoing: Outgoing, timeout: Duration) throws(WireError) -> SendOutcome
+}
+
+extension MessageSocket {
+  public func receive(timeout: Duration?) throws(WireError) -> Received? {
+    try receive(timeout: timeout, waker: nil)
+  }
+
+  /// Without waiting.
+  public func send(_ outgoing: Outgoing) throws(WireError) -> SendOutcome { try send(outgoing, timeout: .zero) }
+}
+
+/// What a socket is for: decides how many messages may wait for a peer.
+public enum Traffic: Sendable {
+  case control
+  case bulk
+
+  var messagesQueued: Int {
+    switch self {
+    case .control: Limits.controlMessagesQueued
+    case .bulk: Limits.bulkMessagesQueued
+    }
+  }
+}
+
+// MARK: - Router
+
+/// The coordinator's end: listens, and talks to any number of peers.
+///
+/// `@unchecked Sendable`: made by one thread, then owned by the one that sends and receives; `SocketHandle` checks that.
+public final class RouterSocket: MessageSocket, @unchecked Sendable {
+  private let handle: SocketHandle
+  private let allowed: AllowedKeys?
+  /// Where it listens, with the port that the system chose.
+  public let endpoint: Endpoint
+
+  /// - Throws: `addressInUse`, `cannotBind`.
+  public init(
+    in context: Context, listeningOn endpoint: Endpoint, for traffic: Traffic, security: Security<ServerKeys>
+  ) throws(WireError) {
+    handle = try SocketHandle(ZMQ_ROUTER, in: context, queued: traffic.messagesQueued)
+    // Without it a message to a peer that left vanishes without a word.
+    try handle.set(ZMQ_ROUTER_MANDATORY, Int32(1))
+    // A worker that reconnects before its old connection is known to be dead takes its id over.
+    try handle.set(ZMQ_ROUTER_HANDOVER, Int32(1))
+    try handle.setFamily(for: endpoint)
+    switch security {
+    case .none: allowed = nil
+    case .curve(let keys):
+      allowed = keys.allowed
+      try context.authenticate(with: keys.allowed)
+      try handle.set(ZMQ_CURVE_SERVER, Int32(1))
+      try handle.set(ZMQ_CURVE_SECRETKEY, bytes: keys.own.secret)
+    }
+    let port = endpoint.port == 0 ? "*" : "\(endpoint.port)"
+    let address = endpoint.withPort(0).description.dropLast() + port
+    guard zmq_bind(handle.raw, String(address)) == 0 else {
+      let code = zmq_errno()
+      if code == EADDRINUSE { throw .addressInUse(endpoint) }
+      throw .cannotBind(endpoint, reason: WireError.reason(of: code))
+    }
+    self.endpoint = endpoint.withPort(try Self.boundPort(of: handle))
+  }
+
+  private static func boundPort(of handle: SocketHandle) throws(WireError) -> Int {
+    var text = [CChar](repeating: 0, count: 256)
+    var count = text.count
+    guard zmq_getsockopt(handle.raw, ZMQ_LAST_ENDPOINT, &text, &count) == 0 else {
+      throw .lastError(in: "zmq_getsockopt(ZMQ_LAST_ENDPOINT)")
+    }
+    let address = String(decoding: text.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    guard let colon = address.lastIndex(of: ":"), let port = Int(address[address.index(after: colon)...]) else {
+      throw .library(call: "zmq_getsockopt(ZMQ_LAST_ENDPOINT)", reason: "'\(address)' has no port")
+    }
+    return port
+  }
+
+  public func receive(timeout: Duration?, waker: Waker?) throws(WireError) -> Received? {
+    guard try handle.wait(timeout: timeout, waker: waker), let message = try handle.receiveFrames(atMost: 3) else {
+      return nil
+    }
+    let id = message.frames[0]
+    guard let peer = PeerID(routingID: id.bytes) else {
+      return .malformed(peer: nil, .foreignPeer(routingID: Self.hexadecimal(id.bytes.prefix(64))))
+    }
+    if let allowed {
+      // ZAP asks only when a peer connects; a key that was taken back since is found out here.
+      let key = message.frames.last?.userID ?? "(none)"
+      guard let publicKey = PublicKey(key), allowed.contains(publicKey) else {
+        return .malformed(peer: peer, .keyNotAllowed(peer: peer, key: key))
+      }
+    }
+    return received(Array(message.frames.dropFirst()), of: message.count - 1, peer: peer, connection: peer)
+  }
+
+  public func send(_ outgoing: Outgoing, timeout: Duration) throws(WireError) -> SendOutcome {
+    guard let peer = outgoing.peer else { fatalError("a router needs to know whom to send to") }
+    return try handle.send([OutgoingFrame(bytes: peer.routingID)] + frames(of: outgoing), timeout: timeout)
+  }
+
+  private static func hexadecimal(_ bytes: ArraySlice<UInt8>) -> String {
+    bytes.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
+  }
+}
+
+// MARK: - Dealer
+
+/// A worker's end: connects to one coordinator, and by itself again whenever the connection is lost.
+///
+/// Messages are taken only while a connection stands, so that none of an older one arrives late.
+///
+/// `@unchecked Sendable`: made by one thread, then owned by the one that sends and receives; `SocketHandle` checks that.
+public final class DealerSocket: MessageSocket, @unchecked Sendable {
+  private let handle: SocketHandle
+  public let endpoint: Endpoint
+
+  /// Begins to connect; the coordinator need not be there yet.
+  /// - Throws: `cannotConnect` for an endpoint that can never be reached, such as port 0.
+  public init(
+    in context: Context, as peer: PeerID, connectingTo endpoint: Endpoint, for traffic: Traffic,
+    security: Security<ClientKeys>
+  ) throws(WireError) {
+    guard endpoint.port != 0 else { throw .cannotConnect(endpoint, reason: "port 0 is no port to connect to") }
+    guard endpoint.host != "*" else { throw .cannotConnect(endpoint, reason: "* is no host to connect to") }
+    handle = try SocketHandle(ZMQ_DEALER, in: context, queued: traffic.messagesQueued)
+    self.endpoint = endpoint
+    try handle.set(ZMQ_ROUTING_ID, bytes: peer.routingID)
+    // From a tenth of a second up to five: a thousand workers do not storm a coordinator that restarts.
+    try handle.set(ZMQ_RECONNECT_IVL, Int32(100))
+    try handle.set(ZMQ_RECONNECT_IVL_MAX, Int32(5000))
+    try handle.set(ZMQ_IMMEDIATE, Int32(1))
+    try handle.setFamily(for: endpoint)
+    if case .curve(let keys) = security {
+      try handle.set(ZMQ_CURVE_SERVERKEY, bytes: keys.server.bytes)
+      try handle.set(ZMQ_CURVE_PUBLICKEY, bytes: keys.own.publicKey.bytes)
+      try handle.set(ZMQ_CURVE_SECRETKEY, bytes: keys.own.secret)
+    }
+    guard zmq_connect(handle.raw, endpoint.description) == 0 else {
+      throw .cannotConnect(endpoint, reason: WireError.reason(of: zmq_errno()))
+    }
+  }
+
+  public func receive(timeout: Duration?, waker: Waker?) throws(WireError) -> Received? {
+    guard try handle.wait(timeout: timeout, waker: waker), let message = try handle.receiveFrames(atMost: 2) else {
+      return nil
+    }
+    return received(message.frames, of: message.count, peer: nil, connection: nil)
+  }
+
+  public func send(_ outgoing: Outgoing, timeout: Duration) throws(WireError) -> SendOutcome {
+    try handle.send(frames(of: outgoing), timeout: timeout)
+  }
+}
+
+// MARK: - Both
+
+/// Envelope and bulk, as frames.
+private func frames(of outgoing: Outgoing) -> [OutgoingFrame] {
+  invariant(
+    outgoing.envelope.message.carriesBulk == (outgoing.bulk != nil), "a bulk frame where none belongs, or none")
+  return [OutgoingFrame(outgoing.envelope)] + (outgoing.bulk.map { [OutgoingFrame($0)] } ?? [])
+}
+
+/// The frames after the routing id, as what they mean.
+/// - Parameter count: how many came; `frames` holds the first ones.
+private func received(_ frames: [BulkFrame], of count: Int, peer: PeerID?, connection: PeerID?) -> Received {
+  func malformed(_ problem: String) -> Received { .malformed(peer: peer, .badFrames(peer: peer, problem: problem)) }
+  guard let first = frames.first else { return malformed("no envelope") }
+  let envelope: Envelope
+  do throws(WireError) {
+    envelope = try first.decoded(from: connection)
+  } catch {
+    return .malformed(peer: peer, error)
+  }
+  guard count <= 2 else { return malformed("\(count) frames, more than an envelope and one of bulk") }
+  let bulk = count == 2 ? frames[1] : nil
+  switch (bulk, envelope.message.carriesBulk) {
+  case (nil, true): return malformed("no bulk frame where one belongs")
+  case (.some, false): return malformed("a bulk frame where none belongs")
+  case (nil, false): break
+  case (let bulk?, true):
+    guard bulk.count > 0, bulk.count <= Limits.bulkBytes else {
+      return malformed("a bulk frame of \(bulk.count) bytes, not 1 to \(Limits.bulkBytes)")
+    }
+    guard bulk.count % envelope.message.bulkUnit == 0 else {
+      return malformed("a bulk frame of \(bulk.count) bytes, no multiple of \(envelope.message.bulkUnit)")
+    }
+  }
+  return .message(Incoming(peer: envelope.sender.peer, envelope: envelope, bulk: bulk))
+}
+
+extension BulkFrame {
+  fileprivate func decoded(from peer: PeerID?) throws(WireError) -> Envelope {
+    // withBytes rethrows untyped.
+    let result: Result<Envelope, WireError> = withBytes { bytes in
+      do throws(WireError) {
+        return .success(try Envelope(decoding: bytes, from: peer))
+      } catch {
+        return .failure(error)
+      }
+    }
+    return try result.get()
+  }
+}
+
+extension PeerID {
+  /// 'M', then eight bytes: libzmq keeps ids that begin with zero for itself.
+  var routingID: [UInt8] { [UInt8(ascii: "M")] + withUnsafeBytes(of: rawValue.bigEndian) { Array($0) } }
+
+  init?(routingID: [UInt8]) {
+    guard routingID.count == 9, routingID[0] == UInt8(ascii: "M") else { return nil }
+    self.init(rawValue: routingID.dropFirst().reduce(0) { $0 << 8 | UInt64($1) })
+  }
+
+  /// An id that nobody else has.
+  public static func random() -> PeerID { PeerID(rawValue: .random(in: 0...UInt64.max)) }
+}

@@ -1,0 +1,63 @@
+import Configuration
+import Testing
+
+/// The table holds every property once, and every default passes its own key's check.
+struct KeyTableTests {
+  @Test func everyPropertyHasItsKey() {
+    let properties = Mirror(reflecting: RunConfiguration()).children.compactMap(\.label)
+    let keys = ConfigurationKey.all.map { $0.name.filter { $0 != "_" } }
+    #expect(Set(keys).count == keys.count)
+    // `arch` is worked out from the three sizes.
+    #expect(Set(keys) == Set(properties.map { $0.lowercased() } + ["arch"]))
+  }
+
+  @Test func defaultsPassTheirOwnChecks() throws {
+    let flags = ConfigurationKey.all.map { (name: $0.flag, text: $0.defaultValue.description) }
+    #expect(try RunConfiguration(layers: [ConfigurationLayer(flags: flags)]) == RunConfiguration())
+  }
+
+  @Test func everyKeyReadsBackWhatIsWrittenToItAlone() throws {
+    let others = [
+      "arch": "vit_tiny", "listen": "tcp://0.0.0.0:1", "optimizer": "sgd", "compute_class": "neon",
+      "log_level": "debug", "max_steps": "7",
+    ]
+    for key in ConfigurationKey.all where !["arch", "embed_dim", "depth", "num_heads"].contains(key.name) {
+      let text =
+        switch key.defaultValue {
+        case .integer(let value): "\(value + 1)"
+        case .number(let value): value > 0 ? "\(value / 2)" : "0.25"
+        case .flag(let value): "\(!value)"
+        case .numbers(let values): values.map { "\($0 / 2)" }.joined(separator: ",")
+        case .text, .none: others[key.name] ?? ""
+        }
+      let layer = try ConfigurationLayer(flags: [(key.flag, text)])
+      var changed = RunConfiguration()
+      changed.apply(layer)
+      #expect(changed.differences(from: RunConfiguration()).map(\.name) == [key.name], "\(key.name)")
+    }
+  }
+
+  @Test func differencesNameKindAndBothValues() throws {
+    let given = try RunConfiguration().changed(by: [
+      ConfigurationLayer(assignments: ["lr=0.001", "batch_size=64", "keep_checkpoints=9"])
+    ])
+    let differences = given.differences(from: RunConfiguration())
+    #expect(differences.map(\.kind) == [.identity, .trajectory, .operational])
+    #expect(
+      differences.map(\.description) == [
+        "batch_size: saved 128, given 64", "lr: saved 0.0005, given 0.001", "keep_checkpoints: saved 3, given 9",
+      ])
+  }
+
+  @Test func helpIsOneShortLine() {
+    for key in ConfigurationKey.all { #expect(key.help.count <= 72 && !key.help.contains("\n"), "\(key.name)") }
+  }
+
+  @Test(arguments: [
+    ("batchsize", "batch_size"), ("btach_size", "batch_size"), ("LR", "lr"), ("learning_rate", nil),
+    ("local-crop-number", "local_crops_number"), ("", nil), ("l", "lr"),
+  ])
+  func nearestIsWhatWasMeant(typed: String, meant: String?) {
+    #expect(nearestName(to: typed, among: ConfigurationKey.all.map(\.name)) == meant)
+  }
+}

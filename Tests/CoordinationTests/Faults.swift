@@ -1,0 +1,42 @@
+/// How rough a simulated world is. Probabilities are for each message, or for each second.
+struct Faults {
+  var loss = 0.0
+  var duplication = 0.0
+  /// Late by up to `longestDelay`, so that others overtake it.
+  var lateness = 0.0
+  var longestDelay: UInt64 = 0
+  var damage = 0.0
+  var nonsense = 0.0
+  var givingBack = 0.0
+  var workerCrash = 0.0
+  var workerStop = 0.0
+  var workerHang = 0.0
+  var partition = 0.0
+  var coordinatorCrash = 0.0
+  var checkpointFailure = 0.0
+
+  static let none = Faults()
+
+  /// Each kind is off in half of the worlds, so that others run deep.
+  static func drawn(from seed: UInt64) -> Faults {
+    var random = SplitMix(seed: seed ^ 0xFA17)
+    func upTo(_ most: Double) -> Double {
+      random.chance(0.5) ? 0 : most * Double(random.next(below: 1000)) / 1000
+    }
+    var faults = Faults()
+    faults.loss = upTo(0.2)
+    faults.duplication = upTo(0.3)
+    faults.lateness = upTo(0.3)
+    faults.longestDelay = 1 + random.next(below: 8_000_000_000)
+    faults.damage = upTo(0.1)
+    faults.nonsense = upTo(0.2)
+    faults.givingBack = upTo(0.05)
+    faults.workerCrash = upTo(0.1)
+    faults.workerStop = upTo(0.1)
+    faults.workerHang = upTo(0.05)
+    faults.partition = upTo(0.1)
+    faults.coordinatorCrash = upTo(0.1)
+    faults.checkpointFailure = upTo(0.5)
+    return faults
+  }
+}

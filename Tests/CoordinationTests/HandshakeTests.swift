@@ -1,0 +1,111 @@
+import Coordination
+import Numerics
+import Testing
+import Wire
+
+@Suite("Nothing foreign, old or unreadable gets in")
+struct HandshakeTests {
+  @Test func helloIsWelcomed() throws {
+    var script = Script()
+    try script.say(Script.hello(), 1)
+    #expect(
+      script.effects.contains {
+        if case .send(.welcome(let welcome), PeerID(rawValue: 1)) = $0 {
+          welcome.configuration == "recipe"
+        } else {
+          false
+        }
+      })
+    #expect(script.status.workers.map(\.name) == ["host"])
+  }
+
+  @Test func anotherProtocolIsRefusedAndSaysWhichSideIsOlder() throws {
+    var script = Script()
+    try script.say(Script.hello(version: 1), 1)
+    #expect(script.refusals.map(\.reason) == [.protocolVersion])
+    #expect(script.refusals[0].text == "The worker speaks protocol 1, the coordinator 2: update the worker.")
+    try script.say(Script.hello(version: 3), 1)
+    #expect(script.refusals[0].text == "The worker speaks protocol 3, the coordinator 2: update the coordinator.")
+    #expect(script.status.workers.isEmpty)
+  }
+
+  @Test func anotherComputeClassIsRefusedUnlessMixedIsAllowed() throws {
+    let other = Digest(high: 0, low: 1)
+    var strict = Script()
+    try strict.say(Script.hello(probe: other), 1)
+    #expect(strict.refusals.map(\.reason) == [.computeClass])
+    var mixed = Script(allowsMixed: true)
+    try mixed.say(Script.hello(probe: other), 1)
+    #expect(mixed.refusals.isEmpty && mixed.status.counts.otherClass == 1)
+  }
+
+  @Test func oldIncarnationsOtherRunsAndStrangersAreRefused() throws {
+    var script = Script()
+    try script.join(1)
+    let ready = WorkerMessage.ready(Ready(idleThreads: 1, held: []))
+    func refusal(_ sender: Sender) throws -> Refusal.Reason? {
+      try script.handle(.message(ready, from: sender))
+      #expect(script.leases(to: sender.peer.rawValue).isEmpty)
+      return script.refusals.first?.reason
+    }
+    var sender = script.sender(1)
+    sender.incarnation = Incarnation(2)
+    #expect(try refusal(sender) == .unknownPeer)
+    sender.incarnation = Incarnation(4)
+    #expect(try refusal(sender) == .unknownPeer)
+    #expect(script.refusals[0].text.contains("a newer coordinator"))
+    sender = script.sender(1)
+    sender.run = RunIdentity(high: 9, low: 9)
+    #expect(try refusal(sender) == .otherRun)
+    #expect(try refusal(script.sender(2)) == .unknownPeer)
+  }
+
+  @Test func aFullCoordinatorTakesNoMore() throws {
+    var script = Script()
+    for worker in 0..<UInt64(Coordination.Limits.peers) { try script.say(Script.hello(), worker) }
+    try script.say(Script.hello(), 9_999)
+    #expect(script.refusals.count == 1 && script.status.workers.count == Coordination.Limits.peers)
+    try script.say(Script.hello(), 7)
+    #expect(script.refusals.isEmpty, "one that is in may say hello again")
+  }
+
+  @Test func nonsenseIsAnsweredCountedAndInTheEndIgnored() throws {
+    var script = Script()
+    let lease = try script.join(1)[0]
+    for _ in 1..<Coordination.Limits.malformedMessages {
+      try script.handle(.malformed(from: PeerID(rawValue: 1), reason: "no envelope"))
+      #expect(script.refusals.map(\.reason) == [.malformed])
+    }
+    #expect(script.status.workers.count == 1)
+    try script.ready(1, idle: 7)
+    #expect(script.status.workers.isEmpty && script.status.counts.malformed == Coordination.Limits.malformedMessages)
+    #expect(try script.say(Script.hello(), 1).isEmpty)
+    // Its slices are free, and after a while it may come back.
+    #expect(try script.join(2).map(\.slices.first) == [lease.slices.first])
+    #expect(try !script.say(Script.hello(), 1, after: 61_000).isEmpty)
+  }
+
+  @Test(
+    arguments: [
+      { $0.step += 1 }, { $0.slices.count += 1 }, { $0.losses = [] }, { $0.payloadCount = .max },
+      { $0.undecodable = [UndecodablePicture(picture: 1000, reason: "")] },
+    ] as [@Sendable (inout Finished) -> Void])
+  func resultsOutOfBoundsChangeNothing(spoil: @Sendable (inout Finished) -> Void) throws {
+    var script = Script(slices: 1)
+    let lease = try script.join(1)[0]
+    var result = Script.result(of: lease)
+    spoil(&result)
+    try script.say(.finished(result), 1)
+    #expect(script.refusals.map(\.reason) == [.malformed])
+    #expect(script.status.acceptedSlices == 0 && !script.effects.grants(lease, to: 1))
+  }
+
+  @Test func statusIsAnsweredToAnybody() throws {
+    var script = Script()
+    try script.handle(
+      .message(
+        .statusRequest,
+        from: Sender(run: RunIdentity(high: 0, low: 0), incarnation: Incarnation(0), peer: PeerID(rawValue: 5))))
+    #expect(script.effects == [.sendStatus(to: PeerID(rawValue: 5))])
+  }
+}

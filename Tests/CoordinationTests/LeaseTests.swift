@@ -1,0 +1,230 @@
+import Coordination
+import Numerics
+import Testing
+import Wire
+
+@Suite("Every slice is computed by somebody, and counted once")
+struct LeaseTests {
+  @Test func sharesFollowThreads() throws {
+    var script = Script(slices: 8)
+    try script.say(Script.hello(threads: 1), 1)
+    try script.say(Script.hello(threads: 3), 2)
+    #expect(try script.ready(1, idle: 1).map(\.slices) == [SliceRange(first: 0, count: 1)])
+    // Three idle threads of four: nodes of 2 and 1.
+    #expect(
+      try script.ready(2, idle: 3).map(\.slices) == [SliceRange(first: 2, count: 2), SliceRange(first: 1, count: 1)])
+  }
+
+  @Test func aLeaseOnTheWayIsNotIssuedTwice() throws {
+    var script = Script()
+    #expect(try script.join(1).count == 1)
+    // Said before the lease came: the thread is taken.
+    #expect(try script.ready(1, idle: 1, after: 10).isEmpty)
+    // After two heartbeats it must be lost.
+    #expect(try script.ready(1, idle: 1, after: 2_000).map(\.slices.first) == [0])
+    #expect(script.status.counts.lost == 1)
+  }
+
+  @Test func aStepEndsWithItsLastSliceAndTheNextBegins() throws {
+    var script = Script(slices: 2)
+    let first = try script.join(1)[0]
+    let second = try script.join(2)[0]
+    try script.complete(second, by: 2)
+    #expect(!script.effects.contains(.startUpdate(step: 0)))
+    try script.complete(first, by: 1)
+    #expect(script.effects.contains(.startUpdate(step: 0)))
+    try script.ready(1, idle: 1)
+    #expect(try script.ready(2, idle: 1).isEmpty)
+    try script.handle(.updateFinished(Script.version(1)))
+    let next = script.leases(to: 1) + script.leases(to: 2)
+    #expect(
+      next.count == 2 && next.allSatisfy { $0.step == 1 && $0.student == Script.version(1).student && $0.rows == 100 })
+  }
+
+  @Test func aSecondArrivalCountsNothing() throws {
+    var script = Script(slices: 2)
+    let lease = try script.join(1)[0]
+    #expect(try script.complete(lease, by: 1).accepted == [lease.slices])
+    #expect(try script.handle(.pushArrived(lease.lease, .whole)).accepted.isEmpty)
+    #expect(try script.say(.finished(Script.result(of: lease)), 1).cancels(lease, of: 1))
+    #expect(script.status.acceptedSlices == 1 && script.status.counts.late == 1)
+  }
+
+  @Test func aSilentWorkersSlicesGoToAnotherAndTheFirstAnswerWins() throws {
+    var script = Script(slices: 1)
+    let lease = try script.join(1)[0]
+    #expect(try script.join(2, after: 1_000).isEmpty)
+    var copy: Lease?
+    for _ in 0..<5 where copy == nil { copy = try script.ready(2, idle: 1, after: 1_000).first }
+    let other = try #require(copy)
+    #expect(other.slices == lease.slices && script.status.counts.expired == 1)
+    // The first is heard again and is the first to answer; the copy is not wanted any more.
+    let effects = try script.complete(lease, by: 1)
+    #expect(effects.accepted == [lease.slices] && effects.cancels(other, of: 2))
+  }
+
+  @Test func ofTwoCopiesOnlyOneComes() throws {
+    var script = Script(slices: 1)
+    let lease = try script.join(1)[0]
+    try script.join(2)
+    try script.say(.ready(Ready(idleThreads: 0, held: [lease.lease])), 1, after: 4_000)
+    try script.ready(2, idle: 1)
+    try script.say(.ready(Ready(idleThreads: 0, held: [lease.lease])), 1, after: 4_000)
+    try script.ready(2, idle: 1)
+    #expect(script.leases(to: 2).isEmpty)
+    try script.say(.ready(Ready(idleThreads: 0, held: [lease.lease])), 1, after: 3_000)
+    let copy = try #require(script.leases(to: 2).first, "after 10 s without a known pace a copy is worth it")
+    #expect(try script.say(.finished(Script.result(of: copy)), 2).grants(copy, to: 2))
+    #expect(try !script.say(.finished(Script.result(of: lease)), 1).grants(lease, to: 1))
+    // The copy is damaged on its way: now the other may come.
+    #expect(try script.handle(.pushArrived(copy.lease, .damaged)).grants(lease, to: 1))
+    #expect(try script.handle(.pushArrived(lease.lease, .whole)).accepted == [lease.slices])
+  }
+
+  /// A worker holds 0..<4, a copy of its half comes first: the larger lease cannot be taken apart, and its rest is free.
+  @Test func aLargerLeaseGivesWayToACopyOfItsHalf() throws {
+    var script = Script(slices: 4)
+    let all = try script.join(1, threads: 4)[0]
+    #expect(all.slices.count == 4)
+    try script.join(2, threads: 2)
+    var copy: Lease?
+    for _ in 0..<6 where copy == nil { copy = try script.ready(2, idle: 2, after: 1_000).first }
+    let half = try #require(copy)
+    #expect(half.slices.count == 2)
+    let effects = try script.complete(half, by: 2)
+    #expect(effects.cancels(all, of: 1))
+    #expect(try script.say(.finished(Script.result(of: all)), 1).cancels(all, of: 1))
+    let rest = try script.ready(1, idle: 4)
+    #expect(rest.map(\.slices.count).reduce(0, +) + script.status.acceptedSlices == 4)
+  }
+
+  @Test func deadlinesFollowTheWorkersOwnPace() throws {
+    var script = Script(slices: 2)
+    let first = try script.join(1)[0]
+    try script.complete(first, by: 1, after: 1_000)
+    #expect(script.status.workers[0].slicesPerSecond == 1)
+    let second = try script.ready(1, idle: 1)[0]
+    // 4 x 1 s and 2 s.
+    for _ in 0..<5 { try script.ready(1, idle: 0, held: [second.lease], after: 1_000) }
+    #expect(script.status.counts.expired == 0)
+    try script.ready(1, idle: 0, held: [second.lease], after: 1_000)
+    #expect(script.status.counts.expired == 1)
+    // It may still answer.
+    #expect(try script.complete(second, by: 1).accepted == [second.slices])
+  }
+
+  @Test func aHangingLeaseIsTakenBack() throws {
+    var script = Script(slices: 1)
+    let lease = try script.join(1, threads: 2)[0]
+    var again: [Lease] = []
+    for _ in 0..<490 where again.isEmpty {
+      again = try script.ready(1, idle: 1, held: [lease.lease], after: 1_000)
+    }
+    #expect(again.map(\.slices) == [lease.slices])
+  }
+
+  @Test func gradientsInFlightAreBounded() throws {
+    var script = Script(slices: 16)
+    let leases = try (1...8 as ClosedRange<UInt64>).map { try script.join($0, threads: 1)[0] }
+    for (worker, lease) in zip(UInt64(1)..., leases) {
+      let granted = try script.say(.finished(Script.result(of: lease)), worker).grants(lease, to: worker)
+      #expect(granted == (worker <= UInt64(Coordination.Limits.gradientsInFlight)))
+    }
+    #expect(try script.handle(.pushArrived(leases[0].lease, .whole)).grants(leases[4], to: 5))
+  }
+
+  @Test func aPushThatStallsGivesItsPlaceToAnother() throws {
+    var script = Script(slices: 1)
+    let lease = try script.join(1)[0]
+    try script.say(.finished(Script.result(of: lease)), 1)
+    for _ in 0..<30 { try script.handle(.pushProgressed(lease.lease), after: 1_000) }
+    #expect(script.effects.isEmpty)
+    for _ in 0..<9 { try script.ready(1, idle: 1, held: [lease.lease], after: 1_000) }
+    try script.ready(1, idle: 1, held: [lease.lease], after: 1_000)
+    #expect(script.effects.contains(.abandonPush(lease.lease)))
+  }
+
+  /// Found by the simulator: a grant that its worker had forgotten was given a place again and again.
+  @Test func aGrantThatItsWorkerForgotIsComputedAgain() throws {
+    var script = Script(slices: 1)
+    let lease = try script.join(1)[0]
+    #expect(try script.say(.finished(Script.result(of: lease)), 1).grants(lease, to: 1))
+    #expect(try script.ready(1, idle: 1, after: 1_000).isEmpty)
+    #expect(try script.ready(1, idle: 1, after: 1_000).map(\.slices) == [lease.slices])
+    #expect(script.effects.contains(.abandonPush(lease.lease)))
+  }
+
+  @Test func aReturnedLeaseGoesToAnotherWorker() throws {
+    var script = Script(slices: 2)
+    let lease = try script.join(1)[0]
+    let other = try script.join(2)[0]
+    try script.say(.returned(Returned(lease: lease.lease, reason: "a.jpg: input/output error")), 1)
+    #expect(try script.ready(1, idle: 1).isEmpty)
+    try script.complete(other, by: 2)
+    #expect(try script.ready(2, idle: 1).map(\.slices) == [lease.slices])
+  }
+
+  @Test func whatNobodyCanReadStopsTheRun() throws {
+    var script = Script(slices: 1, durableStep: 0)
+    var stops: [StopReason] = []
+    var leased: [(worker: UInt64, lease: Lease)] = []
+    var returns = 0
+    func look() {
+      stops += script.stops
+      for worker in 1...2 as ClosedRange<UInt64> { leased += script.leases(to: worker).map { (worker, $0) } }
+    }
+    for worker in 1...2 as ClosedRange<UInt64> {
+      try script.join(worker)
+      look()
+    }
+    for _ in 0..<40 where stops.isEmpty {
+      for worker in 1...2 as ClosedRange<UInt64> {
+        try script.ready(worker, idle: 1, held: leased.filter { $0.worker == worker }.map(\.lease.lease), after: 500)
+        look()
+      }
+      while let (worker, lease) = leased.popLast() {
+        returns += 1
+        try script.say(.returned(Returned(lease: lease.lease, reason: "a.jpg: input/output error")), worker)
+        look()
+      }
+    }
+    #expect(returns >= 2 * Coordination.Limits.returns)
+    guard case .failed(let why) = try #require(stops.first) else { throw CancellationError() }
+    #expect(why.contains("a.jpg: input/output error") && why.contains("Slice 0 of step 0"))
+  }
+
+  @Test func onlyAgreementOnANonFiniteLossStopsTheRun() throws {
+    var script = Script(slices: 2, from: 7, durableStep: 7)
+    let first = try script.join(1)[0]
+    let second = try script.join(2)[0]
+    try script.complete(second, by: 2)
+    try script.say(.finished(Script.result(of: first, loss: .nan)), 1)
+    #expect(script.effects.cancels(first, of: 1) && script.stops.isEmpty)
+    #expect(try script.ready(1, idle: 1).isEmpty, "another worker shall judge")
+    let again = try #require(try script.ready(2, idle: 1).first)
+    #expect(again.slices == first.slices)
+    var finite = script
+    #expect(try finite.complete(again, by: 2).accepted == [first.slices])
+    try script.say(.finished(Script.result(of: again, loss: .infinity)), 2)
+    guard case .failed(let why) = try #require(script.stops.first) else { throw CancellationError() }
+    #expect(why.contains("Step 7") && why.contains("slice 0"))
+  }
+
+  @Test func undecodablePicturesAreNamedOnceAndOverOnePercentStop() throws {
+    var script = Script(slices: 4, durableStep: 0, pictures: 300)
+    func warnings(_ effects: [Effect]) -> [String] {
+      effects.compactMap { if case .log(.warning, let text) = $0 { text } else { nil } }
+    }
+    let first = try script.join(1)[0]
+    #expect(warnings(try script.complete(first, by: 1, undecodable: [5, 6, 5])).count == 2)
+    let second = try script.ready(1, idle: 1)[0]
+    #expect(warnings(try script.complete(second, by: 1, undecodable: [6, 7])).count == 1)
+    #expect(script.status.undecodablePictures == 3)
+    let third = try script.ready(1, idle: 1)[0]
+    let effects = try script.complete(third, by: 1, undecodable: [8])
+    guard case .failed(let why) = try #require(script.stops.first) else { throw CancellationError() }
+    #expect(why.hasPrefix("4 of 300 pictures cannot be decoded"))
+    #expect(why.contains("picture-5.jpg, picture-6.jpg, picture-7.jpg, picture-8.jpg"))
+    #expect(effects.accepted == [third.slices])
+  }
+}

@@ -1,0 +1,120 @@
+import Coordination
+import Testing
+import Wire
+
+@Suite("A run ends with its newest weights durable")
+struct RunTests {
+  /// One worker computes the step's one slice.
+  private func passStep(_ script: inout Script, after milliseconds: UInt64 = 0) throws {
+    let step = script.coordinator.step
+    let lease = try #require(try script.ready(1, idle: 1, after: milliseconds).first)
+    try script.complete(lease, by: 1)
+    #expect(script.effects.contains(.startUpdate(step: step)))
+    try script.handle(.updateFinished(Script.version(step + 1)))
+  }
+
+  private func begun(_ script: Script) -> [Int] {
+    script.effects.compactMap { if case .writeCheckpoint(let step) = $0 { step } else { nil } }
+  }
+
+  private func start(everySteps: Int? = nil, every: Duration? = nil, lastStep: Int = 10) throws -> Script {
+    var script = Script(slices: 1, lastStep: lastStep, everySteps: everySteps, every: every)
+    try script.say(Script.hello(), 1)
+    return script
+  }
+
+  @Test func checkpointsFollowSteps() throws {
+    var script = try start(everySteps: 2)
+    try passStep(&script)
+    #expect(begun(script).isEmpty)
+    try passStep(&script)
+    #expect(begun(script) == [2])
+    // One at a time: that of step 4 waits, and is then one of the newest step.
+    for _ in 3...5 {
+      try passStep(&script)
+      #expect(begun(script).isEmpty)
+    }
+    try script.handle(.checkpointFinished(step: 2, failure: nil))
+    #expect(begun(script) == [5])
+  }
+
+  @Test func checkpointsFollowTime() throws {
+    var script = try start(every: .seconds(60))
+    try passStep(&script)
+    try script.handle(.tick, after: 59_900)
+    #expect(begun(script).isEmpty)
+    try script.handle(.tick, after: 100)
+    #expect(begun(script) == [1])
+  }
+
+  @Test func aFailedCheckpointIsTriedAgain() throws {
+    var script = try start(everySteps: 1)
+    try passStep(&script)
+    try script.handle(.checkpointFinished(step: 1, failure: "no space left"))
+    #expect(begun(script).isEmpty)
+    try script.handle(.tick, after: 4_900)
+    #expect(begun(script).isEmpty)
+    try script.handle(.tick, after: 100)
+    #expect(begun(script) == [1] && script.status.counts.failedCheckpoints == 1)
+  }
+
+  @Test func theLastStepIsDurableBeforeWorkersAreToldAndItStops() throws {
+    var script = try start(lastStep: 1)
+    try passStep(&script)
+    #expect(begun(script) == [1] && script.stops.isEmpty)
+    try script.handle(.checkpointFinished(step: 1, failure: nil))
+    #expect(script.effects.contains(.send(.finished, to: PeerID(rawValue: 1))) && script.stops.isEmpty)
+    try script.say(.goodbye, 1)
+    #expect(script.stops == [.finished])
+    #expect(try script.handle(.tick, after: 1_000).isEmpty)
+  }
+
+  @Test func aWorkerThatSaysNoGoodbyeDoesNotKeepTheRun() throws {
+    var script = try start(lastStep: 1)
+    try passStep(&script)
+    try script.handle(.checkpointFinished(step: 1, failure: nil))
+    try script.handle(.tick, after: 2_000)
+    #expect(script.stops == [.finished])
+  }
+
+  @Test func aRunThatIsDoneStopsAtOnce() throws {
+    var script = Script(lastStep: 4, from: 4, durableStep: 4)
+    try script.handle(.tick)
+    #expect(script.stops == [.finished])
+  }
+
+  @Test func aRequestDropsWhatIsBegunAndWritesTheNewestWeights() throws {
+    var script = try start()
+    try passStep(&script)
+    let lease = try script.ready(1, idle: 1)[0]
+    let effects = try script.handle(.stopRequested)
+    #expect(effects.cancels(lease, of: 1) && begun(script) == [1])
+    #expect(try script.ready(1, idle: 1).isEmpty)
+    try script.handle(.checkpointFinished(step: 1, failure: nil))
+    #expect(script.stops == [.requested])
+  }
+
+  @Test func aRequestDuringAnUpdateWaitsForIt() throws {
+    var script = try start()
+    let lease = try script.ready(1, idle: 1)[0]
+    try script.complete(lease, by: 1)
+    try script.handle(.stopRequested)
+    #expect(begun(script).isEmpty && script.stops.isEmpty)
+    try script.handle(.updateFinished(Script.version(1)))
+    #expect(begun(script) == [1])
+  }
+
+  @Test func aDiskThatStaysFullDoesNotKeepAProcessThatIsAskedToLeave() throws {
+    var script = try start()
+    try passStep(&script)
+    try script.handle(.stopRequested)
+    for attempt in 1...Limits.lastCheckpointTries {
+      try script.handle(.checkpointFinished(step: 1, failure: "no space left"))
+      #expect(script.stops.isEmpty == (attempt < Coordination.Limits.lastCheckpointTries))
+      if attempt < Coordination.Limits.lastCheckpointTries { try script.handle(.tick, after: 5_000) }
+    }
+    guard case .failed(let why) = try #require(script.stops.first) else { throw CancellationError() }
+    #expect(
+      why == "The last checkpoint, of step 1, could not be written (no space left): there is none.", "\(why)")
+  }
+}

@@ -1,0 +1,115 @@
+import Coordination
+import Numerics
+import Wire
+
+/// A coordinator, and what is said to it, line by line. A test sets what it is about; the rest are defaults.
+struct Script {
+  static let run = RunIdentity(high: 1, low: 2)
+  static let probe = Digest(high: 5, low: 5)
+
+  var coordinator: Coordinator
+  /// Milliseconds.
+  var time: UInt64 = 0
+  /// Of the last event.
+  private(set) var effects: [Effect] = []
+  let incarnation = Incarnation(3)
+
+  init(
+    slices: Int = 4, lastStep: Int = 10, from step: Int = 0, durableStep: Int? = nil, allowsMixed: Bool = false,
+    pictures: Int = 1000, everySteps: Int? = nil, every: Duration? = nil
+  ) {
+    let settings = CoordinatorSettings(
+      run: Self.run, incarnation: incarnation, protocolVersion: 2, probe: Self.probe, allowsMixed: allowsMixed,
+      welcome: Welcome(configuration: "recipe", bulkPort: 9, data: DataIdentity(count: pictures, digest: Self.probe)),
+      slices: slices, lastStep: lastStep, gradientCount: 100, floatsPerSlice: 10, checkpointEverySteps: everySteps,
+      checkpointEvery: every, pictureName: { "picture-\($0).jpg" })
+    coordinator = Coordinator(
+      settings, resuming: Self.version(step), durableStep: durableStep, at: Instant(nanoseconds: 0))
+  }
+
+  static func version(_ step: Int) -> Updated {
+    Updated(
+      step: step, student: Digest(high: 8, low: UInt64(step)), teacher: Digest(high: 9, low: UInt64(step)),
+      rows: 100 * step, memoryFloor: 0)
+  }
+
+  @discardableResult
+  mutating func handle(_ event: Event, after milliseconds: UInt64 = 0) throws -> [Effect] {
+    time += milliseconds
+    effects = coordinator.handle(event, at: Instant(nanoseconds: time * 1_000_000))
+    try coordinator.checkInvariants()
+    return effects
+  }
+
+  func sender(_ worker: UInt64) -> Sender {
+    Sender(run: Self.run, incarnation: incarnation, peer: PeerID(rawValue: worker))
+  }
+
+  @discardableResult
+  mutating func say(_ message: WorkerMessage, _ worker: UInt64, after milliseconds: UInt64 = 0) throws -> [Effect] {
+    try handle(.message(message, from: sender(worker)), after: milliseconds)
+  }
+
+  static func hello(version: UInt32 = 2, name: String = "host", threads: Int = 1, probe: Digest = probe)
+    -> WorkerMessage
+  {
+    .hello(Hello(protocolVersion: version, name: name, threads: threads, probe: probe))
+  }
+
+  /// Says hello and asks for work.
+  @discardableResult
+  mutating func join(_ worker: UInt64, threads: Int = 1, after milliseconds: UInt64 = 0) throws -> [Lease] {
+    try say(Self.hello(threads: threads), worker, after: milliseconds)
+    return try ready(worker, idle: threads)
+  }
+
+  @discardableResult
+  mutating func ready(
+    _ worker: UInt64, idle: Int, held: [LeaseID] = [], after milliseconds: UInt64 = 0
+  ) throws -> [Lease] {
+    try say(.ready(Ready(idleThreads: idle, held: held)), worker, after: milliseconds)
+    return leases(to: worker)
+  }
+
+  static func result(of lease: Lease, loss: Double = 1, undecodable: [Int] = []) -> Finished {
+    Finished(
+      lease: lease.lease, step: lease.step, slices: lease.slices, payload: Digest(high: 4, low: 4),
+      payloadCount: 100 + 10 * lease.slices.count,
+      losses: lease.slices.indices.map { _ in SliceLoss(consistency: loss, koleo: 0, targetEntropy: 1) },
+      undecodable: undecodable.map { UndecodablePicture(picture: $0, reason: "no JPEG") })
+  }
+
+  /// Computes a lease and has its payload arrive.
+  @discardableResult
+  mutating func complete(
+    _ lease: Lease, by worker: UInt64, undecodable: [Int] = [], after milliseconds: UInt64 = 0
+  ) throws -> [Effect] {
+    let first = try say(
+      .finished(Self.result(of: lease, undecodable: undecodable)), worker, after: milliseconds)
+    return first + (try handle(.pushArrived(lease.lease, .whole)))
+  }
+
+  func leases(to worker: UInt64) -> [Lease] {
+    effects.compactMap {
+      if case .send(.lease(let lease), let peer) = $0, peer.rawValue == worker { lease } else { nil }
+    }
+  }
+
+  var refusals: [Refusal] {
+    effects.compactMap { if case .send(.refusal(let refusal), _) = $0 { refusal } else { nil } }
+  }
+
+  var stops: [StopReason] { effects.compactMap { if case .stop(let reason) = $0 { reason } else { nil } } }
+
+  var status: Status { coordinator.status(at: Instant(nanoseconds: time * 1_000_000)) }
+}
+
+extension [Effect] {
+  func cancels(_ lease: Lease, of worker: UInt64) -> Bool {
+    contains(.send(.cancel(lease.lease), to: PeerID(rawValue: worker)))
+  }
+  func grants(_ lease: Lease, to worker: UInt64) -> Bool {
+    contains(.send(.grant(lease.lease), to: PeerID(rawValue: worker)))
+  }
+  var accepted: [SliceRange] { compactMap { if case .accept(_, let finished) = $0 { finished.slices } else { nil } } }
+}

@@ -1,0 +1,85 @@
+import Foundation
+import Testing
+
+/// MASSL_SEED=123 replays one world; MASSL_SEEDS=20000 tries so many.
+enum Seeds {
+  static func chosen(orElse seeds: Range<UInt64>) -> [UInt64] {
+    let environment = ProcessInfo.processInfo.environment
+    if let one = environment["MASSL_SEED"].flatMap(UInt64.init) { return [one] }
+    if let count = environment["MASSL_SEEDS"].flatMap(UInt64.init) { return Array(0..<count) }
+    return Array(seeds)
+  }
+}
+
+@Suite("Whatever is lost, doubled, delayed or killed, a run ends with the bits of a calm one")
+struct SimulationTests {
+  @Test(arguments: Seeds.chosen(orElse: 0..<300))
+  func faultsChangeNoBits(seed: UInt64) {
+    var calm = Simulation(seed: seed, workers: 1, faults: .none)
+    calm.run(toStep: nil, eventsAtMost: 20_000)
+    #expect(calm.broken == nil && calm.unfinished == nil, "\(calm.replay)")
+
+    var rough = Simulation(seed: seed, faults: .drawn(from: seed))
+    rough.run(toStep: rough.lastStep - 1, eventsAtMost: 6_000)
+    rough.stopFaults()
+    rough.run(toStep: nil, eventsAtMost: 60_000)
+    #expect(rough.broken == nil && rough.unfinished == nil, "\(rough.replay)")
+    #expect(rough.finalVersion != nil && rough.finalVersion == calm.finalVersion, "\(rough.replay)")
+  }
+
+  /// A world in which nothing happens shows nothing.
+  @Test func everyKindOfTroubleHappens() {
+    var sum: [String: Int] = [:]
+    for seed in 0..<100 as Range<UInt64> {
+      var world = Simulation(seed: seed, faults: .drawn(from: seed))
+      world.run(toStep: nil, eventsAtMost: 6_000)
+      for (kind, count) in world.seen { sum[kind, default: 0] += count }
+    }
+    for kind in [
+      "late", "duplicates", "expired", "lost", "returned", "damaged", "refusals", "malformed", "absent",
+      "failedCheckpoints", "crashes",
+    ] {
+      #expect(sum[kind, default: 0] > 10, "\(kind): \(sum)")
+    }
+  }
+
+  @Test(arguments: [1, 2, 3, 9])
+  func anyNumberOfWorkersGivesTheSameBits(workers: Int) {
+    var one = Simulation(seed: 5, workers: 1, faults: .none)
+    var many = Simulation(seed: 5, workers: workers, faults: .none)
+    one.run(toStep: nil, eventsAtMost: 20_000)
+    many.run(toStep: nil, eventsAtMost: 20_000)
+    #expect(one.finalVersion != nil && one.finalVersion == many.finalVersion, "\(many.replay)")
+  }
+
+  @Test func theSameSeedGivesTheSameEvents() {
+    var first = Simulation(seed: 42, faults: .drawn(from: 42))
+    var second = Simulation(seed: 42, faults: .drawn(from: 42))
+    first.run(toStep: nil, eventsAtMost: 5_000)
+    second.run(toStep: nil, eventsAtMost: 5_000)
+    #expect(first.time == second.time && first.events == second.events && first.step == second.step)
+  }
+
+  /// Shows that the alarm rings.
+  @Test func aPushThatCountsTwiceIsFound() {
+    var faults = Faults.none
+    faults.duplication = 0.3
+    let found = (0..<20 as Range<UInt64>).compactMap { seed in
+      var world = Simulation(seed: seed, faults: faults, bug: .countsDuplicatePushes)
+      world.run(toStep: nil, eventsAtMost: 20_000)
+      return world.broken
+    }
+    #expect(found.contains { $0.contains("counted twice") })
+  }
+
+  @Test func aCheckpointThatIsReportedTooEarlyIsFound() {
+    var faults = Faults.none
+    faults.coordinatorCrash = 0.3
+    let found = (0..<20 as Range<UInt64>).compactMap { seed in
+      var world = Simulation(seed: seed, faults: faults, bug: .reportsCheckpointsEarly)
+      world.run(toStep: nil, eventsAtMost: 20_000)
+      return world.broken
+    }
+    #expect(found.contains { $0.contains("was durable") })
+  }
+}

@@ -1,0 +1,106 @@
+import Durability
+import Foundation
+import TestSupport
+import Testing
+
+/// One body for both storages: what the simulated one promises, the real one must keep.
+private func onBoth(_ body: (any Storage, String) throws -> Void) throws {
+  try withTemporaryDirectory { try body(FileStorage(), $0) }
+  try body(SimulatedStorage(), "run")
+}
+
+@Suite("Files behave as Storage says, real and simulated")
+struct FileStorageTests {
+  @Test func bytesAreReadBackWhereTheyWereWritten() throws {
+    try onBoth { storage, root in
+      try storage.makeDirectory("\(root)/a/b")
+      let file = try storage.open("\(root)/a/b/c", .replacing)
+      try file.allocate(10)
+      try [UInt8]([1, 2, 3]).withUnsafeBytes { try file.write($0, at: 4) }
+      try file.synchronize()
+      #expect(try file.size() == 10)
+      #expect(try storage.readWhole("\(root)/a/b/c", limit: 10) == [0, 0, 0, 0, 1, 2, 3, 0, 0, 0])
+      #expect(throws: DurabilityError.tooLong(path: "\(root)/a/b/c", size: 10, limit: 9)) {
+        try storage.readWhole("\(root)/a/b/c", limit: 9)
+      }
+      var past = [UInt8](repeating: 0, count: 4)
+      #expect(throws: DurabilityError.tooShort(path: "\(root)/a/b/c", expected: 11, size: 10)) {
+        try past.withUnsafeMutableBytes { try file.read(at: 7, into: $0) }
+      }
+    }
+  }
+
+  @Test func namesAreListedRenamedAndRemoved() throws {
+    try onBoth { storage, root in
+      try storage.makeDirectory("\(root)/d/deep")
+      for name in ["é", "b", "a"] { _ = try storage.open("\(root)/d/\(name)", .replacing) }
+      #expect(try storage.list("\(root)/d") == ["a", "b", "deep", "é"])
+      try storage.rename("\(root)/d/a", to: "\(root)/d/b")
+      #expect(try storage.list("\(root)/d") == ["b", "deep", "é"])
+      _ = try storage.open("\(root)/d/deep/x", .replacing)
+      #expect(throws: DurabilityError.self) { try storage.rename("\(root)/d/b", to: "\(root)/d/deep") }
+      try storage.remove("\(root)/d")
+      #expect(try !storage.exists("\(root)/d"))
+      try storage.remove("\(root)/d")
+    }
+  }
+
+  @Test func writingAtomicallyReplacesAndLeavesNoTemporary() throws {
+    try onBoth { storage, root in
+      try storage.makeDirectory(root)
+      try storage.writeAtomically("one".utf8, to: "\(root)/f")
+      try storage.writeAtomically("second".utf8, to: "\(root)/f")
+      #expect(try storage.readWhole("\(root)/f", limit: 100) == Array("second".utf8))
+      #expect(try storage.list(root) == ["f"])
+    }
+  }
+
+  @Test func theSecondLockIsRefusedAndNamesTheHolder() throws {
+    try onBoth { storage, root in
+      try storage.makeDirectory(root)
+      let path = "\(root)/lock"
+      var lock: (any StorageLock)? = try storage.lock(path)
+      try lock?.verify()
+      let refusal = DurabilityError.locked(path: path, holder: Int(ProcessInfo.processInfo.processIdentifier))
+      #expect(throws: refusal) { try storage.lock(path) }
+      #expect(
+        refusal.description == "\(path) is locked by process \(ProcessInfo.processInfo.processIdentifier). "
+          + "Stop that process first, or wait until it ends.")
+      lock = nil
+      _ = try storage.lock(path)
+    }
+  }
+
+  @Test func aLockWhoseFileIsReplacedIsLost() throws {
+    try withTemporaryDirectory { root in
+      let storage = FileStorage()
+      let lock = try storage.lock("\(root)/lock")
+      try storage.remove("\(root)/lock")
+      _ = try storage.open("\(root)/lock", .replacing)
+      #expect(throws: DurabilityError.lockLost(path: "\(root)/lock")) { try lock.verify() }
+    }
+  }
+
+  @Test func errorsNamePathOperationAndCause() throws {
+    try onBoth { storage, root in
+      let error = #expect(throws: DurabilityError.self) { try storage.open("\(root)/none", .reading) }
+      #expect(error?.isAbsence == true)
+      #expect(error?.description == "cannot open \(root)/none: there is no such file or directory.")
+    }
+    let full = DurabilityError.failed(operation: .write, path: "runs/a/x", number: ENOSPC)
+    #expect(full.description == "cannot write runs/a/x: the disk is full. Make room on it.")
+    #expect(full.isOutOfSpace)
+    try withTemporaryDirectory { root in
+      _ = try FileStorage().open("\(root)/file", .replacing)
+      #expect(throws: DurabilityError.failed(operation: .makeDirectory, path: "\(root)/file", number: ENOTDIR)) {
+        try FileStorage().makeDirectory("\(root)/file")
+      }
+      #expect(try FileStorage().freeSpace(at: root) > 0)
+    }
+  }
+
+  @Test(arguments: [("a/b/c", "a/b"), ("c", "."), ("/c", "/"), ("/a/b/", "/a"), ("/", "/")])
+  func parentIsTheDirectoryThatHoldsIt(path: String, expected: String) {
+    #expect(parent(of: path) == expected)
+  }
+}

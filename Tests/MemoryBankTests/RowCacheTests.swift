@@ -1,0 +1,82 @@
+import MemoryBank
+import Numerics
+import TestSupport
+import Testing
+
+@Suite("A cache's blocks are those computed directly, whatever was cached before")
+struct RowCacheTests {
+  static let width = 5
+
+  /// What an enqueued row of a number holds here: told apart by number and incarnation.
+  private func stored(_ row: Int, _ incarnation: Int) -> [Float] {
+    (0..<Self.width).map { Float(row * 10 + $0) + Float(incarnation) / 4 }
+  }
+
+  private func expected(_ row: Int, _ window: MemoryWindow, _ seeded: SeededRows, _ incarnation: [Int: Int]) -> [Float]
+  {
+    guard window.isSeeded(row) else { return stored(row, incarnation[row]!) }
+    let buffer = FloatBuffer(count: Self.width)
+    seeded.write(row: row, into: buffer.vector)
+    return buffer.array
+  }
+
+  @Test(arguments: [1, 7, 23, 24, 100], 0..<20 as Range<UInt64>)
+  func gatheredBlocksEqualDirectOnes(capacity: Int, seed: UInt64) {
+    var random = SplitMix64(seed: seed)
+    let seeded = SeededRows(seed: seed, width: Self.width)
+    let cache = RowCache(memorySize: 24, capacity: capacity, seeded: seeded)
+    var (rows, floor, incarnation) = (0, 0, 0)
+    var writtenIn: [Int: Int] = [:]
+    let matrix = FloatBuffer(count: 8 * Self.width).matrix(rows: 8, columns: Self.width)
+    for step in 0..<30 {
+      let window = MemoryWindow(size: 24, rows: rows, floor: floor)
+      let plan = BlockPlan(window: window, blockSize: 8, blocksPerStep: 3, seed: seed, step: step)
+      for block in 0..<3 {
+        for positions in [0..<3, 3..<8] {
+          let announced = cache.missing(plan, block: block, positions: positions)
+          let missing = cache.gather(plan, block: block, positions: positions, into: matrix)
+          #expect(announced == missing)
+          let wanted = positions.enumerated().filter { missing[$0.offset / 8] >> UInt8($0.offset % 8) & 1 == 1 }
+            .map { plan.row(block: block, position: $0.element) }
+          #expect(wanted.allSatisfy { !window.isSeeded($0) })
+          guard !wanted.isEmpty else { continue }
+          let received = FloatBuffer(wanted.flatMap { stored($0, writtenIn[$0]!) })
+          cache.insert(
+            received.matrix(rows: wanted.count, columns: Self.width), missing, of: plan, block: block,
+            positions: positions, into: matrix)
+        }
+        for position in 0..<8 {
+          let row = plan.row(block: block, position: position)
+          #expect(
+            matrix.row(at: position).array == expected(row, window, seeded, writtenIn), "step \(step), row \(row)")
+        }
+      }
+      for row in rows..<(rows + 4) { writtenIn[row] = incarnation }
+      rows += 4
+      if random.next() % 6 == 0 {
+        // A new incarnation goes back a few rows, and sometimes finds some of them seeded.
+        incarnation += 1
+        rows = max(0, rows - Int(random.next() % 13))
+        if random.next() % 2 == 0 { floor = max(floor, rows - 10) }
+        cache.restart(rows: rows, floor: floor)
+      }
+    }
+  }
+
+  @Test func withRoomForAllOnlyNewRowsAreMissing() {
+    let seeded = SeededRows(seed: 1, width: Self.width)
+    let cache = RowCache(memorySize: 16, capacity: 16, seeded: seeded)
+    let matrix = FloatBuffer(count: 16 * Self.width).matrix(rows: 16, columns: Self.width)
+    for step in 0..<10 {
+      let plan = BlockPlan(
+        window: MemoryWindow(size: 16, rows: step * 3), blockSize: 16, blocksPerStep: 1, seed: 1, step: step)
+      let missing = cache.gather(plan, block: 0, positions: 0..<16, into: matrix)
+      let count = missing.reduce(0) { $0 + $1.nonzeroBitCount }
+      #expect(count == (step == 0 ? 0 : 3))
+      if count > 0 {
+        let received = FloatBuffer(count: count * Self.width).matrix(rows: count, columns: Self.width)
+        cache.insert(received, missing, of: plan, block: 0, positions: 0..<16, into: matrix)
+      }
+    }
+  }
+}

@@ -1,0 +1,210 @@
+import Checkpoints
+import Configuration
+import Coordination
+import Foundation
+import Numerics
+import Services
+import Synchronization
+import Testing
+import Training
+import Vision
+import Wire
+
+/// A worker that answers leases with made-up payloads.
+private final class MadeUpWorker {
+  let control: DealerSocket
+  let plan: RunPlan
+  private var bulk: DealerSocket?
+  private let context: Context
+  private let peer: PeerID
+  private var sender: Sender
+  private var sums: [LeaseID: SliceSum] = [:]
+
+  init(_ service: CoordinatorService, probe: Digest) throws {
+    context = try Context()
+    plan = service.plan
+    peer = PeerID(rawValue: .random(in: 1 ... .max))
+    sender = Sender(run: RunIdentity(high: 0, low: 0), incarnation: Incarnation(0), peer: peer)
+    control = try DealerSocket(
+      in: context, as: peer, connectingTo: service.endpoint, for: .control, security: .none(.loopback))
+    try say(.hello(Hello(protocolVersion: 1, name: "made up", threads: 1, probe: probe)))
+  }
+
+  private func say(_ message: WorkerMessage) throws {
+    _ = try control.send(Outgoing(Envelope(sender: sender, message: .worker(message))), timeout: .seconds(5))
+  }
+
+  /// Works until the run is over.
+  func work() throws {
+    let deadline = ContinuousClock.now + .seconds(30)
+    while ContinuousClock.now < deadline {
+      guard case .message(let incoming)? = try control.receive(timeout: .milliseconds(200)),
+        case .coordinator(let message) = incoming.envelope.message
+      else {
+        if bulk != nil { try say(.ready(Ready(idleThreads: 1, held: Array(sums.keys)))) }
+        continue
+      }
+      switch message {
+      case .welcome(let welcome):
+        sender.run = incoming.envelope.sender.run
+        sender.incarnation = incoming.envelope.sender.incarnation
+        bulk = try DealerSocket(
+          in: context, as: peer, connectingTo: control.endpoint.withPort(welcome.bulkPort), for: .bulk,
+          security: .none(.loopback))
+        try say(.ready(Ready(idleThreads: 1, held: [])))
+      case .lease(let lease): try answer(lease)
+      case .grant(let lease): try push(lease)
+      case .finished:
+        try say(.goodbye)
+        return
+      default: break
+      }
+    }
+    Issue.record("the run did not end")
+  }
+
+  private func answer(_ lease: Lease) throws {
+    // The weights that are served are those that the lease names.
+    let student = FloatBuffer(count: plan.layout.count)
+    var offset = 0
+    while offset < student.count {
+      let count = min(Wire.Limits.bulkFloats, student.count - offset)
+      let reply = try ask(.weights(network: .student, step: lease.step, offset: offset, count: count))
+      reply.bulk?.copy(into: student, at: offset)
+      offset += count
+    }
+    #expect(student.digest == lease.student)
+
+    let sum = SliceSum(
+      slices: lease.slices, gradient: FloatBuffer(count: plan.layout.count),
+      tail: FloatBuffer(count: lease.slices.count * plan.floatsPerSlice),
+      losses: lease.slices.indices.map { SliceLoss(consistency: Double($0), koleo: 0, targetEntropy: 1) },
+      undecodable: [])
+    for index in 0..<sum.gradient.count { sum.gradient[index] = Float((index + lease.step) % 7) * 1e-3 }
+    for index in 0..<sum.tail.count { sum.tail[index] = Float((lease.slices.first + lease.step + index) % 5) }
+    sums[lease.lease] = sum
+    try say(
+      .finished(
+        Finished(
+          lease: lease.lease, step: lease.step, slices: lease.slices, payload: sum.payloadDigest,
+          payloadCount: sum.payloadCount, losses: sum.losses, undecodable: [])))
+    try say(.ready(Ready(idleThreads: 1, held: Array(sums.keys))))
+  }
+
+  private func ask(_ request: BulkRequest, bulk frame: Bulk? = nil) throws -> Incoming {
+    let exchange = UInt64.random(in: 1 ... .max)
+    let envelope = Envelope(sender: sender, message: .bulkRequest(request), exchange: exchange)
+    #expect(try bulk?.send(Outgoing(envelope, bulk: frame), timeout: .seconds(5)) == .sent)
+    while case .message(let incoming)? = try bulk?.receive(timeout: .seconds(5)) {
+      if incoming.envelope.exchange == exchange { return incoming }
+    }
+    throw WireError.closed
+  }
+
+  private func push(_ lease: LeaseID) throws {
+    guard let sum = sums.removeValue(forKey: lease) else { return }
+    var offset = 0
+    for part in [sum.gradient, sum.tail] {
+      var start = 0
+      while start < part.count {
+        let end = min(part.count, start + Wire.Limits.bulkFloats)
+        let isLast = offset + end - start == sum.payloadCount
+        let request = BulkRequest.push(lease: lease, offset: offset)
+        if isLast {
+          let reply = try ask(request, bulk: .floats(part, start..<end))
+          #expect(reply.envelope.message == .bulkReply(.pushed(lease)))
+        } else {
+          let envelope = Envelope(sender: sender, message: .bulkRequest(request))
+          _ = try bulk?.send(Outgoing(envelope, bulk: .floats(part, start..<end)), timeout: .seconds(5))
+        }
+        offset += end - start
+        start = end
+      }
+    }
+  }
+}
+
+@Suite("The coordinator carries a run to its end") struct CoordinatorServiceTests {
+  private static let probe = Digest(high: 1, low: 2)
+
+  private static func options(_ folder: String, steps: Int, seed: Int = 0) throws -> CoordinatorOptions {
+    let recipe = """
+      arch: custom
+      embed_dim: 32
+      depth: 1
+      num_heads: 2
+      patch_size: 8
+      image_size: 16
+      local_size: 8
+      local_crops_number: 1
+      head_hidden_dim: 32
+      bottleneck_dim: 16
+      batch_size: 6
+      slice_size: 2
+      epochs: 40
+      memory_size: 16
+      block_size: 8
+      use_bn_in_head: true
+      max_steps: \(steps)
+      seed: \(seed)
+      """
+    return CoordinatorOptions(
+      data: folder + "/data", run: folder + "/run", layers: [try ConfigurationLayer(recipe: recipe, file: "recipe")],
+      listen: try Endpoint("tcp://127.0.0.1:0"), security: .none(.loopback), probe: probe)
+  }
+
+  private static func folderWithPictures() throws -> String {
+    let folder = NSTemporaryDirectory() + "massl-services-" + UUID().uuidString
+    try FileManager.default.createDirectory(atPath: folder + "/data", withIntermediateDirectories: true)
+    for index in 0..<12 {
+      let pixels = [UInt8](repeating: UInt8(index * 20), count: 16 * 16 * 3)
+      let jpeg = Picture(width: 16, height: 16, pixels: pixels).jpeg()
+      try Data(jpeg).write(to: URL(fileURLWithPath: folder + "/data/\(index).jpg"))
+    }
+    return folder
+  }
+
+  /// Runs to the end with one worker; the last digests of weights and memory, and the steps reported.
+  private static func run(_ options: CoordinatorOptions) throws -> (reason: StopReason, steps: [Int], resumed: Int) {
+    let service = try CoordinatorService(options) { _, _ in }
+    let worker = try MadeUpWorker(service, probe: probe)
+    let steps = Mutex<[Int]>([])
+    let reasons = BoundedQueue<StopReason>(capacity: 1)
+    startThread(named: "service") {
+      let reason = try? service.run { report in steps.withLock { $0.append(report.record.step) } }
+      reasons.append(reason ?? .failed("did not start"))
+    }
+    try worker.work()
+    let reason = try #require(reasons.next())
+    return (reason, steps.withLock { $0 }, service.resumedStep)
+  }
+
+  private static func manifest(_ folder: String, step: String) throws -> [String: Any] {
+    let data = try Data(contentsOf: URL(fileURLWithPath: "\(folder)/run/checkpoints/step-\(step)/manifest.json"))
+    return try #require(try JSONSerialization.jsonObject(with: data) as? [String: Any])
+  }
+
+  @Test("A run that is stopped and resumed has the weights and memory of one that is not") func resumes() throws {
+    let (whole, parted) = (try Self.folderWithPictures(), try Self.folderWithPictures())
+    defer { for folder in [whole, parted] { try? FileManager.default.removeItem(atPath: folder) } }
+    let uninterrupted = try Self.run(Self.options(whole, steps: 6))
+    #expect(uninterrupted.reason == .finished && uninterrupted.steps == Array(1...6))
+    #expect(try Self.run(Self.options(parted, steps: 3)).steps == [1, 2, 3])
+    let rest = try Self.run(Self.options(parted, steps: 6))
+    #expect(rest.reason == .finished && rest.steps == [4, 5, 6] && rest.resumed == 3)
+    let (one, other) = (
+      try Self.manifest(whole, step: "00000006"), try Self.manifest(parted, step: "00000006")
+    )
+    for key in ["student", "teacher", "memory"] { #expect(one[key] as? String == other[key] as? String, "\(key)") }
+    #expect(one["rows"] as? Int == 36)
+  }
+
+  @Test("A run is not resumed with another seed, and the error says which one it has") func refusesOtherSeed() throws {
+    let folder = try Self.folderWithPictures()
+    defer { try? FileManager.default.removeItem(atPath: folder) }
+    // Not held on to: a second one finds the directory locked.
+    _ = try CoordinatorService(Self.options(folder, steps: 3)) { _, _ in }
+    let expected = CheckpointError.otherConfiguration(run: folder + "/run", key: "seed", saved: "0", given: "5")
+    #expect(throws: expected) { try CoordinatorService(Self.options(folder, steps: 3, seed: 5)) { _, _ in } }
+  }
+}

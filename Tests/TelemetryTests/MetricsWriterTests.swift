@@ -1,0 +1,107 @@
+import Foundation
+import Telemetry
+import Testing
+
+/// metrics.jsonl holds one record a step, in order, whatever restarts the run has seen.
+struct MetricsWriterTests {
+  static func record(_ step: Int, loss: Double = 6.5) -> MetricsRecord {
+    MetricsRecord(
+      step: step, epoch: Double(step) / 10, loss: loss, lr: 1e-6, weightDecay: 0.04, momentumTeacher: 0.992,
+      teacherTemp: 0.04, gradientNorm: 1.5, imagesPerSecond: 38.5, workers: 2, memoryRows: 64 * step, time: 1.7e9)
+  }
+
+  static func write(_ steps: ClosedRange<Int>, to file: URL, resumingAt step: Int, incarnation: UInt64) throws {
+    let writer = try MetricsWriter(path: file.path, resumingAt: step, incarnation: incarnation)
+    for step in steps { try writer.append(record(step)) }
+  }
+
+  static func steps(in file: URL) throws -> [Int] {
+    try text(of: file).split(separator: "\n").map { line in
+      let object = try JSONSerialization.jsonObject(with: Data(line.utf8)) as? [String: Any]
+      return try #require(object?["step"] as? Int)
+    }
+  }
+
+  @Test func recordIsOneJSONObjectWithEveryField() throws {
+    let line = Self.record(7, loss: .nan).json()
+    let object = try #require(try JSONSerialization.jsonObject(with: Data(line.utf8)) as? [String: Any])
+    #expect(
+      Set(object.keys) == [
+        "step", "epoch", "loss", "lr", "weight_decay", "momentum_teacher", "teacher_temp", "gradient_norm",
+        "images_per_second", "workers", "memory_rows", "time",
+      ])
+    #expect(object["loss"] is NSNull)
+    #expect(object["lr"] as? Double == 1e-6)
+    #expect(object["memory_rows"] as? Int == 448)
+  }
+
+  @Test func recordsBeyondTheResumedStepAreSetAside() throws {
+    try withTemporaryFolder { folder in
+      let file = folder.appending(path: "metrics.jsonl")
+      try Self.write(1...12, to: file, resumingAt: 0, incarnation: 1)
+      try Self.write(9...10, to: file, resumingAt: 8, incarnation: 2)
+      #expect(try Self.steps(in: file) == Array(1...10))
+      #expect(try Self.steps(in: folder.appending(path: "metrics.jsonl.2.aside")) == Array(9...12))
+      #expect(!FileManager.default.fileExists(atPath: folder.appending(path: "metrics.jsonl.1.aside").path))
+    }
+  }
+
+  @Test func nothingIsSetAsideWhenTheCheckpointIsTheNewest() throws {
+    try withTemporaryFolder { folder in
+      let file = folder.appending(path: "metrics.jsonl")
+      try Self.write(1...3, to: file, resumingAt: 0, incarnation: 1)
+      try Self.write(4...5, to: file, resumingAt: 3, incarnation: 2)
+      #expect(try Self.steps(in: file) == [1, 2, 3, 4, 5])
+      #expect(try FileManager.default.contentsOfDirectory(atPath: folder.path) == ["metrics.jsonl"])
+    }
+  }
+
+  @Test(arguments: [1, 5, 40, 150])
+  func tornLastLineIsSetAside(bytesLost: Int) throws {
+    try withTemporaryFolder { folder in
+      let file = folder.appending(path: "metrics.jsonl")
+      try Self.write(1...3, to: file, resumingAt: 0, incarnation: 1)
+      let whole = try Data(contentsOf: file)
+      try whole.dropLast(bytesLost).write(to: file)
+      try Self.write(3...4, to: file, resumingAt: 2, incarnation: 2)
+      #expect(try Self.steps(in: file) == [1, 2, 3, 4])
+    }
+  }
+
+  @Test func lineThatIsNoRecordStaysInTheMiddle() throws {
+    try withTemporaryFolder { folder in
+      let file = folder.appending(path: "metrics.jsonl")
+      let torn = Self.record(1).json() + "\n{\"step\":2,\"ep\n" + Self.record(3).json() + "\n"
+      try Data(torn.utf8).write(to: file)
+      try Self.write(4...4, to: file, resumingAt: 3, incarnation: 2)
+      #expect(try text(of: file) == torn + Self.record(4).json() + "\n")
+    }
+  }
+
+  @Test func recordsOfManyMebibytesAreRead() throws {
+    try withTemporaryFolder { folder in
+      let file = folder.appending(path: "metrics.jsonl")
+      let many = (1...8000).map { Self.record($0).json() + "\n" }.joined()
+      try #require(many.utf8.count > 1 << 20)
+      try Data(many.utf8).write(to: file)
+      try Self.write(7001...7001, to: file, resumingAt: 7000, incarnation: 2)
+      #expect(try Self.steps(in: file) == Array(1...7001))
+      #expect(try Self.steps(in: folder.appending(path: "metrics.jsonl.2.aside")) == Array(7001...8000))
+    }
+  }
+
+  @Test func fullDiskIsNamedAndLeavesTheWriterUsable() throws {
+    let writer = try MetricsWriter(path: "/dev/full", resumingAt: 0, incarnation: 1)
+    for _ in 1...2 {
+      #expect(throws: TelemetryError.cannotWrite(file: "/dev/full", reason: "No space left on device")) {
+        try writer.append(Self.record(1))
+      }
+    }
+  }
+
+  @Test func missingFolderIsNamed() {
+    #expect {
+      _ = try MetricsWriter(path: "/nowhere/metrics.jsonl", resumingAt: 0, incarnation: 1)
+    } throws: { "\($0)" == "Cannot open /nowhere/metrics.jsonl: No such file or directory." }
+  }
+}

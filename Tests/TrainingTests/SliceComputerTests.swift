@@ -1,0 +1,134 @@
+import Configuration
+import MemoryBank
+import Networks
+import Numerics
+import Testing
+import Training
+import Vision
+import Wire
+
+/// A run of two slices a step, small enough to be computed many times over.
+struct SmallRun {
+  let plan: RunPlan
+  let weights: FloatBuffer
+  let blocks: [Matrix]
+
+  init(batchNorm: Bool = false, koleo: Double = 0) throws {
+    var configuration = RunConfiguration()
+    configuration.embedDim = 24
+    configuration.depth = 2
+    configuration.numHeads = 3
+    configuration.patchSize = 4
+    configuration.imageSize = 16
+    configuration.localSize = 8
+    configuration.localCropsNumber = 3
+    configuration.localViewsPerGroup = 2
+    configuration.headHiddenDim = 20
+    configuration.bottleneckDim = 16
+    configuration.useBNInHead = batchNorm
+    configuration.batchSize = 8
+    configuration.sliceSize = 4
+    configuration.epochs = 40
+    configuration.memorySize = 64
+    configuration.blockSize = 16
+    configuration.koleoWeight = koleo
+    plan = try RunPlan(configuration: configuration, pictures: 21)
+    weights = initialParameters(layout: plan.layout, seed: 3)
+    blocks = plan.blockPlan(step: 0, rows: 0, floor: 0).seededBlocks(seed: 3, width: 16)
+  }
+
+  static func jpeg(_ index: Int) -> [UInt8] {
+    let pixels = (0..<30 * 26 * 3).map { UInt8(truncatingIfNeeded: ($0 * (index + 3)) >> 3 ^ $0) }
+    return Picture(width: 30, height: 26, pixels: pixels).jpeg()
+  }
+
+  func sum(slice: Int, step: Int = 0, by computer: SliceComputer, weights: FloatBuffer? = nil) throws -> SliceSum {
+    try computer.compute(
+      step: step, slice: slice, student: weights ?? self.weights, teacher: self.weights, blocks: blocks,
+      into: FloatBuffer(count: plan.layout.count), bytes: SmallRun.jpeg)
+  }
+}
+
+@Suite struct SliceComputerTests {
+  @Test(arguments: [false, true]) func resultDoesNotDependOnWhatWasComputedBefore(batchNorm: Bool) throws {
+    let run = try SmallRun(batchNorm: batchNorm, koleo: 0.1)
+    let fresh = try run.sum(slice: 1, by: SliceComputer(run.plan))
+    let used = try SliceComputer(run.plan)
+    for slice in 0..<2 { _ = try run.sum(slice: slice, step: 1, by: used) }
+    let again = try run.sum(slice: 1, by: used)
+    #expect(again.payloadDigest == fresh.payloadDigest)
+    #expect(again.losses == fresh.losses)
+    #expect(try run.sum(slice: 0, by: used).payloadDigest != fresh.payloadDigest)
+  }
+
+  /// The loss falls along the gradient as the gradient says: the whole slice, views and drop path included.
+  @Test(arguments: [false, true]) func gradientPredictsTheLoss(batchNorm: Bool) throws {
+    let run = try SmallRun(batchNorm: batchNorm, koleo: 0.05)
+    let computer = try SliceComputer(run.plan)
+    let sum = try run.sum(slice: 0, by: computer)
+    let gradient = sum.gradient
+    let squares = sumOfSquares(gradient.vector)
+    #expect(squares > 0)
+    func loss(movedBy distance: Float) throws -> Double {
+      let moved = FloatBuffer(run.weights.array)
+      addScaled(gradient.vector, by: distance / Float(squares.squareRoot()), to: moved.vector)
+      return try run.sum(slice: 0, by: computer, weights: moved).losses[0].total
+    }
+    let step: Float = 1e-5
+    let slope = try (loss(movedBy: step) - loss(movedBy: -step)) / Double(2 * step)
+    #expect(abs(slope - squares.squareRoot()) < 0.02 * squares.squareRoot())
+  }
+
+  @Test func slicesAddUpInOneOrderOnly() throws {
+    let run = try SmallRun()
+    let computer = try SliceComputer(run.plan)
+    func total(_ order: [Int]) throws -> SliceSum? {
+      var tree = TreeSum<SliceSum>(tree: run.plan.tree)
+      for slice in order {
+        let sum = try run.sum(slice: slice, by: computer)
+        tree.insert(sum, at: sum.slices, add: SliceSum.adding)
+      }
+      return tree.total
+    }
+    let (forward, backward) = (try #require(try total([0, 1])), try #require(try total([1, 0])))
+    #expect(forward.payloadDigest == backward.payloadDigest)
+    #expect(forward.payloadCount == run.plan.layout.count + 2 * run.plan.floatsPerSlice)
+  }
+
+  @Test func anUndecodablePictureIsReplacedByTheNextAndNamed() throws {
+    let run = try SmallRun()
+    let computer = try SliceComputer(run.plan)
+    let broken = run.plan.picture(step: 0, indexInBatch: 2)
+    let sum = try computer.compute(
+      step: 0, slice: 0, student: run.weights, teacher: run.weights, blocks: run.blocks,
+      into: FloatBuffer(count: run.plan.layout.count)
+    ) { $0 == broken ? [1, 2, 3] : SmallRun.jpeg($0) }
+    #expect(sum.undecodable.map(\.picture) == [broken])
+    #expect(sum.losses[0].total.isFinite)
+  }
+
+  @Test func aFailedReadIsPassedOn() throws {
+    struct Unreadable: Error {}
+    let run = try SmallRun()
+    let computer = try SliceComputer(run.plan)
+    #expect(throws: Unreadable.self) {
+      _ = try computer.compute(
+        step: 0, slice: 0, student: run.weights, teacher: run.weights, blocks: run.blocks,
+        into: FloatBuffer(count: run.plan.layout.count)
+      ) { _ in throw Unreadable() }
+    }
+  }
+
+  @Test func theProbeIsTheSameTwice() throws {
+    #expect(try probeDigest() == probeDigest())
+  }
+
+  @Test func anEpochSeesEveryPictureAtMostOnce() throws {
+    let run = try SmallRun()
+    let seen = (0..<run.plan.stepsPerEpoch).flatMap { step in
+      (0..<8).map { run.plan.picture(step: step, indexInBatch: $0) }
+    }
+    #expect(Set(seen).count == seen.count)
+    #expect(seen != (0..<2).flatMap { step in (0..<8).map { run.plan.picture(step: step + 2, indexInBatch: $0) } })
+  }
+}

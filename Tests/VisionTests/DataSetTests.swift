@@ -1,0 +1,119 @@
+import Foundation
+import Testing
+import Vision
+
+@Suite struct DataSetTests {
+  @Test func orderIsByBytesOfTheWholePath() throws {
+    try withTemporaryFolder { root in
+      for path in ["b/z.jpg", "B.JPG", "a/é.jpeg", "a/z.jpg", "a-b/1.jpg", "a/deep/er/0.JPeG", "notes.txt", ".jpg"] {
+        try put([1], "\(root)/\(path)")
+      }
+      let data = try DataSet(root: root)
+      #expect(
+        (0..<data.count).map(data.path) == [
+          "B.JPG", "a-b/1.jpg", "a/deep/er/0.JPeG", "a/z.jpg", "a/é.jpeg", "b/z.jpg",
+        ])
+      #expect(data.labels == nil)
+    }
+  }
+
+  @Test func aFolderAClassGivesLabels() throws {
+    try withTemporaryFolder { root in
+      for path in ["cat/1.jpg", "cat-big/2.jpg", "ant/3.jpg", "ant/4.jpg"] { try put([1], "\(root)/\(path)") }
+      let labels = try #require(try DataSet(root: root).labels)
+      #expect(labels.names == ["ant", "cat", "cat-big"])
+      // "cat-big/" comes before "cat/" in the order of paths.
+      #expect(labels.classes == [0, 0, 2, 1])
+    }
+  }
+
+  @Test func identityIsThatOfPathsAndSizes() throws {
+    try withTemporaryFolder { root in
+      try put([1, 2], "\(root)/x/a.jpg")
+      try put([3], "\(root)/x/b.jpg")
+      let identity = try DataSet(root: root).identity
+      #expect(identity.count == 2)
+      try put([9, 9], "\(root)/x/a.jpg")
+      try put([3], "\(root)/unrelated.txt")
+      #expect(try DataSet(root: root).identity == identity)
+      try put([3, 4], "\(root)/x/b.jpg")
+      #expect(try DataSet(root: root).identity != identity)
+      try put([3], "\(root)/x/b.jpg")
+      try FileManager.default.moveItem(atPath: "\(root)/x/b.jpg", toPath: "\(root)/x/c.jpg")
+      #expect(try DataSet(root: root).identity != identity)
+    }
+  }
+
+  @Test func linksAreFollowedButNotInCircles() throws {
+    try withTemporaryFolder { root in
+      try put([1, 2, 3], "\(root)/elsewhere/real.jpg")
+      let data = "\(root)/data"
+      try put([1], "\(data)/in/a.jpg")
+      try FileManager.default.createSymbolicLink(
+        atPath: "\(data)/linked.jpg", withDestinationPath: "../elsewhere/real.jpg")
+      try FileManager.default.createSymbolicLink(atPath: "\(data)/in/up", withDestinationPath: "..")
+      try FileManager.default.createSymbolicLink(atPath: "\(data)/side", withDestinationPath: "../elsewhere")
+      let listed = try DataSet(root: data)
+      #expect((0..<listed.count).map(listed.path) == ["in/a.jpg", "linked.jpg", "side/real.jpg"])
+      #expect(listed.size(1) == 3)
+      #expect(try listed.read(1) == [1, 2, 3])
+    }
+  }
+
+  @Test func namesNeedNotBeText() throws {
+    try withTemporaryFolder { (root: String) throws in
+      let name = Array("\(root)/".utf8) + [0xFF, 0xFE] + Array(".jpg".utf8)
+      let file = fopen(name.map(CChar.init(bitPattern:)) + [0], "w")
+      fputs("abc", file)
+      fclose(file)
+      let bytes = try DataSet(root: root).read(0)
+      #expect(bytes == Array("abc".utf8))
+    }
+  }
+
+  @Test func whatIsWrongWithAFolderIsSaid() throws {
+    try withTemporaryFolder { root in
+      func message(_ path: String) -> String {
+        do {
+          _ = try DataSet(root: path)
+          return ""
+        } catch { return "\(error)" }
+      }
+      #expect(message("\(root)/none") == "\(root)/none does not exist. Give a folder of JPEG pictures.")
+      #expect(message(root) == "\(root) is empty. Give a folder of JPEG pictures, at any depth.")
+      try put([], "\(root)/a.png")
+      try put([], "\(root)/b.PNG")
+      try put([], "\(root)/README")
+      #expect(
+        message(root)
+          == "\(root) holds no pictures: files ending in .jpg or .jpeg (or .JPG, .JPEG) count, and there is only "
+          + "2 .png, 1 without an extension. Convert the pictures, or give another folder.")
+      #expect(
+        message("\(root)/README")
+          == "\(root)/README is a file, not a folder. Give the folder that holds the pictures.")
+      try FileManager.default.createSymbolicLink(atPath: "\(root)/lost.jpg", withDestinationPath: "nowhere")
+      #expect(message(root) == "\(root)/lost.jpg cannot be read: No such file or directory. Mend it or remove it.")
+    }
+  }
+
+  @Test func foldersOfFoldersAreEmptyToo() throws {
+    try withTemporaryFolder { root in
+      try FileManager.default.createDirectory(atPath: "\(root)/a/b", withIntermediateDirectories: true)
+      #expect(throws: VisionError.emptyFolder(path: root)) { try DataSet(root: root) }
+    }
+  }
+
+  @Test func filesThatChangeOrGoAreErrors() throws {
+    try withTemporaryFolder { root in
+      try put([1, 2], "\(root)/a.jpg")
+      try put([1, 2], "\(root)/b.jpg")
+      let data = try DataSet(root: root)
+      try put([1, 2, 3], "\(root)/a.jpg")
+      try FileManager.default.removeItem(atPath: "\(root)/b.jpg")
+      #expect(throws: VisionError.changed(path: "\(root)/a.jpg", listed: 2, found: 3)) { try data.read(0) }
+      #expect(throws: VisionError.unreadable(path: "\(root)/b.jpg", reason: "No such file or directory")) {
+        try data.read(1)
+      }
+    }
+  }
+}

@@ -1,0 +1,81 @@
+import Testing
+import Vision
+
+@Suite struct DecodingTests {
+  @Test(arguments: Fixture.names) func matchesPillow(name: String) throws {
+    let picture = try Picture(jpeg: Fixture.jpeg(name))
+    #expect(picture.width == Fixture.width)
+    #expect(picture.height == Fixture.height)
+    // Chroma upsampling may differ by a level from one release of libjpeg to the next.
+    #expect(difference(picture.pixels, try Fixture.pixels(name)).largest <= 1)
+  }
+
+  @Test(arguments: ["baseline", "progressive", "ycck"]) func anyTruncationIsRefused(name: String) throws {
+    let whole = try Fixture.jpeg(name)
+    for count in 0..<whole.count {
+      #expect(throws: VisionError.self, "\(count) bytes") { _ = try Picture(jpeg: Array(whole[..<count])) }
+    }
+  }
+
+  @Test func truncationIsNamed() throws {
+    let whole = try Fixture.jpeg("baseline")
+    #expect(throws: VisionError.undecodable(reason: "truncated: the bytes end before the picture does")) {
+      _ = try Picture(jpeg: Array(whole.dropLast(200)))
+    }
+  }
+
+  @Test func textIsNoPicture() {
+    let error = #expect(throws: VisionError.self) { _ = try Picture(jpeg: Array("hello".utf8)) }
+    #expect(
+      error?.description == "not a JPEG picture that can be decoded: it does not start as JPEG files do")
+    #expect(throws: VisionError.undecodable(reason: "the file is empty")) { _ = try Picture(jpeg: []) }
+  }
+
+  @Test func hugeClaimsAreRefusedBeforeAllocating() throws {
+    let jpeg = claiming(width: 65_000, height: 65_000, in: try Fixture.jpeg("baseline"))
+    #expect(
+      throws: VisionError.undecodable(
+        reason: "its header claims 65000 x 65000 pixels, and the limit is 100000000 in all")
+    ) { _ = try Picture(jpeg: jpeg) }
+  }
+
+  @Test(arguments: ["baseline", "progressive"]) func sizesThatLieAreRefused(name: String) throws {
+    let jpeg = claiming(width: 9_000, height: 9_000, in: try Fixture.jpeg(name))
+    #expect(throws: VisionError.undecodable(reason: "damaged: a scan has fewer pixels than its header claims")) {
+      _ = try Picture(jpeg: jpeg)
+    }
+  }
+
+  @Test(arguments: ["baseline", "progressive", "cmyk"]) func damageNeverTraps(name: String) throws {
+    let whole = try Fixture.jpeg(name)
+    var state: UInt32 = 1
+    for _ in 0..<500 {
+      var damaged = whole
+      for _ in 0..<3 {
+        state = state &* 1_664_525 &+ 1_013_904_223
+        damaged[Int(state >> 8) % damaged.count] = UInt8(truncatingIfNeeded: state >> 3)
+      }
+      do {
+        let picture = try Picture(jpeg: damaged, pixelLimit: 1_000_000)
+        #expect(picture.pixels.count == picture.width * picture.height * 3)
+      } catch {}
+    }
+  }
+
+  @Test(arguments: [false, true]) func whatIsEncodedComesBack(progressive: Bool) throws {
+    let picture = try Fixture.picture()
+    let back = try Picture(jpeg: picture.jpeg(quality: 98, progressive: progressive))
+    #expect(difference(back.pixels, picture.pixels).mean < 4)
+  }
+
+  /// Writes other sizes into the frame header.
+  private func claiming(width: Int, height: Int, in jpeg: [UInt8]) -> [UInt8] {
+    var jpeg = jpeg
+    let header = jpeg.indices.first { jpeg[$0] == 0xFF && (jpeg[$0 + 1] == 0xC0 || jpeg[$0 + 1] == 0xC2) }!
+    for (offset, value) in [(5, height), (7, width)] {
+      jpeg[header + offset] = UInt8(value >> 8)
+      jpeg[header + offset + 1] = UInt8(value & 0xFF)
+    }
+    return jpeg
+  }
+}

@@ -1,0 +1,113 @@
+import Numerics
+import Wire
+
+/// SplitMix64 (Steele, Lea, Flood 2014): a seeded generator, so that a failing case can be made again.
+struct SplitMix: RandomNumberGenerator {
+  var state: UInt64
+
+  init(seed: UInt64) { state = seed }
+
+  mutating func next() -> UInt64 {
+    state &+= 0x9E37_79B9_7F4A_7C15
+    var z = state
+    z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
+    z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
+    return z ^ (z >> 31)
+  }
+
+  /// Often small, often at the limit.
+  mutating func number(below limit: Int = Limits.offset) -> Int {
+    [0, limit - 1, Int.random(in: 0..<limit, using: &self), Int.random(in: 0..<min(limit, 300), using: &self)]
+      .randomElement(using: &self)!
+  }
+
+  mutating func digest() -> Digest { Digest(high: next(), low: next()) }
+
+  mutating func text(atMost limit: Int) -> String {
+    let count = Int.random(in: 0...min(limit, 60), using: &self)
+    return String((0..<count / 4).map { _ in ["a", "é", "€", "🦊", "\n"].randomElement(using: &self)! })
+  }
+}
+
+/// One message of each case, with random values within the limits.
+func everyMessage(_ random: inout SplitMix) -> [Message] {
+  let first = random.number(below: 100)
+  let slices = SliceRange(first: first, count: 1 + Int.random(in: 0..<20, using: &random))
+  let rows = 1 + Int.random(in: 0..<100, using: &random)
+  var missing = (0..<(rows + 7) / 8).map { _ in UInt8.random(in: 0...255, using: &random) }
+  if rows % 8 != 0 { missing[missing.count - 1] &= UInt8(1 << (rows % 8)) - 1 }
+  let total = 1 + random.number(below: 1 << 40)
+  let network = Network.allCases.randomElement(using: &random)!
+  let lease = LeaseID(random.next())
+  return [
+    .worker(
+      .hello(
+        Hello(
+          protocolVersion: .random(in: 0 ... .max, using: &random), name: random.text(atMost: Limits.shortText),
+          threads: 1 + random.number(below: Limits.threads), probe: random.digest()))),
+    .worker(
+      .ready(
+        Ready(
+          idleThreads: random.number(below: Limits.threads + 1),
+          held: (0..<Int.random(in: 0..<9, using: &random)).map { _ in LeaseID(random.next()) }))),
+    .worker(
+      .finished(
+        Finished(
+          lease: lease, step: random.number(), slices: slices, payload: random.digest(),
+          payloadCount: random.number(),
+          losses: slices.indices.map { _ in
+            SliceLoss(
+              consistency: .random(in: -9...9, using: &random), koleo: .random(in: -9...9, using: &random),
+              targetEntropy: .random(in: 0...9, using: &random))
+          },
+          undecodable: (0..<Int.random(in: 0..<4, using: &random)).map { _ in
+            UndecodablePicture(picture: random.number(), reason: random.text(atMost: Limits.shortText))
+          }))),
+    .worker(.returned(Returned(lease: lease, reason: random.text(atMost: Limits.sentence)))),
+    .worker(.statusRequest),
+    .worker(.goodbye),
+    .coordinator(
+      .welcome(
+        Welcome(
+          configuration: random.text(atMost: Limits.document), bulkPort: 1 + random.number(below: 65_535),
+          data: DataIdentity(count: random.number(), digest: random.digest())))),
+    .coordinator(
+      .refusal(
+        Refusal(
+          reason: .allCases.randomElement(using: &random)!, text: random.text(atMost: Limits.sentence)))),
+    .coordinator(
+      .lease(
+        Lease(
+          lease: lease, step: random.number(), slices: slices, student: random.digest(), teacher: random.digest(),
+          rows: random.number(), memoryFloor: random.number()))),
+    .coordinator(.heartbeat(step: random.number())),
+    .coordinator(.grant(lease)),
+    .coordinator(.cancel(lease)),
+    .coordinator(.status(json: random.text(atMost: Limits.document))),
+    .coordinator(.finished),
+    .bulkRequest(
+      .weights(
+        network: network, step: random.number(), offset: random.number(),
+        count: 1 + random.number(below: Limits.bulkFloats))),
+    .bulkRequest(
+      .rows(step: random.number(), block: random.number(), first: random.number(), count: rows, missing: missing)),
+    .bulkRequest(.picture(index: random.number(), offset: random.number(), own: nil)),
+    .bulkRequest(
+      .picture(
+        index: random.number(), offset: random.number(),
+        own: PictureIdentity(size: random.number(), digest: random.digest()))),
+    .bulkRequest(.push(lease: lease, offset: random.number())),
+    .bulkReply(.weights(network: network, step: random.number(), offset: random.number())),
+    .bulkReply(.rows(step: random.number(), block: random.number(), first: random.number())),
+    .bulkReply(.picture(index: random.number(), offset: random.number(below: total), total: total)),
+    .bulkReply(.samePicture(index: random.number())),
+    .bulkReply(.pushed(lease)),
+    .bulkReply(.unavailable(reason: random.text(atMost: Limits.sentence))),
+  ]
+}
+
+func someSender(_ random: inout SplitMix, peer: PeerID? = nil) -> Sender {
+  Sender(
+    run: RunIdentity(high: random.next(), low: random.next()), incarnation: Incarnation(random.next()),
+    peer: peer ?? PeerID(rawValue: random.next()))
+}

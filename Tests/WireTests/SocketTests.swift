@@ -1,0 +1,131 @@
+import Foundation
+import Numerics
+import Testing
+import Wire
+
+@Suite("Sockets carry messages, and survive what else comes", .serialized)
+struct SocketTests {
+  static let loopback = try! Endpoint("tcp://127.0.0.1:0")
+
+  func message(of received: Received?) -> Incoming? {
+    if case .message(let incoming)? = received { return incoming }
+    return nil
+  }
+
+  @Test func aMebibyteGoesAndComesUncopied() throws {
+    let context = try Context()
+    let router = try RouterSocket(in: context, listeningOn: Self.loopback, for: .bulk, security: .none(.loopback))
+    let peer = PeerID(rawValue: 7)
+    let dealer = try DealerSocket(
+      in: context, as: peer, connectingTo: router.endpoint, for: .bulk, security: .none(.loopback))
+    var random = SplitMix(seed: 4)
+    let floats = FloatBuffer((0..<Limits.bulkFloats).map { Float($0) })
+    let push = Envelope(
+      sender: someSender(&random, peer: peer), message: .bulkRequest(.push(lease: LeaseID(3), offset: 0)))
+    let outgoing = Outgoing(push, bulk: .floats(floats, 0..<floats.count))
+    #expect(try dealer.send(outgoing, timeout: .seconds(5)) == .sent)
+    let incoming = try #require(message(of: try router.receive(timeout: .seconds(5))))
+    #expect(incoming.peer == peer && incoming.envelope == push)
+    let copy = FloatBuffer(count: floats.count)
+    try #require(incoming.bulk).copy(into: copy, at: 0)
+    #expect(copy.digest == floats.digest)
+
+    let reply = Envelope(sender: someSender(&random), message: .bulkReply(.pushed(LeaseID(3))))
+    #expect(try router.send(Outgoing(reply, to: peer)) == .sent)
+    #expect(try message(of: dealer.receive(timeout: .seconds(5)))?.envelope == reply)
+    #expect(try router.send(Outgoing(reply, to: PeerID(rawValue: 9))) == .unreachable)
+    #expect(try router.receive(timeout: .milliseconds(1)) == nil)
+
+    // Throughput, for people: the router counts what a thread pushes.
+    let count = 500
+    let start = ContinuousClock.now
+    var pushed = 0
+    var got = 0
+    while got < count {
+      while pushed < count, pushed - got < 16, try dealer.send(outgoing) == .sent { pushed += 1 }
+      if message(of: try router.receive(timeout: .seconds(5))) != nil { got += 1 }
+    }
+    let seconds = (ContinuousClock.now - start) / .seconds(1)
+    print("loopback bulk: \(Double(count) * Double(Limits.bulkBytes) / seconds / 1e9) GB/s at 1 MiB")
+  }
+
+  @Test func aPortInUseIsNamed() throws {
+    let context = try Context()
+    let first = try RouterSocket(in: context, listeningOn: Self.loopback, for: .control, security: .none(.loopback))
+    #expect(throws: WireError.addressInUse(first.endpoint)) {
+      try RouterSocket(in: context, listeningOn: first.endpoint, for: .control, security: .none(.loopback))
+    }
+  }
+
+  @Test func onlyAllowedKeysGetThrough() throws {
+    let context = try Context()
+    let (server, friend, stranger) = (try KeyPair.generate(), try KeyPair.generate(), try KeyPair.generate())
+    let allowed = AllowedKeys([friend.publicKey])
+    let router = try RouterSocket(
+      in: context, listeningOn: Self.loopback, for: .control,
+      security: .curve(ServerKeys(own: server, allowed: allowed)))
+    func dealer(_ keys: KeyPair, _ id: UInt64) throws -> DealerSocket {
+      try DealerSocket(
+        in: context, as: PeerID(rawValue: id), connectingTo: router.endpoint, for: .control,
+        security: .curve(ClientKeys(own: keys, server: server.publicKey)))
+    }
+    var random = SplitMix(seed: 5)
+    let refused = try dealer(stranger, 1)
+    let goodbye = Envelope(sender: someSender(&random, peer: PeerID(rawValue: 1)), message: .worker(.goodbye))
+    #expect(try refused.send(Outgoing(goodbye), timeout: .milliseconds(300)) == .noRoom)
+
+    let let2 = try dealer(friend, 2)
+    let status = Envelope(sender: someSender(&random, peer: PeerID(rawValue: 2)), message: .worker(.statusRequest))
+    #expect(try let2.send(Outgoing(status), timeout: .seconds(5)) == .sent)
+    #expect(try message(of: router.receive(timeout: .seconds(5)))?.envelope == status)
+
+    allowed.replace(with: [])
+    #expect(try let2.send(Outgoing(status), timeout: .seconds(5)) == .sent)
+    guard case .malformed(PeerID(rawValue: 2)?, .keyNotAllowed)? = try router.receive(timeout: .seconds(5)) else {
+      Issue.record("a revoked key still gets through")
+      return
+    }
+  }
+
+  @Test func otherMachinesNeedKeys() throws {
+    let everywhere = try Endpoint("tcp://0.0.0.0:5570")
+    #expect(throws: WireError.keysRequired(everywhere)) {
+      try Security<ClientKeys>.decide(for: everywhere, keys: nil, insecure: false)
+    }
+    guard case .none(.askedFor) = try Security<ClientKeys>.decide(for: everywhere, keys: nil, insecure: true),
+      case .none(.loopback) = try Security<ClientKeys>.decide(for: Self.loopback, keys: nil, insecure: false)
+    else {
+      Issue.record("keys where none are needed")
+      return
+    }
+  }
+
+  @Test(arguments: [
+    "udp://a:1", "tcp://a", "tcp://a:", "tcp://:1", "tcp://a:65536", "tcp://a:x", "tcp://::1:5", "tcp://[::1:5",
+  ])
+  func badEndpointsAreNamed(text: String) {
+    #expect(throws: WireError.self) { try Endpoint(text) }
+  }
+
+  @Test func aSocketThreadAnswersAndStops() throws {
+    let context = try Context()
+    let router = try RouterSocket(in: context, listeningOn: Self.loopback, for: .control, security: .none(.loopback))
+    let dealer = try DealerSocket(
+      in: context, as: PeerID(rawValue: 8), connectingTo: router.endpoint, for: .control, security: .none(.loopback))
+    var random = SplitMix(seed: 6)
+    let answer = Envelope(sender: someSender(&random), message: .coordinator(.heartbeat(step: 3)))
+    let thread = try SocketThread(named: "router", owning: router, outboxCapacity: 4, tick: .milliseconds(50)) {
+      event, router in
+      if case .received(.message(let incoming)) = event { _ = try? router.send(Outgoing(answer, to: incoming.peer)) }
+    }
+    let ready = Envelope(
+      sender: someSender(&random, peer: PeerID(rawValue: 8)),
+      message: .worker(.ready(Ready(idleThreads: 1, held: []))))
+    #expect(try dealer.send(Outgoing(ready), timeout: .seconds(5)) == .sent)
+    #expect(try message(of: dealer.receive(timeout: .seconds(5)))?.envelope == answer)
+    #expect(thread.send(Outgoing(answer, to: PeerID(rawValue: 8))))
+    #expect(try message(of: dealer.receive(timeout: .seconds(5)))?.envelope == answer)
+    thread.stop()
+    #expect(!thread.send(Outgoing(answer, to: PeerID(rawValue: 8))))
+  }
+}
