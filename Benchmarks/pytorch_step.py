@@ -25,7 +25,8 @@ class VisionTransformer(nn.Module):
         self.patch_embed = nn.Conv2d(3, width, patch, patch)
         self.cls_token = nn.Parameter(torch.randn(1, 1, width) * 0.02)
         self.pos_embed = nn.Parameter(torch.randn(1, 1 + self.side**2, width) * 0.02)
-        self.blocks = nn.ModuleList(Block(width, heads, qkv_bias=True, drop_path=0.1 * i / (depth - 1)) for i in range(depth))
+        rates = [0.1 * i / max(1, depth - 1) for i in range(depth)]
+        self.blocks = nn.ModuleList(Block(width, heads, qkv_bias=True, drop_path=rate) for rate in rates)
         self.norm = nn.LayerNorm(width, eps=1e-6)
 
     def positions(self, side):
@@ -86,7 +87,8 @@ def main():
     teacher.requires_grad_(False).eval()
     decaying = [t for t in student.parameters() if t.ndim > 1]
     others = [t for t in student.parameters() if t.ndim == 1]
-    optimizer = torch.optim.AdamW([dict(params=decaying, weight_decay=0.04), dict(params=others, weight_decay=0)], lr=1e-4)
+    groups = [dict(params=decaying, weight_decay=0.04), dict(params=others, weight_decay=0)]
+    optimizer = torch.optim.AdamW(groups, lr=1e-4)
     memory = F.normalize(torch.randn(o.memory_size, o.bottleneck), dim=-1)
     globals_ = torch.randn(2 * o.batch, 3, o.image_size, o.image_size)
     locals_ = torch.randn(o.local_crops * o.batch, 3, o.local_size, o.local_size)
