@@ -75,6 +75,8 @@ let package = Package(
       name: "TelemetryTests", dependencies: ["Telemetry", .product(name: "Logging", package: "swift-log")]),
     .testTarget(name: "NumericsTests", dependencies: ["Numerics"]),
     .testTarget(name: "NetworksTests", dependencies: ["Networks", "Numerics"]),
+    .testTarget(name: "ObjectiveTests", dependencies: ["Objective", "Numerics"]),
+    .testTarget(name: "OptimizationTests", dependencies: ["Optimization", "Numerics"]),
     .testTarget(
       name: "TrainingTests",
       dependencies: ["Training", "Networks", "Numerics", "Configuration", "MemoryBank", "Vision"]),
