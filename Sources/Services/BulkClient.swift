@@ -1,3 +1,4 @@
+import Glibc
 import Numerics
 import Synchronization
 import Wire
@@ -6,11 +7,11 @@ import Wire
 ///
 /// Each request has a number that its reply repeats. What is not answered within `patience` has failed; the caller
 /// gives its lease back, and the coordinator leases it anew.
-final class BulkClient: Sendable {
+package final class BulkClient: Sendable {
   /// A reply with its frame.
-  struct Answer: Sendable {
-    var reply: BulkReply
-    var bulk: BulkFrame?
+  package struct Answer: Sendable {
+    package var reply: BulkReply
+    package var bulk: BulkFrame?
   }
 
   /// Requests of one call that are under way at once: enough to hide a round trip, few enough to bound memory.
@@ -41,7 +42,7 @@ final class BulkClient: Sendable {
     init(_ value: consuming Value) { self.value = value }
   }
 
-  init(context: Context, sender: Sender, endpoint: Endpoint, security: Security<ClientKeys>) throws {
+  package init(context: Context, sender: Sender, endpoint: Endpoint, security: Security<ClientKeys>) throws {
     self.sender = sender
     let socket = try DealerSocket(
       in: context, as: sender.peer, connectingTo: endpoint, for: .bulk, security: security)
@@ -49,15 +50,17 @@ final class BulkClient: Sendable {
     self.state = state
     thread = try SocketThread(
       named: "massl-bulk", owning: socket, outboxCapacity: 64, tick: .milliseconds(200)
-    ) { event, _ in
+    ) { event, socket in
       switch event {
-      case .received(.message(let incoming)):
-        guard case .bulkReply(let reply) = incoming.envelope.message,
-          let waiting = state.value.withLock({ $0.waiting.removeValue(forKey: incoming.envelope.exchange) })
-        else { return }
-        _ = waiting.answers.tryAppend((waiting.index, .success(Answer(reply: reply, bulk: incoming.bulk))))
-      case .received(.malformed): break
+      case .received(let received): Self.take(received, state)
       case .undelivered(let outgoing, _):
+        // No room, or no connection yet. It waits here, so that the chunks of a push keep their order; answers come in
+        // meanwhile.
+        let deadline = ContinuousClock.now + Self.patience
+        while ContinuousClock.now < deadline, Self.isAwaited(outgoing.envelope.exchange, state) {
+          if (try? socket.send(outgoing, timeout: .milliseconds(20))) == .sent { return }
+          while let received = try? socket.receive(timeout: .zero) { Self.take(received, state) }
+        }
         guard let waiting = state.value.withLock({ $0.waiting.removeValue(forKey: outgoing.envelope.exchange) })
         else { return }
         _ = waiting.answers.tryAppend((waiting.index, .failure(.bulkUnanswered)))
@@ -69,23 +72,42 @@ final class BulkClient: Sendable {
           return late
         }
         for waiting in late.values { _ = waiting.answers.tryAppend((waiting.index, .failure(.bulkUnanswered))) }
-      case .failed:
-        let all = state.value.withLock { state in
-          defer { state.waiting = [:] }
-          return state.waiting
-        }
-        for waiting in all.values { _ = waiting.answers.tryAppend((waiting.index, .failure(.bulkUnanswered))) }
+      case .failed: Self.failAll(state)
       }
     }
   }
 
-  func stop() { thread.stop() }
+  /// Ends the thread; whoever waits for an answer gets an error.
+  package func stop() {
+    Self.failAll(state)
+    thread.stop()
+    Self.failAll(state)
+  }
+
+  private static func take(_ received: Received, _ state: Arc<Mutex<State>>) {
+    guard case .message(let incoming) = received, case .bulkReply(let reply) = incoming.envelope.message,
+      let waiting = state.value.withLock({ $0.waiting.removeValue(forKey: incoming.envelope.exchange) })
+    else { return }
+    _ = waiting.answers.tryAppend((waiting.index, .success(Answer(reply: reply, bulk: incoming.bulk))))
+  }
+
+  private static func isAwaited(_ exchange: UInt64, _ state: Arc<Mutex<State>>) -> Bool {
+    state.value.withLock { $0.waiting[exchange] != nil }
+  }
+
+  private static func failAll(_ state: Arc<Mutex<State>>) {
+    let all = state.value.withLock { state in
+      defer { state.waiting = [:] }
+      return state.waiting
+    }
+    for waiting in all.values { _ = waiting.answers.tryAppend((waiting.index, .failure(.bulkUnanswered))) }
+  }
 
   /// Asks for all of it, a window at a time.
   ///
   /// - Returns: the answers, in the order of the requests.
   /// - Throws: `WorkerError.bulkUnanswered`; `.refused` with the coordinator's reason.
-  func ask(_ requests: [BulkRequest]) throws -> [Answer] {
+  package func ask(_ requests: [BulkRequest]) throws -> [Answer] {
     let answers = BoundedQueue<(index: Int, result: Result<Answer, WorkerError>)>(capacity: max(requests.count, 1))
     var found = [Answer?](repeating: nil, count: requests.count)
     var sent = 0
@@ -104,20 +126,34 @@ final class BulkClient: Sendable {
     return found.compactMap(\.self)
   }
 
-  /// Pushes a granted lease's payload, gradient first; only the last chunk is answered.
-  func push(_ sum: SliceSumPayload, lease: LeaseID) throws {
-    let answers = BoundedQueue<(index: Int, result: Result<Answer, WorkerError>)>(capacity: 4)
+  /// Pushes a granted lease's payload, gradient first, as fast as the coordinator takes it.
+  ///
+  /// - Throws: `WorkerError.bulkUnanswered`; `.refused` with the coordinator's reason, whichever chunk it refused. Then
+  ///   libzmq may still read the buffers, so nobody may write them again.
+  package func push(_ sum: SliceSumPayload, lease: LeaseID) throws {
+    let answers = BoundedQueue<(index: Int, result: Result<Answer, WorkerError>)>(capacity: 1)
+    // One number for all chunks: there is one answer, to the last one or to the first that is refused.
+    let exchange = open(index: 0, answers)
+    defer { state.value.withLock { $0.waiting[exchange] = nil } }
     let chunks =
       Self.ranges(sum.gradient.count).map { (sum.gradient, $0, $0.lowerBound) }
       + Self.ranges(sum.tail.count).map { (sum.tail, $0, sum.gradient.count + $0.lowerBound) }
-    for (buffer, range, offset) in chunks.dropLast() {
-      let envelope = Envelope(sender: sender, message: .bulkRequest(.push(lease: lease, offset: offset)))
-      guard thread.send(Outgoing(envelope, bulk: .floats(buffer, range))) else { throw WorkerError.bulkUnanswered }
+    sending: for (buffer, range, offset) in chunks {
+      let envelope = Envelope(
+        sender: sender, message: .bulkRequest(.push(lease: lease, offset: offset)), exchange: exchange)
+      // A payload is larger than the outbox. Once an answer is there, the rest need not be sent.
+      while !thread.send(Outgoing(envelope, bulk: .floats(buffer, range))) {
+        guard Self.isAwaited(exchange, state) else { break sending }
+        usleep(1000)
+      }
+      state.value.withLock { $0.waiting[exchange]?.deadline = .now + Self.patience }
     }
-    guard let (buffer, range, offset) = chunks.last else { return }
-    send(.push(lease: lease, offset: offset), bulk: .floats(buffer, range), index: 0, to: answers)
     guard let (_, result) = answers.next() else { throw WorkerError.bulkUnanswered }
-    if case .unavailable(let reason) = try result.get().reply { throw WorkerError.refused(reason) }
+    switch try result.get().reply {
+    case .pushed(lease): return
+    case .unavailable(let reason): throw WorkerError.refused(reason)
+    default: throw WorkerError.otherBits("the answer to a push")
+    }
   }
 
   /// Chunks of at most 1 MiB.
@@ -125,15 +161,21 @@ final class BulkClient: Sendable {
     stride(from: 0, to: count, by: chunk).map { $0..<min(count, $0 + chunk) }
   }
 
-  private func send(
-    _ request: BulkRequest, bulk: Bulk?, index: Int,
-    to answers: BoundedQueue<(index: Int, result: Result<Answer, WorkerError>)>
-  ) {
-    let exchange = state.value.withLock { state in
+  private func open(
+    index: Int, _ answers: BoundedQueue<(index: Int, result: Result<Answer, WorkerError>)>
+  ) -> UInt64 {
+    state.value.withLock { state in
       defer { state.next += 1 }
       state.waiting[state.next] = Waiting(answers: answers, index: index, deadline: .now + Self.patience)
       return state.next
     }
+  }
+
+  private func send(
+    _ request: BulkRequest, bulk: Bulk?, index: Int,
+    to answers: BoundedQueue<(index: Int, result: Result<Answer, WorkerError>)>
+  ) {
+    let exchange = open(index: index, answers)
     let envelope = Envelope(sender: sender, message: .bulkRequest(request), exchange: exchange)
     if !thread.send(Outgoing(envelope, bulk: bulk)) {
       state.value.withLock { $0.waiting[exchange] = nil }
@@ -143,7 +185,12 @@ final class BulkClient: Sendable {
 }
 
 /// The two buffers of a lease's payload.
-struct SliceSumPayload: Sendable {
-  let gradient: FloatBuffer
-  let tail: FloatBuffer
+package struct SliceSumPayload: Sendable {
+  package let gradient: FloatBuffer
+  package let tail: FloatBuffer
+
+  package init(gradient: FloatBuffer, tail: FloatBuffer) {
+    self.gradient = gradient
+    self.tail = tail
+  }
 }

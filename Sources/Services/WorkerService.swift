@@ -89,7 +89,10 @@ public final class WorkerService: Sendable {
     session?.stop()
     say(.goodbye, session)
     thread.stop()
-    state.withLock { $0.control = nil }
+    state.withLock { state in
+      state.control = nil
+      state.session = nil
+    }
     return try result.get()
   }
 
@@ -209,7 +212,8 @@ extension WorkerService {
 /// What a worker does for one incarnation of a coordinator; a new one starts from nothing.
 private final class Session: Sendable {
   let sender: Sender
-  private unowned let service: WorkerService
+  /// Held: a slice may still be computed when `run` has returned.
+  private let service: WorkerService
   private let plan: RunPlan
   private let bulk: BulkClient
   private let pictures: WorkerPictures
@@ -377,7 +381,10 @@ private final class Session: Sendable {
       guard let sum = state.withLock({ $0.results[lease] }) else { continue }
       do {
         try bulk.push(SliceSumPayload(gradient: sum.gradient, tail: sum.tail), lease: lease)
-      } catch { log(.warning, "Pushing lease \(lease.number): \(error).") }
+      } catch {
+        service.say(.returned(Returned(lease: lease, reason: "\(error)")), self)
+        log(.warning, "Pushing lease \(lease.number): \(error).")
+      }
       // Zero-copy frames may still read the gradient, so it is left to them, not used again.
       state.withLock { state in
         state.jobs[lease] = nil
