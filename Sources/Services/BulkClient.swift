@@ -114,7 +114,7 @@ package final class BulkClient: Sendable {
     var received = 0
     while received < requests.count {
       while sent < requests.count, sent - received < Self.window {
-        send(requests[sent], bulk: nil, index: sent, to: answers)
+        send(requests[sent], index: sent, to: answers)
         sent += 1
       }
       guard let (index, result) = answers.next() else { throw WorkerError.bulkUnanswered }
@@ -130,14 +130,14 @@ package final class BulkClient: Sendable {
   ///
   /// - Throws: `WorkerError.bulkUnanswered`; `.refused` with the coordinator's reason, whichever chunk it refused. Then
   ///   libzmq may still read the buffers, so nobody may write them again.
-  package func push(_ sum: SliceSumPayload, lease: LeaseID) throws {
+  package func push(gradient: FloatBuffer, tail: FloatBuffer, lease: LeaseID) throws {
     let answers = BoundedQueue<(index: Int, result: Result<Answer, WorkerError>)>(capacity: 1)
     // One number for all chunks: there is one answer, to the last one or to the first that is refused.
     let exchange = open(index: 0, answers)
     defer { state.value.withLock { $0.waiting[exchange] = nil } }
     let chunks =
-      Self.ranges(sum.gradient.count).map { (sum.gradient, $0, $0.lowerBound) }
-      + Self.ranges(sum.tail.count).map { (sum.tail, $0, sum.gradient.count + $0.lowerBound) }
+      Self.ranges(gradient.count).map { (gradient, $0, $0.lowerBound) }
+      + Self.ranges(tail.count).map { (tail, $0, gradient.count + $0.lowerBound) }
     sending: for (buffer, range, offset) in chunks {
       let envelope = Envelope(
         sender: sender, message: .bulkRequest(.push(lease: lease, offset: offset)), exchange: exchange)
@@ -172,25 +172,14 @@ package final class BulkClient: Sendable {
   }
 
   private func send(
-    _ request: BulkRequest, bulk: Bulk?, index: Int,
+    _ request: BulkRequest, index: Int,
     to answers: BoundedQueue<(index: Int, result: Result<Answer, WorkerError>)>
   ) {
     let exchange = open(index: index, answers)
     let envelope = Envelope(sender: sender, message: .bulkRequest(request), exchange: exchange)
-    if !thread.send(Outgoing(envelope, bulk: bulk)) {
+    if !thread.send(Outgoing(envelope)) {
       state.value.withLock { $0.waiting[exchange] = nil }
       _ = answers.tryAppend((index, .failure(.bulkUnanswered)))
     }
-  }
-}
-
-/// The two buffers of a lease's payload.
-package struct SliceSumPayload: Sendable {
-  package let gradient: FloatBuffer
-  package let tail: FloatBuffer
-
-  package init(gradient: FloatBuffer, tail: FloatBuffer) {
-    self.gradient = gradient
-    self.tail = tail
   }
 }

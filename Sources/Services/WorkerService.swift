@@ -60,7 +60,6 @@ public final class WorkerService: Sendable {
     var session: Session?
     var silentSince = ContinuousClock.now
     var complainAt = ContinuousClock.now + .seconds(3)
-    var isLeaving = false
   }
 
   /// - Throws: `VisionError` when there are no pictures in the folder given, `WireError` when ZeroMQ cannot start.
@@ -82,10 +81,7 @@ public final class WorkerService: Sendable {
     }
     state.withLock { $0.control = thread }
     let result = outcome.next() ?? .success(.stopped)
-    let session = state.withLock { state in
-      state.isLeaving = true
-      return state.session
-    }
+    let session = state.withLock { $0.session }
     session?.stop()
     say(.goodbye, session)
     thread.stop()
@@ -262,7 +258,8 @@ private final class Session: Sendable {
     self.pictures = pictures
     self.threads = threads
     self.log = log
-    _ = try SliceComputer(plan)
+    // The only reason why a thread's computer could not be made; asked here, where it can be said.
+    try plan.architecture.checkSide(plan.configuration.localSize)
     startThread(named: "massl-prepare") { [self] in prepare() }
     startThread(named: "massl-push") { [self] in pushGranted() }
     for index in 0..<threads { startThread(named: "massl-slice-\(index)") { [self] in computeSlices() } }
@@ -306,8 +303,9 @@ private final class Session: Sendable {
   private func forget(_ lease: LeaseID) {
     state.withLock { state in
       state.jobs[lease] = nil
-      state.announced[lease] = nil
-      if let sum = state.results.removeValue(forKey: lease) { state.spare.append(sum.gradient) }
+      let isUnsent = state.announced.removeValue(forKey: lease) != nil
+      // Once granted, libzmq may still read the gradient: it is left to it, not used again.
+      if let sum = state.results.removeValue(forKey: lease), isUnsent { state.spare.append(sum.gradient) }
     }
   }
 
@@ -380,7 +378,7 @@ private final class Session: Sendable {
     while let lease = pushes.next() {
       guard let sum = state.withLock({ $0.results[lease] }) else { continue }
       do {
-        try bulk.push(SliceSumPayload(gradient: sum.gradient, tail: sum.tail), lease: lease)
+        try bulk.push(gradient: sum.gradient, tail: sum.tail, lease: lease)
       } catch {
         service.say(.returned(Returned(lease: lease, reason: "\(error)")), self)
         log(.warning, "Pushing lease \(lease.number): \(error).")

@@ -53,7 +53,7 @@ import Wire
     let coordinator = try SlowCoordinator(in: context, payload: gradient.count + tail.count, pause: 3000)
     let bulk = try client(context, coordinator.endpoint)
     defer { bulk.stop() }
-    try bulk.push(SliceSumPayload(gradient: gradient, tail: tail), lease: LeaseID(5))
+    try bulk.push(gradient: gradient, tail: tail, lease: LeaseID(5))
     #expect(coordinator.offsets.withLock { $0 } == (0...Self.chunks).map { $0 * Limits.bulkFloats })
   }
 
@@ -66,7 +66,7 @@ import Wire
     let bulk = try client(context, coordinator.endpoint)
     defer { bulk.stop() }
     #expect(throws: WorkerError.refused("no such lease")) {
-      try bulk.push(SliceSumPayload(gradient: gradient, tail: tail), lease: LeaseID(5))
+      try bulk.push(gradient: gradient, tail: tail, lease: LeaseID(5))
     }
   }
 }
