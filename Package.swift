@@ -37,7 +37,7 @@ let package = Package(
     .target(name: "Objective", dependencies: ["Numerics"], swiftSettings: arithmetic),
     .target(name: "Optimization", dependencies: ["Numerics"], swiftSettings: arithmetic),
     .target(name: "MemoryBank", dependencies: ["Numerics", "Durability"]),
-    .target(name: "Checkpoints", dependencies: ["Numerics", "Durability"]),
+    .target(name: "Checkpoints", dependencies: ["Numerics", "Networks", "Durability"]),
     .target(name: "Wire", dependencies: ["CZeroMQ", "CProtobufC", "CMessages", "Numerics"]),
     .target(name: "Coordination", dependencies: ["Numerics", "Wire"]),
     .target(

@@ -1,4 +1,5 @@
 import Durability
+import Networks
 import Numerics
 
 /// A safetensors file, open for reading: its header is read and checked, its tensors when they are asked for.
@@ -112,6 +113,15 @@ extension SafetensorsFile {
       let floats = try floats(of: name)
       buffer.withMutableBytes(of: entry.range) { target in floats.withUnsafeBytes { target.copyMemory(from: $0) } }
     }
+  }
+
+  /// Reads a network's parameters.
+  /// - Parameter prefix: before each name in the file.
+  /// - Returns: a buffer laid out by `layout`.
+  public func parameters(_ layout: ParameterLayout, prefix: String = "") throws -> FloatBuffer {
+    let buffer = FloatBuffer(count: layout.count)
+    for tensor in layout.tensors { try read(prefix + tensor.name, into: TensorEntry(tensor), of: buffer) }
+    return buffer
   }
 
   /// The digest of a tensor's bytes in the file.

@@ -1,3 +1,4 @@
+import Networks
 import Numerics
 
 /// A tensor's place in a buffer: its name, its shape, and the floats that it takes.
@@ -12,6 +13,11 @@ public struct TensorEntry: Hashable, Sendable {
     self.name = name
     self.shape = shape
     self.range = range
+  }
+
+  /// A network's tensor, where its layout puts it.
+  public init(_ tensor: ParameterLayout.Tensor) {
+    self.init(name: tensor.name, shape: tensor.shape, range: tensor.range)
   }
 }
 

@@ -42,8 +42,8 @@ struct WeightsVersion: Sendable {
 
   /// Its buffers by the names that they have in a checkpoint.
   func content(_ plan: RunPlan) -> CheckpointContent {
-    let parameters = plan.layout.tensors.map { TensorEntry(name: $0.name, shape: $0.shape, range: $0.range) }
-    let running = plan.statisticsLayout.tensors.map { TensorEntry(name: $0.name, shape: $0.shape, range: $0.range) }
+    let parameters = plan.layout.tensors.map { TensorEntry($0) }
+    let running = plan.statisticsLayout.tensors.map { TensorEntry($0) }
     func groups(_ weights: FloatBuffer, _ statistics: FloatBuffer?) -> [TensorGroup] {
       [TensorGroup(buffer: weights, entries: parameters)]
         + (statistics.map { [TensorGroup(buffer: $0, entries: running)] } ?? [])

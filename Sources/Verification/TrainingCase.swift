@@ -17,13 +17,11 @@ enum TrainingCase {
     let momentum = try fields.number("momentum_teacher")
     var worst = Worst()
 
-    var student = try parameters("step0.student.", plan.layout, tensors)
-    var teacher = try parameters("step0.teacher.", plan.layout, tensors)
+    var student = try tensors.parameters(plan.layout, prefix: "step0.student.")
+    var teacher = try tensors.parameters(plan.layout, prefix: "step0.teacher.")
     var state = plan.optimizer.makeState()
     for step in 0..<steps {
       let prefix = "step\(step)."
-      let before = try parameters(prefix + "student.", plan.layout, tensors)
-      if step == 0 { student = before }
       let gradient = FloatBuffer(count: plan.layout.count)
       let sum = computer.compute(
         step: step, slice: 0, views: try views(prefix, plan, tensors), student: student, teacher: teacher,
@@ -113,18 +111,6 @@ enum TrainingCase {
       throw VerificationError.notACase(fields.path, problem: "'lr' has fewer than \(steps) values")
     }
     return try RunPlan(configuration: configuration, pictures: configuration.batchSize)
-  }
-
-  private static func parameters(
-    _ prefix: String, _ layout: ParameterLayout, _ tensors: SafetensorsFile
-  ) throws -> FloatBuffer {
-    let buffer = FloatBuffer(count: layout.count)
-    for tensor in layout.tensors {
-      try tensors.read(
-        prefix + tensor.name, into: TensorEntry(name: tensor.name, shape: tensor.shape, range: tensor.range),
-        of: buffer)
-    }
-    return buffer
   }
 
   private static func views(_ prefix: String, _ plan: RunPlan, _ tensors: SafetensorsFile) throws -> [Matrix] {

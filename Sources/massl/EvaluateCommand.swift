@@ -88,12 +88,7 @@ struct EvaluateCommand: ParsableCommand {
       let layer = try ConfigurationLayer(recipe: manifest.configuration, file: checkpoint.path)
       let plan = try RunPlan(configuration: RunConfiguration(layers: [layer]), pictures: manifest.data.count)
       let file = try SafetensorsFile(checkpoint.path + "/" + Checkpoint.teacherFile, in: storage)
-      let teacher = FloatBuffer(count: plan.layout.count)
-      for tensor in plan.layout.tensors {
-        try file.read(
-          tensor.name, into: TensorEntry(name: tensor.name, shape: tensor.shape, range: tensor.range), of: teacher)
-      }
-      return (manifest.step, plan, teacher)
+      return (manifest.step, plan, try file.parameters(plan.layout))
     }
 
     private func labelled(_ root: String, every: Int) throws -> ((DataSet, [Int]), [Int], [String]) {
