@@ -1,4 +1,5 @@
-/// Shows a run's progress on standard error: one line rewritten on a terminal, plain lines at intervals elsewhere.
+/// Shows a run's progress on standard error: one line rewritten on a terminal; elsewhere a plain line for the first step,
+/// then one at most every ten seconds, and one for the last step.
 ///
 /// Belongs to one thread; the console may be shared.
 public struct ProgressPrinter {
@@ -9,13 +10,13 @@ public struct ProgressPrinter {
 
   public init(console: Console = .standardError) {
     self.console = console
-    interval = console.isTerminal ? 0.1 : 30
+    interval = console.isTerminal ? 0.1 : 10
   }
 
   /// Shows the state if it is time to.
   /// - Parameter time: in seconds, on a clock that does not go back.
   public mutating func show(_ state: ProgressState, at time: Double) {
-    if let lastTime, time - lastTime < interval { return }
+    if let lastTime, time - lastTime < interval, state.step < state.lastStep { return }
     lastTime = time
     print(state)
   }
