@@ -2215,7 +2215,7 @@ const ProtobufCMessageDescriptor massl__goodbye__descriptor =
   (ProtobufCMessageInit) massl__goodbye__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor massl__welcome__field_descriptors[4] =
+static const ProtobufCFieldDescriptor massl__welcome__field_descriptors[5] =
 {
   {
     "configuration",
@@ -2265,17 +2265,30 @@ static const ProtobufCFieldDescriptor massl__welcome__field_descriptors[4] =
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "rows",
+    5,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Massl__Welcome, rows),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned massl__welcome__field_indices_by_name[] = {
   1,   /* field[1] = bulk_port */
   0,   /* field[0] = configuration */
   2,   /* field[2] = data_count */
   3,   /* field[3] = data_digest */
+  4,   /* field[4] = rows */
 };
 static const ProtobufCIntRange massl__welcome__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 4 }
+  { 0, 5 }
 };
 const ProtobufCMessageDescriptor massl__welcome__descriptor =
 {
@@ -2285,7 +2298,7 @@ const ProtobufCMessageDescriptor massl__welcome__descriptor =
   "Massl__Welcome",
   "massl",
   sizeof(Massl__Welcome),
-  4,
+  5,
   massl__welcome__field_descriptors,
   massl__welcome__field_indices_by_name,
   1,  massl__welcome__number_ranges,

@@ -158,7 +158,7 @@ extension Coordinator {
         accuser == lease.peer
         ? "\(described(lease.peer)) twice" : "\(described(accuser)) and \(described(lease.peer))"
       return conclude(
-        with: .failed(
+        with: .hopeless(
           "Step \(step) cannot be computed: loss or gradient of slice \(slices) is not finite, say \(who). "
             + "Resuming will meet it again: fork the run from an earlier step with other settings."), &effects)
     }
@@ -203,7 +203,7 @@ extension Coordinator {
     let all = settings.welcome.data.count
     guard !pictures.isEmpty, undecodable.count * Limits.undecodableShare > all else { return }
     conclude(
-      with: .failed(
+      with: .hopeless(
         "\(undecodable.count) of \(all) pictures cannot be decoded, more than one in \(Limits.undecodableShare). "
           + "The first: \(undecodableNames.joined(separator: ", ")). Mend or remove them; as the data set then is "
           + "another one, start a new run."), &effects)

@@ -183,7 +183,8 @@ extension FieldReader {
       bulkPort: try number(UInt64(c.bulk_port), "welcome.bulk_port", 1...65_535),
       data: DataIdentity(
         count: try offset(c.data_count, "welcome.data_count"),
-        digest: try digest(c.data_digest, "welcome.data_digest")))
+        digest: try digest(c.data_digest, "welcome.data_digest")),
+      rows: try offset(c.rows, "welcome.rows"))
   }
 
   func refusal(_ c: Massl__Refusal) throws(WireError) -> Refusal {

@@ -174,6 +174,7 @@ extension MessageMemory {
       c.pointee.bulk_port = UInt32(number(welcome.bulkPort, below: 65_536))
       c.pointee.data_count = number(welcome.data.count)
       c.pointee.data_digest = digest(welcome.data.digest)
+      c.pointee.rows = number(welcome.rows)
       envelope.pointee.welcome = c
       envelope.pointee.body_case = MASSL__ENVELOPE__BODY_WELCOME
     case .refusal(let refusal):

@@ -160,11 +160,14 @@ public struct Welcome: Hashable, Sendable {
   /// TCP port of the bulk socket, on the host that the worker reached the control socket at.
   public var bulkPort: Int
   public var data: DataIdentity
+  /// Rows that the incarnation began with: those from here on that a worker has from before are of no use.
+  public var rows: Int
 
-  public init(configuration: String, bulkPort: Int, data: DataIdentity) {
+  public init(configuration: String, bulkPort: Int, data: DataIdentity, rows: Int) {
     self.configuration = configuration
     self.bulkPort = bulkPort
     self.data = data
+    self.rows = rows
   }
 }
 

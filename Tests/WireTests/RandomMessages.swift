@@ -70,7 +70,7 @@ func everyMessage(_ random: inout SplitMix) -> [Message] {
       .welcome(
         Welcome(
           configuration: random.text(atMost: Limits.document), bulkPort: 1 + random.number(below: 65_535),
-          data: DataIdentity(count: random.number(), digest: random.digest())))),
+          data: DataIdentity(count: random.number(), digest: random.digest()), rows: random.number()))),
     .coordinator(
       .refusal(
         Refusal(
