@@ -2128,7 +2128,7 @@ const ProtobufCMessageDescriptor massl__undecodable_picture__descriptor =
   (ProtobufCMessageInit) massl__undecodable_picture__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor massl__returned__field_descriptors[2] =
+static const ProtobufCFieldDescriptor massl__returned__field_descriptors[3] =
 {
   {
     "lease",
@@ -2154,15 +2154,28 @@ static const ProtobufCFieldDescriptor massl__returned__field_descriptors[2] =
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "undecodable",
+    3,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Massl__Returned, n_undecodable),
+    offsetof(Massl__Returned, undecodable),
+    &massl__undecodable_picture__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned massl__returned__field_indices_by_name[] = {
   0,   /* field[0] = lease */
   1,   /* field[1] = reason */
+  2,   /* field[2] = undecodable */
 };
 static const ProtobufCIntRange massl__returned__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 2 }
+  { 0, 3 }
 };
 const ProtobufCMessageDescriptor massl__returned__descriptor =
 {
@@ -2172,7 +2185,7 @@ const ProtobufCMessageDescriptor massl__returned__descriptor =
   "Massl__Returned",
   "massl",
   sizeof(Massl__Returned),
-  2,
+  3,
   massl__returned__field_descriptors,
   massl__returned__field_indices_by_name,
   1,  massl__returned__number_ranges,

@@ -48,9 +48,13 @@ extension Coordinator {
     }
     let count = settings.payloadCount(slices: lease.slices.count)
     if finished.payloadCount != count { return "a payload of \(finished.payloadCount) floats, not \(count)" }
+    return problem(of: finished.undecodable)
+  }
+
+  private func problem(of undecodable: [UndecodablePicture]) -> String? {
     let pictures = settings.welcome.data.count
-    if finished.undecodable.count > pictures { return "more undecodable pictures than there are" }
-    if let stray = finished.undecodable.first(where: { !(0..<pictures ~= $0.picture) }) {
+    if undecodable.count > pictures { return "more undecodable pictures than there are" }
+    if let stray = undecodable.first(where: { !(0..<pictures ~= $0.picture) }) {
       return "undecodable picture \(stray.picture) of \(pictures)"
     }
     return nil
@@ -177,6 +181,10 @@ extension Coordinator {
     counts.returned += 1
     drop(lease.id, tellWorker: false, &effects)
     bar(peer, from: lease.slices, for: Limits.returnPause)
+    if let problem = problem(of: message.undecodable) { return offend(peer, problem, &effects) }
+    // Too many in a row to replace one by the next are too many for the run.
+    note(message.undecodable, &effects)
+    guard phase == .computing else { return }
     for slice in lease.slices.indices { returned[slice, default: [:]][peer, default: 0] += 1 }
     let reason = shortened(message.reason)
     let present = peers.values.filter(isPresent)

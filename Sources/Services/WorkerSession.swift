@@ -1,6 +1,7 @@
 import Coordination
 import Synchronization
 import Training
+import Vision
 import Wire
 
 /// What a worker does for one incarnation of a coordinator: leases come in, results go out.
@@ -142,7 +143,11 @@ extension WorkerSession {
   private func giveBack(_ lease: LeaseID, _ error: any Error) {
     _ = forget(lease)
     log(.warning, "Gave lease \(lease.number) back: \(error).")
-    tell(.returned(Returned(lease: lease, reason: "\(error)")))
+    var returned = Returned(lease: lease, reason: "\(error)")
+    if case VisionError.noneDecodes(let pictures) = error {
+      returned.undecodable = pictures.map { UndecodablePicture(picture: $0.index, reason: $0.reason) }
+    }
+    tell(.returned(returned))
   }
 
   private func forget(_ lease: LeaseID) -> Bool { state.withLock { $0.held.removeValue(forKey: lease) } != nil }

@@ -129,9 +129,12 @@ public struct UndecodablePicture: Hashable, Sendable {
 public struct Returned: Hashable, Sendable {
   public var lease: LeaseID
   public var reason: String
-  public init(lease: LeaseID, reason: String) {
+  /// Pictures that do not decode, if that is the reason: too many in a row to replace one by the next.
+  public var undecodable: [UndecodablePicture]
+  public init(lease: LeaseID, reason: String, undecodable: [UndecodablePicture] = []) {
     self.lease = lease
     self.reason = reason
+    self.undecodable = undecodable
   }
 }
 

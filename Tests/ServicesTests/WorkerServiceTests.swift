@@ -109,6 +109,30 @@ import Wire
     #expect(FileManager.default.fileExists(atPath: run.folder + "/run/checkpoints"))
   }
 
+  @Test("Undecodable pictures that lie together, as broken downloads do, end it the same way", .timeLimit(.minutes(1)))
+  func manyUndecodableInARow() throws {
+    let run = try SmallRun(pictures: 60, broken: Set(20..<40))
+    let ending = try Self.run(run, Self.broad(steps: 9), data: run.data)
+    guard case .failure(let error) = ending.outcome, case ServiceError.hopeless(let text) = error else {
+      Issue.record("\(ending.outcome) \(ending.coordinator)")
+      return
+    }
+    #expect(text.contains(" of 60 pictures cannot be decoded, more than one in 100. The first: 00"), "\(text)")
+  }
+
+  @Test("A loss that is not finite, twice the same, ends a run for good", .timeLimit(.minutes(1))) func diverges()
+    throws
+  {
+    let run = try SmallRun(pictures: 20)
+    let ending = try Self.run(
+      run, ["max_steps": "30", "lr": "1000000", "weight_decay": "100", "weight_decay_end": "100"], data: run.data)
+    guard case .failure(let error) = ending.outcome, case ServiceError.hopeless(let text) = error else {
+      Issue.record("\(ending.outcome) \(ending.coordinator)")
+      return
+    }
+    #expect(text.contains("not finite"), "\(text)")
+  }
+
   @Test("The loss is the sum of its parts, and the targets' entropy is one of a distribution over the memory")
   func partsOfTheLoss() throws {
     let run = try SmallRun(pictures: 20)

@@ -252,10 +252,12 @@ struct  Massl__Returned
   ProtobufCMessage base;
   uint64_t lease;
   char *reason;
+  size_t n_undecodable;
+  Massl__UndecodablePicture **undecodable;
 };
 #define MASSL__RETURNED__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&massl__returned__descriptor) \
-    , 0, (char *)protobuf_c_empty_string }
+    , 0, (char *)protobuf_c_empty_string, 0,NULL }
 
 
 struct  Massl__StatusRequest
