@@ -62,7 +62,7 @@ public final class CoordinatorService: Sendable {
   ///
   /// - Parameter log: takes a line, from any thread.
   /// - Throws: `VisionError` of the data set; `CheckpointError`, `DurabilityError`, `MemoryBankError` of the run directory;
-  ///   `ConfigurationError`, `ServiceError.unaskedChange`; `WireError` of the sockets.
+  ///   `ConfigurationError`, `ServiceError.pastTheEnd`; `WireError` of the sockets.
   public init(_ options: CoordinatorOptions, storage: any Storage = FileStorage(), log: @escaping ServiceLog) throws {
     data = try DataSet(root: options.data)
     let resumed = try ResumedRun(options, data: data, storage: storage, log: log)
@@ -251,14 +251,13 @@ extension CoordinatorService {
 // MARK: - Status
 
 extension CoordinatorService {
-  private func status(_ control: borrowing Control) -> ServiceStatus {
+  private func status(_ control: borrowing Control) -> RunStatus {
     let version = weights.current
-    return ServiceStatus(
-      coordination: control.coordinator.status(at: Self.now()), run: directory.run.description,
-      epoch: plan.epoch(ofStep: version.step), loss: control.newest?.record.loss,
-      imagesPerSecond: control.newest?.record.imagesPerSecond,
-      memory: ServiceStatus.Memory(size: plan.configuration.memorySize, rows: version.rows),
-      digests: ServiceStatus.Digests(
+    return RunStatus(
+      coordination: control.coordinator.status(at: Self.now()), run: directory.run.description, plan: plan,
+      newest: control.newest?.record, isRunning: true,
+      memory: RunStatus.Memory(size: plan.configuration.memorySize, rows: version.rows),
+      digests: RunStatus.Digests(
         student: "\(version.studentDigest)", teacher: "\(version.teacherDigest)", memory: "\(version.memory)"))
   }
 }
