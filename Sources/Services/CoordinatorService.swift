@@ -72,7 +72,7 @@ public final class CoordinatorService: Sendable {
   ///
   /// - Parameter log: takes a line, from any thread.
   /// - Throws: `VisionError` of the data set; `CheckpointError`, `DurabilityError`, `MemoryBankError` of the run directory;
-  ///   `ConfigurationError`, `ServiceError.unaskedChange`; `WireError` of the sockets.
+  ///   `ConfigurationError`, `ServiceError.pastTheEnd`; `WireError` of the sockets.
   public init(_ options: CoordinatorOptions, storage: any Storage = FileStorage(), log: @escaping ServiceLog) throws {
     data = try DataSet(root: options.data)
     let resumed = try ResumedRun(options, data: data, storage: storage, log: log)
@@ -125,7 +125,7 @@ public final class CoordinatorService: Sendable {
   ///
   /// - Parameter record: takes a report a step, in the order of the steps, from one thread; the next step's update waits
   ///   for it.
-  /// - Throws: `ServiceError.hopeless` when every start would end here, `.hindered` when a later one goes on;
+  /// - Throws: `RunFailure.hopeless` when every start would end here, `.hindered` when a later one goes on;
   ///   `WireError` when the process is out of file descriptors.
   public func run(record: @escaping @Sendable (StepReport) -> Void) throws -> Outcome {
     updates.start(
@@ -175,8 +175,8 @@ public final class CoordinatorService: Sendable {
     case .finished: return .finished
     case .requested: return .requested
     case .failed(let why): return .failed(why)
-    case .hopeless(let why): throw ServiceError.hopeless(why)
-    case .hindered(let why): throw ServiceError.hindered(why)
+    case .hopeless(let why): throw RunFailure.hopeless(why)
+    case .hindered(let why): throw RunFailure.hindered(why)
     }
   }
 
@@ -277,14 +277,13 @@ extension CoordinatorService {
 // MARK: - Status
 
 extension CoordinatorService {
-  private func status(_ control: borrowing Control) -> ServiceStatus {
+  private func status(_ control: borrowing Control) -> RunStatus {
     let version = weights.current
-    return ServiceStatus(
-      coordination: control.coordinator.status(at: Self.now()), run: directory.run.description,
-      epoch: plan.epoch(ofStep: version.step), loss: control.newest?.record.loss,
-      imagesPerSecond: control.newest?.record.imagesPerSecond,
-      memory: ServiceStatus.Memory(size: plan.configuration.memorySize, rows: version.rows),
-      digests: ServiceStatus.Digests(
+    return RunStatus(
+      coordination: control.coordinator.status(at: Self.now()), run: directory.run.description, plan: plan,
+      newest: control.newest?.record, isRunning: true,
+      memory: RunStatus.Memory(size: plan.configuration.memorySize, rows: version.rows),
+      digests: RunStatus.Digests(
         student: "\(version.studentDigest)", teacher: "\(version.teacherDigest)", memory: "\(version.memory)"))
   }
 }

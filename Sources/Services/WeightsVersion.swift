@@ -1,5 +1,7 @@
 import Checkpoints
 import Coordination
+import MemoryBank
+import Networks
 import Numerics
 import Optimization
 import Training
@@ -25,6 +27,23 @@ struct WeightsVersion: Sendable {
   var rows: Int
   /// Rows below this are seeded, not stored.
   var floor: Int
+
+  /// A run's first: drawn weights, the teacher's equal to the student's.
+  static func initial(_ plan: RunPlan) -> WeightsVersion {
+    make(plan, student: initialParameters(layout: plan.layout, seed: plan.configuration.seed))
+  }
+
+  /// Weights that are to be loaded.
+  static func zero(_ plan: RunPlan) -> WeightsVersion { make(plan, student: FloatBuffer(count: plan.layout.count)) }
+
+  private static func make(_ plan: RunPlan, student: FloatBuffer) -> WeightsVersion {
+    let teacher = FloatBuffer(count: plan.layout.count)
+    copy(student.vector, into: teacher.vector)
+    return WeightsVersion(
+      step: 0, student: student, teacher: teacher, studentStatistics: initialStatistics(layout: plan.statisticsLayout),
+      teacherStatistics: initialStatistics(layout: plan.statisticsLayout), optimizer: plan.optimizer.makeState(),
+      studentDigest: student.digest, teacherDigest: teacher.digest, memory: MemoryDigest().state, rows: 0, floor: 0)
+  }
 
   /// As the state machine knows it.
   var updated: Updated {

@@ -1,5 +1,7 @@
+import Foundation
+
 /// What is recorded of a step: one line of `metrics.jsonl`, one JSON object.
-public struct MetricsRecord: Sendable, Equatable {
+public struct MetricsRecord: Sendable, Equatable, Decodable {
   /// Steps done, this one included.
   public var step: Int
   /// Passes over the data set done, this step included.
@@ -61,5 +63,26 @@ public struct MetricsRecord: Sendable, Equatable {
     let fields = numbers.map { "\"\($0)\":\($1.isFinite ? "\($1)" : "null")" }
     let tail = "\"workers\":\(workers),\"memory_rows\":\(memoryRows),\"time\":\(time)"
     return "{\"step\":\(step),\(fields.joined(separator: ",")),\(tail)}"
+  }
+}
+
+// MARK: - Reading
+
+extension MetricsRecord {
+  /// A line holds a few hundred bytes.
+  private static let tail = 16_384
+
+  /// The last whole record of a `metrics.jsonl`; nil if there is none that can be read.
+  public static func newest(inFile path: String) -> MetricsRecord? {
+    guard let file = FileHandle(forReadingAtPath: path), let size = try? file.seekToEnd() else { return nil }
+    defer { try? file.close() }
+    try? file.seek(toOffset: size > tail ? size - UInt64(tail) : 0)
+    guard let bytes = try? file.readToEnd() else { return nil }
+    let decoder = JSONDecoder()
+    decoder.keyDecodingStrategy = .convertFromSnakeCase
+    for line in bytes.split(separator: UInt8(ascii: "\n")).reversed() {
+      if let record = try? decoder.decode(MetricsRecord.self, from: line) { return record }
+    }
+    return nil
   }
 }

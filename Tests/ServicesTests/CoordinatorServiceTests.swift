@@ -158,7 +158,11 @@ private final class MadeUpWorker {
     let run = try SmallRun()
     // Not held on to: a second one finds the directory locked.
     _ = try SmallRun.opened(run.options())
-    let expected = CheckpointError.otherConfiguration(run: run.folder + "/run", key: "seed", saved: "0", given: "5")
-    #expect(throws: expected) { try SmallRun.opened(run.options(["seed": "5"])) }
+    #expect {
+      try SmallRun.opened(run.options(["seed": "5"]))
+    } throws: { error in
+      "\(error)"
+        == "\(run.folder)/run was started with seed 0, not 5. Give seed 0 to resume it, or another --run to start afresh."
+    }
   }
 }

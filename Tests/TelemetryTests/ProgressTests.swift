@@ -119,10 +119,9 @@ struct ConsoleTests {
   @Test func fileGetsPlainLinesAtIntervalsAndTheLast() throws {
     let written = try Self.written(toTerminal: false) { console in
       var printer = ProgressPrinter(console: console)
-      for second in 1...25 { printer.show(Self.state(second), at: Double(second)) }
-      var last = Self.state(26)
-      last.lastStep = 26
-      printer.show(last, at: 26)
+      for second in 1...26 { printer.show(Self.state(second), at: Double(second)) }
+      printer.finish(Self.state(26))
+      printer.finish(Self.state(26))
     }
     #expect(
       written.split(separator: "\n").map { $0.prefix { $0 != "/" } } == ["step 1", "step 11", "step 21", "step 26"])
