@@ -21,8 +21,13 @@ import Wire
   }
 
   /// Runs to the end with one worker.
-  /// - Parameter data: the worker's own folder.
-  private static func run(_ run: SmallRun, _ keys: [String: String], data: String?) throws -> Ending {
+  /// - Parameters:
+  ///   - data: the worker's own folder.
+  ///   - look: sees each step's report, with the coordinator's address.
+  private static func run(
+    _ run: SmallRun, _ keys: [String: String], data: String?,
+    look: @escaping @Sendable (StepReport, Endpoint) -> Void = { _, _ in }
+  ) throws -> Ending {
     let (book, workersBook) = (LogBook(), LogBook())
     let service = try SmallRun.opened(run.options(keys), log: book.log)
     let worker = try WorkerService(options(service.endpoint, data: data), log: workersBook.log)
@@ -32,7 +37,12 @@ import Wire
       ended.close()
     }
     let reports = Mutex<[StepReport]>([])
-    let outcome = Result { try service.run { report in reports.withLock { $0.append(report) } } }
+    let outcome = Result {
+      try service.run { [endpoint = service.endpoint] report in
+        reports.withLock { $0.append(report) }
+        look(report, endpoint)
+      }
+    }
     worker.requestStop()
     _ = ended.next()
     return Ending(
@@ -81,9 +91,15 @@ import Wire
   func oneUndecodable(isLocal: Bool) throws {
     let run = try SmallRun(pictures: 200, broken: [17])
     // An epoch and more: it is met twice.
-    let ending = try Self.run(
-      run, Self.broad(steps: 9), data: isLocal ? run.data : nil)
+    let status = Mutex<RunStatus?>(nil)
+    let ending = try Self.run(run, Self.broad(steps: 9), data: isLocal ? run.data : nil) { report, endpoint in
+      guard report.record.step == 9 else { return }
+      let inquiry = try? StatusInquiry(of: endpoint, security: .none(.loopback))
+      let answer = try? inquiry?.ask(patience: .seconds(10))
+      status.withLock { $0 = answer }
+    }
     #expect(try ending.outcome.get() == .finished)
+    #expect(status.withLock { $0?.coordination.undecodablePictures } == 1)
     let named = ending.coordinator.filter { $0.contains("cannot be decoded") }
     #expect(named.count == 1 && named[0].hasPrefix("0017.jpg cannot be decoded, another picture takes its place: "))
   }
@@ -144,6 +160,31 @@ import Wire
       // Each target is a distribution over a block of 8 rows.
       #expect(record.targetEntropy > 0 && record.targetEntropy <= log(8) + 1e-6)
     }
+  }
+
+  @Test("It outlives its coordinator: the next one has it go on, with the same bits", .timeLimit(.minutes(1)))
+  func outlivesTheCoordinator() throws {
+    let (calm, parted) = (try SmallRun(pictures: 20), try SmallRun(pictures: 20))
+    #expect(try Self.run(calm, ["max_steps": "8"], data: nil).outcome.get() == .finished)
+
+    let book = LogBook()
+    var options = try parted.options(["max_steps": "8"])
+    let ended = BoundedQueue<WorkerService.Outcome>(capacity: 1)
+    for incarnation in 1...2 {
+      // What holds a service ends with the turn of the loop.
+      let service = try SmallRun.opened(options)
+      if incarnation == 1 {
+        options.listen = service.endpoint
+        let worker = try WorkerService(Self.options(service.endpoint, data: nil), log: book.log)
+        startThread(named: "worker") { if let outcome = try? worker.run() { ended.append(outcome) } }
+      }
+      let stopped = try service.run { report in if report.record.step == 4 { service.requestStop() } }
+      #expect(stopped == (incarnation == 1 ? .requested : .finished))
+      #expect((service.resumedStep == 0) == (incarnation == 1))
+    }
+    #expect(ended.next() == .finished)
+    #expect(try parted.digests(step: 8) == calm.digests(step: 8))
+    #expect(book.lines.filter { $0.hasPrefix("Joined the run at ") }.count == 2, "\(book.lines)")
   }
 
   @Test("It says soon that nobody answers, and to whom it speaks", .timeLimit(.minutes(1))) func nobodyThere() throws {
