@@ -117,7 +117,10 @@ extension WorkerService {
       )
     }
     if isHelloDue { hello() }
-    if isReadyDue { session?.sayReady() }
+    if isReadyDue {
+      session?.sayReady()
+      session?.announceAgain()
+    }
   }
 
   private func hello() {

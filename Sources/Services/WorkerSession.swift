@@ -121,17 +121,22 @@ extension WorkerSession {
 // MARK: - To the coordinator
 
 extension WorkerSession {
-  /// Asks for work, and is the heartbeat. What was announced and not granted is announced again, for that may be lost.
+  /// Asks for work, and is the heartbeat.
   func sayReady() {
-    let (ready, announced) = state.withLock { state in
-      let leases = state.held.keys.sorted()
-      let announced = leases.compactMap { lease -> Finished? in
+    let ready = state.withLock { state in
+      Ready(idleThreads: max(0, threads - state.open), held: state.held.keys.sorted())
+    }
+    tell(.ready(ready))
+  }
+
+  /// Says again what was announced and is not granted: the word, or the grant, may be lost. In the order of the leases.
+  func announceAgain() {
+    let announced = state.withLock { state in
+      state.held.keys.sorted().compactMap { lease -> Finished? in
         guard case .announced(_, let finished) = state.held[lease] else { return nil }
         return finished
       }
-      return (Ready(idleThreads: max(0, threads - state.open), held: leases), announced)
     }
-    tell(.ready(ready))
     for finished in announced { tell(.finished(finished)) }
   }
 
