@@ -1,3 +1,4 @@
+import Foundation
 import Numerics
 import Services
 import Testing
@@ -55,6 +56,69 @@ import Wire
     try coordinator.welcome(peer)
     try coordinator.say(.lease(lease(1, slices: SliceRange(first: 0, count: 2))), to: peer)
     #expect(try coordinator.returned().reason == "the student's weights came with other bits than the lease names")
+  }
+
+  /// Serves weights that are all 0, and one picture for all.
+  private func serving() throws -> ScriptedCoordinator {
+    let run = try SmallRun(pictures: 1)
+    let jpeg = try [UInt8](Data(contentsOf: URL(fileURLWithPath: run.path(0))))
+    return try ScriptedCoordinator { request in
+      switch request {
+      case .weights(let network, let step, let offset, let count):
+        (.weights(network: network, step: step, offset: offset), .floats(FloatBuffer(count: count), 0..<count))
+      case .picture(let index, let offset, _):
+        (.picture(index: index, offset: offset, total: jpeg.count), .bytes(Array(jpeg[offset...])))
+      case .push(let lease, let offset): offset == 0 ? nil : (.pushed(lease), nil)
+      case .rows: nil
+      }
+    }
+  }
+
+  @Test("A result is announced until it is granted, and pushed once") func announcedUntilGranted() throws {
+    let coordinator = try serving()
+    let worker = try start(coordinator, LogBook())
+    defer { worker.requestStop() }
+    let peer = try coordinator.hello().peer
+    try coordinator.welcome(peer)
+    var lease = lease(1, slices: SliceRange(first: 0, count: 2))
+    lease.student = FloatBuffer(count: coordinator.plan.layout.count).digest
+    lease.teacher = lease.student
+    try coordinator.say(.lease(lease), to: peer)
+    func finished() throws -> Finished {
+      try coordinator.next { if case .finished(let finished) = $0 { finished } else { nil } }.value
+    }
+    let first = try finished()
+    #expect(first.lease == lease.lease && first.slices == lease.slices && first.losses.count == 2)
+    for _ in 0..<2 { #expect(try finished() == first) }
+    for _ in 0..<2 { try coordinator.say(.grant(lease.lease), to: peer) }
+    while try coordinator.ready().value.held != [] {}
+    let pushes = coordinator.takeAsked().filter { if case .push = $0 { true } else { false } }
+    #expect(
+      pushes == [
+        .push(lease: lease.lease, offset: 0), .push(lease: lease.lease, offset: coordinator.plan.layout.count),
+      ])
+  }
+
+  @Test("A cancelled lease is neither computed further nor announced") func cancelled() throws {
+    let coordinator = try serving()
+    let worker = try start(coordinator, LogBook())
+    defer { worker.requestStop() }
+    let peer = try coordinator.hello().peer
+    try coordinator.welcome(peer)
+    var lease = lease(1, slices: SliceRange(first: 0, count: 2))
+    lease.student = FloatBuffer(count: coordinator.plan.layout.count).digest
+    lease.teacher = lease.student
+    try coordinator.say(.lease(lease), to: peer)
+    try coordinator.say(.cancel(lease.lease), to: peer)
+    for _ in 0..<4 {
+      let word = try coordinator.next { message -> WorkerMessage? in
+        if case .hello = message { nil } else { message }
+      }.value
+      if case .finished = word { Issue.record("\(word)") }
+      if case .returned = word { Issue.record("\(word)") }
+    }
+    let (ready, _) = try coordinator.ready()
+    #expect(ready.idleThreads == 2 && ready.held.isEmpty)
   }
 
   @Test("A coordinator that started anew is greeted, and its leases are not mixed with the old one's")
