@@ -38,6 +38,7 @@ package struct CoordinatorCommand: ParsableCommand {
     let configuration = try settings.configuration(ofRunAt: place.run)
     try Relaunch.ensure(ComputeClass(configuration.computeClass))
     let log = ProcessLog("coordinator", level: configuration.logLevel)
+    let signals = Signals(withParent: stopWithParent)
     let listen = try Endpoint(configuration.listen)
     let service = try CoordinatorService(
       CoordinatorOptions(
@@ -46,7 +47,7 @@ package struct CoordinatorCommand: ParsableCommand {
       log: log.line)
     try log.attach(file: "\(place.run)/coordinator.log")
     log.line(.info, "Listens on \(service.endpoint), run \(place.run), step \(service.resumedStep).")
-    let signals = Signals(withParent: stopWithParent) { service.requestStop() }
+    signals.tell { service.requestStop() }
     defer { withExtendedLifetime(signals) {} }
     let report = RunReport(
       try MetricsWriter(

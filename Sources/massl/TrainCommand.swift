@@ -55,7 +55,8 @@ package struct TrainCommand: ParsableCommand {
         return ["worker", "--data", place.data, "--threads", "\(share)", "--log-level", "warning"]
       },
       log: log.line)
-    let signals = Signals { supervisor.requestStop() }
+    let signals = Signals()
+    signals.tell { supervisor.requestStop() }
     defer { withExtendedLifetime(signals) {} }
     throw try supervisor.run().code
   }

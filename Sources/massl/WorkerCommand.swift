@@ -3,7 +3,6 @@ import Configuration
 import Foundation
 import Numerics
 import Services
-import Synchronization
 import Training
 import Wire
 
@@ -51,7 +50,9 @@ package struct WorkerCommand: ParsableCommand {
     let security = try security.security(for: endpoint)
     let log = ProcessLog("worker", level: logLevel)
     // 1. Which processors' rounding the run has, before anything is computed.
-    guard let computeClass = try askForComputeClass(endpoint, security, log.line) else { return }
+    let signals = Signals(withParent: stopWithParent)
+    defer { withExtendedLifetime(signals) {} }
+    guard let computeClass = try askForComputeClass(endpoint, security, signals, log.line) else { return }
     try Relaunch.ensure(computeClass)
     // 2. Work.
     let service = try WorkerService(
@@ -60,22 +61,18 @@ package struct WorkerCommand: ParsableCommand {
         security: security, probe: probeDigest(),
         name: "\(ProcessInfo.processInfo.hostName)/\(ProcessInfo.processInfo.processIdentifier)"),
       log: log.line)
-    let signals = Signals(withParent: stopWithParent) { service.requestStop() }
-    defer { withExtendedLifetime(signals) {} }
+    signals.tell { service.requestStop() }
     _ = try service.run()
   }
 
   /// Asks until there is an answer. Nil if this process is to stop before.
   private func askForComputeClass(
-    _ endpoint: Endpoint, _ security: Security<ClientKeys>, _ log: ServiceLog
+    _ endpoint: Endpoint, _ security: Security<ClientKeys>, _ signals: Signals, _ log: ServiceLog
   ) throws -> ComputeClass? {
     let inquiry = try StatusInquiry(of: endpoint, security: security)
-    let isStopping = Stopping()
-    let signals = Signals(withParent: stopWithParent) { isStopping.now.store(true, ordering: .relaxed) }
-    defer { withExtendedLifetime(signals) {} }
     let start = ContinuousClock.now
     var complainAt = start + .seconds(3)
-    while !isStopping.now.load(ordering: .relaxed) {
+    while !signals.haveCome {
       if let status = try inquiry.ask(patience: .seconds(1)) {
         guard let name = ComputeClassName(rawValue: status.computeClass) else {
           throw ServiceError.unreadableStatus(coordinator: "\(endpoint)")
@@ -89,9 +86,6 @@ package struct WorkerCommand: ParsableCommand {
     }
     return nil
   }
-
-  /// An atomic that a closure can share.
-  private final class Stopping: Sendable { let now = Atomic(false) }
 }
 
 extension LogLevelName: ExpressibleByArgument {}

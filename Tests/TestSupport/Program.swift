@@ -33,8 +33,9 @@ public enum Program {
   }
 
   /// Runs it to its end.
-  /// - Parameter limit: seconds after which it is killed.
-  public static func run(_ arguments: [String], limit: Double = 60) throws -> Ended {
+  /// - Parameters:
+  ///   - limit: seconds after which it gets the signal, and half a minute later SIGKILL.
+  public static func run(_ arguments: [String], limit: Double = 60, signal: Int32 = SIGKILL) throws -> Ended {
     let process = process(arguments)
     // Files, not pipes: one that fills up would stop the program.
     let folder = FileManager.default.temporaryDirectory.appendingPathComponent("massl-\(UUID())")
@@ -45,9 +46,11 @@ public enum Program {
     process.standardOutput = try FileHandle(forWritingTo: files[0])
     process.standardError = try FileHandle(forWritingTo: files[1])
     try process.run()
-    let end = Date() + limit
-    while process.isRunning, Date() < end { Thread.sleep(forTimeInterval: 0.01) }
-    if process.isRunning { kill(process.processIdentifier, SIGKILL) }
+    for (seconds, number) in [(limit, signal), (30, SIGKILL)] {
+      let end = Date() + seconds
+      while process.isRunning, Date() < end { Thread.sleep(forTimeInterval: 0.01) }
+      if process.isRunning { kill(process.processIdentifier, number) }
+    }
     process.waitUntilExit()
     let texts = try files.map { String(decoding: try Data(contentsOf: $0), as: UTF8.self) }
     return Ended(
