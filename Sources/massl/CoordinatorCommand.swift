@@ -60,8 +60,8 @@ package struct CoordinatorCommand: ParsableCommand {
       log.line(.info, "The run is done: \(service.plan.lastStep) steps.")
     case .requested:
       log.line(.info, "Stopped after a last checkpoint. The same command goes on.")
-    case .failed(let reason):
-      log.line(.error, reason)
+    case .failed(let why):
+      log.line(.error, why)
       throw ExitStatus.failed.code
     }
   }

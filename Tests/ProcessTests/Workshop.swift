@@ -78,10 +78,13 @@ extension Workshop {
     return try ["student", "teacher", "memory"].map { try #require(manifest[$0] as? String) }
   }
 
-  func hasCheckpoint(_ run: String) -> Bool {
+  /// Steps that have a checkpoint, oldest first: which ones beside the last depends on how fast the disk is.
+  func steps(_ run: String) -> [Int] {
     let names = (try? FileManager.default.contentsOfDirectory(atPath: self.run(run) + "/checkpoints")) ?? []
-    return names.contains { $0.hasPrefix("step-") }
+    return names.filter { $0.hasPrefix("step-") }.compactMap { Int($0.dropFirst(5)) }.sorted()
   }
+
+  func hasCheckpoint(_ run: String) -> Bool { !steps(run).isEmpty }
 
   /// Process numbers of this workshop's processes whose command line has `word`.
   func processes(_ word: String) -> [pid_t] {
