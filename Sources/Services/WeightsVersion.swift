@@ -74,22 +74,3 @@ struct WeightsVersion: Sendable {
       })
   }
 }
-
-/// Buffers of one size that are used again once nobody else holds them, so that a step allocates none.
-///
-/// Belongs to one thread, or to a lock; the buffers it gives out may go anywhere.
-struct BufferPool {
-  private let count: Int
-  private var buffers: [FloatBuffer] = []
-
-  /// - Parameter count: floats in each buffer.
-  init(count: Int) { self.count = count }
-
-  /// A buffer with anything in it.
-  mutating func take() -> FloatBuffer {
-    for index in buffers.indices where isKnownUniquelyReferenced(&buffers[index]) { return buffers[index] }
-    let buffer = FloatBuffer(count: count)
-    buffers.append(buffer)
-    return buffer
-  }
-}

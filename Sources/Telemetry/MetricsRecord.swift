@@ -6,7 +6,15 @@ public struct MetricsRecord: Sendable, Equatable, Decodable {
   public var step: Int
   /// Passes over the data set done, this step included.
   public var epoch: Double
+  /// Mean over the batch: `consistency` + `koleo`.
   public var loss: Double
+  /// The consistency loss's part: cross-entropy between the teacher's targets and the student's guesses, in nats.
+  public var consistency: Double
+  /// KoLeo's part, its weight included; 0 without it.
+  public var koleo: Double
+  /// Mean entropy of the teacher's targets, in nats: near the logarithm of `block_size` they say nothing, near 0 they all
+  /// point at one row.
+  public var targetEntropy: Double
   public var lr: Double
   public var weightDecay: Double
   public var momentumTeacher: Double
@@ -22,12 +30,16 @@ public struct MetricsRecord: Sendable, Equatable, Decodable {
   public var time: Double
 
   public init(
-    step: Int, epoch: Double, loss: Double, lr: Double, weightDecay: Double, momentumTeacher: Double,
-    teacherTemp: Double, gradientNorm: Double, imagesPerSecond: Double, workers: Int, memoryRows: Int, time: Double
+    step: Int, epoch: Double, loss: Double, consistency: Double, koleo: Double, targetEntropy: Double, lr: Double,
+    weightDecay: Double, momentumTeacher: Double, teacherTemp: Double, gradientNorm: Double, imagesPerSecond: Double,
+    workers: Int, memoryRows: Int, time: Double
   ) {
     self.step = step
     self.epoch = epoch
     self.loss = loss
+    self.consistency = consistency
+    self.koleo = koleo
+    self.targetEntropy = targetEntropy
     self.lr = lr
     self.weightDecay = weightDecay
     self.momentumTeacher = momentumTeacher
@@ -42,7 +54,8 @@ public struct MetricsRecord: Sendable, Equatable, Decodable {
   /// The record as one line, without its newline. `step` comes first, for `MetricsWriter` looks for it there.
   public func json() -> String {
     let numbers: [(String, Double)] = [
-      ("epoch", epoch), ("loss", loss), ("lr", lr), ("weight_decay", weightDecay),
+      ("epoch", epoch), ("loss", loss), ("consistency", consistency), ("koleo", koleo),
+      ("target_entropy", targetEntropy), ("lr", lr), ("weight_decay", weightDecay),
       ("momentum_teacher", momentumTeacher), ("teacher_temp", teacherTemp), ("gradient_norm", gradientNorm),
       ("images_per_second", imagesPerSecond),
     ]

@@ -35,7 +35,7 @@ extension ExitStatus {
       case let error as DurabilityError: Self(of: error)
       case let error as WireError: Self(of: error)
       case let error as ServiceError: Self(of: error)
-      case is WorkerError, is NumericsError: .doNotRestart
+      case is WorkerError, is NumericsError, is ProcessorError: .doNotRestart
       default: .failed
       }
   }

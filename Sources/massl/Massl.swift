@@ -25,7 +25,11 @@ enum Program {
     signal(SIGPIPE, SIG_IGN)
     var command: any ParsableCommand
     do { command = try Massl.parseAsRoot() } catch { Massl.exit(withError: error) }
-    do { try command.run() } catch { end(with: error) }
+    do {
+      // Before any vector instruction, which would end the program without a word.
+      try Processor.check(Processor.leastClass)
+      try command.run()
+    } catch { end(with: error) }
   }
 
   /// Says what went wrong in a sentence, and ends with the error's exit code.

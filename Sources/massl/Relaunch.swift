@@ -16,28 +16,18 @@ package enum Relaunch {
   /// Returns in the environment of `computeClass`, or not at all: then a new massl has begun.
   ///
   /// Call before anything of Numerics computes, and before threads are started.
-  /// - Throws: `NumericsError.processorLacks` if this processor cannot run the class; `RelaunchError` if the system
-  ///   does not start the program.
+  /// - Throws: `ProcessorError` if this processor cannot run the class; `NumericsError` if OpenBLAS takes other kernels
+  ///   all the same; `RelaunchError` if the system does not start the program.
   package static func ensure(_ computeClass: ComputeClass) throws {
-    try computeClass.check(features: processorFeatures())
+    try Processor.check(computeClass)
     let wanted = computeClass.environment
     var current: [String: String] = [:]
     for name in wanted.keys { current[name] = getenv(name).map { String(cString: $0) } }
     let changes = changes(for: computeClass, in: current)
-    if changes.isEmpty { return }
+    if changes.isEmpty { return try computeClass.check(coreName: OpenBLAS.coreName) }
     for (name, value) in changes { setenv(name, value, 1) }
     execv("/proc/self/exe", CommandLine.unsafeArgv)
     throw RelaunchError(reason: String(cString: strerror(errno)))
-  }
-
-  private static func processorFeatures() -> Set<String> {
-    guard let file = fopen("/proc/cpuinfo", "re") else { return [] }
-    defer { fclose(file) }
-    // The first processor's features stand in its first few kilobytes.
-    let text = [UInt8](unsafeUninitializedCapacity: 1 << 16) { buffer, count in
-      count = fread(buffer.baseAddress!, 1, buffer.count, file)
-    }
-    return ComputeClass.features(inProcessorInformation: String(decoding: text, as: UTF8.self))
   }
 }
 

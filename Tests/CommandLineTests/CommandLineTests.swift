@@ -165,7 +165,7 @@ struct RelaunchTests {
     #expect(ExitStatus(of: ConfigurationError.inconsistent([])) == .usage)
     #expect(ExitStatus(of: RelaunchError(reason: "")) == .failed)
     #expect(ExitStatus(of: DurabilityError.locked(path: "runs/a/coordinator.lock", holder: 4)) == .tryAgain)
-    #expect(ExitStatus(of: NumericsError.processorLacks(computeClass: .avx2, missing: ["avx2"])) == .doNotRestart)
+    #expect(ExitStatus(of: ProcessorError(computeClass: .avx2, missing: ["avx2"])) == .doNotRestart)
     #expect(ExitStatus.allCases.map(\.rawValue) == [0, 1, 64, 65, 75])
   }
 }

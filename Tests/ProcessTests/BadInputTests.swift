@@ -128,6 +128,33 @@ import Testing
     #expect(FileManager.default.fileExists(atPath: path))
   }
 
+  // MARK: Machines
+
+  /// Needs a mount of its own over /proc/cpuinfo, which only root may have.
+  @Test(.enabled(if: mayMount), .enabled(if: isX86))
+  func aProcessorWithoutAVX2IsRefusedByEveryCommand() throws {
+    let old = workshop.folder + "/cpuinfo"
+    let text = try String(contentsOfFile: "/proc/cpuinfo", encoding: .utf8).replacing(" avx2", with: "")
+    try Data(text.utf8).write(to: URL(fileURLWithPath: old))
+    for command in [workshop.arguments("old"), ["synthesize", "--out", workshop.folder + "/s", "--images", "9"]] {
+      let ended = try Program.run(command, script: "mount --bind \(old) /proc/cpuinfo")
+      #expect(ended.status == 65, "\(ended)")
+      #expect(
+        ended.errors == """
+          Error: This processor lacks avx2, which compute_class avx2 computes with. massl on x86-64 needs a processor \
+          with AVX2 and FMA (Intel Haswell or AMD Zen, and later): use another machine.
+
+          """)
+    }
+  }
+
+  static let mayMount = (try? Program.run(["--help"], script: "mount --bind /dev/null /proc/cpuinfo"))?.status == 0
+  #if arch(x86_64)
+    static let isX86 = true
+  #else
+    static let isX86 = false
+  #endif
+
   // MARK: Processes
 
   @Test func aSecondCoordinatorOfARunAndATakenPortAreRefused() throws {

@@ -34,9 +34,16 @@ public enum Program {
 
   /// Runs it to its end.
   /// - Parameters:
+  ///   - script: of a shell that prepares a mount namespace of its own, in which the program then runs.
   ///   - limit: seconds after which it gets the signal, and half a minute later SIGKILL.
-  public static func run(_ arguments: [String], limit: Double = 60, signal: Int32 = SIGKILL) throws -> Ended {
+  public static func run(
+    _ arguments: [String], script: String? = nil, limit: Double = 60, signal: Int32 = SIGKILL
+  ) throws -> Ended {
     let process = process(arguments)
+    if let script {
+      process.executableURL = URL(fileURLWithPath: "/usr/bin/unshare")
+      process.arguments = ["--mount", "sh", "-ec", "\(script); exec \"$0\" \"$@\"", path] + arguments
+    }
     // Files, not pipes: one that fills up would stop the program.
     let folder = FileManager.default.temporaryDirectory.appendingPathComponent("massl-\(UUID())")
     try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
