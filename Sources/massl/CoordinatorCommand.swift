@@ -48,13 +48,12 @@ package struct CoordinatorCommand: ParsableCommand {
     try log.attach(file: "\(place.run)/coordinator.log")
     log.line(.info, "Listens on \(service.endpoint), run \(place.run), step \(service.resumedStep).")
     signals.tell { service.requestStop() }
-    defer { withExtendedLifetime(signals) {} }
     let report = RunReport(
       try MetricsWriter(
         path: service.directory.metricsPath, resumingAt: service.resumedStep, incarnation: service.incarnation.number),
       service.plan, log: log.line)
+    defer { report.finish() }
     let reason = try service.run { report.take($0) }
-    report.finish()
     switch reason {
     case .finished:
       log.line(.info, "The run is done: \(service.plan.lastStep) steps.")

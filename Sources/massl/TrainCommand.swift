@@ -57,7 +57,6 @@ package struct TrainCommand: ParsableCommand {
       log: log.line)
     let signals = Signals()
     signals.tell { supervisor.requestStop() }
-    defer { withExtendedLifetime(signals) {} }
     throw try supervisor.run().code
   }
 }

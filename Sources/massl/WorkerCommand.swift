@@ -51,7 +51,6 @@ package struct WorkerCommand: ParsableCommand {
     let log = ProcessLog("worker", level: logLevel)
     // 1. Which processors' rounding the run has, before anything is computed.
     let signals = Signals(withParent: stopWithParent)
-    defer { withExtendedLifetime(signals) {} }
     guard let computeClass = try askForComputeClass(endpoint, security, signals, log.line) else { return }
     try Relaunch.ensure(computeClass)
     // 2. Work.

@@ -162,6 +162,18 @@ import Testing
     }
   }
 
+  @Test(arguments: [0, 3, 10, 20, 40, 80, 160])
+  func aSignalIsHeededHoweverEarlyItComes(milliseconds: Int) throws {
+    // Nobody listens there: the worker would wait for ever.
+    let worker = try Program.start(["worker", "--coordinator", "tcp://127.0.0.1:1"])
+    usleep(UInt32(milliseconds * 1000))
+    worker.terminate()
+    let end = Date() + 15
+    while worker.isRunning, Date() < end { Thread.sleep(forTimeInterval: 0.01) }
+    #expect(!worker.isRunning)
+    if worker.isRunning { kill(worker.processIdentifier, SIGKILL) }
+  }
+
   @Test func trainStartsAKilledCoordinatorAgain() throws {
     #expect(try Program.run(workshop.arguments("calm")).status == 0)
     let train = try workshop.train("killed", workers: 2)
