@@ -195,7 +195,8 @@ extension WorkerService {
       session?.stop()
       log(.info, "\(refusal.text) Saying hello again.")
       hello()
-    case .malformed: log(.warning, refusal.text)
+    // The next tick says hello again.
+    case .malformed, .tooManyPeers: log(.warning, refusal.text)
     case .protocolVersion, .computeClass:
       _ = outcome.tryAppend(
         .failure(.turnedAway(coordinator: "\(options.coordinator)", reason: refusal.text)))
