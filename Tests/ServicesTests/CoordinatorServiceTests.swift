@@ -167,7 +167,7 @@ private final class MadeUpWorker {
 
   /// Runs to the end with one worker; the last digests of weights and memory, and the steps reported.
   private static func run(_ options: CoordinatorOptions) throws -> (reason: StopReason, steps: [Int], resumed: Int) {
-    let service = try Self.opened(options) { _, _ in }
+    let service = try CoordinatorService(options) { _, _ in }
     let worker = try MadeUpWorker(service, probe: probe)
     let steps = Mutex<[Int]>([])
     let reasons = BoundedQueue<StopReason>(capacity: 1)
@@ -178,18 +178,6 @@ private final class MadeUpWorker {
     try worker.work()
     let reason = try #require(reasons.next())
     return (reason, steps.withLock { $0 }, service.resumedStep)
-  }
-
-  /// A service, once the one before has let go of the run: in one process its last thread does so a moment after `run`.
-  private static func opened(
-    _ options: CoordinatorOptions, log: @escaping ServiceLog
-  ) throws -> CoordinatorService {
-    for _ in 0..<500 {
-      do { return try CoordinatorService(options, log: log) } catch DurabilityError.locked {
-        Thread.sleep(forTimeInterval: 0.01)
-      }
-    }
-    return try CoordinatorService(options, log: log)
   }
 
   private static func manifest(_ folder: String, step: String) throws -> [String: Any] {
@@ -216,8 +204,8 @@ private final class MadeUpWorker {
     let folder = try Self.folderWithPictures()
     defer { try? FileManager.default.removeItem(atPath: folder) }
     // Not held on to: a second one finds the directory locked.
-    _ = try Self.opened(Self.options(folder, steps: 3)) { _, _ in }
+    _ = try CoordinatorService(Self.options(folder, steps: 3)) { _, _ in }
     let expected = CheckpointError.otherConfiguration(run: folder + "/run", key: "seed", saved: "0", given: "5")
-    #expect(throws: expected) { try Self.opened(Self.options(folder, steps: 3, seed: 5)) { _, _ in } }
+    #expect(throws: expected) { try CoordinatorService(Self.options(folder, steps: 3, seed: 5)) { _, _ in } }
   }
 }
