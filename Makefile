@@ -1,11 +1,16 @@
 # What people type. Each installs what it needs on Debian, with sudo where that is needed.
-.PHONY: build test lint install messages clean
+.PHONY: build demo test lint install messages clean
 
 PACKAGES = libopenblas-dev libzmq3-dev libprotobuf-c-dev protobuf-c-compiler libjpeg-dev libxxhash-dev
 SUDO = $(shell [ "$$(id -u)" = 0 ] || command -v sudo)
 
 build: install
 	swift build -c release
+
+# Pictures, training, and how good the features are before and after: see README.md. SEED=1 for another draw.
+SEED = 0
+demo: build
+	Scripts/demo $(SEED)
 
 # One configuration for everything: in debug the numerics are some fifty times slower.
 test: install

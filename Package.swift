@@ -55,13 +55,16 @@ let package = Package(
         "Training", "Checkpoints", "Wire", "Coordination", "Telemetry", "Configuration", "Durability", "MemoryBank",
         "Networks", "Numerics", "Optimization", "Vision",
       ]),
-    .target(name: "Evaluation", dependencies: ["Numerics", "Vision", "Networks"]),
+    .target(
+      name: "Evaluation",
+      dependencies: ["Numerics", "Vision", "Networks", "Checkpoints", "Configuration", "Durability", "Training"]),
     .executableTarget(
       name: "massl",
       dependencies: [
         "Services", "Verification", "Evaluation", "Checkpoints", "Durability", "Networks", "Configuration",
         "Coordination", "Numerics", "Telemetry", "Training", "Vision",
-        "Wire", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        "Optimization", "Wire", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        .product(name: "Logging", package: "swift-log"),
       ]),
 
     .target(name: "TestSupport", dependencies: ["Durability", "Numerics"], path: "Tests/TestSupport"),
@@ -84,7 +87,13 @@ let package = Package(
       name: "VisionTests", dependencies: ["Vision", "CJPEG", "Numerics"], exclude: ["Fixtures"]),
     .testTarget(name: "ServicesTests", dependencies: ["Services", "Durability"]),
     .testTarget(name: "VerificationTests", dependencies: ["Verification"]),
-    .testTarget(name: "ProcessTests", dependencies: ["massl"]),
+    .testTarget(
+      name: "CommandLineTests",
+      dependencies: [
+        "massl", "Configuration", "Durability", "Numerics", "TestSupport",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+      ]),
+    .testTarget(name: "ProcessTests", dependencies: ["massl", "TestSupport"]),
     .testTarget(name: "EvaluationTests", dependencies: ["Evaluation", "Numerics"]),
   ],
   swiftLanguageModes: [.v6]

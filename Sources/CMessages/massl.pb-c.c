@@ -2128,7 +2128,7 @@ const ProtobufCMessageDescriptor massl__undecodable_picture__descriptor =
   (ProtobufCMessageInit) massl__undecodable_picture__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor massl__returned__field_descriptors[2] =
+static const ProtobufCFieldDescriptor massl__returned__field_descriptors[3] =
 {
   {
     "lease",
@@ -2154,15 +2154,28 @@ static const ProtobufCFieldDescriptor massl__returned__field_descriptors[2] =
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "undecodable",
+    3,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Massl__Returned, n_undecodable),
+    offsetof(Massl__Returned, undecodable),
+    &massl__undecodable_picture__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned massl__returned__field_indices_by_name[] = {
   0,   /* field[0] = lease */
   1,   /* field[1] = reason */
+  2,   /* field[2] = undecodable */
 };
 static const ProtobufCIntRange massl__returned__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 2 }
+  { 0, 3 }
 };
 const ProtobufCMessageDescriptor massl__returned__descriptor =
 {
@@ -2172,7 +2185,7 @@ const ProtobufCMessageDescriptor massl__returned__descriptor =
   "Massl__Returned",
   "massl",
   sizeof(Massl__Returned),
-  2,
+  3,
   massl__returned__field_descriptors,
   massl__returned__field_indices_by_name,
   1,  massl__returned__number_ranges,
@@ -2215,7 +2228,7 @@ const ProtobufCMessageDescriptor massl__goodbye__descriptor =
   (ProtobufCMessageInit) massl__goodbye__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor massl__welcome__field_descriptors[4] =
+static const ProtobufCFieldDescriptor massl__welcome__field_descriptors[5] =
 {
   {
     "configuration",
@@ -2265,17 +2278,30 @@ static const ProtobufCFieldDescriptor massl__welcome__field_descriptors[4] =
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "rows",
+    5,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Massl__Welcome, rows),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned massl__welcome__field_indices_by_name[] = {
   1,   /* field[1] = bulk_port */
   0,   /* field[0] = configuration */
   2,   /* field[2] = data_count */
   3,   /* field[3] = data_digest */
+  4,   /* field[4] = rows */
 };
 static const ProtobufCIntRange massl__welcome__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 4 }
+  { 0, 5 }
 };
 const ProtobufCMessageDescriptor massl__welcome__descriptor =
 {
@@ -2285,7 +2311,7 @@ const ProtobufCMessageDescriptor massl__welcome__descriptor =
   "Massl__Welcome",
   "massl",
   sizeof(Massl__Welcome),
-  4,
+  5,
   massl__welcome__field_descriptors,
   massl__welcome__field_indices_by_name,
   1,  massl__welcome__number_ranges,

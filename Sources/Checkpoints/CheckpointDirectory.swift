@@ -49,7 +49,7 @@ extension CheckpointDirectory {
       manifest.files = [:]
       for (file, groups) in content.files where !groups.isEmpty {
         manifest.files[file] = try SafetensorsFile.write(
-          groups, metadata: ["format": "pt", "run": "\(manifest.run)", "step": "\(manifest.step)"],
+          groups, metadata: manifest.metadata,
           to: "\(temporary)/\(file)", in: storage)
       }
       try writeManifest(manifest, to: "\(temporary)/\(Checkpoint.manifestFile)")

@@ -7,13 +7,14 @@ public enum CheckpointError: Error, Equatable, CustomStringConvertible {
   /// A tensor that is wanted is not in the file.
   case missingTensor(file: String, tensor: String)
   case otherShape(file: String, tensor: String, found: [Int], expected: [Int])
-  case otherConfiguration(run: String, key: String, saved: String, given: String)
   case otherData(run: String, saved: DataRecord, given: DataRecord)
   case noCheckpoint(directory: String)
   case noSuchStep(directory: String, step: Int, present: [Int])
   case newerFormat(file: String, version: Int, supported: Int)
-  /// The directory has something in it, but is no run.
+  /// The directory is no run: it has something else in it, or nothing.
   case notARun(directory: String)
+  /// Something is there already where a new run was to be made.
+  case notEmpty(directory: String)
   /// Files of a checkpoint belong to another run.
   case otherRun(file: String, found: String, expected: String)
 
@@ -27,9 +28,6 @@ public enum CheckpointError: Error, Equatable, CustomStringConvertible {
       "\(file) has no tensor '\(tensor)'. Give a file of the same architecture."
     case .otherShape(let file, let tensor, let found, let expected):
       "\(file): tensor '\(tensor)' has shape \(found), not \(expected). Give a file of the same architecture."
-    case .otherConfiguration(let run, let key, let saved, let given):
-      "\(run) was started with \(key) \(saved), not \(given). Give \(key) \(saved) to resume it, or another --run to "
-        + "start afresh."
     case .otherData(let run, let saved, let given) where saved.count != given.count:
       "\(run) was started on \(saved.count) pictures; --data has \(given.count). Give the same data set to resume it, "
         + "or another --run to start afresh."
@@ -45,7 +43,9 @@ public enum CheckpointError: Error, Equatable, CustomStringConvertible {
     case .newerFormat(let file, let version, let supported):
       "\(file) has format \(version); this massl reads formats up to \(supported). Use the massl that wrote it."
     case .notARun(let directory):
-      "\(directory) is not empty and holds no run. Give --run another directory, or empty this one."
+      "\(directory) holds no run. Give --run the directory of a run, or, to start one, a new or empty directory."
+    case .notEmpty(let directory):
+      "\(directory) is there already. Give the new run a directory that is not."
     case .otherRun(let file, let found, let expected):
       "\(file) belongs to run \(found), not to \(expected). Move it out of this run's directory."
     }

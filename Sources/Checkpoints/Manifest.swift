@@ -55,6 +55,13 @@ public struct Manifest: Codable, Equatable, Sendable {
   }
 }
 
+extension Manifest {
+  /// What a file of tensors says of itself, so that it can be used without this manifest: run, step, configuration.
+  public var metadata: [String: String] {
+    ["format": "pt", "run": "\(run)", "step": "\(step)", "configuration": configuration]
+  }
+}
+
 /// Which data set: count of pictures and a digest of their relative paths and sizes, in order.
 public struct DataRecord: Codable, Hashable, Sendable {
   public var count: Int

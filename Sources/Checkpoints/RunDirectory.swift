@@ -26,7 +26,8 @@ public struct RunDirectory: Sendable {
   static let formatVersion = 1
   static let sizeAtMost = 1 << 20
 
-  private struct RunRecord: Codable {
+  /// Who a run is.
+  struct RunRecord: Codable {
     var formatVersion = RunDirectory.formatVersion
     var run: Digest
     var data: DataRecord
@@ -64,9 +65,7 @@ extension RunDirectory {
       let record = RunRecord(run: Digest(high: random.next(), low: random.next()), data: data)
       try storage.writeAtomically(SealedJSON.bytes(of: record), to: recordPath)
     }
-    let record = try SealedJSON.value(
-      RunRecord.self, from: try storage.readWhole(recordPath, limit: sizeAtMost), file: recordPath,
-      version: formatVersion)
+    let record = try identity(of: path, in: storage)
     guard record.data == data else {
       throw CheckpointError.otherData(run: path, saved: record.data, given: data)
     }
@@ -83,6 +82,48 @@ extension RunDirectory {
   public static func configuration(of path: String, in storage: any Storage) throws -> String {
     guard try isRun(path, in: storage) else { throw CheckpointError.notARun(directory: path) }
     return String(decoding: try storage.readWhole("\(path)/config.yaml", limit: sizeAtMost), as: UTF8.self)
+  }
+}
+
+// MARK: - Looking at a run that may be another process's
+
+extension RunDirectory {
+  /// The newest whole checkpoint of a run, read without taking its lock, and why newer ones are passed over.
+  /// - Throws: `CheckpointError.notARun`, `.newerFormat`; `DurabilityError`.
+  public static func newestCheckpoint(
+    of path: String, in storage: any Storage
+  ) throws -> (checkpoint: Checkpoint?, damaged: [CheckpointError]) {
+    guard let checkpoints = try checkpoints(of: path, in: storage) else { return (nil, []) }
+    return try checkpoints.newestWhole()
+  }
+
+  /// The checkpoint of a step, every byte of which was compared with its digest; nil: the newest whole one.
+  /// - Throws: `CheckpointError.notARun`, `.noCheckpoint`, `.noSuchStep`, `.damaged`, `.newerFormat`.
+  public static func checkpoint(of path: String, step: Int?, in storage: any Storage) throws -> Checkpoint {
+    guard let checkpoints = try checkpoints(of: path, in: storage) else {
+      throw CheckpointError.noCheckpoint(directory: path)
+    }
+    if let step {
+      let checkpoint = try checkpoints.checkpoint(ofStep: step)
+      try checkpoint.verify()
+      return checkpoint
+    }
+    let (newest, damaged) = try checkpoints.newestWhole()
+    guard let newest else { throw damaged.first ?? CheckpointError.noCheckpoint(directory: path) }
+    return newest
+  }
+
+  static func identity(of path: String, in storage: any Storage) throws -> RunRecord {
+    let file = "\(path)/run.json"
+    return try SealedJSON.value(
+      RunRecord.self, from: try storage.readWhole(file, limit: sizeAtMost), file: file, version: formatVersion)
+  }
+
+  /// Nil if there is none yet: looking must not make one.
+  public static func checkpoints(of path: String, in storage: any Storage) throws -> CheckpointDirectory? {
+    guard try isRun(path, in: storage) else { throw CheckpointError.notARun(directory: path) }
+    let checkpoints = "\(path)/checkpoints"
+    return try storage.exists(checkpoints) ? CheckpointDirectory(checkpoints, in: storage) : nil
   }
 }
 

@@ -10,6 +10,8 @@ public enum ConfigurationError: Error, Equatable {
   case notAnAssignment(String)
   /// Values that are allowed one by one, not together; a sentence each.
   case inconsistent([String])
+  /// A run cannot go on with these keys' given values.
+  case otherConfiguration(run: String, [KeyDifference])
 }
 
 /// Where a value was given.
@@ -43,6 +45,20 @@ extension ConfigurationError: CustomStringConvertible {
       return "'\(text)' is not of the form key=value."
     case .inconsistent(let sentences):
       return sentences.joined(separator: "\n")
+    case .otherConfiguration(let run, let differences):
+      return differences.map { Self.refusal($0, run: run) }.joined(separator: "\n")
+    }
+  }
+
+  private static func refusal(_ difference: KeyDifference, run: String) -> String {
+    let (name, saved, given) = (difference.name, difference.saved, difference.given)
+    switch difference.kind {
+    case .identity:
+      return "\(run) was started with \(name) \(saved), not \(given). "
+        + "Give \(name) \(saved) to resume it, or another --run to start afresh."
+    case .trajectory, .operational:
+      return "\(run) has \(name) \(saved), not \(given). "
+        + "Give --change \(name)=\(given) to change it from the newest checkpoint on."
     }
   }
 }

@@ -167,7 +167,7 @@ extension ConfigurationKey {
       "minutes between checkpoints; 0: by steps alone"),
     integer("keep_checkpoints", .operational, \.keepCheckpoints, 1...1_000_000, "newest checkpoints kept"),
     ConfigurationKey(
-      "listen", .operational, .endpoint, "where the coordinator listens, tcp://HOST:PORT; port *: any free one",
+      "listen", .operational, .endpoint, "where the coordinator listens, tcp://HOST:PORT; port 0: any free one",
       read: { .text($0.listen) }, write: { $0.listen = $1.text }),
     choice("log_level", .operational, \.logLevel, "least severe message in the log"),
   ]

@@ -140,7 +140,7 @@ extension ConfigurationKey {
       case .triple(let range): "three numbers \(range)"
       case .flag: "true or false"
       case .choice(let names): "one of " + names.joined(separator: ", ")
-      case .endpoint: "tcp://HOST:PORT, with a port from 1 to 65535 or *"
+      case .endpoint: "tcp://HOST:PORT, with a port from 0 to 65535"
       }
     }
 
@@ -199,6 +199,6 @@ extension ConfigurationKey.Domain {
     guard let colon = address.lastIndex(of: ":") else { return false }
     let host = address[..<colon]
     let port = address[address.index(after: colon)...]
-    return !host.isEmpty && (port == "*" || Int(port).map { (1...65535).contains($0) } ?? false)
+    return !host.isEmpty && Int(port).map { (0...65535).contains($0) } ?? false
   }
 }

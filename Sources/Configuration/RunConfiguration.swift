@@ -129,7 +129,7 @@ public struct RunConfiguration: Sendable, Equatable {
   public var checkpointEveryMinutes = 10.0
   /// Newest checkpoints kept.
   public var keepCheckpoints = 3
-  /// Where the coordinator listens: `tcp://HOST:PORT`, `*` as the port for any free one.
+  /// Where the coordinator listens: `tcp://HOST:PORT`, 0 as the port for any free one.
   public var listen = "tcp://127.0.0.1:5570"
   public var logLevel = LogLevelName.info
 

@@ -48,9 +48,13 @@ extension Coordinator {
     }
     let count = settings.payloadCount(slices: lease.slices.count)
     if finished.payloadCount != count { return "a payload of \(finished.payloadCount) floats, not \(count)" }
+    return problem(of: finished.undecodable)
+  }
+
+  private func problem(of undecodable: [UndecodablePicture]) -> String? {
     let pictures = settings.welcome.data.count
-    if finished.undecodable.count > pictures { return "more undecodable pictures than there are" }
-    if let stray = finished.undecodable.first(where: { !(0..<pictures ~= $0.picture) }) {
+    if undecodable.count > pictures { return "more undecodable pictures than there are" }
+    if let stray = undecodable.first(where: { !(0..<pictures ~= $0.picture) }) {
       return "undecodable picture \(stray.picture) of \(pictures)"
     }
     return nil
@@ -158,7 +162,7 @@ extension Coordinator {
         accuser == lease.peer
         ? "\(described(lease.peer)) twice" : "\(described(accuser)) and \(described(lease.peer))"
       return conclude(
-        with: .failed(
+        with: .hopeless(
           "Step \(step) cannot be computed: loss or gradient of slice \(slices) is not finite, say \(who). "
             + "Resuming will meet it again: fork the run from an earlier step with other settings."), &effects)
     }
@@ -177,6 +181,10 @@ extension Coordinator {
     counts.returned += 1
     drop(lease.id, tellWorker: false, &effects)
     bar(peer, from: lease.slices, for: Limits.returnPause)
+    if let problem = problem(of: message.undecodable) { return offend(peer, problem, &effects) }
+    // Too many in a row to replace one by the next are too many for the run.
+    note(message.undecodable, &effects)
+    guard phase == .computing else { return }
     for slice in lease.slices.indices { returned[slice, default: [:]][peer, default: 0] += 1 }
     let reason = shortened(message.reason)
     let present = peers.values.filter(isPresent)
@@ -203,7 +211,7 @@ extension Coordinator {
     let all = settings.welcome.data.count
     guard !pictures.isEmpty, undecodable.count * Limits.undecodableShare > all else { return }
     conclude(
-      with: .failed(
+      with: .hopeless(
         "\(undecodable.count) of \(all) pictures cannot be decoded, more than one in \(Limits.undecodableShare). "
           + "The first: \(undecodableNames.joined(separator: ", ")). Mend or remove them; as the data set then is "
           + "another one, start a new run."), &effects)

@@ -32,7 +32,7 @@ extension Coordinator {
   /// No more work is given out or taken; the newest weights become durable, then it stops.
   mutating func conclude(with reason: StopReason, _ effects: inout [Effect]) {
     if case .concluding = phase { return }
-    if case .failed(let why) = reason { effects.append(.log(.error, why)) }
+    if let why = reason.failure { effects.append(.log(.error, why)) }
     phase = .concluding(reason)
     lastCheckpointFailures = 0
     for lease in leases { drop(lease.id, tellWorker: true, &effects) }
@@ -100,9 +100,15 @@ extension Coordinator {
     // A run that reached its end waits for its disk, unless it is asked to leave.
     guard lastCheckpointFailures >= Limits.lastCheckpointTries, isAskedToStop || reason != .finished else { return }
     let newest = durableStep.map { "the newest is of step \($0)" } ?? "there is none"
-    var text = "The last checkpoint, of step \(self.step), could not be written (\(shortened(failure))): \(newest)."
-    if case .failed(let why) = reason { text = why + " " + text }
+    let text = "The last checkpoint, of step \(self.step), could not be written (\(shortened(failure))): \(newest)."
     phase = .stopped
-    effects.append(.stop(.failed(text)))
+    let last: StopReason =
+      switch reason {
+      case .finished, .requested: .hindered(text)
+      case .failed(let why): .failed("\(why) \(text)")
+      case .hopeless(let why): .hopeless("\(why) \(text)")
+      case .hindered(let why): .hindered("\(why) \(text)")
+      }
+    effects.append(.stop(last))
   }
 }

@@ -100,6 +100,18 @@ public enum StopReason: Hashable, Sendable {
   case finished
   /// Asked to; the last checkpoint is written.
   case requested
-  /// This cannot go on; a sentence.
+  /// This cannot go on; a sentence. Whether another start helps is not known.
   case failed(String)
+  /// The same: every start would end here.
+  case hopeless(String)
+  /// Something outside was in the way, a full disk for one: a later start goes on.
+  case hindered(String)
+
+  /// Why it failed, if it did.
+  public var failure: String? {
+    switch self {
+    case .finished, .requested: nil
+    case .failed(let why), .hopeless(let why), .hindered(let why): why
+    }
+  }
 }

@@ -21,6 +21,24 @@ public struct Status: Hashable, Codable, Sendable {
   public var undecodablePictures: Int
   public var counts: Counts
 
+  public init(
+    step: Int, lastStep: Int, phase: String, incarnation: UInt64, slices: Int, acceptedSlices: Int = 0,
+    durableStep: Int?, checkpointInFlight: Int? = nil, workers: [Worker] = [], undecodablePictures: Int = 0,
+    counts: Counts = Counts()
+  ) {
+    self.step = step
+    self.lastStep = lastStep
+    self.phase = phase
+    self.incarnation = incarnation
+    self.slices = slices
+    self.acceptedSlices = acceptedSlices
+    self.durableStep = durableStep
+    self.checkpointInFlight = checkpointInFlight
+    self.workers = workers
+    self.undecodablePictures = undecodablePictures
+    self.counts = counts
+  }
+
   public struct Worker: Hashable, Codable, Sendable {
     public var peer: String
     public var name: String
@@ -60,6 +78,8 @@ public struct Counts: Hashable, Codable, Sendable {
   /// Workers of another compute class that were accepted.
   public var otherClass = 0
   public var failedCheckpoints = 0
+
+  public init() {}
 }
 
 extension Coordinator {

@@ -15,15 +15,19 @@ public enum Features {
   /// Images that pass the network together.
   static let batch = 64
 
-  /// - Parameter pictures: indices in the data set.
+  /// - Parameters:
+  ///   - pictures: indices in the data set.
+  ///   - normalization: the one that the network was trained with.
   /// - Returns: `[pictures, width]`, in the order of `pictures`.
   /// - Throws: `VisionError` if a picture cannot be read or decoded, naming it.
-  public static func extract(_ source: Source, of pictures: [Int], in dataSet: DataSet) throws -> Matrix {
+  public static func extract(
+    _ source: Source, of pictures: [Int], in dataSet: DataSet, _ normalization: Normalization
+  ) throws -> Matrix {
     switch source {
     case .pixels(let side):
       let rows = FloatBuffer(count: pictures.count * 3 * side * side)
         .matrix(rows: pictures.count, columns: 3 * side * side)
-      try read(pictures, from: dataSet, side: side, into: rows)
+      try read(pictures, from: dataSet, side: side, normalization, into: rows)
       return rows
     case .network(let architecture, let parameters):
       let side = architecture.imageSize
@@ -36,7 +40,7 @@ public enum Features {
       for start in stride(from: 0, to: pictures.count, by: batch) {
         let range = start..<min(start + batch, pictures.count)
         let rows = pixels.rows(0..<range.count)
-        try read(Array(pictures[range]), from: dataSet, side: side, into: rows)
+        try read(Array(pictures[range]), from: dataSet, side: side, normalization, into: rows)
         backbone.forward(rows, parameters: parameters, workspace: workspace, into: features.rows(range))
       }
       return features
@@ -44,10 +48,10 @@ public enum Features {
   }
 
   /// The largest square in the middle, resized to `side` and normalised.
-  private static func read(_ pictures: [Int], from dataSet: DataSet, side: Int, into rows: Matrix) throws {
+  private static func read(
+    _ pictures: [Int], from dataSet: DataSet, side: Int, _ normalization: Normalization, into rows: Matrix
+  ) throws {
     var resampler = Resampler()
-    let settings = ViewSettings()
-    let normalization = Normalization(mean: settings.mean, deviation: settings.deviation)
     for (row, index) in pictures.enumerated() {
       let picture = try Picture(jpeg: dataSet.read(index))
       let square = min(picture.width, picture.height)

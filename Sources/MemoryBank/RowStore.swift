@@ -16,9 +16,9 @@ public final class RowStore: Sendable {
   /// 65,536 rows of 256 floats; wider rows have fewer to a file.
   static let fileSizeAtMost = 64 << 20
 
-  private let storage: any Storage
+  let storage: any Storage
   private let directory: String
-  private let layout: ExtentLayout
+  let layout: ExtentLayout
   private let state: Mutex<State>
 
   private struct State: Sendable {

@@ -23,43 +23,11 @@ public enum ComputeClass: String, Sendable, CaseIterable, Codable {
   public var environment: [String: String] {
     ["OPENBLAS_CORETYPE": coreType, "OPENBLAS_L2_SIZE": "512", "OPENBLAS_NUM_THREADS": "1"]
   }
-
-  /// The processor's features that the kernels, OpenBLAS' and ours, use; in the words of /proc/cpuinfo.
-  public var requiredFeatures: Set<String> {
-    switch self {
-    case .avx2: Self.builtFor
-    case .avx512: Self.builtFor.union(["avx512f", "avx512cd", "avx512bw", "avx512dq", "avx512vl"])
-    case .neon: ["asimd"]
-    }
-  }
-
-  /// What Package.swift lets the compiler use on x86-64, whatever the class.
-  private static let builtFor: Set<String> = ["avx2", "fma", "f16c"]
 }
 
 // MARK: - Checking
 
 extension ComputeClass {
-  /// The features in the text of /proc/cpuinfo: its first `flags` line (x86-64) or `Features` line (arm64). Empty if
-  /// there is none.
-  public static func features(inProcessorInformation text: String) -> Set<String> {
-    for line in text.split(separator: "\n") {
-      guard let colon = line.firstIndex(of: ":") else { continue }
-      let name = line[..<colon].split(whereSeparator: { $0 == " " || $0 == "\t" })
-      if name == ["flags"] || name == ["Features"] {
-        return Set(
-          line[line.index(after: colon)...].split(whereSeparator: { $0 == " " || $0 == "\t" }).map(String.init))
-      }
-    }
-    return []
-  }
-
-  /// - Throws: `NumericsError.processorLacks` unless every required feature is there.
-  public func check(features: Set<String>) throws(NumericsError) {
-    let missing = requiredFeatures.subtracting(features)
-    if !missing.isEmpty { throw .processorLacks(computeClass: self, missing: missing.sorted()) }
-  }
-
   /// - Parameter coreName: what OpenBLAS says it uses: `OpenBLAS.coreName`.
   /// - Throws: `NumericsError.otherKernels` if it is not this class's core.
   public func check(coreName: String) throws(NumericsError) {

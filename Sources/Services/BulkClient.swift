@@ -3,16 +3,13 @@ import Numerics
 import Synchronization
 import Wire
 
-/// Asks the coordinator for bulk data, from any thread: requests go out together, answers come back in order.
+/// Asks the coordinator for bulk data, from any thread: requests go out together, answers are taken as they come.
 ///
 /// Each request has a number that its reply repeats. What is not answered within `patience` has failed; the caller
 /// gives its lease back, and the coordinator leases it anew.
 package final class BulkClient: Sendable {
   /// A reply with its frame.
-  package struct Answer: Sendable {
-    package var reply: BulkReply
-    package var bulk: BulkFrame?
-  }
+  package typealias Answer = (reply: BulkReply, bulk: BulkFrame?)
 
   /// Requests of one call that are under way at once: enough to hide a round trip, few enough to bound memory.
   static let window = 8
@@ -28,7 +25,8 @@ package final class BulkClient: Sendable {
   }
 
   private struct State: Sendable {
-    var next: UInt64 = 1
+    /// The next request's number. Not 1: a client before this one, with the same peer id, may be owed answers still.
+    var next = UInt64.random(in: 1...1 << 62)
     var waiting: [UInt64: Waiting] = [:]
   }
 
@@ -88,7 +86,7 @@ package final class BulkClient: Sendable {
     guard case .message(let incoming) = received, case .bulkReply(let reply) = incoming.envelope.message,
       let waiting = state.value.withLock({ $0.waiting.removeValue(forKey: incoming.envelope.exchange) })
     else { return }
-    _ = waiting.answers.tryAppend((waiting.index, .success(Answer(reply: reply, bulk: incoming.bulk))))
+    _ = waiting.answers.tryAppend((waiting.index, .success((reply, incoming.bulk))))
   }
 
   private static func isAwaited(_ exchange: UInt64, _ state: Arc<Mutex<State>>) -> Bool {
@@ -103,13 +101,13 @@ package final class BulkClient: Sendable {
     for waiting in all.values { _ = waiting.answers.tryAppend((waiting.index, .failure(.bulkUnanswered))) }
   }
 
-  /// Asks for all of it, a window at a time.
+  /// Asks for all of it, a window at a time, and hands each answer over as it comes, so that only a window's frames are
+  /// held.
   ///
-  /// - Returns: the answers, in the order of the requests.
-  /// - Throws: `WorkerError.bulkUnanswered`; `.refused` with the coordinator's reason.
-  package func ask(_ requests: [BulkRequest]) throws -> [Answer] {
-    let answers = BoundedQueue<(index: Int, result: Result<Answer, WorkerError>)>(capacity: max(requests.count, 1))
-    var found = [Answer?](repeating: nil, count: requests.count)
+  /// - Parameter take: called in this thread with the request's index, in any order.
+  /// - Throws: `WorkerError.bulkUnanswered`; `.refused` with the coordinator's reason; what `take` throws.
+  package func ask(_ requests: [BulkRequest], take: (Int, BulkReply, BulkFrame?) throws -> Void) throws {
+    let answers = BoundedQueue<(index: Int, result: Result<Answer, WorkerError>)>(capacity: Self.window)
     var sent = 0
     var received = 0
     while received < requests.count {
@@ -118,12 +116,20 @@ package final class BulkClient: Sendable {
         sent += 1
       }
       guard let (index, result) = answers.next() else { throw WorkerError.bulkUnanswered }
-      let answer = try result.get()
-      if case .unavailable(let reason) = answer.reply { throw WorkerError.refused(reason) }
-      found[index] = answer
+      let (reply, bulk) = try result.get()
+      if case .unavailable(let reason) = reply { throw WorkerError.refused(reason) }
+      try take(index, reply, bulk)
       received += 1
     }
-    return found.compactMap(\.self)
+  }
+
+  /// Asks for one thing.
+  /// - Throws: `WorkerError.bulkUnanswered`; `.refused` with the coordinator's reason.
+  package func ask(_ request: BulkRequest) throws -> Answer {
+    var answer: Answer?
+    try ask([request]) { _, reply, bulk in answer = (reply, bulk) }
+    guard let answer else { throw WorkerError.bulkUnanswered }
+    return answer
   }
 
   /// Pushes a granted lease's payload, gradient first, as fast as the coordinator takes it.

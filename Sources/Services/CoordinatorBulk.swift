@@ -177,7 +177,8 @@ extension CoordinatorBulk {
 
   private func identity(of index: Int, _ state: inout State) throws -> PictureIdentity {
     if let known = state.identities[index] { return known }
-    let bytes = try bytes(of: index, &state)
+    // Read, but not kept: whoever has the picture does not ask for its bytes.
+    let bytes = try state.pictures[index] ?? data.read(index)
     let identity = PictureIdentity(size: bytes.count, digest: Digest(of: bytes))
     if state.identities.count >= Self.identitiesAtMost { state.identities = [:] }
     state.identities[index] = identity

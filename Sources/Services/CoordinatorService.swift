@@ -17,6 +17,16 @@ import Wire
 /// Four threads beside the caller's: the control socket's, the bulk socket's, the update's, the checkpoints'. Any of them
 /// gives the state machine its events, one at a time; carrying out an effect never waits.
 public final class CoordinatorService: Sendable {
+  /// How a run of this process ended.
+  public enum Outcome: Sendable, Equatable {
+    /// The last step is done and checkpointed.
+    case finished
+    /// It was asked to stop; the last checkpoint is written.
+    case requested
+    /// It cannot go on; a sentence. Whether another start helps is not known.
+    case failed(String)
+  }
+
   /// In the run directory: the control socket's address, while a coordinator runs.
   public static let addressFile = "coordinator.address"
   /// Messages that may wait for the control socket: hundreds of workers' answers and leases.
@@ -62,7 +72,7 @@ public final class CoordinatorService: Sendable {
   ///
   /// - Parameter log: takes a line, from any thread.
   /// - Throws: `VisionError` of the data set; `CheckpointError`, `DurabilityError`, `MemoryBankError` of the run directory;
-  ///   `ConfigurationError`, `ServiceError.unaskedChange`; `WireError` of the sockets.
+  ///   `ConfigurationError`, `ServiceError.pastTheEnd`; `WireError` of the sockets.
   public init(_ options: CoordinatorOptions, storage: any Storage = FileStorage(), log: @escaping ServiceLog) throws {
     data = try DataSet(root: options.data)
     let resumed = try ResumedRun(options, data: data, storage: storage, log: log)
@@ -97,7 +107,8 @@ public final class CoordinatorService: Sendable {
       allowsMixed: options.allowsMixed,
       welcome: Welcome(
         configuration: configuration.yaml(), bulkPort: bulkSocket.endpoint.port,
-        data: DataIdentity(count: data.identity.count, digest: data.identity.digest)),
+        data: DataIdentity(count: data.identity.count, digest: data.identity.digest),
+        rows: resumed.version.rows),
       slices: plan.slices, lastStep: plan.lastStep, gradientCount: plan.layout.count,
       floatsPerSlice: plan.floatsPerSlice,
       checkpointEverySteps: configuration.checkpointEverySteps == 0 ? nil : configuration.checkpointEverySteps,
@@ -114,8 +125,9 @@ public final class CoordinatorService: Sendable {
   ///
   /// - Parameter record: takes a report a step, in the order of the steps, from one thread; the next step's update waits
   ///   for it.
-  /// - Throws: `WireError` when the process is out of file descriptors.
-  public func run(record: @escaping @Sendable (StepReport) -> Void) throws -> StopReason {
+  /// - Throws: `RunFailure.hopeless` when every start would end here, `.hindered` when a later one goes on;
+  ///   `WireError` when the process is out of file descriptors.
+  public func run(record: @escaping @Sendable (StepReport) -> Void) throws -> Outcome {
     updates.start(
       record: { [self] report in
         control.withLock { $0.newest = report }
@@ -124,7 +136,7 @@ public final class CoordinatorService: Sendable {
       finish: { [self] result in
         switch result {
         case .success(let version): handle(.updateFinished(version.updated))
-        case .failure(let error): end(.failed("\(error)"))
+        case .failure(let error): end(Self.reason(for: error))
         }
       })
     checkpoints.start(
@@ -160,7 +172,21 @@ public final class CoordinatorService: Sendable {
     control.withLock { $0.thread = nil }
     unlink(addressPath)
     directory.release()
-    return reason
+    switch reason {
+    case .finished: return .finished
+    case .requested: return .requested
+    case .failed(let why): return .failed(why)
+    case .hopeless(let why): throw RunFailure.hopeless(why)
+    case .hindered(let why): throw RunFailure.hindered(why)
+    }
+  }
+
+  private static func reason(for error: any Error) -> StopReason {
+    switch error {
+    case ServiceError.notFinite: .hopeless("\(error)")
+    case ServiceError.noRoomForRows: .hindered("\(error)")
+    default: .failed("\(error)")
+    }
   }
 
   /// Ends the run with a last checkpoint; from any thread, as often as one likes.
@@ -229,14 +255,14 @@ extension CoordinatorService {
     control.withLock { control in
       guard !control.hasEnded else { return }
       control.hasEnded = true
-      if case .failed(let text) = reason { log(.error, text) }
+      if let why = reason.failure { log(.error, why) }
       _ = outcome.tryAppend(reason)
     }
   }
 
   /// Where the state machine could not see to it: an update that failed leaves good weights behind.
   private func saveNewest(after reason: StopReason) {
-    guard case .failed = reason else { return }
+    guard reason.failure != nil else { return }
     let version = weights.current
     let status = control.withLock { $0.coordinator.status(at: Self.now()) }
     guard status.durableStep != version.step, status.checkpointInFlight != version.step else { return }
@@ -253,14 +279,13 @@ extension CoordinatorService {
 // MARK: - Status
 
 extension CoordinatorService {
-  private func status(_ control: borrowing Control) -> ServiceStatus {
+  private func status(_ control: borrowing Control) -> RunStatus {
     let version = weights.current
-    return ServiceStatus(
-      coordination: control.coordinator.status(at: Self.now()), run: directory.run.description,
-      epoch: plan.epoch(ofStep: version.step), loss: control.newest?.record.loss,
-      imagesPerSecond: control.newest?.record.imagesPerSecond,
-      memory: ServiceStatus.Memory(size: plan.configuration.memorySize, rows: version.rows),
-      digests: ServiceStatus.Digests(
+    return RunStatus(
+      coordination: control.coordinator.status(at: Self.now()), run: directory.run.description, plan: plan,
+      newest: control.newest?.record, isRunning: true,
+      memory: RunStatus.Memory(size: plan.configuration.memorySize, rows: version.rows),
+      digests: RunStatus.Digests(
         student: "\(version.studentDigest)", teacher: "\(version.teacherDigest)", memory: "\(version.memory)"))
   }
 }

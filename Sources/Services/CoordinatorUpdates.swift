@@ -204,6 +204,7 @@ extension CoordinatorUpdates {
     seconds: Double
   ) -> StepReport {
     let step = version.step - 1
+    // In slice order, whoever computed them.
     let consistency = losses.reduce(0) { $0 + $1.consistency }
     let koleo = losses.reduce(0) { $0 + $1.koleo }
     var now = timespec()
@@ -211,10 +212,10 @@ extension CoordinatorUpdates {
     return StepReport(
       record: MetricsRecord(
         step: version.step, epoch: Double(version.step) / Double(plan.stepsPerEpoch), loss: consistency + koleo,
+        consistency: consistency, koleo: koleo, targetEntropy: losses.reduce(0) { $0 + $1.targetEntropy },
         lr: plan.learningRate[step], weightDecay: plan.weightDecay[step], momentumTeacher: plan.momentum[step],
         teacherTemp: plan.teacherTemperature[step], gradientNorm: gradientNorm, imagesPerSecond: rate,
         workers: workers, memoryRows: version.rows, time: Double(now.tv_sec) + Double(now.tv_nsec) * 1e-9),
-      consistency: consistency, koleo: koleo, targetEntropy: losses.reduce(0) { $0 + $1.targetEntropy },
       seconds: seconds)
   }
 }

@@ -21,7 +21,7 @@ struct ResumedRun: Sendable {
   /// Trajectory keys changed in the course of the run, this start's last.
   let changes: [ConfigurationChange]
 
-  /// - Throws: `CheckpointError`, `ServiceError.unaskedChange`, `ConfigurationError`, `MemoryBankError`,
+  /// - Throws: `CheckpointError`, `ServiceError.pastTheEnd`, `ConfigurationError`, `MemoryBankError`,
   ///   `DurabilityError`.
   init(_ options: CoordinatorOptions, data: DataSet, storage: any Storage, log: ServiceLog) throws {
     // 1. The directory. Its configuration can be read before it is locked, for it never changes.
@@ -41,29 +41,20 @@ struct ResumedRun: Sendable {
     // 2. The newest whole checkpoint.
     let (checkpoint, damaged) = try checkpoints.newestWhole()
     for error in damaged { log(.error, "\(error)") }
+    // Not to begin anew where there is something to save: which one to give up is the user's choice.
+    if checkpoint == nil, let error = damaged.first { throw error }
     if let checkpoint { try directory.check(checkpoint) }
     let manifest = checkpoint?.manifest
 
     // 3. The configuration: the run's, with what was asked to change.
     let saved = try manifest.map { try Self.configuration($0.configuration, file: "manifest.json") } ?? begun
-    let given = try saved.changed(by: options.layers + [options.changes])
+    let given = try saved.resumed(run: options.run, layers: options.layers, changes: options.changes)
     var changes = manifest?.changes ?? []
-    for difference in given.differences(from: saved) {
-      switch difference.kind {
-      case .operational: continue
-      case .identity:
-        throw CheckpointError.otherConfiguration(
-          run: options.run, key: difference.name, saved: difference.saved, given: difference.given)
-      case .trajectory:
-        guard options.changes.names.contains(difference.name) else {
-          throw ServiceError.unaskedChange(
-            run: options.run, key: difference.name, saved: difference.saved, given: difference.given)
-        }
-        changes.append(
-          ConfigurationChange(
-            step: manifest?.step ?? 0, key: difference.name, from: difference.saved, to: difference.given))
-        log(.info, "From step \(manifest?.step ?? 0) on \(difference.name) is \(difference.given).")
-      }
+    for difference in given.differences(from: saved) where difference.kind == .trajectory {
+      changes.append(
+        ConfigurationChange(
+          step: manifest?.step ?? 0, key: difference.name, from: difference.saved, to: difference.given))
+      log(.info, "From step \(manifest?.step ?? 0) on \(difference.name) is \(difference.given).")
     }
     self.changes = changes
     plan = try RunPlan(configuration: given, pictures: data.count)
@@ -77,7 +68,7 @@ struct ResumedRun: Sendable {
       storage: storage, directory: directory.memoryPath, run: directory.run, width: given.bottleneckDim,
       window: MemoryWindow(size: given.memorySize, rows: enqueued, floor: floor),
       digest: manifest.map { MemoryDigest(resuming: $0.memory) } ?? MemoryDigest(), cacheBytes: options.rowCacheBytes)
-    var version = Self.initialVersion(plan, isDrawn: checkpoint == nil)
+    var version = checkpoint == nil ? WeightsVersion.initial(plan) : .zero(plan)
     if let checkpoint, let manifest {
       try checkpoint.load(version.content(plan))
       version.step = manifest.step
@@ -94,10 +85,9 @@ struct ResumedRun: Sendable {
         throw CheckpointError.damaged(
           file: "\(checkpoint.path)/\(file)", tensor: nil, reason: "does not have the weights of its manifest")
       }
-      // A run that was shortened ends here.
+      // A run that was shortened.
       guard manifest.step <= plan.lastStep else {
-        throw CheckpointError.otherConfiguration(
-          run: options.run, key: "step", saved: "\(manifest.step)", given: "\(plan.lastStep) at the end")
+        throw ServiceError.pastTheEnd(run: options.run, step: manifest.step, lastStep: plan.lastStep)
       }
       log(.info, "Resumes \(options.run) at step \(manifest.step) of \(plan.lastStep).")
     } else {
@@ -109,18 +99,5 @@ struct ResumedRun: Sendable {
 
   private static func configuration(_ text: String, file: String) throws -> RunConfiguration {
     try RunConfiguration(layers: [ConfigurationLayer(recipe: text, file: file)])
-  }
-
-  /// - Parameter isDrawn: false leaves the weights zero, to be loaded.
-  private static func initialVersion(_ plan: RunPlan, isDrawn: Bool) -> WeightsVersion {
-    let student =
-      isDrawn
-      ? initialParameters(layout: plan.layout, seed: plan.configuration.seed) : FloatBuffer(count: plan.layout.count)
-    let teacher = FloatBuffer(count: plan.layout.count)
-    copy(student.vector, into: teacher.vector)
-    return WeightsVersion(
-      step: 0, student: student, teacher: teacher, studentStatistics: initialStatistics(layout: plan.statisticsLayout),
-      teacherStatistics: initialStatistics(layout: plan.statisticsLayout), optimizer: plan.optimizer.makeState(),
-      studentDigest: student.digest, teacherDigest: teacher.digest, memory: MemoryDigest().state, rows: 0, floor: 0)
   }
 }

@@ -1,23 +1,36 @@
 /// Why a coordinator cannot start, or cannot go on, beyond what the modules below have to say.
 public enum ServiceError: Error, Equatable, CustomStringConvertible {
-  /// A setting that steers the training differs from the run's, and was not asked for by `--change`.
-  case unaskedChange(run: String, key: String, saved: String, given: String)
+  /// The run has done more steps than it is now to have.
+  case pastTheEnd(run: String, step: Int, lastStep: Int)
   /// The loss went out of bounds: the weights of this step cannot be made.
   case notFinite(step: Int)
   /// The disk stayed full while the process was asked to leave.
   case noRoomForRows(step: Int, reason: String)
+  case unreadableStatus(coordinator: String)
+  case noAnswer(coordinator: String)
+  /// A fork with a network or an optimizer that the checkpoint's tensors do not fit.
+  case otherShapes(run: String, keys: [String])
 
   public var description: String {
     switch self {
-    case .unaskedChange(let run, let key, let saved, let given):
-      "\(run) is trained with \(key) \(saved), not \(given). Give --change \(key)=\(given) to go on with the new value, "
-        + "or \(key) \(saved) to keep the old one."
+    case .pastTheEnd(let run, let step, let lastStep):
+      "\(run) has done \(step) steps, and is to have \(lastStep) in all. Give it more (--max-steps, --change epochs=N), or "
+        + "fork it from an earlier step."
     case .notFinite(let step):
       "The gradient of step \(step) is not finite: its weights cannot be made. Resuming will meet it again: fork the run "
         + "from an earlier step with other settings."
     case .noRoomForRows(let step, let reason):
       "The rows of step \(step) could not be stored (\(reason)), and the process was asked to leave. Make room, then "
         + "start it again: it resumes from the newest checkpoint."
+    case .unreadableStatus(let coordinator):
+      "The coordinator at \(coordinator) answers with a status that this massl cannot read. Run the same version on both "
+        + "sides."
+    case .noAnswer(let coordinator):
+      "No answer from a coordinator at \(coordinator). Check the address, that it runs, and that its keys let this "
+        + "process in."
+    case .otherShapes(let run, let keys):
+      "The weights of \(run) are carried over, so what shapes them must stay: take back the change of "
+        + "\(keys.joined(separator: ", "))."
     }
   }
 }

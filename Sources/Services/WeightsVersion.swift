@@ -1,5 +1,7 @@
 import Checkpoints
 import Coordination
+import MemoryBank
+import Networks
 import Numerics
 import Optimization
 import Training
@@ -25,6 +27,23 @@ struct WeightsVersion: Sendable {
   var rows: Int
   /// Rows below this are seeded, not stored.
   var floor: Int
+
+  /// A run's first: drawn weights, the teacher's equal to the student's.
+  static func initial(_ plan: RunPlan) -> WeightsVersion {
+    make(plan, student: initialParameters(layout: plan.layout, seed: plan.configuration.seed))
+  }
+
+  /// Weights that are to be loaded.
+  static func zero(_ plan: RunPlan) -> WeightsVersion { make(plan, student: FloatBuffer(count: plan.layout.count)) }
+
+  private static func make(_ plan: RunPlan, student: FloatBuffer) -> WeightsVersion {
+    let teacher = FloatBuffer(count: plan.layout.count)
+    copy(student.vector, into: teacher.vector)
+    return WeightsVersion(
+      step: 0, student: student, teacher: teacher, studentStatistics: initialStatistics(layout: plan.statisticsLayout),
+      teacherStatistics: initialStatistics(layout: plan.statisticsLayout), optimizer: plan.optimizer.makeState(),
+      studentDigest: student.digest, teacherDigest: teacher.digest, memory: MemoryDigest().state, rows: 0, floor: 0)
+  }
 
   /// As the state machine knows it.
   var updated: Updated {
@@ -53,24 +72,5 @@ struct WeightsVersion: Sendable {
       optimizer: zip(plan.optimizer.rule.momentNames, optimizer.moments).map {
         TensorGroup(prefix: $0 + ".", buffer: $1, entries: parameters)
       })
-  }
-}
-
-/// Buffers of one size that are used again once nobody else holds them, so that a step allocates none.
-///
-/// Belongs to one thread, or to a lock; the buffers it gives out may go anywhere.
-struct BufferPool {
-  private let count: Int
-  private var buffers: [FloatBuffer] = []
-
-  /// - Parameter count: floats in each buffer.
-  init(count: Int) { self.count = count }
-
-  /// A buffer with anything in it.
-  mutating func take() -> FloatBuffer {
-    for index in buffers.indices where isKnownUniquelyReferenced(&buffers[index]) { return buffers[index] }
-    let buffer = FloatBuffer(count: count)
-    buffers.append(buffer)
-    return buffer
   }
 }

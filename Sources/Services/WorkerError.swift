@@ -8,16 +8,23 @@ public enum WorkerError: Error, Equatable, CustomStringConvertible {
   case refused(String)
   /// What came is not what the lease promised.
   case otherBits(String)
-  /// The coordinator will not work with this worker.
+  /// A lease that fits no step of the run.
+  case badLease(String)
+  /// The coordinator will not work with this worker: starting it again is of no use.
   case turnedAway(coordinator: String, reason: String)
+  /// The connection cannot be used any more.
+  case socketFailed(coordinator: String, reason: String)
 
   public var description: String {
     switch self {
     case .bulkUnanswered: "the coordinator does not answer on its bulk socket"
     case .refused(let reason): "the coordinator refused: \(reason)"
     case .otherBits(let what): "\(what) came with other bits than the lease names"
+    case .badLease(let problem): "the lease cannot be computed: \(problem)"
     case .turnedAway(let coordinator, let reason):
       "The coordinator at \(coordinator) turned this worker away: \(reason)"
+    case .socketFailed(let coordinator, let reason):
+      "The connection to the coordinator at \(coordinator) failed: \(reason)"
     }
   }
 }

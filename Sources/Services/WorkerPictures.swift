@@ -1,3 +1,4 @@
+import Coordination
 import Numerics
 import Synchronization
 import Vision
@@ -5,36 +6,63 @@ import Wire
 
 /// The bytes of the run's pictures: from a file of this machine's own where it is the coordinator's to the bit, else
 /// from the coordinator.
-final class WorkerPictures: Sendable {
-  private let bulk: BulkClient
-  private let local: DataSet?
-  /// Own files that the coordinator has found to be the same.
-  private let confirmed = Mutex<Set<Int>>([])
+///
+/// A worker's folder is used if it holds as many pictures as the run's, for pictures are asked for by their place in the
+/// order of paths, and a place means something only where the orders may agree. Picture by picture the coordinator then
+/// says whether the own file's size and digest are its file's. What it said is remembered with the digest, so a file
+/// that changes afterwards is asked about again; one that cannot be read comes from the coordinator.
+package final class WorkerPictures: Sendable {
+  private static let nothing = PictureIdentity(size: 0, digest: Digest(of: []))
 
-  /// - Parameter local: used only if it has as many pictures as the run.
-  init(bulk: BulkClient, local: DataSet?, count: Int) {
+  private let bulk: BulkClient
+  private let own: DataSet?
+  /// Half of each own file's digest once the coordinator found it to be the same, 0 before: 8 bytes a picture.
+  private let confirmed: Mutex<[UInt64]>
+
+  /// - Parameters:
+  ///   - own: this machine's folder, if there is one.
+  ///   - run: the coordinator's data set.
+  package init(bulk: BulkClient, own: DataSet?, run: DataIdentity, log: ServiceLog) {
     self.bulk = bulk
-    self.local = local?.count == count ? local : nil
+    self.own = own?.count == run.count ? own : nil
+    confirmed = Mutex(Array(repeating: 0, count: self.own?.count ?? 0))
+    guard let own else { return }
+    if own.count != run.count {
+      log(
+        .warning,
+        "\(own.root) has \(own.count) pictures, the run's data set \(run.count): pictures come from the coordinator.")
+    } else if own.identity.digest != run.digest {
+      log(
+        .warning,
+        "\(own.root) lists other paths or sizes than the run's data set: what differs comes from the coordinator.")
+    }
   }
 
+  /// The bytes of a picture, by its index in the run's data set.
   /// - Throws: `WorkerError`: a failed read, never a reason to take another picture.
-  func bytes(_ index: Int) throws -> [UInt8] {
-    let own = local.flatMap { try? $0.read(index) }
-    if let own, confirmed.withLock({ $0.contains(index) }) { return own }
-    let identity = own.map { PictureIdentity(size: $0.count, digest: Digest(of: $0)) }
+  package func bytes(_ index: Int) throws -> [UInt8] {
+    // No frame is empty: who has nothing says that it has the empty file.
+    guard let own, let bytes = try? own.read(index) else { return try pull(index, unless: Self.nothing) ?? [] }
+    let digest = Digest(of: bytes)
+    if confirmed.withLock({ $0[index] == digest.low && digest.low != 0 }) { return bytes }
+    if let other = try pull(index, unless: PictureIdentity(size: bytes.count, digest: digest)) { return other }
+    confirmed.withLock { $0[index] = digest.low }
+    return bytes
+  }
+
+  /// The coordinator's bytes; nil if its file is `own`.
+  private func pull(_ index: Int, unless own: PictureIdentity) throws -> [UInt8]? {
     var bytes: [UInt8] = []
     while true {
-      let answer = try bulk.ask([.picture(index: index, offset: bytes.count, own: bytes.isEmpty ? identity : nil)])[0]
-      switch answer.reply {
-      case .samePicture:
-        guard let own else { throw WorkerError.otherBits("a picture") }
-        confirmed.withLock { _ = $0.insert(index) }
-        return own
-      case .picture(_, _, let total):
-        guard let frame = answer.bulk, frame.count > 0 || total == 0 else { throw WorkerError.otherBits("a picture") }
+      let offset = bytes.count
+      let (reply, frame) = try bulk.ask(.picture(index: index, offset: offset, own: offset == 0 ? own : nil))
+      switch reply {
+      case .samePicture(index) where offset == 0: return nil
+      case .picture(index, offset, let total):
+        guard let frame, frame.count <= total - offset else { throw WorkerError.otherBits("picture \(index)") }
         bytes += frame.bytes
-        if bytes.count >= total { return bytes }
-      default: throw WorkerError.otherBits("a picture")
+        if bytes.count == total { return bytes }
+      default: throw WorkerError.otherBits("picture \(index)")
       }
     }
   }

@@ -1,42 +1,17 @@
 import Configuration
 import Coordination
-import Foundation
 import Numerics
 import Synchronization
 import Training
 import Vision
 import Wire
 
-/// What a worker is started with.
-public struct WorkerOptions: Sendable {
-  public var coordinator: Endpoint
-  /// A folder with the run's pictures, if this machine has one.
-  public var data: String?
-  /// Slices computed at once, 1...1024.
-  public var threads: Int
-  public var security: Security<ClientKeys>
-  public var probe: Digest
-  /// For people.
-  public var name: String
-
-  public init(
-    coordinator: Endpoint, data: String?, threads: Int, security: Security<ClientKeys>, probe: Digest, name: String
-  ) {
-    self.coordinator = coordinator
-    self.data = data
-    self.threads = threads
-    self.security = security
-    self.probe = probe
-    self.name = name
-  }
-}
-
 /// A worker: owns nothing, asks for slices, computes them, pushes their sums.
 ///
-///     control thread   hello, ready every second, leases, grants      (this class's state, under one lock)
-///     preparation      weights and memory of a lease's step           (StepPreparation)
-///     compute x T      slices; the lease's tree is added up as they come
-///     push             granted payloads, one after the other
+///     let outcome = try WorkerService(options) { level, text in ... }.run()    // blocks; requestStop() ends it
+///
+/// The control socket's thread says hello until it is welcomed; the welcome begins a `WorkerSession`, which does the
+/// work. A coordinator that is away is waited for; one that comes back, or does not know this worker, is greeted anew.
 public final class WorkerService: Sendable {
   /// How a worker's work ended.
   public enum Outcome: Sendable, Equatable {
@@ -46,44 +21,51 @@ public final class WorkerService: Sendable {
     case stopped
   }
 
+  private static let tick = Duration.milliseconds(500)
+  private static let readyEvery = Duration.seconds(1)
+
   private let options: WorkerOptions
   private let log: ServiceLog
   private let context: Context
   private let peer = PeerID.random()
-  private let local: DataSet?
+  /// This machine's own pictures.
+  private let own: DataSet?
   private let outcome = BoundedQueue<Result<Outcome, WorkerError>>(capacity: 1)
-  private let state = Mutex(State())
+  private let state = Mutex(State(patience: WorkerPatience(at: .now)))
 
   private struct State: Sendable {
     var control: SocketThread?
-    /// From the welcome on.
-    var session: Session?
-    var silentSince = ContinuousClock.now
-    var complainAt = ContinuousClock.now + .seconds(3)
+    /// From a welcome on.
+    var session: WorkerSession?
+    /// Outlives sessions; nil before the first one.
+    var rows: (run: RunIdentity, welcome: Welcome, kept: WorkerRows)?
+    var patience: WorkerPatience
+    var readyAt = ContinuousClock.now
   }
 
   /// - Throws: `VisionError` when there are no pictures in the folder given, `WireError` when ZeroMQ cannot start.
   public init(_ options: WorkerOptions, log: @escaping ServiceLog) throws {
     self.options = options
     self.log = log
-    local = try options.data.map { try DataSet(root: $0) }
+    own = try options.data.map { try DataSet(root: $0) }
     context = try Context()
   }
 
   /// Works until the run is over or `requestStop` is called.
-  /// - Throws: `WorkerError.turnedAway`.
+  /// - Throws: `WorkerError.turnedAway`, `.socketFailed`; `WireError` for an endpoint that can never be reached.
   public func run() throws -> Outcome {
     let socket = try DealerSocket(
       in: context, as: peer, connectingTo: options.coordinator, for: .control, security: options.security)
-    let thread = try SocketThread(named: "massl-control", owning: socket, outboxCapacity: 256, tick: .milliseconds(500))
-    {
-      [self] event, _ in handle(event)
+    let thread = try SocketThread(
+      named: "massl-control", owning: socket, outboxCapacity: 256, tick: Self.tick
+    ) { [self] event, _ in
+      handle(event)
     }
     state.withLock { $0.control = thread }
     let result = outcome.next() ?? .success(.stopped)
     let session = state.withLock { $0.session }
     session?.stop()
-    say(.goodbye, session)
+    if let session { say(.goodbye, session.sender) }
     thread.stop()
     state.withLock { state in
       state.control = nil
@@ -94,75 +76,76 @@ public final class WorkerService: Sendable {
 
   /// Leaves: leases go back to the coordinator; from any thread.
   public func requestStop() { _ = outcome.tryAppend(.success(.stopped)) }
+
+  private func end(_ error: WorkerError) { _ = outcome.tryAppend(.failure(error)) }
+
+  private func say(_ message: WorkerMessage, _ sender: Sender) {
+    _ = state.withLock { $0.control }?.send(Outgoing(Envelope(sender: sender, message: .worker(message))))
+  }
 }
 
-// MARK: - Control
+// MARK: - The control socket's thread
 
 extension WorkerService {
   private func handle(_ event: SocketEvent) {
     switch event {
     case .received(.message(let incoming)):
       guard case .coordinator(let message) = incoming.envelope.message else { return }
-      state.withLock { state in
-        state.silentSince = .now
-        state.complainAt = .now + .seconds(30)
-      }
+      state.withLock { $0.patience.heard(at: .now) }
       receive(message, from: incoming.envelope.sender)
     case .received(.malformed(_, let error)): log(.warning, "\(error)")
-    case .undelivered: break
+    case .undelivered(let outgoing, _):
+      guard case .worker(.hello) = outgoing.envelope.message else { return }
+      state.withLock { $0.patience.helloWasNotSent(at: .now) }
     case .tick: tick()
-    case .failed(let error):
-      _ = outcome.tryAppend(
-        .failure(.turnedAway(coordinator: "\(options.coordinator)", reason: "\(error)")))
+    case .failed(let error): end(.socketFailed(coordinator: "\(options.coordinator)", reason: "\(error)"))
     }
   }
 
   private func tick() {
-    let (session, silence) = state.withLock { state -> (Session?, Duration?) in
-      guard ContinuousClock.now >= state.complainAt else { return (state.session, nil) }
-      state.complainAt = .now + .seconds(30)
-      return (state.session, .now - state.silentSince)
+    let now = ContinuousClock.now
+    let (session, complaint, isHelloDue, isReadyDue) = state.withLock { state in
+      let isHelloDue = state.session == nil && state.patience.saysHello(at: now, random: .random(in: 0..<1))
+      let isReadyDue = state.session != nil && now >= state.readyAt
+      if isReadyDue { state.readyAt = now + Self.readyEvery }
+      return (state.session, state.patience.complaint(at: now), isHelloDue, isReadyDue)
     }
-    if let silence {
+    if let complaint {
       log(
         .warning,
-        "No answer from the coordinator at \(options.coordinator) for \(silence.components.seconds) s; still trying.")
+        "No answer from the coordinator at \(options.coordinator) for \(complaint.components.seconds) s; still trying."
+      )
     }
-    guard let session else { return hello() }
-    say(.ready(session.ready), session)
-    // A `finished` may have been lost; a result that was granted meanwhile is told apart by the coordinator.
-    for finished in session.waitingForGrant { say(.finished(finished), session) }
+    if isHelloDue { hello() }
+    if isReadyDue {
+      session?.sayReady()
+      session?.announceAgain()
+    }
   }
 
   private func hello() {
+    let sender = Sender(run: RunIdentity(high: 0, low: 0), incarnation: Incarnation(0), peer: peer)
     say(
       .hello(
         Hello(
           protocolVersion: Wire.Limits.protocolVersion, name: options.name, threads: options.threads,
-          probe: options.probe)),
-      nil)
-  }
-
-  fileprivate func say(_ message: WorkerMessage, _ session: Session?) {
-    let sender =
-      session?.sender
-      ?? Sender(run: RunIdentity(high: 0, low: 0), incarnation: Incarnation(0), peer: peer)
-    _ = state.withLock { $0.control }?.send(Outgoing(Envelope(sender: sender, message: .worker(message))))
+          probe: options.probe)), sender)
   }
 
   private func receive(_ message: CoordinatorMessage, from sender: Sender) {
     let session = state.withLock { $0.session }
+    let isOfSession = session?.sender.run == sender.run && session?.sender.incarnation == sender.incarnation
     switch message {
     case .welcome(let welcome):
       // A welcome comes again when a hello was sent twice.
-      if session?.sender.incarnation == sender.incarnation, session?.sender.run == sender.run { return }
+      guard !isOfSession else { return }
       session?.stop()
       join(welcome, as: Sender(run: sender.run, incarnation: sender.incarnation, peer: peer))
     case .refusal(let refusal): refused(refusal, session)
-    case .lease(let lease): session?.take(lease)
-    case .grant(let lease): session?.push(lease)
-    case .cancel(let lease): session?.cancel(lease)
     case .finished: _ = outcome.tryAppend(.success(.finished))
+    case .lease(let lease): if isOfSession { session?.take(lease) }
+    case .grant(let lease): if isOfSession { session?.push(lease) }
+    case .cancel(let lease): if isOfSession { session?.cancel(lease) }
     case .heartbeat, .status: break
     }
   }
@@ -175,220 +158,48 @@ extension WorkerService {
       let bulk = try BulkClient(
         context: context, sender: sender, endpoint: options.coordinator.withPort(welcome.bulkPort),
         security: options.security)
-      let session = try Session(
-        service: self, plan: plan, sender: sender, bulk: bulk,
-        pictures: WorkerPictures(bulk: bulk, local: local, count: welcome.data.count), threads: options.threads,
-        log: log)
+      let session = try WorkerSession(
+        plan: plan, sender: sender, bulk: bulk,
+        pictures: WorkerPictures(bulk: bulk, own: own, run: welcome.data, log: log),
+        rows: rows(of: plan, welcome, sender), threads: options.threads, log: log
+      ) { [self] in say($0, $1) }
       state.withLock { $0.session = session }
       log(.info, "Joined the run at \(options.coordinator), incarnation \(sender.incarnation.number).")
-      say(.ready(session.ready), session)
+      session.sayReady()
     } catch {
-      _ = outcome.tryAppend(
-        .failure(.turnedAway(coordinator: "\(options.coordinator)", reason: "its run cannot be joined: \(error)")))
+      end(.turnedAway(coordinator: "\(options.coordinator)", reason: "its run cannot be joined: \(error)"))
     }
   }
 
-  private func refused(_ refusal: Refusal, _ session: Session?) {
+  /// Those kept from the session before, if they are the same run's under the same configuration.
+  private func rows(of plan: RunPlan, _ welcome: Welcome, _ sender: Sender) -> WorkerRows {
+    if let rows = state.withLock({ $0.rows }), rows.run == sender.run,
+      rows.welcome.configuration == welcome.configuration, rows.welcome.data == welcome.data
+    {
+      rows.kept.begin(sender.incarnation, rows: welcome.rows)
+      return rows.kept
+    }
+    let rows = WorkerRows(plan: plan, bytes: options.rowCacheBytes, incarnation: sender.incarnation)
+    state.withLock { $0.rows = (sender.run, welcome, rows) }
+    return rows
+  }
+
+  private func refused(_ refusal: Refusal, _ session: WorkerSession?) {
     switch refusal.reason {
     case .unknownPeer, .otherRun:
-      state.withLock { $0.session = nil }
-      session?.stop()
+      // Without a session the hello itself was refused, for now: the next one waits its turn.
+      guard let session else { return log(.warning, refusal.text) }
+      session.stop()
+      state.withLock { state in
+        state.session = nil
+        state.patience.begin(at: .now)
+      }
       log(.info, "\(refusal.text) Saying hello again.")
-      hello()
+      tick()
     // The next tick says hello again.
     case .malformed, .tooManyPeers: log(.warning, refusal.text)
     case .protocolVersion, .computeClass:
-      _ = outcome.tryAppend(
-        .failure(.turnedAway(coordinator: "\(options.coordinator)", reason: refusal.text)))
-    }
-  }
-}
-
-// MARK: - One incarnation's work
-
-/// What a worker does for one incarnation of a coordinator; a new one starts from nothing.
-private final class Session: Sendable {
-  let sender: Sender
-  /// Held: a slice may still be computed when `run` has returned.
-  private let service: WorkerService
-  private let plan: RunPlan
-  private let bulk: BulkClient
-  private let pictures: WorkerPictures
-  private let threads: Int
-  private let log: ServiceLog
-  /// Leases to prepare, slices to compute, payloads to push; bounded by what the coordinator leases a worker.
-  private let leases = BoundedQueue<Lease>(capacity: Wire.Limits.heldLeases)
-  private let tasks = BoundedQueue<SliceTask>(capacity: Wire.Limits.slicesPerStep)
-  private let pushes = BoundedQueue<LeaseID>(capacity: Wire.Limits.heldLeases)
-  private let state = Mutex(State())
-
-  private struct SliceTask: Sendable {
-    let job: Job
-    let slice: Int
-    let inputs: StepInputs
-  }
-
-  /// A lease that is worked on: its slices are added up along its own tree, which is a subtree of the step's.
-  private final class Job: Sendable {
-    let lease: Lease
-    let sum: Mutex<TreeSum<SliceSum>>
-    init(_ lease: Lease) {
-      self.lease = lease
-      sum = Mutex(TreeSum(tree: SliceTree(count: lease.slices.count)))
-    }
-  }
-
-  private struct State: Sendable {
-    var jobs: [LeaseID: Job] = [:]
-    var results: [LeaseID: SliceSum] = [:]
-    /// Results that were announced and not granted yet.
-    var announced: [LeaseID: Finished] = [:]
-    /// Slices leased and not computed yet.
-    var open = 0
-    var spare: [FloatBuffer] = []
-  }
-
-  init(
-    service: WorkerService, plan: RunPlan, sender: Sender, bulk: BulkClient, pictures: WorkerPictures, threads: Int,
-    log: @escaping ServiceLog
-  ) throws {
-    self.service = service
-    self.plan = plan
-    self.sender = sender
-    self.bulk = bulk
-    self.pictures = pictures
-    self.threads = threads
-    self.log = log
-    // The only reason why a thread's computer could not be made; asked here, where it can be said.
-    try plan.architecture.checkSide(plan.configuration.localSize)
-    startThread(named: "massl-prepare") { [self] in prepare() }
-    startThread(named: "massl-push") { [self] in pushGranted() }
-    for index in 0..<threads { startThread(named: "massl-slice-\(index)") { [self] in computeSlices() } }
-  }
-
-  func stop() {
-    leases.close()
-    tasks.close()
-    pushes.close()
-    bulk.stop()
-  }
-
-  var ready: Ready {
-    state.withLock { state in
-      Ready(idleThreads: max(0, threads - state.open), held: state.jobs.keys.sorted())
-    }
-  }
-
-  func take(_ lease: Lease) {
-    guard lease.slices.first >= 0, lease.slices.indices.upperBound <= plan.slices else { return }
-    state.withLock { state in
-      state.jobs[lease.lease] = Job(lease)
-      state.open += lease.slices.count
-    }
-    _ = leases.tryAppend(lease)
-  }
-
-  func cancel(_ lease: LeaseID) { forget(lease) }
-
-  func push(_ lease: LeaseID) {
-    guard state.withLock({ $0.announced.removeValue(forKey: lease) }) != nil else { return }
-    _ = pushes.tryAppend(lease)
-  }
-
-  /// In the order of the leases.
-  var waitingForGrant: [Finished] {
-    state.withLock { state in state.announced.keys.sorted().compactMap { state.announced[$0] } }
-  }
-
-  /// Drops a lease; slices of it that wait are passed over.
-  private func forget(_ lease: LeaseID) {
-    state.withLock { state in
-      state.jobs[lease] = nil
-      let isUnsent = state.announced.removeValue(forKey: lease) != nil
-      // Once granted, libzmq may still read the gradient: it is left to it, not used again.
-      if let sum = state.results.removeValue(forKey: lease), isUnsent { state.spare.append(sum.gradient) }
-    }
-  }
-
-  private func giveBack(_ lease: LeaseID, _ error: any Error) {
-    forget(lease)
-    service.say(.returned(Returned(lease: lease, reason: "\(error)")), self)
-    log(.warning, "Gave lease \(lease.number) back: \(error).")
-  }
-
-  private func isWanted(_ lease: LeaseID) -> Bool { state.withLock { $0.jobs[lease] != nil } }
-
-  private func prepare() {
-    let preparation = StepPreparation(plan: plan, bulk: bulk)
-    while let lease = leases.next() {
-      let job = state.withLock { $0.jobs[lease.lease] }
-      do {
-        guard let job else { throw WorkerError.refused("the lease was cancelled") }
-        let inputs = try preparation.inputs(for: lease)
-        for slice in lease.slices.indices { _ = tasks.append(SliceTask(job: job, slice: slice, inputs: inputs)) }
-      } catch {
-        state.withLock { $0.open -= lease.slices.count }
-        if job != nil { giveBack(lease.lease, error) }
-        service.say(.ready(ready), self)
-      }
-    }
-  }
-
-  private func computeSlices() {
-    // Made once before, in `init`: it does not throw here.
-    guard let computer = try? SliceComputer(plan) else { return }
-    while let task = tasks.next() {
-      let lease = task.job.lease
-      if isWanted(lease.lease) {
-        do {
-          let gradient = state.withLock { $0.spare.popLast() } ?? FloatBuffer(count: plan.layout.count)
-          let sum = try computer.compute(
-            step: lease.step, slice: task.slice, student: task.inputs.student, teacher: task.inputs.teacher,
-            blocks: task.inputs.blocks, into: gradient, bytes: pictures.bytes)
-          add(sum, to: task.job)
-        } catch { giveBack(lease.lease, error) }
-      }
-      state.withLock { $0.open -= 1 }
-      service.say(.ready(ready), self)
-    }
-  }
-
-  private func add(_ sum: SliceSum, to job: Job) {
-    let lease = job.lease
-    let place = SliceRange(first: sum.slices.first - lease.slices.first, count: 1)
-    let total = job.sum.withLock { tree in
-      tree.insert(sum, at: place) { left, right in
-        let both = SliceSum.adding(left, right)
-        state.withLock { $0.spare.append(right.gradient) }
-        return both
-      }
-      return tree.total
-    }
-    guard let total, isWanted(lease.lease) else { return }
-    let finished = Finished(
-      lease: lease.lease, step: lease.step, slices: lease.slices, payload: total.payloadDigest,
-      payloadCount: total.payloadCount, losses: total.losses, undecodable: total.undecodable)
-    state.withLock { state in
-      state.results[lease.lease] = total
-      state.announced[lease.lease] = finished
-    }
-    service.say(.finished(finished), self)
-  }
-
-  private func pushGranted() {
-    while let lease = pushes.next() {
-      guard let sum = state.withLock({ $0.results[lease] }) else { continue }
-      do {
-        try bulk.push(gradient: sum.gradient, tail: sum.tail, lease: lease)
-      } catch {
-        service.say(.returned(Returned(lease: lease, reason: "\(error)")), self)
-        log(.warning, "Pushing lease \(lease.number): \(error).")
-      }
-      // Zero-copy frames may still read the gradient, so it is left to them, not used again.
-      state.withLock { state in
-        state.jobs[lease] = nil
-        state.results[lease] = nil
-      }
+      end(.turnedAway(coordinator: "\(options.coordinator)", reason: refusal.text))
     }
   }
 }

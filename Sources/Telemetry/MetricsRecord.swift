@@ -1,10 +1,20 @@
+import Foundation
+
 /// What is recorded of a step: one line of `metrics.jsonl`, one JSON object.
-public struct MetricsRecord: Sendable, Equatable {
+public struct MetricsRecord: Sendable, Equatable, Decodable {
   /// Steps done, this one included.
   public var step: Int
   /// Passes over the data set done, this step included.
   public var epoch: Double
+  /// Mean over the batch: `consistency` + `koleo`.
   public var loss: Double
+  /// The consistency loss's part: cross-entropy between the teacher's targets and the student's guesses, in nats.
+  public var consistency: Double
+  /// KoLeo's part, its weight included; 0 without it.
+  public var koleo: Double
+  /// Mean entropy of the teacher's targets, in nats: near the logarithm of `block_size` they say nothing, near 0 they all
+  /// point at one row.
+  public var targetEntropy: Double
   public var lr: Double
   public var weightDecay: Double
   public var momentumTeacher: Double
@@ -20,12 +30,16 @@ public struct MetricsRecord: Sendable, Equatable {
   public var time: Double
 
   public init(
-    step: Int, epoch: Double, loss: Double, lr: Double, weightDecay: Double, momentumTeacher: Double,
-    teacherTemp: Double, gradientNorm: Double, imagesPerSecond: Double, workers: Int, memoryRows: Int, time: Double
+    step: Int, epoch: Double, loss: Double, consistency: Double, koleo: Double, targetEntropy: Double, lr: Double,
+    weightDecay: Double, momentumTeacher: Double, teacherTemp: Double, gradientNorm: Double, imagesPerSecond: Double,
+    workers: Int, memoryRows: Int, time: Double
   ) {
     self.step = step
     self.epoch = epoch
     self.loss = loss
+    self.consistency = consistency
+    self.koleo = koleo
+    self.targetEntropy = targetEntropy
     self.lr = lr
     self.weightDecay = weightDecay
     self.momentumTeacher = momentumTeacher
@@ -40,7 +54,8 @@ public struct MetricsRecord: Sendable, Equatable {
   /// The record as one line, without its newline. `step` comes first, for `MetricsWriter` looks for it there.
   public func json() -> String {
     let numbers: [(String, Double)] = [
-      ("epoch", epoch), ("loss", loss), ("lr", lr), ("weight_decay", weightDecay),
+      ("epoch", epoch), ("loss", loss), ("consistency", consistency), ("koleo", koleo),
+      ("target_entropy", targetEntropy), ("lr", lr), ("weight_decay", weightDecay),
       ("momentum_teacher", momentumTeacher), ("teacher_temp", teacherTemp), ("gradient_norm", gradientNorm),
       ("images_per_second", imagesPerSecond),
     ]
@@ -48,5 +63,26 @@ public struct MetricsRecord: Sendable, Equatable {
     let fields = numbers.map { "\"\($0)\":\($1.isFinite ? "\($1)" : "null")" }
     let tail = "\"workers\":\(workers),\"memory_rows\":\(memoryRows),\"time\":\(time)"
     return "{\"step\":\(step),\(fields.joined(separator: ",")),\(tail)}"
+  }
+}
+
+// MARK: - Reading
+
+extension MetricsRecord {
+  /// A line holds a few hundred bytes.
+  private static let tail = 16_384
+
+  /// The last whole record of a `metrics.jsonl`; nil if there is none that can be read.
+  public static func newest(inFile path: String) -> MetricsRecord? {
+    guard let file = FileHandle(forReadingAtPath: path), let size = try? file.seekToEnd() else { return nil }
+    defer { try? file.close() }
+    try? file.seek(toOffset: size > tail ? size - UInt64(tail) : 0)
+    guard let bytes = try? file.readToEnd() else { return nil }
+    let decoder = JSONDecoder()
+    decoder.keyDecodingStrategy = .convertFromSnakeCase
+    for line in bytes.split(separator: UInt8(ascii: "\n")).reversed() {
+      if let record = try? decoder.decode(MetricsRecord.self, from: line) { return record }
+    }
+    return nil
   }
 }

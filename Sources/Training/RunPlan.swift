@@ -34,11 +34,7 @@ public struct RunPlan: Sendable {
     try configuration.check(pictures: pictures)
     self.configuration = configuration
     self.pictures = pictures
-    architecture = try NetworkArchitecture(
-      imageSize: configuration.imageSize, patchSize: configuration.patchSize, embedDim: configuration.embedDim,
-      depth: configuration.depth, numHeads: configuration.numHeads, headHiddenDim: configuration.headHiddenDim,
-      bottleneckDim: configuration.bottleneckDim, useBNInHead: configuration.useBNInHead,
-      useMeanPooling: configuration.useMeanPooling, dropPathRate: Float(configuration.dropPathRate))
+    architecture = try NetworkArchitecture(configuration)
     layout = ParameterLayout(architecture)
     statisticsLayout = StatisticsLayout(architecture)
     stepsPerEpoch = configuration.stepsPerEpoch(pictures: pictures)

@@ -42,7 +42,6 @@ public struct PictureSource {
         passed.append(Undecodable(index: candidate, reason: reason))
       }
     }
-    throw VisionError.noneDecodes(
-      tried: passed.count, first: passed.prefix(10).map { "picture \($0.index): \($0.reason)" })
+    throw VisionError.noneDecodes(passed)
   }
 }

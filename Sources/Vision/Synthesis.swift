@@ -8,6 +8,10 @@ import Numerics
 /// a picture is chance and says nothing of its class: where the waves lie, contrast, brightness, a smooth shading,
 /// noise. So neither colours nor pixels in place tell the class: it takes seeing.
 ///
+/// What a picture has of its own and its views keep is what a network learns first, class or not. So brightness,
+/// contrast and shading vary no more between pictures than between the views of one, and noise is alike in all; where
+/// the waves lie differs from view to view as from picture to picture. The class is what is left to learn.
+///
 /// Picture i is a pure function of the settings and i. It is of class i mod classes.
 public struct Synthesis: Sendable {
   public struct Settings: Equatable, Sendable {
@@ -19,13 +23,13 @@ public struct Synthesis: Sendable {
     public var size = 64
     public var seed: UInt64 = 0
     /// Deviation of the texture's levels.
-    public var contrast = 18.0...50.0
+    public var contrast = 32.0...44.0
     /// Mean level of a picture.
-    public var brightness = 96.0...160.0
+    public var brightness = 118.0...138.0
     /// Largest deviation of the shading's levels.
-    public var shading = 24.0
-    /// Largest deviation of each pixel's noise, in levels.
-    public var noise = 10.0
+    public var shading = 6.0
+    /// Deviation of each pixel's noise, in levels.
+    public var noise = 5.0
 
     /// How far a wave's direction strays from its class's, in turns; the slanting ones lie 0.125 from their neighbours.
     public var directionSpread = 0.05
@@ -54,7 +58,7 @@ public struct Synthesis: Sendable {
     }
     self.settings = settings
     // Coarse enough to be lost in no global view of half the side, fine enough to show in every local view.
-    let grains = settings.grains ?? (settings.classes > 8 ? [0.07, 0.16, 0.37] : [0.07, 0.17])
+    let grains = settings.grains ?? (settings.classes > 8 ? [0.07, 0.16, 0.37] : [0.078, 0.172])
     guard 2...3 ~= grains.count, settings.classes <= grains.count * Direction.allCases.count else {
       throw .impossible(setting: "number of grains", value: grains.count, allowed: "2, or 3 for over 8 classes")
     }
@@ -115,7 +119,7 @@ extension Synthesis {
     let contrast = random.number(in: settings.contrast)
     let brightness = random.number(in: settings.brightness)
     let shading = random.number(in: 0...settings.shading)
-    let noise = Float(random.number(in: 0...settings.noise))
+    let noise = Float(settings.noise)
     let slantsRight = random.happens(0.5)
     var field = [Float](repeating: Float(brightness), count: size * size)
     for _ in 0..<Self.waves {

@@ -8,7 +8,8 @@ public enum VisionError: Error, Equatable, CustomStringConvertible {
   case noPictures(path: String, found: [String])
   case unreadable(path: String, reason: String)
   case changed(path: String, listed: Int, found: Int)
-  case noneDecodes(tried: Int, first: [String])
+  /// So many in a row that there is nothing to replace a picture by: more than 1 % of the data set.
+  case noneDecodes([PictureSource.Undecodable])
   case notWritable(path: String, reason: String)
   case notEmpty(path: String)
   case impossible(setting: String, value: Int, allowed: String)
@@ -31,8 +32,10 @@ public enum VisionError: Error, Equatable, CustomStringConvertible {
     case .changed(let path, let listed, let found):
       "\(path) has \(found) bytes but had \(listed) when the folder was listed. Leave the data alone during a run, "
         + "and start again."
-    case .noneDecodes(let tried, let first):
-      "\(tried) pictures in a row cannot be decoded: \(first.joined(separator: "; ")). Look at the data set."
+    case .noneDecodes(let undecodable):
+      "\(undecodable.count) pictures in a row cannot be decoded: "
+        + undecodable.prefix(10).map { "picture \($0.index): \($0.reason)" }.joined(separator: "; ")
+        + ". Look at the data set."
     case .notWritable(let path, let reason):
       "\(path) cannot be written: \(reason)."
     case .notEmpty(let path):

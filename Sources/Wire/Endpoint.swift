@@ -46,6 +46,16 @@ public struct Endpoint: Hashable, Sendable, CustomStringConvertible {
   /// The same host with another port, 0...65535.
   public func withPort(_ port: Int) -> Endpoint { Endpoint(host: host, port: port) }
 
+  /// Where a process of this machine reaches what listens here: an address that stands for all of them is no place to
+  /// connect to.
+  public var onThisMachine: Endpoint {
+    switch host {
+    case "*", "0.0.0.0": Endpoint(host: "127.0.0.1", port: port)
+    case "::": Endpoint(host: "::1", port: port)
+    default: self
+    }
+  }
+
   public var description: String { host.contains(":") ? "tcp://[\(host)]:\(port)" : "tcp://\(host):\(port)" }
 
   /// Whether only processes of this machine can be at the other end.

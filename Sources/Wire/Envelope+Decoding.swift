@@ -77,7 +77,9 @@ private struct FieldReader {
         .returned(
           Returned(
             lease: LeaseID(c.returned.pointee.lease),
-            reason: try text(c.returned.pointee.reason, "returned.reason", Limits.sentence))))
+            reason: try text(c.returned.pointee.reason, "returned.reason", Limits.sentence),
+            undecodable: try undecodable(
+              c.returned.pointee.undecodable, c.returned.pointee.n_undecodable, "returned.undecodable"))))
     case MASSL__ENVELOPE__BODY_STATUS_REQUEST: .worker(.statusRequest)
     case MASSL__ENVELOPE__BODY_GOODBYE: .worker(.goodbye)
 
@@ -146,17 +148,6 @@ extension FieldReader {
     let consistency = try shares(c.consistency, c.n_consistency, of: slices, "finished.consistency")
     let koleo = try shares(c.koleo, c.n_koleo, of: slices, "finished.koleo")
     let entropy = try shares(c.target_entropy, c.n_target_entropy, of: slices, "finished.target_entropy")
-    guard c.n_undecodable <= Limits.undecodablePictures else {
-      throw bad("finished.undecodable", "names \(c.n_undecodable) pictures, more than \(Limits.undecodablePictures)")
-    }
-    var undecodable: [UndecodablePicture] = []
-    for index in 0..<c.n_undecodable {
-      guard let picture = c.undecodable[index]?.pointee else { continue }
-      undecodable.append(
-        UndecodablePicture(
-          picture: try offset(picture.picture, "finished.undecodable.picture"),
-          reason: try text(picture.reason, "finished.undecodable.reason", Limits.shortText)))
-    }
     return Finished(
       lease: LeaseID(c.lease), step: try step(c.step, "finished.step"), slices: slices,
       payload: try digest(c.payload, "finished.payload"),
@@ -164,17 +155,33 @@ extension FieldReader {
       losses: (0..<slices.count).map {
         SliceLoss(consistency: consistency[$0], koleo: koleo[$0], targetEntropy: entropy[$0])
       },
-      undecodable: undecodable)
+      undecodable: try undecodable(c.undecodable, c.n_undecodable, "finished.undecodable"))
   }
 
-  /// One finite number a slice.
+  func undecodable(
+    _ pictures: UnsafeMutablePointer<UnsafeMutablePointer<Massl__UndecodablePicture>?>?, _ count: Int, _ field: String
+  ) throws(WireError) -> [UndecodablePicture] {
+    guard count <= Limits.undecodablePictures else {
+      throw bad(field, "names \(count) pictures, more than \(Limits.undecodablePictures)")
+    }
+    var undecodable: [UndecodablePicture] = []
+    for index in 0..<count {
+      guard let picture = pictures?[index]?.pointee else { continue }
+      undecodable.append(
+        UndecodablePicture(
+          picture: try offset(picture.picture, field + ".picture"),
+          reason: try text(picture.reason, field + ".reason", Limits.shortText)))
+    }
+    return undecodable
+  }
+
+  /// One number a slice. It need not be finite: that is for the state machine to judge, which has another worker compute
+  /// the slice again.
   private func shares(_ values: UnsafeMutablePointer<Double>?, _ count: Int, of slices: SliceRange, _ field: String)
     throws(WireError) -> [Double]
   {
     guard count == slices.count else { throw bad(field, "has \(count) numbers for \(slices.count) slices") }
-    let values = Array(UnsafeBufferPointer(start: values, count: count))
-    guard values.allSatisfy(\.isFinite) else { throw bad(field, "is not finite") }
-    return values
+    return Array(UnsafeBufferPointer(start: values, count: count))
   }
 
   func welcome(_ c: Massl__Welcome) throws(WireError) -> Welcome {
@@ -183,7 +190,8 @@ extension FieldReader {
       bulkPort: try number(UInt64(c.bulk_port), "welcome.bulk_port", 1...65_535),
       data: DataIdentity(
         count: try offset(c.data_count, "welcome.data_count"),
-        digest: try digest(c.data_digest, "welcome.data_digest")))
+        digest: try digest(c.data_digest, "welcome.data_digest")),
+      rows: try offset(c.rows, "welcome.rows"))
   }
 
   func refusal(_ c: Massl__Refusal) throws(WireError) -> Refusal {

@@ -130,6 +130,7 @@ extension MessageMemory {
       let c = make(Massl__Returned.self, massl__returned__init)
       c.pointee.lease = returned.lease.number
       c.pointee.reason = text(returned.reason, cutTo: Limits.sentence)
+      (c.pointee.n_undecodable, c.pointee.undecodable) = write(returned.undecodable)
       envelope.pointee.returned = c
       envelope.pointee.body_case = MASSL__ENVELOPE__BODY_RETURNED
     case .statusRequest:
@@ -156,14 +157,20 @@ extension MessageMemory {
     (c.pointee.n_target_entropy, c.pointee.target_entropy) = (
       finished.losses.count, array(finished.losses.map(\.targetEntropy))
     )
-    let pictures = finished.undecodable.prefix(Limits.undecodablePictures).map { undecodable in
+    (c.pointee.n_undecodable, c.pointee.undecodable) = write(finished.undecodable)
+    return c
+  }
+
+  private func write(
+    _ undecodable: [UndecodablePicture]
+  ) -> (Int, UnsafeMutablePointer<UnsafeMutablePointer<Massl__UndecodablePicture>?>?) {
+    let pictures = undecodable.prefix(Limits.undecodablePictures).map { undecodable in
       let c = make(Massl__UndecodablePicture.self, massl__undecodable_picture__init)
       c.pointee.picture = number(undecodable.picture)
       c.pointee.reason = text(undecodable.reason, cutTo: Limits.shortText)
       return Optional(c)
     }
-    (c.pointee.n_undecodable, c.pointee.undecodable) = (pictures.count, array(pictures))
-    return c
+    return (pictures.count, array(pictures))
   }
 
   func write(_ message: CoordinatorMessage, into envelope: UnsafeMutablePointer<Massl__Envelope>) {
@@ -174,6 +181,7 @@ extension MessageMemory {
       c.pointee.bulk_port = UInt32(number(welcome.bulkPort, below: 65_536))
       c.pointee.data_count = number(welcome.data.count)
       c.pointee.data_digest = digest(welcome.data.digest)
+      c.pointee.rows = number(welcome.rows)
       envelope.pointee.welcome = c
       envelope.pointee.body_case = MASSL__ENVELOPE__BODY_WELCOME
     case .refusal(let refusal):

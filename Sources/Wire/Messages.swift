@@ -129,9 +129,12 @@ public struct UndecodablePicture: Hashable, Sendable {
 public struct Returned: Hashable, Sendable {
   public var lease: LeaseID
   public var reason: String
-  public init(lease: LeaseID, reason: String) {
+  /// Pictures that do not decode, if that is the reason: too many in a row to replace one by the next.
+  public var undecodable: [UndecodablePicture]
+  public init(lease: LeaseID, reason: String, undecodable: [UndecodablePicture] = []) {
     self.lease = lease
     self.reason = reason
+    self.undecodable = undecodable
   }
 }
 
@@ -160,11 +163,14 @@ public struct Welcome: Hashable, Sendable {
   /// TCP port of the bulk socket, on the host that the worker reached the control socket at.
   public var bulkPort: Int
   public var data: DataIdentity
+  /// Rows that the incarnation began with: those from here on that a worker has from before are of no use.
+  public var rows: Int
 
-  public init(configuration: String, bulkPort: Int, data: DataIdentity) {
+  public init(configuration: String, bulkPort: Int, data: DataIdentity, rows: Int) {
     self.configuration = configuration
     self.bulkPort = bulkPort
     self.data = data
+    self.rows = rows
   }
 }
 

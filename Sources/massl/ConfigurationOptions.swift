@@ -1,47 +1,50 @@
 import ArgumentParser
+import Checkpoints
 import Configuration
+import Durability
 
-/// A recipe and the flags that go over it: every configuration key is a flag in kebab case.
-struct ConfigurationOptions: ParsableArguments {
-  @Option(help: "A recipe: a YAML file of configuration keys.")
-  var config: String?
+/// What a run is to be: a recipe, flags over it, and changes to a run that exists.
+package struct ConfigurationOptions: ParsableArguments {
+  @Option(help: ArgumentHelp("A recipe: YAML, one 'key: value' a line. Flags go over it.", valueName: "file"))
+  package var config: String?
 
-  @Argument(
-    parsing: .allUnrecognized,
+  @Option(
     help: ArgumentHelp(
-      "Configuration keys as flags, such as --batch-size 64; they go over the recipe.", valueName: "--key value"))
-  var settings: [String] = []
+      "Change a key of a run that exists, from its newest checkpoint on. May be given several times.",
+      valueName: "key=value"))
+  package var change: [String] = []
+
+  @OptionGroup(title: "Settings of the run")
+  package var flags: ConfigurationFlags
+
+  package init() {}
 
   /// Recipe first, then flags.
-  func layers() throws -> [ConfigurationLayer] {
-    do {
-      return try (config.map { [try ConfigurationLayer(recipeAt: $0)] } ?? []) + [ConfigurationLayer(flags: pairs())]
-    } catch let error as ConfigurationError { throw ValidationError("\(error)") }
+  package func layers() throws(ConfigurationError) -> [ConfigurationLayer] {
+    var layers: [ConfigurationLayer] = []
+    if let config { layers.append(try ConfigurationLayer(recipeAt: config)) }
+    layers.append(try ConfigurationLayer(flags: flags.given))
+    return layers
   }
 
-  private func pairs() throws -> [(name: String, text: String)] {
-    var pairs: [(name: String, text: String)] = []
-    var rest = settings[...]
-    while let word = rest.popFirst() {
-      guard word.hasPrefix("--") else { throw ValidationError("'\(word)' is no flag. Flags begin with --.") }
-      let flag = word.dropFirst(2)
-      if let equals = flag.firstIndex(of: "=") {
-        pairs.append((String(flag[..<equals]), String(flag[flag.index(after: equals)...])))
-      } else {
-        // The name is checked first, so that a mistyped flag is told from one without its value.
-        guard let value = rest.popFirst() else {
-          _ = try ConfigurationLayer(flags: [(String(flag), "")])
-          throw ValidationError("--\(flag) wants a value.")
-        }
-        pairs.append((String(flag), value))
-      }
-    }
-    return pairs
+  package func changes() throws(ConfigurationError) -> ConfigurationLayer {
+    try ConfigurationLayer(assignments: change)
   }
 
-  /// All keys with their defaults, for `--help`.
-  static var keys: String {
-    "Configuration keys, as flags or in a recipe (with underscores):\n"
-      + ConfigurationKey.all.map { "  --\($0.flag) (\($0.defaultValue)): \($0.help)" }.joined(separator: "\n")
+  /// The configuration of the run in a directory, as far as it can be known before the run is opened: the run's own
+  /// if there is one, with what is given here.
+  package func configuration(ofRunAt run: String) throws -> RunConfiguration {
+    let given = try layers() + [changes()]
+    let storage = FileStorage()
+    guard try RunDirectory.isRun(run, in: storage) else { return try RunConfiguration(layers: given) }
+    let text = try RunDirectory.configuration(of: run, in: storage)
+    let saved = try RunConfiguration(layers: [ConfigurationLayer(recipe: text, file: "\(run)/config.yaml")])
+    return try saved.changed(by: given)
+  }
+
+  /// The same options as arguments, for a process that is started.
+  package var arguments: [String] {
+    (config.map { ["--config", $0] } ?? []) + change.flatMap { ["--change", $0] }
+      + flags.given.flatMap { ["--\($0.name.replacing("_", with: "-"))", $0.text] }
   }
 }

@@ -2,60 +2,67 @@ import ArgumentParser
 import Configuration
 import Coordination
 import Foundation
+import Numerics
 import Services
 import Telemetry
 import Training
 import Wire
 
-struct CoordinatorCommand: ParsableCommand {
-  static let configuration = CommandConfiguration(
+/// `massl coordinator`: the process that owns a run.
+package struct CoordinatorCommand: ParsableCommand {
+  package static let configuration = CommandConfiguration(
     commandName: "coordinator",
-    abstract: "Owns a run: weights, optimizer, memory and checkpoints; workers connect to it.",
-    discussion: ConfigurationOptions.keys)
+    abstract: "Run the coordinator: weights, memory, checkpoints, and work for whoever connects.",
+    discussion: """
+      Workers come and go as they like; steps wait for the first. The same command resumes the run.
 
-  @Option(help: "The folder of the pictures, at any depth.")
-  var data: String
+        massl coordinator --data pictures --run runs/first --listen tcp://0.0.0.0:5570 \\
+          --key coordinator.key --allowed-keys workers.txt
+      """)
 
-  @Option(name: .customLong("run"), help: "The run directory; a run that is there is resumed.")
-  var runDirectory: String
+  @OptionGroup package var place: RunOptions
 
-  @Option(help: "A key=value that a resumed run is to have from now on; may be repeated.")
-  var change: [String] = []
+  @OptionGroup package var security: CoordinatorSecurityOptions
 
-  @Flag(help: "Neither encrypt nor know workers by their keys, though other machines can connect.")
-  var insecure = false
+  @Flag(help: "Let workers of other compute classes in: gives up that a run's bits can be reproduced.")
+  package var allowMixed = false
 
-  @Flag(help: "Accept workers of another compute class: the promise of equal bits is off.")
-  var allowMixed = false
+  @Flag(help: .hidden)
+  package var stopWithParent = false
 
-  @OptionGroup var settings: ConfigurationOptions
+  @OptionGroup package var settings: ConfigurationOptions
 
-  func run() throws {
-    let code = try reporting {
-      let layers = try settings.layers()
-      let configuration = try RunConfiguration(layers: layers)
-      try Relaunch.pin(configuration.computeClass)
-      let listen = try Endpoint(configuration.listen.replacingOccurrences(of: ":*", with: ":0"))
-      let service = try CoordinatorService(
-        CoordinatorOptions(
-          data: data, run: runDirectory, layers: layers, changes: ConfigurationLayer(assignments: change),
-          listen: listen,
-          security: .decide(for: listen, keys: nil, insecure: insecure), probe: probeDigest(), allowsMixed: allowMixed),
-        log: printLog)
-      printLog(.info, "Listening on \(service.endpoint), run \(runDirectory), step \(service.resumedStep).")
-      let stopping = stopOnSignals { service.requestStop() }
-      defer { withExtendedLifetime(stopping) {} }
-      let report = RunReport(
-        try MetricsWriter(
-          path: service.directory.metricsPath, resumingAt: service.resumedStep,
-          incarnation: service.incarnation.number), service.plan)
-      switch try service.run(record: { report.take($0) }) {
-      case .finished, .requested: return ExitCode.success
-      case .failed(let reason):
-        printLog(.error, reason)
-        return ExitCode.failure
-      }
+  package init() {}
+
+  package func run() throws {
+    let configuration = try settings.configuration(ofRunAt: place.run)
+    try Relaunch.ensure(ComputeClass(configuration.computeClass))
+    let log = ProcessLog("coordinator", level: configuration.logLevel)
+    let signals = Signals(withParent: stopWithParent)
+    let listen = try Endpoint(configuration.listen)
+    let service = try CoordinatorService(
+      CoordinatorOptions(
+        data: place.data, run: place.run, layers: settings.layers(), changes: settings.changes(), listen: listen,
+        security: security.security(for: listen), probe: probeDigest(), allowsMixed: allowMixed),
+      log: log.line)
+    try log.attach(file: "\(place.run)/coordinator.log")
+    log.line(.info, "Listens on \(service.endpoint), run \(place.run), step \(service.resumedStep).")
+    signals.tell { service.requestStop() }
+    defer { withExtendedLifetime(signals) {} }
+    let report = RunReport(
+      try MetricsWriter(
+        path: service.directory.metricsPath, resumingAt: service.resumedStep, incarnation: service.incarnation.number),
+      service.plan, log: log.line)
+    let reason = try service.run { report.take($0) }
+    report.finish()
+    switch reason {
+    case .finished:
+      log.line(.info, "The run is done: \(service.plan.lastStep) steps.")
+    case .requested:
+      log.line(.info, "Stopped after a last checkpoint. The same command goes on.")
+    case .failed(let why):
+      log.line(.error, why)
+      throw ExitStatus.failed.code
     }
-    throw code
   }
 }

@@ -1,117 +1,134 @@
 import ArgumentParser
 import Checkpoints
-import Configuration
 import Durability
 import Evaluation
 import Foundation
-import Networks
 import Numerics
-import Training
 import Vision
 
-struct EvaluateCommand: ParsableCommand {
-  static let configuration = CommandConfiguration(
-    commandName: "evaluate", abstract: "Says how good frozen features are.", subcommands: [KNN.self])
+/// `massl evaluate`: how good frozen features are.
+package struct EvaluateCommand: ParsableCommand {
+  package static let configuration = CommandConfiguration(
+    commandName: "evaluate",
+    abstract: "Measure how good frozen features are, on pictures with classes.",
+    subcommands: [EvaluateNearestNeighborsCommand.self])
 
-  struct KNN: ParsableCommand {
-    static let configuration = CommandConfiguration(
-      commandName: "knn",
-      abstract: "k-NN accuracy of the teacher's features, beside an untrained network's and raw pixels'.",
-      discussion: "Weighted vote of the k nearest pictures by cosine, weight exp(similarity / 0.07).")
-
-    @Option(name: .customLong("run"), help: "The run directory; its newest whole checkpoint is evaluated.")
-    var runDirectory: String
-
-    @Option(help: "Labelled pictures to vote, a folder per class.")
-    var train: String
-
-    @Option(help: "Labelled pictures to classify, a folder per class.")
-    var test: String
-
-    @Option(help: "Neighbours that vote.")
-    var k = 20
-
-    @Option(help: "Every n-th picture of --train is used.")
-    var trainEvery = 1
-
-    @Option(help: "Every n-th picture of --test is used.")
-    var testEvery = 1
-
-    @Flag(help: "Print one JSON object.")
-    var json = false
-
-    func validate() throws {
-      guard k > 0, trainEvery > 0, testEvery > 0 else {
-        throw ValidationError("--k, --train-every and --test-every are at least 1.")
-      }
-    }
-
-    func run() throws {
-      let code = try reporting {
-        let (step, plan, teacher) = try newestTeacher()
-        let untrained = initialParameters(layout: plan.layout, seed: plan.configuration.seed)
-        let sources: [(String, Features.Source)] = [
-          ("teacher", .network(plan.architecture, teacher)), ("untrained", .network(plan.architecture, untrained)),
-          ("pixels", .pixels(side: plan.architecture.imageSize)),
-        ]
-        let (bank, bankClasses, names) = try labelled(train, every: trainEvery)
-        let (queries, queryClasses, queryNames) = try labelled(test, every: testEvery)
-        guard names == queryNames else {
-          throw EvaluationError.otherClasses(train: train, test: test)
-        }
-        var results: [(String, Double)] = []
-        for (name, source) in sources {
-          let neighbors = NearestNeighbors(
-            bank: try Features.extract(source, of: bank.1, in: bank.0), classes: bankClasses, classCount: names.count)
-          let accuracy = neighbors.accuracy(
-            of: try Features.extract(source, of: queries.1, in: queries.0), classes: queryClasses, k: k)
-          results.append((name, accuracy))
-        }
-        if json {
-          let fields = results.map { "\"\($0)\": \($1)" }.joined(separator: ", ")
-          print("{\"step\": \(step), \"k\": \(k), \(fields)}")
-        } else {
-          print("k-NN accuracy at step \(step), k \(k), \(bank.1.count) pictures vote, \(queries.1.count) asked:")
-          for (name, accuracy) in results { print(String(format: "  %@ %.3f", name, accuracy)) }
-        }
-        return ExitCode.success
-      }
-      throw code
-    }
-
-    private func newestTeacher() throws -> (step: Int, plan: RunPlan, teacher: FloatBuffer) {
-      let storage = FileStorage()
-      let (checkpoint, damaged) = try CheckpointDirectory(runDirectory + "/checkpoints", in: storage).newestWhole()
-      for error in damaged { printLog(.warning, "\(error)") }
-      guard let checkpoint else { throw EvaluationError.noCheckpoint(runDirectory) }
-      let manifest = checkpoint.manifest
-      let layer = try ConfigurationLayer(recipe: manifest.configuration, file: checkpoint.path)
-      let plan = try RunPlan(configuration: RunConfiguration(layers: [layer]), pictures: manifest.data.count)
-      let file = try SafetensorsFile(checkpoint.path + "/" + Checkpoint.teacherFile, in: storage)
-      return (manifest.step, plan, try file.parameters(plan.layout))
-    }
-
-    private func labelled(_ root: String, every: Int) throws -> ((DataSet, [Int]), [Int], [String]) {
-      let dataSet = try DataSet(root: root)
-      guard let labels = dataSet.labels else { throw EvaluationError.noClasses(root) }
-      let indices = Array(stride(from: 0, to: dataSet.count, by: every))
-      return ((dataSet, indices), indices.map { labels.classes[$0] }, labels.names)
-    }
-  }
+  package init() {}
 }
 
-/// Why features cannot be evaluated.
-enum EvaluationError: Error, Equatable, CustomStringConvertible {
-  case noCheckpoint(String)
-  case noClasses(String)
-  case otherClasses(train: String, test: String)
+/// `massl evaluate knn`.
+package struct EvaluateNearestNeighborsCommand: ParsableCommand {
+  package static let configuration = CommandConfiguration(
+    commandName: "knn",
+    abstract: "Classify pictures by their nearest neighbours among those of another folder.",
+    discussion: """
+      Prints the accuracy of the trained network's features, of the same network's before its first step, and of raw
+      pixels. Features are scaled to unit length; the k nearest by cosine vote with weight exp(cosine / 0.07). Both
+      folders hold a folder per class.
 
-  var description: String {
-    switch self {
-    case .noCheckpoint(let run): "\(run) holds no whole checkpoint yet. Give a run that has trained for a while."
-    case .noClasses(let root): "\(root) has no classes: k-NN wants a folder per class."
-    case .otherClasses(let train, let test):
-      "\(train) and \(test) have folders of other names, so their classes differ. Give two parts of one data set."
+        massl evaluate knn --run runs/first --train pictures/train --test pictures/test
+      """)
+
+  @Option(
+    name: .customLong("run"),
+    help: ArgumentHelp("Run directory: the teacher of its newest checkpoint, or --step's.", valueName: "folder"))
+  package var runDirectory: String?
+
+  @Option(help: ArgumentHelp("The step of a kept checkpoint of --run.", valueName: "step"))
+  package var step: Int?
+
+  @Option(
+    help: ArgumentHelp(
+      "Instead of a run: an exported file, a file of a checkpoint, or a checkpoint's directory.", valueName: "path"))
+  package var weights: String?
+
+  @Option(help: ArgumentHelp("Folder of the neighbours, a folder per class.", valueName: "folder"))
+  package var train: String
+
+  @Option(help: ArgumentHelp("Folder of the pictures to classify, the same classes.", valueName: "folder"))
+  package var test: String
+
+  @Option(
+    name: .customLong("k"), parsing: .upToNextOption,
+    help: ArgumentHelp("Neighbours that vote; several counts may be given.", valueName: "count"))
+  package var neighbors: [Int] = [10, 20]
+
+  @Option(help: ArgumentHelp("Use every n-th picture of --train.", valueName: "n"))
+  package var trainEvery = 1
+
+  @Option(help: ArgumentHelp("Use every n-th picture of --test.", valueName: "n"))
+  package var testEvery = 1
+
+  @Flag(help: "One JSON object on standard output.")
+  package var json = false
+
+  package init() {}
+
+  package func validate() throws {
+    if (runDirectory == nil) == (weights == nil) { throw ValidationError("Give either --run or --weights.") }
+    if step != nil, runDirectory == nil { throw ValidationError("--step is the step of a checkpoint of --run.") }
+    for count in neighbors { try requirePositive(count, "--k") }
+    try requirePositive(trainEvery, "--train-every")
+    try requirePositive(testEvery, "--test-every")
+  }
+
+  package func run() throws {
+    let network = try FrozenNetwork(file: file())
+    try Relaunch.ensure(ComputeClass(network.configuration.computeClass))
+    let bank = try LabelledPictures(train, every: trainEvery)
+    let queries = try LabelledPictures(test, every: testEvery)
+    guard bank.names == queries.names else { throw EvaluationError.otherClasses(train: train, test: test) }
+
+    let sources: [(name: String, source: Features.Source)] = [
+      ("trained", .network(network.architecture, network.parameters)),
+      ("untrained", .network(network.architecture, network.untrained)),
+      ("pixels", .pixels(side: network.architecture.imageSize)),
+    ]
+    var accuracies: [[Double]] = []
+    for source in sources {
+      let neighbors = NearestNeighbors(
+        bank: try features(source.source, of: bank, network), classes: bank.classes, classCount: bank.names.count)
+      let asked = try features(source.source, of: queries, network)
+      accuracies.append(self.neighbors.map { neighbors.accuracy(of: asked, classes: queries.classes, k: $0) })
     }
+
+    if json {
+      let rows = neighbors.indices.map { index in
+        let fields = sources.indices.map { "\"\(sources[$0].name)\": \(accuracies[$0][index])" }
+        return "{\"k\": \(neighbors[index]), \(fields.joined(separator: ", "))}"
+      }
+      print(
+        "{\"step\": \(network.step.map(String.init) ?? "null"), \"bank\": \(bank.classes.count), "
+          + "\"queries\": \(queries.classes.count), \"knn\": [\(rows.joined(separator: ", "))]}")
+    } else {
+      let step = network.step.map { " at step \($0)" } ?? ""
+      print("k-NN accuracy\(step): \(queries.classes.count) pictures asked, \(bank.classes.count) vote")
+      print(columns("", neighbors.map { "k \($0)" }))
+      for (source, row) in zip(sources, accuracies) {
+        print(columns(source.name, row.map { String(format: "%.3f", $0) }))
+      }
+    }
+  }
+
+  private func columns(_ name: String, _ values: [String]) -> String {
+    "  " + name.padding(toLength: 10, withPad: " ", startingAt: 0)
+      + values.map { String(repeating: " ", count: max(0, 8 - $0.count)) + $0 }.joined()
+  }
+
+  private func features(_ source: Features.Source, of pictures: LabelledPictures, _ network: FrozenNetwork) throws
+    -> Matrix
+  {
+    try Features.extract(source, of: pictures.indices, in: pictures.dataSet, network.normalization)
+  }
+
+  /// The file that holds the network.
+  private func file() throws -> String {
+    let storage = FileStorage()
+    if let runDirectory {
+      return try RunDirectory.checkpoint(of: runDirectory, step: step, in: storage).path + "/" + Checkpoint.teacherFile
+    }
+    let path = weights ?? ""
+    let teacher = "\(path)/\(Checkpoint.teacherFile)"
+    return try storage.exists(teacher) ? teacher : path
   }
 }

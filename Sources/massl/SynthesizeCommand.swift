@@ -1,33 +1,36 @@
 import ArgumentParser
 import Vision
 
-struct SynthesizeCommand: ParsableCommand {
-  static let configuration = CommandConfiguration(
+/// `massl synthesize`: a labelled data set made on the spot.
+package struct SynthesizeCommand: ParsableCommand {
+  package static let configuration = CommandConfiguration(
     commandName: "synthesize",
-    abstract: "Makes a labelled JPEG data set: grey textures told apart by orientation and fineness.",
-    discussion: "Writes OUT/train and OUT/test, a folder per class; every fifth picture of a class is for testing.")
+    abstract: "Make a labelled JPEG data set: a folder per class, told apart by texture and not by colour.",
+    discussion: "Writes OUT/train and OUT/test; every fifth picture of a class is for testing.")
 
-  @Option(help: "The folder to write to; made if need be.")
-  var out: String
+  @Option(help: ArgumentHelp("The folder to make; must be empty or not there.", valueName: "folder"))
+  package var out: String
 
-  @Option(help: "Pictures in all.")
-  var images: Int
+  @Option(help: ArgumentHelp("Pictures in all, spread evenly over the classes.", valueName: "count"))
+  package var images: Int
 
   @Option(help: "Classes.")
-  var classes = 8
+  package var classes = 8
 
-  @Option(help: "Side of a picture, in pixels.")
-  var size = 64
+  @Option(help: ArgumentHelp("Side of a picture in pixels.", valueName: "pixels"))
+  package var size = 64
 
-  @Option(help: "Keys every random number: the same seed makes the same pictures.")
-  var seed: UInt64 = 0
+  @Option(help: "Another seed, other pictures of the same classes.")
+  package var seed: UInt64 = 0
 
-  func run() throws {
+  package init() {}
+
+  package func run() throws {
     var settings = Synthesis.Settings(images: images)
     settings.classes = classes
     settings.size = size
     settings.seed = seed
-    do { try Synthesis(settings).write(to: out) } catch { throw ValidationError("\(error)") }
+    try Synthesis(settings).write(to: out)
     print("\(images) pictures of \(classes) classes in \(out)/train and \(out)/test")
   }
 }

@@ -3,91 +3,61 @@ import Configuration
 import Coordination
 import Foundation
 import Services
-import Wire
+import Telemetry
 
-struct TrainCommand: ParsableCommand {
-  static let configuration = CommandConfiguration(
+/// `massl train`: coordinator and workers on this machine.
+package struct TrainCommand: ParsableCommand {
+  package static let configuration = CommandConfiguration(
     commandName: "train",
-    abstract: "Trains on this machine: starts a coordinator and workers, and watches over them.",
-    discussion: ConfigurationOptions.keys)
+    abstract: "Train on this machine: starts a coordinator and workers, and keeps them running.",
+    discussion: """
+      The same command resumes the run from its newest whole checkpoint. SIGINT and SIGTERM end it after a last one.
+      The result does not depend on the number of workers, to the bit.
 
-  @Option(help: "The folder of the pictures, at any depth.")
-  var data: String
+        massl train --data pictures --run runs/first --config Recipes/vit_small_imagenet.yaml
+      """)
 
-  @Option(name: .customLong("run"), help: "The run directory; a run that is there is resumed.")
-  var runDirectory: String
+  @OptionGroup package var place: RunOptions
 
-  @Option(help: "Worker processes; the cores are split between them.")
-  var workers = 1
+  @Option(help: ArgumentHelp("Worker processes; the machine's cores are split between them.", valueName: "count"))
+  package var workers: Int = 1
 
-  @Option(help: "A key=value that a resumed run is to have from now on; may be repeated.")
-  var change: [String] = []
+  @Option(help: ArgumentHelp("Computing threads of all workers together. (default: one a core)", valueName: "count"))
+  package var threads: Int?
 
-  @OptionGroup var settings: ConfigurationOptions
+  @OptionGroup package var settings: ConfigurationOptions
 
-  func validate() throws {
-    guard (1...64).contains(workers) else { throw ValidationError("--workers is \(workers), not 1 to 64.") }
-  }
+  package init() {}
 
-  func run() throws {
-    let code = try reporting {
-      let computeClass = try RunConfiguration(layers: settings.layers()).computeClass
-      let addressPath = runDirectory + "/" + CoordinatorService.addressFile
-      try? FileManager.default.removeItem(atPath: addressPath)
-      let coordinator = try start(
-        ["coordinator", "--data", data, "--run", runDirectory] + change.flatMap { ["--change", $0] }
-          + (settings.config.map { ["--config", $0] } ?? []) + settings.settings
-          + ["--listen", "tcp://127.0.0.1:*"])
-      let stopping = stopOnSignals { coordinator.terminate() }
-      defer { withExtendedLifetime(stopping) {} }
-      guard let address = waitForAddress(addressPath, coordinator) else {
-        coordinator.waitUntilExit()
-        return ExitCode(coordinator.terminationStatus == 0 ? 1 : coordinator.terminationStatus)
-      }
-      let cores = ProcessInfo.processInfo.activeProcessorCount
-      var running = try (0..<workers).map { index in
-        try startWorker(address, threads: max(1, cores / workers), computeClass)
-      }
-      // A worker that dies is started again: it owns nothing, so nothing is lost.
-      while coordinator.isRunning {
-        Thread.sleep(forTimeInterval: 0.1)
-        for index in running.indices where !running[index].isRunning && coordinator.isRunning {
-          if running[index].terminationReason == .exit && running[index].terminationStatus == 0 { continue }
-          printLog(.warning, "Worker \(running[index].processIdentifier) ended; starting another.")
-          Thread.sleep(forTimeInterval: 0.5)
-          running[index] = try startWorker(address, threads: max(1, cores / workers), computeClass)
-        }
-      }
-      for worker in running where worker.isRunning { worker.terminate() }
-      for worker in running { worker.waitUntilExit() }
-      return ExitCode(coordinator.terminationReason == .exit ? coordinator.terminationStatus : 75)
+  package func validate() throws {
+    try requirePositive(workers, "--workers")
+    try requirePositive(threads, "--threads")
+    if let threads, threads < workers {
+      throw ValidationError("--threads \(threads) is fewer than --workers \(workers). Every worker needs a thread.")
     }
-    throw code
-  }
-
-  private func startWorker(_ address: String, threads: Int, _ computeClass: ComputeClassName) throws -> Process {
-    try start([
-      "worker", "--coordinator", address, "--data", data, "--threads", "\(threads)", "--compute-class",
-      computeClass.rawValue,
-    ])
-  }
-
-  private func start(_ arguments: [String]) throws -> Process {
-    let process = Process()
-    process.executableURL = URL(fileURLWithPath: "/proc/self/exe").resolvingSymlinksInPath()
-    process.arguments = arguments
-    try process.run()
-    return process
-  }
-
-  /// The coordinator's address, once it listens; nil if it ends before.
-  private func waitForAddress(_ path: String, _ coordinator: Process) -> String? {
-    while coordinator.isRunning {
-      if let text = try? String(contentsOfFile: path, encoding: .utf8), text.hasSuffix("\n") {
-        return text.trimmingCharacters(in: .whitespacesAndNewlines)
-      }
-      Thread.sleep(forTimeInterval: 0.05)
+    if settings.flags.listen != nil {
+      throw ValidationError(
+        "massl train listens on this machine alone. For workers on others start massl coordinator with --listen.")
     }
-    return nil
+  }
+
+  package func run() throws {
+    // What is wrong with the settings is said once, here, not by each process that is started.
+    let configuration = try settings.configuration(ofRunAt: place.run)
+    let log = ProcessLog("train", level: configuration.logLevel)
+    let threads = threads ?? max(workers, ProcessInfo.processInfo.activeProcessorCount)
+    let supervisor = Supervisor(
+      coordinator: ["coordinator", "--data", place.data, "--run", place.run] + settings.arguments,
+      addressPath: "\(place.run)/\(CoordinatorService.addressFile)",
+      workers: (0..<workers).map { index in
+        // The first ones take the threads that are left over.
+        let share = threads / workers + (index < threads % workers ? 1 : 0)
+        return ["worker", "--data", place.data, "--threads", "\(share)", "--log-level", "warning"]
+      },
+      log: log.line)
+    let signals = Signals()
+    signals.tell { supervisor.requestStop() }
+    defer { withExtendedLifetime(signals) {} }
+    throw try supervisor.run().code
   }
 }

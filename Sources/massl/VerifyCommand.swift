@@ -2,25 +2,25 @@ import ArgumentParser
 import Foundation
 import Verification
 
-struct VerifyCommand: ParsableCommand {
-  static let configuration = CommandConfiguration(
+/// `massl verify`: golden cases, computed again.
+package struct VerifyCommand: ParsableCommand {
+  package static let configuration = CommandConfiguration(
     commandName: "verify",
-    abstract: "Replays golden cases and prints the largest differences from the reference.",
+    abstract: "Replay golden cases and compare with what the reference computed.",
     discussion: """
-      Each case is a JSON file with its tensors beside it in a .safetensors file. Its kind (training, augmentation, \
-      schedules) is told from its contents. Exit code 1 if any quantity is over its bound.
+      Training steps, augmentations and schedules: the kind is told from the contents. Prints the largest difference
+      of each quantity beside its bound; the exit code is 1 if any is over.
       """)
 
-  @Argument(help: "JSON files of golden cases.")
-  var cases: [String]
+  @Argument(help: ArgumentHelp("Cases: JSON files, with their tensors beside them.", valueName: "case"))
+  package var cases: [String]
 
-  func run() throws {
+  package init() {}
+
+  package func run() throws {
     var over = 0
     for path in cases {
-      let comparisons: [GoldenCase.Comparison]
-      do { comparisons = try GoldenCase.replay(path) } catch {
-        throw ValidationError("\(error)")
-      }
+      let comparisons = try GoldenCase.replay(path)
       print(path)
       for comparison in comparisons {
         let verdict = comparison.isWithin ? "ok" : "OVER"
@@ -32,7 +32,7 @@ struct VerifyCommand: ParsableCommand {
     }
     guard over == 0 else {
       print("\(over) quantities are over their bounds.")
-      throw ExitCode(1)
+      throw ExitStatus.failed.code
     }
   }
 }

@@ -1,53 +1,91 @@
 import ArgumentParser
 import Configuration
 import Foundation
+import Numerics
 import Services
 import Training
 import Wire
 
-struct WorkerCommand: ParsableCommand {
-  static let configuration = CommandConfiguration(
+/// `massl worker`: computes slices for a coordinator.
+package struct WorkerCommand: ParsableCommand {
+  package static let configuration = CommandConfiguration(
     commandName: "worker",
-    abstract: "Computes slices for a coordinator; may come and go at any moment.",
-    discussion: "Everything about the run comes from the coordinator, the pictures too unless --data has them.")
+    abstract: "Run a worker: needs nothing but the coordinator's address.",
+    discussion: """
+      It waits for a coordinator that is not there, comes back to one that was away, and may be killed at any time.
 
-  @Option(help: "The coordinator's address, tcp://HOST:PORT.")
-  var coordinator: String
+        massl worker --coordinator tcp://10.0.0.1:5570 --key worker.key --coordinator-key 8f3a...
+      """)
 
-  @Option(help: "A folder with the run's pictures, if this machine has one.")
-  var data: String?
+  @Option(help: ArgumentHelp("The coordinator: tcp://HOST:PORT.", valueName: "address"))
+  package var coordinator: String
 
-  @Option(help: "Slices computed at once.")
-  var threads = ProcessInfo.processInfo.activeProcessorCount
+  @Option(
+    help: ArgumentHelp(
+      "Folder with the run's pictures; those that are not there, or differ, come from the coordinator.",
+      valueName: "folder"))
+  package var data: String?
 
-  @Option(help: "The run's compute class: avx2, avx512 or neon.")
-  var computeClass = "avx2"
+  @Option(help: ArgumentHelp("Slices computed at once. (default: one a core)", valueName: "count"))
+  package var threads: Int?
 
-  @Flag(help: "Neither encrypt nor prove who this is, though the coordinator is on another machine.")
-  var insecure = false
+  @OptionGroup package var security: PeerSecurityOptions
 
-  func validate() throws {
-    guard (1...1024).contains(threads) else { throw ValidationError("--threads is \(threads), not 1 to 1024.") }
-    guard ComputeClassName(rawValue: computeClass) != nil else {
-      throw ValidationError("--compute-class is '\(computeClass)', not avx2, avx512 or neon.")
+  @Option(help: "Least severe message in the log.")
+  package var logLevel: LogLevelName = .info
+
+  @Flag(help: .hidden)
+  package var stopWithParent = false
+
+  package init() {}
+
+  package func validate() throws {
+    if let threads, !(1...Limits.threads).contains(threads) {
+      throw ValidationError("--threads must be from 1 to \(Limits.threads), not \(threads).")
     }
   }
 
-  func run() throws {
-    let code = try reporting {
-      try Relaunch.pin(ComputeClassName(rawValue: computeClass) ?? .avx2)
-      let endpoint = try Endpoint(coordinator)
-      let service = try WorkerService(
-        WorkerOptions(
-          coordinator: endpoint, data: data, threads: threads,
-          security: .decide(for: endpoint, keys: nil, insecure: insecure), probe: probeDigest(),
-          name: "\(ProcessInfo.processInfo.hostName)/\(ProcessInfo.processInfo.processIdentifier)"),
-        log: printLog)
-      let stopping = stopOnSignals { service.requestStop() }
-      defer { withExtendedLifetime(stopping) {} }
-      _ = try service.run()
-      return ExitCode.success
+  package func run() throws {
+    let endpoint = try Endpoint(coordinator)
+    let security = try security.security(for: endpoint)
+    let log = ProcessLog("worker", level: logLevel)
+    // 1. Which processors' rounding the run has, before anything is computed.
+    let signals = Signals(withParent: stopWithParent)
+    defer { withExtendedLifetime(signals) {} }
+    guard let computeClass = try askForComputeClass(endpoint, security, signals, log.line) else { return }
+    try Relaunch.ensure(computeClass)
+    // 2. Work.
+    let service = try WorkerService(
+      WorkerOptions(
+        coordinator: endpoint, data: data, threads: threads ?? ProcessInfo.processInfo.activeProcessorCount,
+        security: security, probe: probeDigest(),
+        name: "\(ProcessInfo.processInfo.hostName)/\(ProcessInfo.processInfo.processIdentifier)"),
+      log: log.line)
+    signals.tell { service.requestStop() }
+    _ = try service.run()
+  }
+
+  /// Asks until there is an answer. Nil if this process is to stop before.
+  private func askForComputeClass(
+    _ endpoint: Endpoint, _ security: Security<ClientKeys>, _ signals: Signals, _ log: ServiceLog
+  ) throws -> ComputeClass? {
+    let inquiry = try StatusInquiry(of: endpoint, security: security)
+    let start = ContinuousClock.now
+    var complainAt = start + .seconds(3)
+    while !signals.haveCome {
+      if let status = try inquiry.ask(patience: .seconds(1)) {
+        guard let name = ComputeClassName(rawValue: status.computeClass) else {
+          throw ServiceError.unreadableStatus(coordinator: "\(endpoint)")
+        }
+        return ComputeClass(name)
+      }
+      guard ContinuousClock.now >= complainAt else { continue }
+      let waited = ContinuousClock.now - start
+      log(.warning, "No answer from a coordinator at \(endpoint) for \(waited.components.seconds) s; still trying.")
+      complainAt = .now + min(waited, .seconds(60))
     }
-    throw code
+    return nil
   }
 }
+
+extension LogLevelName: ExpressibleByArgument {}

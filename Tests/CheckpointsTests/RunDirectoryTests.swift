@@ -115,11 +115,4 @@ struct RunDirectoryTests {
     try run.check(directory.checkpoint(ofStep: 1))
     #expect(throws: CheckpointError.self) { try run.check(directory.checkpoint(ofStep: 2)) }
   }
-
-  @Test func theSentencesSayWhatDiffersAndWhatToDo() {
-    #expect(
-      CheckpointError.otherConfiguration(run: "runs/a", key: "batch_size", saved: "64", given: "128").description
-        == "runs/a was started with batch_size 64, not 128. Give batch_size 64 to resume it, or another --run to start "
-        + "afresh.")
-  }
 }

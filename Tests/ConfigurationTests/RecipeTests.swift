@@ -50,7 +50,7 @@ struct RecipeTests {
     configuration.maxSteps = 30
     configuration.seed = 9_223_372_036_854_775_807
     configuration.cropAspectRatio = (1.0 / 3.0)...3.0
-    configuration.listen = "tcp://*:*"
+    configuration.listen = "tcp://*:0"
     let text = configuration.yaml()
     #expect(try RunConfiguration(layers: [ConfigurationLayer(recipe: text, file: "config.yaml")]) == configuration)
     #expect(text.split(separator: "\n").count == ConfigurationKey.all.count)

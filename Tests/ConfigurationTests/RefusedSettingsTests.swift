@@ -50,10 +50,10 @@ struct RefusedSettingsTests {
       "normalization_std: [0.2, 0, 0.2]",
       "normalization_std must be three numbers above 0 and at most 10, not '0.2, 0, 0.2' (r.yaml, line 1)."
     ),
-    ("listen: 5570", "listen must be tcp://HOST:PORT, with a port from 1 to 65535 or *, not '5570' (r.yaml, line 1)."),
+    ("listen: 5570", "listen must be tcp://HOST:PORT, with a port from 0 to 65535, not '5570' (r.yaml, line 1)."),
     (
       "listen: tcp://0.0.0.0:70000",
-      "listen must be tcp://HOST:PORT, with a port from 1 to 65535 or *, not 'tcp://0.0.0.0:70000' (r.yaml, line 1)."
+      "listen must be tcp://HOST:PORT, with a port from 0 to 65535, not 'tcp://0.0.0.0:70000' (r.yaml, line 1)."
     ),
     ("- epochs", "r.yaml, line 1 is not a recipe: it holds no keys. A recipe is YAML, one 'key: value' a line."),
     (

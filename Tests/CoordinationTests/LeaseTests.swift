@@ -206,7 +206,7 @@ struct LeaseTests {
     var finite = script
     #expect(try finite.complete(again, by: 2).accepted == [first.slices])
     try script.say(.finished(Script.result(of: again, loss: .infinity)), 2)
-    guard case .failed(let why) = try #require(script.stops.first) else { throw CancellationError() }
+    guard case .hopeless(let why) = try #require(script.stops.first) else { throw CancellationError() }
     #expect(why.contains("Step 7") && why.contains("slice 0"))
   }
 
@@ -222,7 +222,7 @@ struct LeaseTests {
     #expect(script.status.undecodablePictures == 3)
     let third = try script.ready(1, idle: 1)[0]
     let effects = try script.complete(third, by: 1, undecodable: [8])
-    guard case .failed(let why) = try #require(script.stops.first) else { throw CancellationError() }
+    guard case .hopeless(let why) = try #require(script.stops.first) else { throw CancellationError() }
     #expect(why.hasPrefix("4 of 300 pictures cannot be decoded"))
     #expect(why.contains("picture-5.jpg, picture-6.jpg, picture-7.jpg, picture-8.jpg"))
     #expect(effects.accepted == [third.slices])

@@ -113,7 +113,7 @@ struct RunTests {
       #expect(script.stops.isEmpty == (attempt < Coordination.Limits.lastCheckpointTries))
       if attempt < Coordination.Limits.lastCheckpointTries { try script.handle(.tick, after: 5_000) }
     }
-    guard case .failed(let why) = try #require(script.stops.first) else { throw CancellationError() }
+    guard case .hindered(let why) = try #require(script.stops.first) else { throw CancellationError() }
     #expect(
       why == "The last checkpoint, of step 1, could not be written (no space left): there is none.", "\(why)")
   }

@@ -20,7 +20,8 @@ struct Script {
   ) {
     let settings = CoordinatorSettings(
       run: Self.run, incarnation: incarnation, protocolVersion: 2, probe: Self.probe, allowsMixed: allowsMixed,
-      welcome: Welcome(configuration: "recipe", bulkPort: 9, data: DataIdentity(count: pictures, digest: Self.probe)),
+      welcome: Welcome(
+        configuration: "recipe", bulkPort: 9, data: DataIdentity(count: pictures, digest: Self.probe), rows: 0),
       slices: slices, lastStep: lastStep, gradientCount: 100, floatsPerSlice: 10, checkpointEverySteps: everySteps,
       checkpointEvery: every, pictureName: { "picture-\($0).jpg" })
     coordinator = Coordinator(

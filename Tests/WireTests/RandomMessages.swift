@@ -51,14 +51,20 @@ func everyMessage(_ random: inout SplitMix64) -> [Message] {
           undecodable: (0..<Int.random(in: 0..<4, using: &random)).map { _ in
             UndecodablePicture(picture: random.number(), reason: random.text(atMost: Limits.shortText))
           }))),
-    .worker(.returned(Returned(lease: lease, reason: random.text(atMost: Limits.sentence)))),
+    .worker(
+      .returned(
+        Returned(
+          lease: lease, reason: random.text(atMost: Limits.sentence),
+          undecodable: (0..<Int.random(in: 0..<4, using: &random)).map { _ in
+            UndecodablePicture(picture: random.number(), reason: random.text(atMost: Limits.shortText))
+          }))),
     .worker(.statusRequest),
     .worker(.goodbye),
     .coordinator(
       .welcome(
         Welcome(
           configuration: random.text(atMost: Limits.document), bulkPort: 1 + random.number(below: 65_535),
-          data: DataIdentity(count: random.number(), digest: random.digest())))),
+          data: DataIdentity(count: random.number(), digest: random.digest()), rows: random.number()))),
     .coordinator(
       .refusal(
         Refusal(

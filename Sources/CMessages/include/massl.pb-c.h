@@ -253,10 +253,12 @@ struct  Massl__Returned
   ProtobufCMessage base;
   uint64_t lease;
   char *reason;
+  size_t n_undecodable;
+  Massl__UndecodablePicture **undecodable;
 };
 #define MASSL__RETURNED__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&massl__returned__descriptor) \
-    , 0, (char *)protobuf_c_empty_string }
+    , 0, (char *)protobuf_c_empty_string, 0,NULL }
 
 
 struct  Massl__StatusRequest
@@ -284,10 +286,14 @@ struct  Massl__Welcome
   uint32_t bulk_port;
   uint64_t data_count;
   ProtobufCBinaryData data_digest;
+  /*
+   * Rows that the incarnation began with: those from here on that a worker has are of no use.
+   */
+  uint64_t rows;
 };
 #define MASSL__WELCOME__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&massl__welcome__descriptor) \
-    , (char *)protobuf_c_empty_string, 0, 0, {0,NULL} }
+    , (char *)protobuf_c_empty_string, 0, 0, {0,NULL}, 0 }
 
 
 struct  Massl__Refusal

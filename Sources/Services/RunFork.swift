@@ -1,0 +1,106 @@
+import Checkpoints
+import Configuration
+import Durability
+import MemoryBank
+import Numerics
+import Training
+
+/// Makes a new run that goes on from a checkpoint of another one, with other settings: the way past a step that
+/// cannot be passed.
+///
+/// The new run has an identity of its own and a copy of the memory's rows, so the old one may go on or be deleted.
+public struct RunFork: Sendable {
+  /// What the new run has of the old one.
+  public struct Result: Sendable {
+    /// Updates done.
+    public var step: Int
+    /// Memory rows copied.
+    public var rows: Int
+    /// Keys with another value, in the table's order.
+    public var differences: [KeyDifference]
+  }
+
+  private let source: String
+  private let checkpoint: Checkpoint
+  private let old: RunPlan
+  private let new: RunPlan
+  private let storage: any Storage
+
+  /// - Parameters:
+  ///   - run: the old run's directory; it is only read.
+  ///   - step: of one of its checkpoints; nil: of the newest whole one.
+  ///   - changes: the new run's settings where they differ.
+  /// - Throws: `CheckpointError` of the checkpoint; `ConfigurationError` if the settings do not fit together;
+  ///   `ServiceError.otherShapes`, `.pastTheEnd`.
+  public init(
+    of run: String, atStep step: Int?, changes: ConfigurationLayer, in storage: any Storage = FileStorage()
+  ) throws {
+    self.storage = storage
+    source = run
+    checkpoint = try RunDirectory.checkpoint(of: run, step: step, in: storage)
+    let manifest = checkpoint.manifest
+    old = try RunPlan(of: manifest)
+    new = try RunPlan(configuration: old.configuration.changed(by: [changes]), pictures: manifest.data.count)
+    guard new.layout == old.layout, new.statisticsLayout == old.statisticsLayout,
+      new.configuration.optimizer == old.configuration.optimizer
+    else {
+      let keys = new.configuration.differences(from: old.configuration).filter { $0.kind == .identity }.map(\.name)
+      throw ServiceError.otherShapes(run: run, keys: keys)
+    }
+    guard manifest.step <= new.lastStep else {
+      throw ServiceError.pastTheEnd(run: run, step: manifest.step, lastStep: new.lastStep)
+    }
+  }
+
+  /// Writes the new run's directory: it is there whole, or not at all.
+  /// - Throws: `CheckpointError.notEmpty` if something is there already; `MemoryBankError`, `DurabilityError`.
+  public func write(to directory: String) throws -> Result {
+    guard try !storage.exists(directory) else { throw CheckpointError.notEmpty(directory: directory) }
+    let temporary = directory + ".forking"
+    try storage.remove(temporary)
+    do {
+      let result = try write(temporary: temporary)
+      try storage.rename(temporary, to: directory)
+      try storage.synchronizeDirectory(parent(of: directory))
+      return result
+    } catch {
+      try? storage.remove(temporary)
+      throw error
+    }
+  }
+
+  private func write(temporary: String) throws -> Result {
+    // 1. A run of its own.
+    var random = SystemRandomNumberGenerator()
+    var manifest = checkpoint.manifest
+    let run = try RunDirectory.open(
+      temporary, configuration: new.configuration.yaml(), data: manifest.data, in: storage, random: &random)
+
+    // 2. The rows that its memory begins with. When it is larger than the old one's, older rows are seeded.
+    if new.configuration.memorySize > old.configuration.memorySize {
+      manifest.floor = max(manifest.floor, manifest.oldestRow)
+    }
+    let window = MemoryWindow(size: new.configuration.memorySize, rows: manifest.rows, floor: manifest.floor)
+    manifest.oldestRow = window.stored.lowerBound
+    let rows = try RowStore(
+      storage: storage, directory: run.memoryPath, run: run.run, width: new.configuration.bottleneckDim,
+      window: MemoryWindow(size: window.size, rows: manifest.oldestRow, floor: manifest.oldestRow),
+      digest: MemoryDigest(), cacheBytes: 0)
+    try rows.append(rows: window.stored, from: "\(source)/memory", of: checkpoint.manifest.run)
+    try rows.flush()
+
+    // 3. The checkpoint, last: it names all of the above.
+    let content = WeightsVersion.zero(new).content(new)
+    try checkpoint.load(content)
+    let differences = new.configuration.differences(from: old.configuration)
+    manifest.run = run.run
+    manifest.incarnation = 0
+    manifest.epoch = new.epoch(ofStep: manifest.step)
+    manifest.configuration = new.configuration.yaml()
+    manifest.changes += differences.map {
+      ConfigurationChange(step: manifest.step, key: $0.name, from: $0.saved, to: $0.given)
+    }
+    try run.checkpoints().write(content, manifest)
+    return Result(step: manifest.step, rows: window.stored.count, differences: differences)
+  }
+}

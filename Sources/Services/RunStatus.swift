@@ -1,0 +1,131 @@
+import Checkpoints
+import Configuration
+import Coordination
+import Durability
+import Foundation
+import Numerics
+import Telemetry
+import Training
+
+/// What `massl status` shows: the state machine's view, with what only the process or the run directory knows.
+///
+/// As JSON it is one flat object with names in snake case.
+public struct RunStatus: Codable, Sendable {
+  public struct Memory: Codable, Sendable {
+    /// Rows that it has room for.
+    public var size: Int
+    /// Rows enqueued since the run began.
+    public var rows: Int
+  }
+
+  public struct Digests: Codable, Sendable {
+    public var student: String
+    public var teacher: String
+    public var memory: String
+  }
+
+  public var coordination: Status
+  /// The run's identity.
+  public var run: String
+  /// "avx2", "avx512" or "neon".
+  public var computeClass: String
+  public var epoch: Int
+  public var epochs: Int
+  /// Nil before the first step.
+  public var loss: Double?
+  public var imagesPerSecond: Double?
+  public var secondsLeft: Double?
+  public var memory: Memory
+  public var digests: Digests
+
+  init(
+    coordination: Status, run: String, plan: RunPlan, newest: MetricsRecord?, isRunning: Bool, memory: Memory,
+    digests: Digests
+  ) {
+    self.coordination = coordination
+    self.run = run
+    computeClass = plan.configuration.computeClass.rawValue
+    epoch = min(plan.epoch(ofStep: coordination.step), plan.configuration.epochs)
+    epochs = plan.configuration.epochs
+    loss = newest.flatMap { $0.loss.isFinite ? $0.loss : nil }
+    imagesPerSecond = isRunning ? newest?.imagesPerSecond : nil
+    secondsLeft = imagesPerSecond.flatMap { rate in
+      rate > 0 ? Double((plan.lastStep - coordination.step) * plan.configuration.batchSize) / rate : nil
+    }
+    self.memory = memory
+    self.digests = digests
+  }
+}
+
+// MARK: - As JSON
+
+extension RunStatus {
+  private enum CodingKeys: String, CodingKey {
+    case run, computeClass, epoch, epochs, loss, imagesPerSecond, secondsLeft, memory, digests
+  }
+
+  public init(from decoder: any Decoder) throws {
+    coordination = try Status(from: decoder)
+    let container = try decoder.container(keyedBy: CodingKeys.self)
+    run = try container.decode(String.self, forKey: .run)
+    computeClass = try container.decode(String.self, forKey: .computeClass)
+    epoch = try container.decode(Int.self, forKey: .epoch)
+    epochs = try container.decode(Int.self, forKey: .epochs)
+    loss = try container.decodeIfPresent(Double.self, forKey: .loss)
+    imagesPerSecond = try container.decodeIfPresent(Double.self, forKey: .imagesPerSecond)
+    secondsLeft = try container.decodeIfPresent(Double.self, forKey: .secondsLeft)
+    memory = try container.decode(Memory.self, forKey: .memory)
+    digests = try container.decode(Digests.self, forKey: .digests)
+  }
+
+  public func encode(to encoder: any Encoder) throws {
+    try coordination.encode(to: encoder)
+    var container = encoder.container(keyedBy: CodingKeys.self)
+    try container.encode(run, forKey: .run)
+    try container.encode(computeClass, forKey: .computeClass)
+    try container.encode(epoch, forKey: .epoch)
+    try container.encode(epochs, forKey: .epochs)
+    try container.encodeIfPresent(loss, forKey: .loss)
+    try container.encodeIfPresent(imagesPerSecond, forKey: .imagesPerSecond)
+    try container.encodeIfPresent(secondsLeft, forKey: .secondsLeft)
+    try container.encode(memory, forKey: .memory)
+    try container.encode(digests, forKey: .digests)
+  }
+
+  /// "{}" if a number is not finite, which JSON has no word for.
+  public func json() -> String {
+    let encoder = JSONEncoder()
+    encoder.keyEncodingStrategy = .convertToSnakeCase
+    encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+    return (try? encoder.encode(self)).map { String(decoding: $0, as: UTF8.self) } ?? "{}"
+  }
+
+  /// Nil if `json` is no status.
+  public init?(json: String) {
+    let decoder = JSONDecoder()
+    decoder.keyDecodingStrategy = .convertFromSnakeCase
+    guard let status = try? decoder.decode(RunStatus.self, from: Data(json.utf8)) else { return nil }
+    self = status
+  }
+}
+
+// MARK: - Of a run that nobody coordinates
+
+extension RunStatus {
+  /// What the newest whole checkpoint says, for a run without a coordinator.
+  /// - Throws: `CheckpointError.notARun`, `.noCheckpoint`, or what is wrong with the newest checkpoint.
+  public init(ofStoppedRunAt path: String, in storage: any Storage) throws {
+    let (checkpoint, damaged) = try RunDirectory.newestCheckpoint(of: path, in: storage)
+    guard let checkpoint else { throw damaged.first ?? CheckpointError.noCheckpoint(directory: path) }
+    let manifest = checkpoint.manifest
+    let plan = try RunPlan(of: manifest)
+    self.init(
+      coordination: Status(
+        step: manifest.step, lastStep: plan.lastStep, phase: "not running", incarnation: manifest.incarnation,
+        slices: plan.slices, durableStep: manifest.step),
+      run: "\(manifest.run)", plan: plan, newest: MetricsRecord.newest(inFile: "\(path)/metrics.jsonl"),
+      isRunning: false, memory: Memory(size: plan.configuration.memorySize, rows: manifest.rows),
+      digests: Digests(
+        student: "\(manifest.student)", teacher: "\(manifest.teacher)", memory: "\(manifest.memory)"))
+  }
+}

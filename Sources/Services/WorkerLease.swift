@@ -1,0 +1,39 @@
+import Synchronization
+import Training
+import Wire
+
+/// A lease that a worker computes: its slices are added up along its own tree, which is a subtree of the step's.
+final class WorkerLease: Sendable {
+  let lease: Lease
+  private let sum: Mutex<TreeSum<SliceSum>>
+
+  /// - Parameter lease: one that `check` finds nothing wrong with.
+  init(_ lease: Lease) {
+    self.lease = lease
+    sum = Mutex(TreeSum(tree: SliceTree(count: lease.slices.count)))
+  }
+
+  /// Adds one slice.
+  /// - Returns: the lease's sum, when this was its last slice.
+  func add(_ slice: SliceSum) -> SliceSum? {
+    let place = SliceRange(first: slice.slices.first - lease.slices.first, count: 1)
+    return sum.withLock { sum in
+      sum.insert(slice, at: place) { SliceSum.adding($0, $1) }
+      return sum.total
+    }
+  }
+
+  /// Throws what is wrong with a lease that came from outside.
+  static func check(_ lease: Lease, in plan: RunPlan) throws(WorkerError) {
+    guard (0..<plan.lastStep).contains(lease.step) else {
+      throw .badLease("step \(lease.step) of a run of \(plan.lastStep)")
+    }
+    guard plan.tree.isNode(lease.slices) else {
+      throw .badLease(
+        "slices \(lease.slices.first) to \(lease.slices.first + lease.slices.count) are no node of \(plan.slices)")
+    }
+    guard (0...lease.rows).contains(lease.memoryFloor) else {
+      throw .badLease("a memory of \(lease.rows) rows with floor \(lease.memoryFloor)")
+    }
+  }
+}

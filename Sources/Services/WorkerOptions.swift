@@ -1,0 +1,32 @@
+import Numerics
+import Wire
+
+/// What a worker is started with.
+public struct WorkerOptions: Sendable {
+  public var coordinator: Endpoint
+  /// A folder with the run's pictures, if this machine has one.
+  public var data: String?
+  /// Slices computed at once, 1...1024.
+  public var threads: Int
+  public var security: Security<ClientKeys>
+  /// The digest of this machine's probe slice.
+  public var probe: Digest
+  /// For people.
+  public var name: String
+  /// Bytes of RAM for memory rows, so that each crosses the wire once; with less than the memory's, the newest fetched
+  /// are kept.
+  public var rowCacheBytes: Int
+
+  public init(
+    coordinator: Endpoint, data: String?, threads: Int, security: Security<ClientKeys>, probe: Digest, name: String,
+    rowCacheBytes: Int = 4 << 30
+  ) {
+    self.coordinator = coordinator
+    self.data = data
+    self.threads = threads
+    self.security = security
+    self.probe = probe
+    self.name = name
+    self.rowCacheBytes = rowCacheBytes
+  }
+}

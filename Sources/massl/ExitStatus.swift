@@ -1,0 +1,82 @@
+import ArgumentParser
+import Checkpoints
+import Configuration
+import Coordination
+import Durability
+import Evaluation
+import Networks
+import Numerics
+import Optimization
+import Services
+import Vision
+import Wire
+
+/// What a supervisor learns from the end of a process.
+package enum ExitStatus: Int32, Sendable, CaseIterable {
+  case done = 0
+  case failed = 1
+  /// Flags, recipe, folders or files given are wrong: another command line is needed.
+  case usage = 64
+  /// Started again in the same way it would fail in the same way.
+  case doNotRestart = 65
+  /// Something around it was not ready, or is gone for now.
+  case tryAgain = 75
+
+  package var code: ExitCode { ExitCode(rawValue) }
+}
+
+extension ExitStatus {
+  /// The status that a command ends with when it throws `error`.
+  package init(of error: any Error) {
+    self =
+      switch error {
+      case is ConfigurationError, is NetworkError, is OptimizationError, is VisionError, is EvaluationError: .usage
+      case let error as CheckpointError: Self(of: error)
+      case let error as DurabilityError: Self(of: error)
+      case let error as WireError: Self(of: error)
+      case let error as ServiceError: Self(of: error)
+      case RunFailure.hopeless: .doNotRestart
+      case RunFailure.hindered: .tryAgain
+      case is WorkerError, is NumericsError, is ProcessorError: .doNotRestart
+      default: .failed
+      }
+  }
+
+  private init(of error: CheckpointError) {
+    self =
+      switch error {
+      case .otherData, .notARun, .noCheckpoint, .noSuchStep, .missingTensor, .otherShape, .notEmpty: .usage
+      case .damaged, .malformed, .newerFormat, .otherRun: .doNotRestart
+      }
+  }
+
+  private init(of error: DurabilityError) {
+    self =
+      switch error {
+      case .locked, .lockLost: .tryAgain
+      case .failed where error.isOutOfSpace: .tryAgain
+      case .failed where error.isAbsence: .usage
+      case .tooShort, .tooLong: .doNotRestart
+      case .failed: .failed
+      }
+  }
+
+  private init(of error: WireError) {
+    self =
+      switch error {
+      case .badEndpoint, .cannotConnect, .cannotBind, .keysRequired, .badKeyFile, .keyFile: .usage
+      case .addressInUse: .tryAgain
+      default: .failed
+      }
+  }
+
+  private init(of error: ServiceError) {
+    self =
+      switch error {
+      case .notFinite: .doNotRestart
+      case .noRoomForRows, .noAnswer: .tryAgain
+      case .otherShapes, .pastTheEnd: .usage
+      case .unreadableStatus: .failed
+      }
+  }
+}

@@ -1,0 +1,39 @@
+import Configuration
+import Coordination
+import Logging
+import Services
+import Telemetry
+
+/// The log of a process that runs for long: standard error, and a file once the run directory is known.
+struct ProcessLog {
+  private let output = LogOutput()
+  private let logger: Logger
+
+  /// Once a process.
+  /// - Parameter label: the command, in every line.
+  init(_ label: String, level: LogLevelName) {
+    let least: Logger.Level =
+      switch level {
+      case .debug: .debug
+      case .info: .info
+      case .warning: .warning
+      case .error: .error
+      }
+    output.start(level: least)
+    logger = Logger(label: label)
+  }
+
+  /// From now on writes to a file too, which is rotated.
+  func attach(file path: String) throws { try output.attach(file: path) }
+
+  /// To hand to services, which know of no log.
+  var line: ServiceLog {
+    { [logger] level, text in
+      switch level {
+      case .info: logger.info("\(text)")
+      case .warning: logger.warning("\(text)")
+      case .error: logger.error("\(text)")
+      }
+    }
+  }
+}

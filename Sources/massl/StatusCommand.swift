@@ -1,0 +1,76 @@
+import ArgumentParser
+import Checkpoints
+import Durability
+import Foundation
+import Services
+import Telemetry
+import Wire
+
+/// `massl status`: how a run is doing.
+package struct StatusCommand: ParsableCommand {
+  package static let configuration = CommandConfiguration(
+    commandName: "status",
+    abstract: "Show step, loss, rate, time left, workers, memory, and the digests of a run.",
+    discussion: """
+      With --run it works whether or not the coordinator is running; with --coordinator it asks it.
+      """)
+
+  @Option(
+    name: .customLong("run"),
+    help: ArgumentHelp("Run directory.", valueName: "folder"))
+  package var runDirectory: String?
+
+  @Option(help: ArgumentHelp("A running coordinator: tcp://HOST:PORT.", valueName: "address"))
+  package var coordinator: String?
+
+  @Flag(help: "Show it again every two seconds, until interrupted.")
+  package var watch = false
+
+  @Flag(help: "One JSON object on standard output.")
+  package var json = false
+
+  @OptionGroup package var security: PeerSecurityOptions
+
+  package init() {}
+
+  /// For an answer from a coordinator that may be busy, or behind a slow network.
+  private static let patience = Duration.seconds(5)
+  private static let watchPause = 2.0
+
+  package func validate() throws {
+    if (runDirectory == nil) == (coordinator == nil) { throw ValidationError("Give either --run or --coordinator.") }
+  }
+
+  package func run() throws {
+    repeat {
+      let status = try status()
+      show(json ? status.json() : StatusText.render(status))
+      if watch { Thread.sleep(forTimeInterval: Self.watchPause) }
+    } while watch
+  }
+
+  /// Written at once: `print` keeps lines back from a pipe until a buffer is full. A blank line parts what is watched.
+  private func show(_ text: String) {
+    FileHandle.standardOutput.write(Data("\(text)\n\(watch && !json ? "\n" : "")".utf8))
+  }
+
+  private func status() throws -> RunStatus {
+    if let coordinator {
+      guard let status = try ask(Endpoint(coordinator)) else { throw ServiceError.noAnswer(coordinator: coordinator) }
+      return status
+    }
+    let run = runDirectory ?? ""
+    let addressPath = "\(run)/\(CoordinatorService.addressFile)"
+    if let text = try? String(contentsOfFile: addressPath, encoding: .utf8) {
+      let address = text.trimmingCharacters(in: .whitespacesAndNewlines)
+      if let status = try ask(Endpoint(address).onThisMachine) { return status }
+      Console.standardError.write(
+        line: "The coordinator that \(addressPath) names, \(address), does not answer; this is the newest checkpoint.")
+    }
+    return try RunStatus(ofStoppedRunAt: run, in: FileStorage())
+  }
+
+  private func ask(_ endpoint: Endpoint) throws -> RunStatus? {
+    try StatusInquiry(of: endpoint, security: security.security(for: endpoint)).ask(patience: Self.patience)
+  }
+}

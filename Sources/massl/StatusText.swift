@@ -1,0 +1,33 @@
+import Foundation
+import Services
+import Telemetry
+
+/// A run's status as people read it.
+enum StatusText {
+  static func render(_ status: RunStatus) -> String {
+    let run = status.coordination
+    let progress = ProgressState(
+      step: run.step, lastStep: run.lastStep, epoch: status.epoch, epochs: status.epochs, loss: status.loss, lr: nil,
+      imagesPerSecond: status.imagesPerSecond, secondsLeft: status.secondsLeft, workers: run.workers.count,
+      memoryFilled: min(1, Double(status.memory.rows) / Double(max(1, status.memory.size))))
+    var rows = [
+      ("run", "\(status.run), incarnation \(run.incarnation), \(run.phase)"),
+      ("progress", ProgressLine.render(progress, width: .max)),
+      ("checkpoint", run.durableStep.map { "step \($0)" } ?? "none yet"),
+      ("memory", "\(min(status.memory.rows, status.memory.size)) of \(status.memory.size) rows filled"),
+      ("student", status.digests.student), ("teacher", status.digests.teacher),
+      ("rows", status.digests.memory),
+    ]
+    if run.undecodablePictures > 0 { rows.append(("undecodable", "\(run.undecodablePictures) pictures replaced")) }
+    for worker in run.workers {
+      let rate = worker.slicesPerSecond.map { String(format: "%.2f slices/s", $0) } ?? "no slice yet"
+      rows.append(
+        (
+          "worker",
+          "\(worker.name): \(worker.threads) threads, \(worker.idleThreads) idle, \(worker.leases) leases, \(rate), "
+            + String(format: "heard %.1f s ago", worker.secondsSinceHeard)
+        ))
+    }
+    return rows.map { $0.0.padding(toLength: 12, withPad: " ", startingAt: 0) + $0.1 }.joined(separator: "\n")
+  }
+}

@@ -1,0 +1,171 @@
+import ArgumentParser
+import Configuration
+import Durability
+import Numerics
+import TestSupport
+import Testing
+import massl
+
+/// Every key is a flag on the commands that start a run, under the table's name, with the table's help.
+struct ConfigurationFlagTests {
+  static let place = ["--data", "d", "--run", "r"]
+
+  static func train(_ arguments: String...) throws -> RunConfiguration {
+    try RunConfiguration(layers: TrainCommand.parse(place + arguments).settings.layers())
+  }
+
+  @Test func flagsAreTheKeys() {
+    let flags = Mirror(reflecting: ConfigurationFlags()).children.compactMap { $0.label?.lowercased() }
+      .map { $0.filter { $0 != "_" } }
+    #expect(flags == ConfigurationKey.all.map { $0.name.filter { $0 != "_" } })
+  }
+
+  @Test(arguments: ConfigurationKey.all.map(\.name))
+  func everyKeyIsTakenByItsOwnFlagAndNoOther(name: String) throws {
+    let key = try #require(ConfigurationKey.named(name))
+    let value = "\(key.defaultValue)"
+    for arguments in [["--\(key.flag)", value], ["--\(key.flag)=\(value)"]] {
+      let given = try CoordinatorCommand.parse(Self.place + arguments).settings.flags.given
+      #expect(given.map(\.name) == [key.name] && given.map(\.text) == [value])
+    }
+  }
+
+  @Test func helpListsEveryKeyWithItsDefault() {
+    for help in [TrainCommand.helpMessage(columns: 1000), CoordinatorCommand.helpMessage(columns: 1000)] {
+      for key in ConfigurationKey.all {
+        #expect(help.contains("--\(key.flag) <"), "\(key.name)")
+        #expect(help.contains("\(key.help) (default: \(key.defaultValue))"), "\(key.name)")
+      }
+    }
+  }
+
+  @Test func valuesReachTheConfiguration() throws {
+    let configuration = try Self.train(
+      "--batch-size", "64", "--slice-size=32", "--use-bn-in-head", "true", "--local-crops-scale", "0.1,0.4",
+      "--max-steps", "30")
+    #expect((configuration.batchSize, configuration.sliceSize, configuration.maxSteps) == (64, 32, 30))
+    #expect(configuration.useBNInHead && configuration.localCropsScale == 0.1...0.4)
+  }
+
+  @Test func wrongValueIsRefusedInTheRecipesWords() {
+    #expect {
+      _ = try Self.train("--batch-size", "many")
+    } throws: { "\($0)" == "--batch-size must be a whole number from 1 to 1048576, not 'many'." }
+  }
+
+  @Test(arguments: [
+    ("--bath-size", "--batch-size"), ("--momentun-teacher", "--momentum-teacher"), ("--confg", "--config"),
+  ])
+  func mistypedFlagGetsTheNearestOffered(typed: String, meant: String) {
+    #expect {
+      _ = try TrainCommand.parse(Self.place + [typed, "1"])
+    } throws: { error in
+      TrainCommand.message(for: error).contains("Unknown option '\(typed)'. Did you mean '\(meant)'?")
+        && TrainCommand.exitCode(for: error).rawValue == ExitStatus.usage.rawValue
+    }
+  }
+
+  @Test func optionsAsArgumentsAreReadBackAsTheSame() throws {
+    let arguments = [
+      "--config", "a.yaml", "--change", "lr=0.001", "--batch-size", "64", "--local-crops-scale", "0.1,0.4",
+    ]
+    let options = try TrainCommand.parse(Self.place + arguments).settings
+    let again = try CoordinatorCommand.parse(Self.place + options.arguments).settings
+    #expect(again.config == "a.yaml" && again.change == ["lr=0.001"])
+    #expect(again.flags.given.map { "\($0)" } == options.flags.given.map { "\($0)" })
+  }
+}
+
+/// Arguments that cannot be meant are refused in a sentence.
+struct RefusedArgumentTests {
+  @Test(arguments: [
+    (["--workers", "0"], "--workers must be at least 1, not 0."),
+    (["--workers", "3", "--threads", "2"], "--threads 2 is fewer than --workers 3. Every worker needs a thread."),
+  ])
+  func trainRefuses(arguments: [String], sentence: String) {
+    expectRefusal(sentence) { try TrainCommand.parse(["--data", "d", "--run", "r"] + arguments) }
+  }
+
+  @Test func trainListensOnThisMachineAlone() {
+    expectRefusal(
+      "massl train listens on this machine alone. For workers on others start massl coordinator with --listen."
+    ) { try TrainCommand.parse(["--data", "d", "--run", "r", "--listen", "tcp://0.0.0.0:5570"]) }
+  }
+
+  @Test func statusNeedsOneSubject() {
+    expectRefusal("Give either --run or --coordinator.") { try StatusCommand.parse([]) }
+    expectRefusal("Give either --run or --coordinator.") {
+      try StatusCommand.parse(["--run", "r", "--coordinator", "tcp://h:1"])
+    }
+  }
+
+  @Test func keysGoTogether() {
+    expectRefusal("--key and --coordinator-key go together: who this is, and whom it trusts.") {
+      try WorkerCommand.parse(["--coordinator", "tcp://h:1", "--key", "k"])
+    }
+  }
+
+  @Test func evaluationTakesSeveralNeighbourCounts() throws {
+    let place = ["--run", "r", "--train", "a", "--test", "b"]
+    #expect(try EvaluateNearestNeighborsCommand.parse(place).neighbors == [10, 20])
+    #expect(try EvaluateNearestNeighborsCommand.parse(place + ["--k", "5", "7"]).neighbors == [5, 7])
+    expectRefusal("--k must be at least 1, not 0.") {
+      try EvaluateNearestNeighborsCommand.parse(place + ["--k", "0"])
+    }
+  }
+
+  private func expectRefusal<Command: ParsableCommand>(_ sentence: String, _ parse: () throws -> Command) {
+    #expect {
+      _ = try parse()
+    } throws: { error in
+      Command.message(for: error) == sentence && Command.exitCode(for: error).rawValue == 64
+    }
+  }
+}
+
+/// The program itself answers as its parts do.
+struct ProgramTests {
+  @Test(arguments: [["--help"], ["train", "--help"], ["help", "evaluate", "knn"]])
+  func helpGoesToStandardOutput(arguments: [String]) throws {
+    let ended = try Program.run(arguments)
+    #expect(ended.status == 0 && ended.errors.isEmpty)
+    #expect(ended.output.contains("USAGE: massl"))
+  }
+
+  @Test func wrongFlagEndsWith64AndASentence() throws {
+    let ended = try Program.run(["train", "--data", "d", "--run", "r", "--bath-size", "3"])
+    #expect(ended.status == 64 && ended.output.isEmpty)
+    #expect(ended.errors.hasPrefix("Error: Unknown option '--bath-size'. Did you mean '--batch-size'?"))
+  }
+}
+
+/// massl starts itself again only where its environment is not the compute class's.
+struct RelaunchTests {
+  @Test func rightEnvironmentNeedsNoChange() {
+    for computeClass in ComputeClass.allCases {
+      #expect(Relaunch.changes(for: computeClass, in: computeClass.environment).isEmpty)
+    }
+  }
+
+  @Test func onlyWhatDiffersIsSet() {
+    var environment = ComputeClass.avx2.environment
+    environment["OPENBLAS_CORETYPE"] = "Zen"
+    environment["HOME"] = "/root"
+    #expect(Relaunch.changes(for: .avx2, in: environment) == ["OPENBLAS_CORETYPE": "Haswell"])
+    environment["OPENBLAS_NUM_THREADS"] = nil
+    #expect(
+      Relaunch.changes(for: .avx2, in: environment) == ["OPENBLAS_CORETYPE": "Haswell", "OPENBLAS_NUM_THREADS": "1"])
+  }
+
+  @Test func everyNamedClassIsOneOfNumerics() {
+    for name in ComputeClassName.allCases { #expect(ComputeClass(name).rawValue == name.rawValue) }
+  }
+
+  @Test func wrongSettingsAreUsageAndTheRestFailure() {
+    #expect(ExitStatus(of: ConfigurationError.inconsistent([])) == .usage)
+    #expect(ExitStatus(of: RelaunchError(reason: "")) == .failed)
+    #expect(ExitStatus(of: DurabilityError.locked(path: "runs/a/coordinator.lock", holder: .current)) == .tryAgain)
+    #expect(ExitStatus(of: ProcessorError(computeClass: .avx2, missing: ["avx2"])) == .doNotRestart)
+    #expect(ExitStatus.allCases.map(\.rawValue) == [0, 1, 64, 65, 75])
+  }
+}

@@ -1,0 +1,38 @@
+import Configuration
+import Testing
+
+/// A run goes on with what it was started with, and with the changes that its keys' kinds allow.
+struct ResumeTests {
+  static func resumed(_ given: String..., changes: String...) throws -> RunConfiguration {
+    try RunConfiguration().resumed(
+      run: "runs/a", layers: [ConfigurationLayer(assignments: given)], changes: ConfigurationLayer(assignments: changes)
+    )
+  }
+
+  @Test func whatIsNotGivenStaysAsSaved() throws {
+    var saved = RunConfiguration()
+    saved.lr = 0.125
+    #expect(try saved.resumed(run: "runs/a", layers: [], changes: ConfigurationLayer()) == saved)
+  }
+
+  @Test func operationalKeysAreFree() throws {
+    #expect(try Self.resumed("keep_checkpoints=9").keepCheckpoints == 9)
+  }
+
+  @Test func trajectoryKeysChangeWhenAskedFor() throws {
+    #expect(try Self.resumed("lr=0.001", changes: "lr=0.001").lr == 0.001)
+    #expect(try Self.resumed(changes: "epochs=900").epochs == 900)
+    expectSentences(
+      "runs/a has lr 0.0005, not 0.001. Give --change lr=0.001 to change it from the newest checkpoint on."
+    ) { try Self.resumed("lr=0.001") }
+  }
+
+  @Test func identityKeysNeverChangeAndAllThatDifferAreListed() {
+    expectSentences(
+      """
+      runs/a was started with batch_size 128, not 64. Give batch_size 128 to resume it, or another --run to start afresh.
+      runs/a was started with seed 0, not 5. Give seed 0 to resume it, or another --run to start afresh.
+      """
+    ) { try Self.resumed("batch_size=64", changes: "seed=5") }
+  }
+}

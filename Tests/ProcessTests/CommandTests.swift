@@ -1,0 +1,174 @@
+import Foundation
+import TestSupport
+import Testing
+
+/// What users do with a run beside training it.
+@Suite(.serialized) struct CommandTests {
+  let workshop: Workshop
+
+  init() throws { workshop = try Workshop() }
+
+  private func json(_ text: String) throws -> [String: Any] {
+    try #require(try JSONSerialization.jsonObject(with: Data(text.utf8)) as? [String: Any])
+  }
+
+  @Test func statusOfARunIsItsNewestCheckpointsWhereNobodyCoordinatesIt() throws {
+    #expect(try Program.run(workshop.arguments("done")).status == 0)
+    let ended = try Program.run(["status", "--run", workshop.run("done"), "--json"])
+    #expect(ended.status == 0 && ended.errors.isEmpty)
+    let status = try json(ended.output)
+    #expect(status["step"] as? Int == 30 && status["phase"] as? String == "not running")
+    let digests = try #require(status["digests"] as? [String: String])
+    #expect(try [digests["student"], digests["teacher"], digests["memory"]] == workshop.digests("done"))
+    #expect(status["loss"] is Double)
+  }
+
+  @Test func statusAsksTheCoordinatorOfARunThatHasOne() throws {
+    let coordinator = try Program.start(workshop.coordinator("live", "tcp://127.0.0.1:0"))
+    defer { coordinator.terminate() }
+    let address = try workshop.address("live")
+    for place in [["--run", workshop.run("live")], ["--coordinator", address]] {
+      let ended = try Program.run(["status", "--json"] + place)
+      let status = try json(ended.output)
+      #expect(status["step"] as? Int == 0 && status["phase"] as? String == "computing", "\(ended)")
+      #expect((status["digests"] as? [String: String])?.count == 3)
+    }
+    let text = try Program.run(["status", "--run", workshop.run("live")]).output
+    #expect(text.contains("step 0/30") && text.contains("0 of 256 rows filled"), "\(text)")
+  }
+
+  @Test func statusOfWhatIsNoRunOrDoesNotAnswerSaysSo() throws {
+    let noRun = try Program.run(["status", "--run", workshop.folder("empty")])
+    #expect(noRun.status == 64 && noRun.errors.contains("empty holds no run."))
+    let silent = try Program.run(["status", "--coordinator", "tcp://127.0.0.1:1"])
+    #expect(silent.status == 75 && silent.errors.contains("No answer from a coordinator at tcp://127.0.0.1:1."))
+  }
+
+  @Test func anExportIsEvaluatedAsTheRunItIsOf() throws {
+    #expect(try Program.run(workshop.arguments("trained")).status == 0)
+    let file = workshop.folder + "/teacher.safetensors"
+    let exported = try Program.run(["export", "--run", workshop.run("trained"), "--out", file])
+    #expect(exported.status == 0 && exported.output.contains("at step 30"), "\(exported)")
+    let folders = ["--train", workshop.data, "--test", workshop.folder + "/test", "--json", "--k", "3", "5"]
+    let checkpoint = workshop.run("trained") + "/checkpoints/step-00000030"
+    let places = [
+      ["--run", workshop.run("trained")], ["--run", workshop.run("trained"), "--step", "30"], ["--weights", file],
+      ["--weights", checkpoint], ["--weights", checkpoint + "/teacher.safetensors"],
+    ]
+    let outputs = try places.map { try Program.run(["evaluate", "knn"] + $0 + folders).output }
+    #expect(Set(outputs).count == 1, "\(outputs)")
+    let rows = try #require(try json(outputs[0])["knn"] as? [[String: Double]])
+    #expect(rows.map { $0["k"] } == [3, 5])
+    for name in ["trained", "untrained", "pixels"] { #expect((0...1).contains(rows[0][name] ?? -1)) }
+    let student = try Program.run(
+      ["evaluate", "knn", "--weights", checkpoint + "/student.safetensors"] + folders)
+    #expect(student.status == 0 && student.output != outputs[0])
+  }
+
+  @Test func inspectListsRunCheckpointAndTensors() throws {
+    #expect(try Program.run(workshop.arguments("seen")).status == 0)
+    let run = try json(Program.run(["inspect", "--json", workshop.run("seen")]).output)
+    let checkpoints = try #require(run["checkpoints"] as? [[String: Any]])
+    #expect(checkpoints.compactMap { ($0["manifest"] as? [String: Any])?["step"] as? Int } == workshop.steps("seen"))
+    let checkpoint = workshop.run("seen") + "/checkpoints/step-00000030"
+    #expect(try Program.run(["inspect", checkpoint]).output.contains("adamw, 30 updates"))
+    let file = try json(Program.run(["inspect", "--json", checkpoint + "/student.safetensors"]).output)
+    let tensors = try #require(file["tensors"] as? [[String: Any]])
+    #expect(tensors.first?["name"] as? String == "backbone.cls_token")
+    #expect(tensors.first?["shape"] as? [Int] == [1, 1, 48])
+    let nothing = try Program.run(["inspect", workshop.folder + "/nothing"])
+    #expect(nothing.status == 64 && nothing.errors.contains("nothing: there is no such file or directory."))
+  }
+
+  @Test func aForkGoesOnFromItsStepAndLeavesTheOldRunAlone() throws {
+    #expect(try Program.run(workshop.arguments("old")).status == 0)
+    let old = try workshop.digests("old")
+    // Nothing changed: it comes to the same, from the rows that it copied.
+    let step = try #require(workshop.steps("old").first)
+    let same = try Program.run([
+      "fork", "--run", workshop.run("old"), "--step", "\(step)", "--to", workshop.run("same"),
+    ])
+    #expect(same.status == 0 && same.output.contains("goes on from step \(step)"), "\(same)")
+    #expect(try Program.run(workshop.arguments("same")).status == 0)
+    #expect(try workshop.digests("same") == old)
+    // Another rate: it does not.
+    let other = try Program.run([
+      "fork", "--run", workshop.run("old"), "--step", "\(step)", "--to", workshop.run("other"), "lr=0.01",
+    ])
+    #expect(other.output.contains("lr: 0.0005 -> 0.01"), "\(other)")
+    #expect(try Program.run(["train", "--data", workshop.data, "--run", workshop.run("other")]).status == 0)
+    #expect(try workshop.digests("other") != old)
+    #expect(try workshop.digests("old") == old)
+
+    let shaped = try Program.run(["fork", "--run", workshop.run("old"), "--to", workshop.run("wide"), "embed_dim=96"])
+    #expect(shaped.status == 64 && shaped.errors.contains("take back the change of embed_dim."))
+    let taken = try Program.run(["fork", "--run", workshop.run("old"), "--to", workshop.run("same")])
+    #expect(taken.status == 64 && taken.errors.contains("is there already."))
+    #expect(!workshop.exists("wide") && !workshop.exists("same.forking"))
+  }
+
+  @Test func aWorkerWithKeysTakesPartAndOneWithoutDoesNot() throws {
+    let keys = try ["coordinator", "worker"].map { name in
+      let ended = try Program.run(["keygen", "--out", workshop.folder + "/\(name).key"])
+      #expect(ended.status == 0)
+      return ended.output.trimmingCharacters(in: .whitespacesAndNewlines)
+    }
+    let again = try Program.run(["keygen", "--out", workshop.folder + "/worker.key"])
+    #expect(again.status == 64 && again.errors.contains("worker.key"), "a key is not overwritten")
+    let allowed = workshop.folder + "/workers.txt"
+    try Data("# those who may\n\(keys[1]) first\n".utf8).write(to: URL(fileURLWithPath: allowed))
+    let coordinator = try Program.start(
+      workshop.coordinator("secret", "tcp://0.0.0.0:0") + [
+        "--key", workshop.folder + "/coordinator.key", "--allowed-keys", allowed,
+      ])
+    defer { coordinator.terminate() }
+    let port = try #require(workshop.address("secret").split(separator: ":").last)
+    let address = "tcp://127.0.0.1:\(port)"
+    let plain = try Program.run(["worker", "--coordinator", address], limit: 4, signal: SIGTERM)
+    #expect(plain.errors.contains("No answer from a coordinator at \(address)"), "\(plain)")
+    let worker = try Program.run([
+      "worker", "--coordinator", address, "--key", workshop.folder + "/worker.key", "--coordinator-key", keys[0],
+    ])
+    #expect(worker.status == 0, "\(worker)")
+    coordinator.waitUntilExit()
+    #expect(coordinator.terminationStatus == 0)
+    #expect(try workshop.digests("secret").count == 3)
+  }
+
+  @Test func aWorkerStartedWithAnAddressAloneTakesPart() throws {
+    #expect(try Program.run(workshop.arguments("by-train")).status == 0)
+    let coordinator = try Program.start(workshop.coordinator("by-hand", "tcp://127.0.0.1:0"))
+    // It has no pictures: the coordinator sends them.
+    let worker = try Program.run(["worker", "--coordinator", workshop.address("by-hand")])
+    #expect(worker.status == 0, "\(worker)")
+    coordinator.waitUntilExit()
+    #expect(coordinator.terminationStatus == 0)
+    #expect(try workshop.digests("by-hand") == workshop.digests("by-train"))
+  }
+
+  @Test func trainEndsItsProcessesWhenToldToOrKilled() throws {
+    for signal in [SIGTERM, SIGKILL] {
+      let run = "ended-\(signal)"
+      let train = try Program.start(workshop.arguments(run) + ["--max-steps", "100000", "--epochs", "100000"])
+      while !workshop.hasCheckpoint(run), train.isRunning { Thread.sleep(forTimeInterval: 0.01) }
+      kill(train.processIdentifier, signal)
+      train.waitUntilExit()
+      if signal == SIGTERM { #expect(train.terminationStatus == 0 && train.terminationReason == .exit) }
+      let end = Date() + 20
+      while !(workshop.processes("coordinator") + workshop.processes("worker")).isEmpty, Date() < end {
+        Thread.sleep(forTimeInterval: 0.05)
+      }
+      #expect(workshop.processes("coordinator") == [] && workshop.processes("worker") == [])
+    }
+  }
+
+  @Test func trainStartsAKilledCoordinatorAgain() throws {
+    #expect(try Program.run(workshop.arguments("calm")).status == 0)
+    let train = try workshop.train("killed", workers: 2)
+    while !workshop.hasCheckpoint("killed"), train.isRunning { Thread.sleep(forTimeInterval: 0.01) }
+    for process in workshop.processes("coordinator") { kill(process, SIGKILL) }
+    train.waitUntilExit()
+    #expect(train.terminationStatus == 0)
+    #expect(try workshop.digests("killed") == workshop.digests("calm"))
+  }
+}

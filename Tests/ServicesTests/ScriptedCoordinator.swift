@@ -1,0 +1,94 @@
+import Configuration
+import Numerics
+import Services
+import Synchronization
+import Testing
+import Training
+import Wire
+
+/// The coordinator's end of both sockets, told what to say by a test.
+final class ScriptedCoordinator: Sendable {
+  let plan: RunPlan
+  let control: RouterSocket
+  let context: Context
+  /// What was asked on the bulk socket, in order.
+  private let asked = Mutex<[BulkRequest]>([])
+  private let bulkEndpoint: Endpoint
+  private let recipe: String
+  private let run = RunIdentity(high: 3, low: 4)
+
+  /// - Parameter answer: to a request on the bulk socket; nil is silence.
+  init(
+    pictures: Int = 12, keys: [String: String] = [:],
+    answer: @escaping @Sendable (BulkRequest) -> (BulkReply, Bulk?)? = { _ in nil }
+  ) throws {
+    let configuration = try RunConfiguration(layers: [SmallRun.layer(keys)])
+    recipe = configuration.yaml()
+    plan = try RunPlan(configuration: configuration, pictures: pictures)
+    context = try Context()
+    let any = try Endpoint("tcp://127.0.0.1:0")
+    control = try RouterSocket(in: context, listeningOn: any, for: .control, security: .none(.loopback))
+    let bulk = try RouterSocket(in: context, listeningOn: any, for: .bulk, security: .none(.loopback))
+    bulkEndpoint = bulk.endpoint
+    startThread(named: "scripted") { [weak self] in
+      while let received = try? bulk.receive(timeout: .seconds(20)) {
+        guard let self, case .message(let incoming) = received,
+          case .bulkRequest(let request) = incoming.envelope.message
+        else { continue }
+        self.asked.withLock { $0.append(request) }
+        guard let (reply, frame) = answer(request) else { continue }
+        let envelope = Envelope(
+          sender: incoming.envelope.sender, message: .bulkReply(reply), exchange: incoming.envelope.exchange)
+        _ = try? bulk.send(Outgoing(envelope, bulk: frame, to: incoming.peer), timeout: .seconds(5))
+      }
+    }
+  }
+
+  /// Takes what was asked on the bulk socket so far.
+  func takeAsked() -> [BulkRequest] {
+    asked.withLock { asked in
+      defer { asked = [] }
+      return asked
+    }
+  }
+
+  /// A client of the bulk socket.
+  func client() throws -> BulkClient {
+    try BulkClient(
+      context: context, sender: Sender(run: run, incarnation: Incarnation(1), peer: .random()), endpoint: bulkEndpoint,
+      security: .none(.loopback))
+  }
+
+  func say(_ message: CoordinatorMessage, to peer: PeerID, incarnation: UInt64 = 1) throws {
+    let sender = Sender(run: run, incarnation: Incarnation(incarnation), peer: PeerID(rawValue: 1))
+    let outgoing = Outgoing(Envelope(sender: sender, message: .coordinator(message)), to: peer)
+    #expect(try control.send(outgoing, timeout: .seconds(5)) == .sent)
+  }
+
+  func welcome(_ peer: PeerID, incarnation: UInt64 = 1) throws {
+    let welcome = Welcome(
+      configuration: recipe, bulkPort: bulkEndpoint.port,
+      data: DataIdentity(count: plan.pictures, digest: SmallRun.probe), rows: 0)
+    try say(.welcome(welcome), to: peer, incarnation: incarnation)
+  }
+
+  /// The next message of a kind, others passed over.
+  func next<Value>(_ kind: (WorkerMessage) -> Value?, seconds: Int = 15) throws -> (value: Value, from: Sender) {
+    let deadline = ContinuousClock.now + .seconds(seconds)
+    while ContinuousClock.now < deadline {
+      guard case .message(let incoming)? = try control.receive(timeout: .milliseconds(200)),
+        case .worker(let message) = incoming.envelope.message, let value = kind(message)
+      else { continue }
+      return (value, incoming.envelope.sender)
+    }
+    throw WireError.closed
+  }
+
+  func hello() throws -> Sender { try next { if case .hello(let hello) = $0 { hello } else { nil } }.from }
+  func ready() throws -> (value: Ready, from: Sender) {
+    try next { if case .ready(let ready) = $0 { ready } else { nil } }
+  }
+  func returned() throws -> Returned {
+    try next { if case .returned(let returned) = $0 { returned } else { nil } }.value
+  }
+}

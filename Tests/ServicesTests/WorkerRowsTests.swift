@@ -1,0 +1,77 @@
+import MemoryBank
+import Numerics
+import Services
+import Testing
+import Training
+import Wire
+
+@Suite("A worker's memory rows", .timeLimit(.minutes(1))) struct WorkerRowsTests {
+  /// Every row that is served is full of its own number.
+  private static func coordinator(_ plan: RunPlan) throws -> ScriptedCoordinator {
+    try ScriptedCoordinator { request in
+      guard case .rows(let step, let block, let first, let count, let missing) = request else { return nil }
+      let blocks = plan.blockPlan(step: step, rows: plan.configuration.batchSize * step, floor: 0)
+      let wanted = (0..<count).filter { missing[$0 / 8] >> UInt8($0 % 8) & 1 == 1 }
+        .map { blocks.row(block: block, position: first + $0) }
+      let width = plan.configuration.bottleneckDim
+      let rows = FloatBuffer(wanted.flatMap { [Float](repeating: Float($0), count: width) })
+      return (.rows(step: step, block: block, first: first), .floats(rows, 0..<rows.count))
+    }
+  }
+
+  private static func asked(_ requests: [BulkRequest]) -> Int {
+    requests.reduce(0) { count, request in
+      guard case .rows(_, _, _, _, let missing) = request else { return count }
+      return count + missing.reduce(0) { $0 + $1.nonzeroBitCount }
+    }
+  }
+
+  @Test("They cross the wire once, and outlive the coordinator but for those it enqueues again") func areKept() throws {
+    // 12 rows of 16 are stored at step 2, all 16 from step 3 on.
+    let plan = try ScriptedCoordinator().plan
+    let coordinator = try Self.coordinator(plan)
+    let bulk = try coordinator.client()
+    defer { bulk.stop() }
+    let rows = WorkerRows(plan: plan, bytes: 1 << 20, incarnation: Incarnation(1))
+    let memory = FloatBuffer(count: 16 * 16)
+    func gather(step: Int, _ incarnation: UInt64) throws -> Int {
+      let lease = Lease(
+        lease: LeaseID(1), step: step, slices: SliceRange(first: 0, count: 1), student: SmallRun.probe,
+        teacher: SmallRun.probe, rows: 6 * step, memoryFloor: 0)
+      let blocks = plan.blockPlan(step: step, rows: 6 * step, floor: 0)
+      try rows.gather(blocks, of: lease, in: Incarnation(incarnation), from: bulk, into: memory)
+      for block in 0..<2 {
+        for position in 0..<8 where !blocks.window.isSeeded(blocks.row(block: block, position: position)) {
+          #expect(memory[(block * 8 + position) * 16 + 5] == Float(blocks.row(block: block, position: position)))
+        }
+      }
+      return Self.asked(coordinator.takeAsked())
+    }
+    #expect(try gather(step: 2, 1) == 12)
+    #expect(try gather(step: 2, 1) == 0)
+    #expect(try gather(step: 3, 1) == 6)
+    #expect(try gather(step: 4, 1) == 6)
+    // It resumes at step 3, with 18 rows: those from 18 on go, those that fell out of the window since come again.
+    rows.begin(Incarnation(2), rows: 18)
+    #expect(throws: WorkerError.refused("the coordinator started anew")) { try gather(step: 4, 1) }
+    #expect(try gather(step: 4, 2) == 6)
+    #expect(try gather(step: 4, 2) == 0)
+  }
+
+  @Test("Their bound in bytes is held to: with room for four, the others come again") func areBounded() throws {
+    let plan = try ScriptedCoordinator().plan
+    let coordinator = try Self.coordinator(plan)
+    let bulk = try coordinator.client()
+    defer { bulk.stop() }
+    let rows = WorkerRows(plan: plan, bytes: 4 * 16 * 4, incarnation: Incarnation(1))
+    let lease = Lease(
+      lease: LeaseID(1), step: 3, slices: SliceRange(first: 0, count: 1), student: SmallRun.probe,
+      teacher: SmallRun.probe, rows: 18, memoryFloor: 0)
+    for expected in [16, 12] {
+      try rows.gather(
+        plan.blockPlan(step: 3, rows: 18, floor: 0), of: lease, in: Incarnation(1), from: bulk,
+        into: FloatBuffer(count: 16 * 16))
+      #expect(Self.asked(coordinator.takeAsked()) == expected)
+    }
+  }
+}

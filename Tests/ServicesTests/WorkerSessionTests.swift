@@ -1,0 +1,157 @@
+import Foundation
+import Numerics
+import Services
+import Testing
+import Wire
+
+@Suite("A worker takes nothing on trust", .timeLimit(.minutes(1))) struct WorkerSessionTests {
+  private func start(_ coordinator: ScriptedCoordinator, _ book: LogBook) throws -> WorkerService {
+    let worker = try WorkerService(
+      WorkerOptions(
+        coordinator: coordinator.control.endpoint, data: nil, threads: 2, security: .none(.loopback),
+        probe: SmallRun.probe, name: "test"), log: book.log)
+    startThread(named: "worker") { _ = try? worker.run() }
+    return worker
+  }
+
+  private func lease(_ number: UInt64, step: Int = 0, slices: SliceRange, rows: Int = 0, floor: Int = 0) -> Lease {
+    Lease(
+      lease: LeaseID(number), step: step, slices: slices, student: SmallRun.probe, teacher: SmallRun.probe, rows: rows,
+      memoryFloor: floor)
+  }
+
+  @Test("Leases that fit no step are given back with the reason, and the worker goes on") func badLeases() throws {
+    let coordinator = try ScriptedCoordinator(keys: ["max_steps": "5"])
+    let book = LogBook()
+    let worker = try start(coordinator, book)
+    defer { worker.requestStop() }
+    let peer = try coordinator.hello().peer
+    try coordinator.welcome(peer)
+    _ = try coordinator.ready()
+    // Three slices: 0 and 1 are a node, 1 and 2 are none.
+    let bad: [(Lease, String)] = [
+      (lease(1, step: 5, slices: SliceRange(first: 0, count: 1)), "step 5 of a run of 5"),
+      (lease(2, slices: SliceRange(first: 1, count: 2)), "slices 1 to 3 are no node of 3"),
+      (lease(3, slices: SliceRange(first: 2, count: 2)), "slices 2 to 4 are no node of 3"),
+      (lease(4, slices: SliceRange(first: 0, count: 1), rows: 6, floor: 7), "a memory of 6 rows with floor 7"),
+    ]
+    for (lease, problem) in bad {
+      try coordinator.say(.lease(lease), to: peer)
+      let returned = try coordinator.returned()
+      #expect(returned.lease == lease.lease && returned.reason == "the lease cannot be computed: \(problem)")
+      #expect(book.lines.contains("Gave lease \(lease.lease.number) back: the lease cannot be computed: \(problem)."))
+    }
+    let (ready, _) = try coordinator.ready()
+    #expect(ready.held.isEmpty && ready.idleThreads == 2)
+  }
+
+  @Test("Weights with another digest than the lease's are not computed with") func otherWeights() throws {
+    let coordinator = try ScriptedCoordinator { request in
+      guard case .weights(let network, let step, let offset, let count) = request else { return nil }
+      return (.weights(network: network, step: step, offset: offset), .floats(FloatBuffer(count: count), 0..<count))
+    }
+    let worker = try start(coordinator, LogBook())
+    defer { worker.requestStop() }
+    let peer = try coordinator.hello().peer
+    try coordinator.welcome(peer)
+    try coordinator.say(.lease(lease(1, slices: SliceRange(first: 0, count: 2))), to: peer)
+    #expect(try coordinator.returned().reason == "the student's weights came with other bits than the lease names")
+  }
+
+  /// Serves weights that are all 0, and one picture for all.
+  private func serving() throws -> ScriptedCoordinator {
+    let run = try SmallRun(pictures: 1)
+    let jpeg = try [UInt8](Data(contentsOf: URL(fileURLWithPath: run.path(0))))
+    return try ScriptedCoordinator { request in
+      switch request {
+      case .weights(let network, let step, let offset, let count):
+        (.weights(network: network, step: step, offset: offset), .floats(FloatBuffer(count: count), 0..<count))
+      case .picture(let index, let offset, _):
+        (.picture(index: index, offset: offset, total: jpeg.count), .bytes(Array(jpeg[offset...])))
+      case .push(let lease, let offset): offset == 0 ? nil : (.pushed(lease), nil)
+      case .rows: nil
+      }
+    }
+  }
+
+  @Test("A result is announced until it is granted, and pushed once") func announcedUntilGranted() throws {
+    let coordinator = try serving()
+    let worker = try start(coordinator, LogBook())
+    defer { worker.requestStop() }
+    let peer = try coordinator.hello().peer
+    try coordinator.welcome(peer)
+    var lease = lease(1, slices: SliceRange(first: 0, count: 2))
+    lease.student = FloatBuffer(count: coordinator.plan.layout.count).digest
+    lease.teacher = lease.student
+    try coordinator.say(.lease(lease), to: peer)
+    func finished() throws -> Finished {
+      try coordinator.next { if case .finished(let finished) = $0 { finished } else { nil } }.value
+    }
+    let first = try finished()
+    #expect(first.lease == lease.lease && first.slices == lease.slices && first.losses.count == 2)
+    for _ in 0..<2 { #expect(try finished() == first) }
+    for _ in 0..<2 { try coordinator.say(.grant(lease.lease), to: peer) }
+    while try coordinator.ready().value.held != [] {}
+    let pushes = coordinator.takeAsked().filter { if case .push = $0 { true } else { false } }
+    #expect(
+      pushes == [
+        .push(lease: lease.lease, offset: 0), .push(lease: lease.lease, offset: coordinator.plan.layout.count),
+      ])
+  }
+
+  @Test("A cancelled lease is neither computed further nor announced") func cancelled() throws {
+    let coordinator = try serving()
+    let worker = try start(coordinator, LogBook())
+    defer { worker.requestStop() }
+    let peer = try coordinator.hello().peer
+    try coordinator.welcome(peer)
+    var lease = lease(1, slices: SliceRange(first: 0, count: 2))
+    lease.student = FloatBuffer(count: coordinator.plan.layout.count).digest
+    lease.teacher = lease.student
+    try coordinator.say(.lease(lease), to: peer)
+    try coordinator.say(.cancel(lease.lease), to: peer)
+    for _ in 0..<4 {
+      let word = try coordinator.next { message -> WorkerMessage? in
+        if case .hello = message { nil } else { message }
+      }.value
+      if case .finished = word { Issue.record("\(word)") }
+      if case .returned = word { Issue.record("\(word)") }
+    }
+    let (ready, _) = try coordinator.ready()
+    #expect(ready.idleThreads == 2 && ready.held.isEmpty)
+  }
+
+  @Test("A coordinator that started anew is greeted, and its leases are not mixed with the old one's")
+  func newIncarnation() throws {
+    let coordinator = try ScriptedCoordinator()
+    let worker = try start(coordinator, LogBook())
+    defer { worker.requestStop() }
+    let peer = try coordinator.hello().peer
+    try coordinator.welcome(peer)
+    try coordinator.say(.lease(lease(1, slices: SliceRange(first: 0, count: 2))), to: peer)
+    while try coordinator.ready().value.held != [LeaseID(1)] {}
+    try coordinator.say(
+      .refusal(Refusal(reason: .unknownPeer, text: "The coordinator started anew: say hello.")), to: peer,
+      incarnation: 2)
+    #expect(try coordinator.hello().peer == peer)
+    try coordinator.welcome(peer, incarnation: 2)
+    let (ready, sender) = try coordinator.ready()
+    #expect(sender.incarnation == Incarnation(2) && ready.held.isEmpty && ready.idleThreads == 2)
+    // The old one's words come late.
+    try coordinator.say(.lease(lease(9, slices: SliceRange(first: 0, count: 1))), to: peer, incarnation: 1)
+    for _ in 0..<2 { #expect(try coordinator.ready().value.held.isEmpty) }
+  }
+
+  @Test("A hello that is refused for now is not repeated at once") func refusedHello() throws {
+    let coordinator = try ScriptedCoordinator()
+    let worker = try start(coordinator, LogBook())
+    defer { worker.requestStop() }
+    var hellos = 0
+    let end = ContinuousClock.now + .seconds(3)
+    while ContinuousClock.now < end, let sender = try? coordinator.hello() {
+      hellos += 1
+      try coordinator.say(.refusal(Refusal(reason: .unknownPeer, text: "There are 1024 workers.")), to: sender.peer)
+    }
+    #expect(2...6 ~= hellos, "\(hellos)")
+  }
+}

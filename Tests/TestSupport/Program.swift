@@ -1,0 +1,74 @@
+import Foundation
+
+/// The program itself, as a user starts it.
+public enum Program {
+  /// How it ended, and what it said.
+  public struct Ended: Sendable {
+    /// The exit code; a signal's number where `wasKilled`.
+    public let status: Int32
+    public let wasKilled: Bool
+    public let output: String
+    public let errors: String
+  }
+
+  /// In the build folder, in or beside which the test bundle lies.
+  public static let path: String = {
+    var folder = URL(fileURLWithPath: CommandLine.arguments[0]).resolvingSymlinksInPath()
+    while folder.path != "/" {
+      folder.deleteLastPathComponent()
+      let candidate = folder.appendingPathComponent("massl").path
+      if FileManager.default.isExecutableFile(atPath: candidate) { return candidate }
+    }
+    return URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+      .deletingLastPathComponent().appendingPathComponent(".build/release/massl").path
+  }()
+
+  /// Starts it; what it says goes nowhere.
+  public static func start(_ arguments: [String]) throws -> Process {
+    let process = process(arguments)
+    process.standardError = FileHandle.nullDevice
+    process.standardOutput = FileHandle.nullDevice
+    try process.run()
+    return process
+  }
+
+  /// Runs it to its end.
+  /// - Parameters:
+  ///   - script: of a shell that prepares a mount namespace of its own, in which the program then runs.
+  ///   - limit: seconds after which it gets the signal, and half a minute later SIGKILL.
+  public static func run(
+    _ arguments: [String], script: String? = nil, limit: Double = 60, signal: Int32 = SIGKILL
+  ) throws -> Ended {
+    let process = process(arguments)
+    if let script {
+      process.executableURL = URL(fileURLWithPath: "/usr/bin/unshare")
+      process.arguments = ["--mount", "sh", "-ec", "\(script); exec \"$0\" \"$@\"", path] + arguments
+    }
+    // Files, not pipes: one that fills up would stop the program.
+    let folder = FileManager.default.temporaryDirectory.appendingPathComponent("massl-\(UUID())")
+    try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+    defer { try? FileManager.default.removeItem(at: folder) }
+    let files = ["output", "errors"].map { folder.appendingPathComponent($0) }
+    for file in files { try Data().write(to: file) }
+    process.standardOutput = try FileHandle(forWritingTo: files[0])
+    process.standardError = try FileHandle(forWritingTo: files[1])
+    try process.run()
+    for (seconds, number) in [(limit, signal), (30, SIGKILL)] {
+      let end = Date() + seconds
+      while process.isRunning, Date() < end { Thread.sleep(forTimeInterval: 0.01) }
+      if process.isRunning { kill(process.processIdentifier, number) }
+    }
+    process.waitUntilExit()
+    let texts = try files.map { String(decoding: try Data(contentsOf: $0), as: UTF8.self) }
+    return Ended(
+      status: process.terminationStatus, wasKilled: process.terminationReason == .uncaughtSignal, output: texts[0],
+      errors: texts[1])
+  }
+
+  private static func process(_ arguments: [String]) -> Process {
+    let process = Process()
+    process.executableURL = URL(fileURLWithPath: path)
+    process.arguments = arguments
+    return process
+  }
+}
