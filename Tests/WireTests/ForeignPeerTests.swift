@@ -95,9 +95,11 @@ struct ForeignPeerTests {
     withExtendedLifetime(raw) {}
   }
 
-  @Test func aFrameThatAnnouncesATerabyteAndAMessageCutInTheMiddleAreDropped() throws {
+  @Test func aFrameThatAnnouncesTooMuchAndAMessageCutInTheMiddleAreDropped() throws {
     let envelope = push(from: PeerID(rawValue: 2)).encoded()
-    for (announced, more) in [(UInt64(1) << 40, false), (UInt64.max, false), (UInt64(envelope.count), true)] {
+    for (announced, more) in [
+      (UInt64(Limits.frameBytes) + 1, false), (UInt64.max, false), (UInt64(envelope.count), true),
+    ] {
       let raw = try RawPeer(to: router.endpoint)
       raw.shakeHands(as: PeerID(rawValue: 2))
       raw.send(frame: envelope, more: more, announcing: announced)
