@@ -3294,7 +3294,7 @@ const ProtobufCMessageDescriptor massl__unavailable__descriptor =
   (ProtobufCMessageInit) massl__unavailable__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCEnumValue massl__refusal_reason__enum_values_by_number[6] =
+static const ProtobufCEnumValue massl__refusal_reason__enum_values_by_number[7] =
 {
   { "REFUSAL_REASON_UNSPECIFIED", "MASSL__REFUSAL_REASON__REFUSAL_REASON_UNSPECIFIED", 0 },
   { "REFUSAL_REASON_PROTOCOL_VERSION", "MASSL__REFUSAL_REASON__REFUSAL_REASON_PROTOCOL_VERSION", 1 },
@@ -3302,16 +3302,18 @@ static const ProtobufCEnumValue massl__refusal_reason__enum_values_by_number[6] 
   { "REFUSAL_REASON_UNKNOWN_PEER", "MASSL__REFUSAL_REASON__REFUSAL_REASON_UNKNOWN_PEER", 3 },
   { "REFUSAL_REASON_OTHER_RUN", "MASSL__REFUSAL_REASON__REFUSAL_REASON_OTHER_RUN", 4 },
   { "REFUSAL_REASON_MALFORMED", "MASSL__REFUSAL_REASON__REFUSAL_REASON_MALFORMED", 5 },
+  { "REFUSAL_REASON_TOO_MANY_PEERS", "MASSL__REFUSAL_REASON__REFUSAL_REASON_TOO_MANY_PEERS", 6 },
 };
 static const ProtobufCIntRange massl__refusal_reason__value_ranges[] = {
-{0, 0},{0, 6}
+{0, 0},{0, 7}
 };
-static const ProtobufCEnumValueIndex massl__refusal_reason__enum_values_by_name[6] =
+static const ProtobufCEnumValueIndex massl__refusal_reason__enum_values_by_name[7] =
 {
   { "REFUSAL_REASON_COMPUTE_CLASS", 2 },
   { "REFUSAL_REASON_MALFORMED", 5 },
   { "REFUSAL_REASON_OTHER_RUN", 4 },
   { "REFUSAL_REASON_PROTOCOL_VERSION", 1 },
+  { "REFUSAL_REASON_TOO_MANY_PEERS", 6 },
   { "REFUSAL_REASON_UNKNOWN_PEER", 3 },
   { "REFUSAL_REASON_UNSPECIFIED", 0 },
 };
@@ -3322,9 +3324,9 @@ const ProtobufCEnumDescriptor massl__refusal_reason__descriptor =
   "RefusalReason",
   "Massl__RefusalReason",
   "massl",
-  6,
+  7,
   massl__refusal_reason__enum_values_by_number,
-  6,
+  7,
   massl__refusal_reason__enum_values_by_name,
   1,
   massl__refusal_reason__value_ranges,

@@ -149,6 +149,9 @@ extension RunDirectory {
   /// Throws `DurabilityError.lockLost` if this process can no longer be sure that it is the only coordinator: stop then.
   public func verifyLock() throws { try lock.verify() }
 
+  /// Lets another coordinator have the directory; nothing may be written to it any more.
+  public func release() { lock.release() }
+
   /// Throws `CheckpointError.otherRun` if a checkpoint in this directory is not of this run.
   public func check(_ checkpoint: Checkpoint) throws {
     guard checkpoint.manifest.run == run else {

@@ -135,7 +135,7 @@ extension Coordinator {
     }
     if peers[sender.peer] == nil, peers.count >= Limits.peers {
       return Refusal(
-        reason: .unknownPeer,
+        reason: .tooManyPeers,
         text: "The coordinator has \(Limits.peers) workers, and takes no more: try again when one has left.")
     }
     return nil

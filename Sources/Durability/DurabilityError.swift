@@ -1,12 +1,31 @@
 import Glibc
 
+/// Who has a lock, as it says in the locked file: for people, who may have to find it.
+public struct LockHolder: Equatable, Sendable {
+  public let process: Int
+  public let host: String
+
+  public init(process: Int, host: String) {
+    self.process = process
+    self.host = host
+  }
+
+  /// This process.
+  public static var current: LockHolder {
+    var name = [CChar](repeating: 0, count: 256)
+    gethostname(&name, name.count - 1)
+    let bytes = name.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }
+    return LockHolder(process: Int(getpid()), host: String(decoding: bytes, as: UTF8.self))
+  }
+}
+
 /// Why a file or directory could not be used: which, what was tried, and what to do.
 public enum DurabilityError: Error, Equatable, CustomStringConvertible {
   /// The operating system refused; `number` is its errno.
   case failed(operation: Operation, path: String, number: Int32)
   /// Another process has the lock; nil if it did not say which.
-  case locked(path: String, holder: Int?)
-  /// The locked file was removed or replaced while it was held.
+  case locked(path: String, holder: LockHolder?)
+  /// The locked file was removed or replaced while it was held, or the lock was released.
   case lockLost(path: String)
   /// Bytes were wanted that are past the end of the file.
   case tooShort(path: String, expected: Int, size: Int)
@@ -32,7 +51,7 @@ public enum DurabilityError: Error, Equatable, CustomStringConvertible {
     case .failed(let operation, let path, let number):
       "cannot \(operation.rawValue) \(path): \(Self.sentence(for: number))"
     case .locked(let path, let holder?):
-      "\(path) is locked by process \(holder). Stop that process first, or wait until it ends."
+      "\(path) is locked by process \(holder.process) on \(holder.host). Stop that process first, or wait until it ends."
     case .locked(let path, nil):
       "\(path) is locked by another process. Stop that process first, or wait until it ends."
     case .lockLost(let path):

@@ -1,4 +1,5 @@
 import Glibc
+import Synchronization
 
 /// The operating system's files.
 public struct FileStorage: Storage {
@@ -92,11 +93,12 @@ public struct FileStorage: Storage {
       }
       throw DurabilityError.locked(path: path, holder: try? holder(in: file))
     }
-    // The number is for people only; the lock itself is the kernel's, and is gone with the process.
+    // What is written is for people only; the lock itself is the kernel's, and is gone with the process.
     guard ftruncate(file.descriptor, 0) == 0 else {
       throw DurabilityError.failed(operation: .lock, path: path, number: errno)
     }
-    try Array("\(getpid())\n".utf8).withUnsafeBytes { try file.write($0, at: 0) }
+    let holder = LockHolder.current
+    try Array("\(holder.process) \(holder.host)\n".utf8).withUnsafeBytes { try file.write($0, at: 0) }
     return FileLock(file)
   }
 
@@ -116,10 +118,12 @@ public struct FileStorage: Storage {
     }
   }
 
-  private func holder(in file: OpenFile) throws -> Int? {
-    var bytes = [UInt8](repeating: 0, count: min(20, try file.size()))
+  private func holder(in file: OpenFile) throws -> LockHolder? {
+    var bytes = [UInt8](repeating: 0, count: min(300, try file.size()))
     try bytes.withUnsafeMutableBytes { try file.read(at: 0, into: $0) }
-    return Int(String(decoding: bytes.prefix { $0 != UInt8(ascii: "\n") }, as: UTF8.self))
+    let words = String(decoding: bytes.prefix { $0 != UInt8(ascii: "\n") }, as: UTF8.self).split(separator: " ")
+    guard words.count == 2, let process = Int(words[0]) else { return nil }
+    return LockHolder(process: process, host: String(words[1]))
   }
 }
 
@@ -191,14 +195,21 @@ private final class OpenFile: StorageFile {
 /// An advisory lock on an open file (flock): it ends with the descriptor.
 private final class FileLock: StorageLock {
   private let file: OpenFile
+  private let isReleased = Atomic<Bool>(false)
 
   init(_ file: OpenFile) { self.file = file }
 
   func verify() throws {
     var held = stat()
     var found = stat()
-    guard fstat(file.descriptor, &held) == 0, stat(file.path, &found) == 0,
+    guard !isReleased.load(ordering: .acquiring), fstat(file.descriptor, &held) == 0, stat(file.path, &found) == 0,
       held.st_ino == found.st_ino, held.st_dev == found.st_dev
     else { throw DurabilityError.lockLost(path: file.path) }
+  }
+
+  func release() {
+    isReleased.store(true, ordering: .releasing)
+    // Cannot fail on an open descriptor; without the lock it does nothing.
+    flock(file.descriptor, LOCK_UN)
   }
 }

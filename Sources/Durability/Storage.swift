@@ -18,7 +18,7 @@ public protocol Storage: Sendable {
   /// Names in a directory, in the order of their bytes.
   func list(_ directory: String) throws -> [String]
   func synchronizeDirectory(_ path: String) throws
-  /// Takes the only lock on a file, made if need be, and writes the process number into it.
+  /// Takes the only lock on a file, made if need be, and writes process number and host into it.
   /// - Throws: `DurabilityError.locked` if another process, or this one, has it.
   func lock(_ path: String) throws -> any StorageLock
   /// Bytes that can still be written to the file system that holds `path`.
@@ -51,10 +51,12 @@ public protocol StorageFile: AnyObject, Sendable {
   func synchronize() throws
 }
 
-/// A lock, given back when nobody holds this any more, or the process ends however it does.
+/// A lock, held until it is released, nobody holds this any more, or the process ends however it does.
 public protocol StorageLock: AnyObject, Sendable {
-  /// Throws `DurabilityError.lockLost` if the locked file is no longer the one at its path.
+  /// Throws `DurabilityError.lockLost` if the locked file is no longer the one at its path, or the lock was released.
   func verify() throws
+  /// Gives the lock back; again does nothing.
+  func release()
 }
 
 // MARK: - What follows from these

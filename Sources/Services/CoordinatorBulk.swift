@@ -68,7 +68,8 @@ final class CoordinatorBulk: Sendable {
         guard let reply = answer(incoming, &state) else { return }
         send(reply, &state, socket)
       case .received(.malformed(let peer?, let error)): report(.malformed(from: peer, reason: error.description))
-      case .received(.malformed(nil, _)), .undelivered, .tick: break
+      case .received(.malformed(nil, let error)): log(.warning, "\(error)")
+      case .undelivered, .tick: break
       case .failed(let error):
         if error != .closed { log(.error, "The bulk socket failed: \(error)") }
       }

@@ -171,6 +171,7 @@ public final class CoordinatorService: Sendable {
     bulkThread.stop()
     control.withLock { $0.thread = nil }
     unlink(addressPath)
+    directory.release()
     switch reason {
     case .finished: return .finished
     case .requested: return .requested
@@ -206,7 +207,8 @@ extension CoordinatorService {
       }
       handle(.message(message, from: incoming.envelope.sender))
     case .received(.malformed(let peer?, let error)): handle(.malformed(from: peer, reason: error.description))
-    case .received(.malformed(nil, _)), .undelivered: break
+    case .received(.malformed(nil, let error)): log(.warning, "\(error)")
+    case .undelivered: break
     case .tick: handle(.tick)
     case .failed(let error): end(.failed("The control socket failed: \(error)"))
     }

@@ -196,7 +196,8 @@ extension WorkerService {
       }
       log(.info, "\(refusal.text) Saying hello again.")
       tick()
-    case .malformed: log(.warning, refusal.text)
+    // The next tick says hello again.
+    case .malformed, .tooManyPeers: log(.warning, refusal.text)
     case .protocolVersion, .computeClass:
       end(.turnedAway(coordinator: "\(options.coordinator)", reason: refusal.text))
     }

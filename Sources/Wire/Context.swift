@@ -27,20 +27,21 @@ public final class Context: @unchecked Sendable {
   public func close() { zmq_ctx_shutdown(handle) }
 
   /// Starts to check the keys of whoever connects; once for all sockets of this context.
-  func authenticate(with allowed: AllowedKeys) throws(WireError) {
-    let result: Result<Void, WireError> = authenticator.withLock { authenticator in
+  func authenticate(with allowed: AllowedKeys) throws(WireError) -> KeyAuthenticator {
+    let result: Result<KeyAuthenticator, WireError> = authenticator.withLock { authenticator in
       if let authenticator {
         invariant(authenticator.allowed === allowed, "sockets of one context share their allowed keys")
-        return .success(())
+        return .success(authenticator)
       }
       do throws(WireError) {
-        authenticator = try KeyAuthenticator(contextHandle: handle, allowed: allowed)
-        return .success(())
+        let made = try KeyAuthenticator(contextHandle: handle, allowed: allowed)
+        authenticator = made
+        return .success(made)
       } catch {
         return .failure(error)
       }
     }
-    try result.get()
+    return try result.get()
   }
 
   deinit {

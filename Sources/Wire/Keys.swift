@@ -18,6 +18,18 @@ public struct PublicKey: Hashable, Sendable, CustomStringConvertible {
     self.bytes = bytes
   }
 
+  /// As a person gave it.
+  /// - Throws: `WireError.badPublicKey` with what is wrong.
+  public static func parsed(_ text: String) throws(WireError) -> PublicKey {
+    guard let key = PublicKey(text) else { throw .badPublicKey(text: text, problem: problem(of: text)) }
+    return key
+  }
+
+  fileprivate static func problem(of text: some StringProtocol) -> String {
+    text.utf8.count == 64
+      ? "it holds what is no hexadecimal digit" : "it has \(text.count) characters, not 64 hexadecimal digits"
+  }
+
   public var description: String { hexadecimal(bytes) }
 }
 
@@ -82,30 +94,39 @@ private func value(ofDigit digit: UInt8) -> UInt8? {
 // MARK: - Files
 
 extension KeyPair {
-  /// Writes both halves to a file that only its owner may read.
-  /// - Throws: `WireError.keyFile`, also when the file is there already: a key is not overwritten.
+  /// Writes both halves to a new file that only its owner may read, whole or not at all.
+  /// - Throws: `WireError.keyFileExists`: a key is not overwritten; `WireError.keyFile`.
   public func write(to path: String) throws(WireError) {
     try KeyFile.write(
       "# massl key pair. Keep this file secret; give others only the public key.\n"
         + "public \(publicKey)\nsecret \(hexadecimal(secret))\n",
-      to: path, mode: 0o600)
+      to: path)
   }
 
-  /// - Throws: `WireError.keyFile`, `WireError.badKeyFile`, also when others may read the file.
+  /// - Throws: `WireError.keyFile`; `WireError.badKeyFile`, also when others than its owner may read the file: a secret
+  ///   that others know is none.
   public init(contentsOf path: String) throws(WireError) {
     let (text, mode) = try KeyFile.read(path)
+    func bad(_ line: Int?, _ problem: String) -> WireError { .badKeyFile(path: path, line: line, problem: problem) }
     guard mode & 0o077 == 0 else {
-      throw .badKeyFile(path: path, problem: "others than its owner may read it; chmod 600 it, or make a new one")
+      throw bad(nil, "others than its owner may read or write it, so its key may be known; chmod 600 it if it is not")
     }
-    var values: [Substring: Substring] = [:]
-    for line in KeyFile.lines(of: text) where line.count == 2 { values[line[0]] = line[1] }
-    guard let secretText = values["secret"], let secret = key(hexadecimal: secretText),
-      let publicText = values["public"], let publicKey = PublicKey(publicText)
-    else { throw .badKeyFile(path: path, problem: "it has no lines 'public' and 'secret' with 64 digits each") }
-    self.init(publicKey: publicKey, secret: secret)
-    guard publicKey == derivedPublicKey else {
-      throw .badKeyFile(path: path, problem: "its public key does not belong to its secret key")
+    var halves: [Substring: [UInt8]] = [:]
+    for line in KeyFile.lines(of: text) {
+      // The words are not repeated in the sentence: one of them may be the secret.
+      guard line.words.count == 2, ["public", "secret"].contains(line.words[0]), halves[line.words[0]] == nil else {
+        throw bad(line.number, "neither the line 'public' nor 'secret' of a key file")
+      }
+      guard let half = key(hexadecimal: line.words[1]) else {
+        throw bad(line.number, "its \(line.words[0]) key has no 64 hexadecimal digits")
+      }
+      halves[line.words[0]] = half
     }
+    guard let secret = halves["secret"], let publicBytes = halves["public"] else {
+      throw bad(nil, "no line '\(halves["secret"] == nil ? "secret" : "public")' with a key in it")
+    }
+    self.init(publicKey: PublicKey(bytes: publicBytes), secret: secret)
+    guard publicKey == derivedPublicKey else { throw bad(nil, "its public key does not belong to its secret key") }
   }
 
   private var derivedPublicKey: PublicKey {
@@ -118,27 +139,50 @@ extension KeyPair {
 }
 
 extension AllowedKeys {
-  /// The keys in a file: one a line, each followed by whose it is if you like.
-  /// - Throws: `WireError.keyFile`, `WireError.badKeyFile` with the line.
+  /// The keys in a file: one a line, each followed by whose it is if you like. Blank lines and what follows a `#` do
+  /// not count; a key may be there twice.
+  /// - Throws: `WireError.keyFile`; `WireError.badAllowedKeys` with the line, also when there is no key at all.
   public static func read(_ path: String) throws(WireError) -> Set<PublicKey> {
     var keys: Set<PublicKey> = []
     for line in KeyFile.lines(of: try KeyFile.read(path).text) {
-      guard let key = PublicKey(line[0]) else {
-        throw .badKeyFile(path: path, problem: "'\(line[0])' is no public key of 64 hexadecimal digits")
+      let word = line.words[0]
+      if word == "public" || word == "secret" {
+        throw .badAllowedKeys(
+          path: path, line: line.number, problem: "this is a key file, which is its owner's alone, not a list of keys")
+      }
+      guard let key = PublicKey(word) else {
+        throw .badAllowedKeys(
+          path: path, line: line.number,
+          problem: "'\(word.prefix(80))' is no public key: \(PublicKey.problem(of: word))")
       }
       keys.insert(key)
     }
+    guard !keys.isEmpty else { throw .badAllowedKeys(path: path, line: nil, problem: "it has no key in it") }
     return keys
   }
 }
 
 /// Small text files with a word or two a line; `#` begins a comment.
 private enum KeyFile {
-  static func lines(of text: String) -> [[Substring]] {
-    text.split(separator: "\n").filter { $0.first != "#" }
-      .map { $0.split { $0 == " " || $0 == "\t" || $0 == "\r" } }.filter { !$0.isEmpty }
+  /// A megabyte of keys is some ten thousand workers.
+  static let bytesAtMost = 1 << 20
+
+  struct Line {
+    /// From 1 on.
+    var number: Int
+    /// At least one.
+    var words: [Substring]
   }
 
+  static func lines(of text: String) -> [Line] {
+    // A carriage return with its newline is one Character.
+    text.split(omittingEmptySubsequences: false, whereSeparator: \.isNewline).enumerated().compactMap { index, line in
+      let words = line.prefix { $0 != "#" }.split { $0 == " " || $0 == "\t" }
+      return words.isEmpty ? nil : Line(number: index + 1, words: words)
+    }
+  }
+
+  /// To its end, for it may be a pipe.
   static func read(_ path: String) throws(WireError) -> (text: String, mode: mode_t) {
     func failure() -> WireError {
       .keyFile(path: path, operation: "read", reason: String(cString: strerror(errno)))
@@ -148,22 +192,34 @@ private enum KeyFile {
     defer { close(descriptor) }
     var status = stat()
     guard fstat(descriptor, &status) == 0 else { throw failure() }
-    // A megabyte of keys is some ten thousand workers.
-    guard status.st_size <= 1 << 20 else { throw .badKeyFile(path: path, problem: "it is larger than 1 MiB") }
-    var bytes = [UInt8](repeating: 0, count: Int(status.st_size))
-    let count = Glibc.read(descriptor, &bytes, bytes.count)
-    guard count >= 0 else { throw failure() }
-    return (String(decoding: bytes.prefix(count), as: UTF8.self), status.st_mode)
+    var bytes: [UInt8] = []
+    var chunk = [UInt8](repeating: 0, count: 1 << 16)
+    while true {
+      let count = Glibc.read(descriptor, &chunk, chunk.count)
+      if count == 0 { break }
+      if count < 0, errno == EINTR { continue }
+      guard count > 0 else { throw failure() }
+      bytes += chunk.prefix(count)
+      guard bytes.count <= bytesAtMost else {
+        throw .keyFile(path: path, operation: "read", reason: "it is larger than 1 MiB, so no file of keys")
+      }
+    }
+    return (String(decoding: bytes, as: UTF8.self), status.st_mode)
   }
 
-  static func write(_ text: String, to path: String, mode: mode_t) throws(WireError) {
-    func failure() -> WireError {
-      .keyFile(path: path, operation: "write", reason: String(cString: strerror(errno)))
+  static func write(_ text: String, to path: String) throws(WireError) {
+    let descriptor = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)
+    guard descriptor >= 0 else {
+      if errno == EEXIST { throw .keyFileExists(path: path) }
+      throw .keyFile(path: path, operation: "write", reason: String(cString: strerror(errno)))
     }
-    let descriptor = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode)
-    guard descriptor >= 0 else { throw failure() }
     defer { close(descriptor) }
     let bytes = Array(text.utf8)
-    guard Glibc.write(descriptor, bytes, bytes.count) == bytes.count, fsync(descriptor) == 0 else { throw failure() }
+    errno = ENOSPC
+    guard Glibc.write(descriptor, bytes, bytes.count) == bytes.count, fsync(descriptor) == 0 else {
+      let number = errno
+      unlink(path)
+      throw .keyFile(path: path, operation: "write", reason: String(cString: strerror(number)))
+    }
   }
 }

@@ -196,6 +196,8 @@ public struct Refusal: Hashable, Sendable {
     case otherRun = 4
     /// A message that cannot be read or whose fields are out of bounds.
     case malformed = 5
+    /// The coordinator has as many workers as it takes: ask again later.
+    case tooManyPeers = 6
   }
   public var reason: Reason
   /// A sentence for people.

@@ -59,12 +59,19 @@ final class SocketHandle {
 // MARK: - Waiting
 
 extension SocketHandle {
-  /// Waits until a message is here or `waker` wakes.
-  /// - Returns: whether a message is here.
-  func wait(timeout: Duration?, waker: Waker?) throws(WireError) -> Bool {
+  /// What a wait ended with; neither when the time is up or the waker woke.
+  struct Readiness {
+    var message: Bool
+    var event: Bool
+  }
+
+  /// Waits until a message is here, `monitor` has an event, or `waker` wakes.
+  /// - Parameter deadline: nil waits for ever.
+  func wait(until deadline: ContinuousClock.Instant?, waker: Waker?, monitor: SocketMonitor) throws(WireError)
+    -> Readiness
+  {
     checkOwner()
-    let deadline = timeout.map { ContinuousClock.now + $0 }
-    var items = [zmq_pollitem_t(socket: raw, fd: 0, events: Int16(ZMQ_POLLIN), revents: 0)]
+    var items = [raw, monitor.raw].map { zmq_pollitem_t(socket: $0, fd: 0, events: Int16(ZMQ_POLLIN), revents: 0) }
     if let waker {
       items.append(zmq_pollitem_t(socket: nil, fd: waker.descriptor, events: Int16(ZMQ_POLLIN), revents: 0))
     }
@@ -75,7 +82,8 @@ extension SocketHandle {
         if zmq_errno() == EINTR { continue }
         throw .lastError(in: "zmq_poll")
       }
-      return items[0].revents & Int16(ZMQ_POLLIN) != 0
+      return Readiness(
+        message: items[0].revents & Int16(ZMQ_POLLIN) != 0, event: items[1].revents & Int16(ZMQ_POLLIN) != 0)
     }
   }
 }

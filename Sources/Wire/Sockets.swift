@@ -77,7 +77,9 @@ public enum Traffic: Sendable {
 /// `@unchecked Sendable`: made by one thread, then owned by the one that sends and receives; `SocketHandle` checks that.
 public final class RouterSocket: MessageSocket, @unchecked Sendable {
   private let handle: SocketHandle
-  private let allowed: AllowedKeys?
+  private let monitor: SocketMonitor
+  private var complaints = Complaints()
+  private let authenticator: KeyAuthenticator?
   /// Where it listens, with the port that the system chose.
   public let endpoint: Endpoint
 
@@ -92,13 +94,13 @@ public final class RouterSocket: MessageSocket, @unchecked Sendable {
     try handle.set(ZMQ_ROUTER_HANDOVER, Int32(1))
     try handle.setFamily(for: endpoint)
     switch security {
-    case .none: allowed = nil
+    case .none: authenticator = nil
     case .curve(let keys):
-      allowed = keys.allowed
-      try context.authenticate(with: keys.allowed)
+      authenticator = try context.authenticate(with: keys.allowed)
       try handle.set(ZMQ_CURVE_SERVER, Int32(1))
       try handle.set(ZMQ_CURVE_SECRETKEY, bytes: keys.own.secret)
     }
+    monitor = try SocketMonitor(of: handle.raw, in: context, failuresOnly: true)
     let port = endpoint.port == 0 ? "*" : "\(endpoint.port)"
     let address = endpoint.withPort(0).description.dropLast() + port
     guard zmq_bind(handle.raw, String(address)) == 0 else {
@@ -123,18 +125,52 @@ public final class RouterSocket: MessageSocket, @unchecked Sendable {
   }
 
   public func receive(timeout: Duration?, waker: Waker?) throws(WireError) -> Received? {
-    guard try handle.wait(timeout: timeout, waker: waker), let message = try handle.receiveFrames(atMost: 3) else {
-      return nil
+    let deadline = timeout.map { ContinuousClock.now + $0 }
+    while true {
+      let ready = try handle.wait(until: deadline, waker: waker, monitor: monitor)
+      if ready.event { while let event = monitor.next() { note(event) } }
+      if let complaint = complaints.next() { return .malformed(peer: nil, complaint) }
+      if ready.message {
+        if let message = try handle.receiveFrames(atMost: 3), let received = check(message) { return received }
+      } else if !ready.event {
+        return nil
+      }
     }
+  }
+
+  private func note(_ event: SocketMonitor.Event) {
+    switch event {
+    case .handshakeBroken: complaints.add(.handshakeFailed(endpoint, .noHandshake))
+    case .handshakeRefused(ZMQ_PROTOCOL_ERROR_ZMTP_CRYPTOGRAPHIC):
+      complaints.add(.handshakeFailed(endpoint, .otherCoordinatorKey))
+    case .handshakeRefused(ZMQ_PROTOCOL_ERROR_ZMTP_MECHANISM_MISMATCH):
+      complaints.add(.handshakeFailed(endpoint, authenticator == nil ? .peerWantsKeys : .peerWithoutKeys))
+    case .handshakeRefused: complaints.add(.handshakeFailed(endpoint, .noHandshake))
+    case .keyRefused:
+      for failure in authenticator?.takeRefused() ?? [] { complaints.add(.handshakeFailed(endpoint, failure)) }
+    case .connected, .retrying, .disconnected: break
+    }
+  }
+
+  /// Who sent it before what was sent.
+  /// - Returns: nil when it was dropped without a word, for the same was said lately.
+  private func check(_ message: SocketHandle.Frames) -> Received? {
     let id = message.frames[0]
     guard let peer = PeerID(routingID: id.bytes) else {
-      return .malformed(peer: nil, .foreignPeer(routingID: Self.hexadecimal(id.bytes.prefix(64))))
+      complaints.add(.foreignPeer(routingID: Self.hexadecimal(id.bytes.prefix(64))))
+      return complaints.next().map { .malformed(peer: nil, $0) }
     }
-    if let allowed {
-      // ZAP asks only when a peer connects; a key that was taken back since is found out here.
+    if let authenticator {
       let key = message.frames.last?.userID ?? "(none)"
-      guard let publicKey = PublicKey(key), allowed.contains(publicKey) else {
-        return .malformed(peer: peer, .keyNotAllowed(peer: peer, key: key))
+      guard let publicKey = PublicKey(key) else { return .malformed(peer: nil, .keyNotAllowed(peer: peer, key: key)) }
+      // ZAP asks only when a peer connects; a key that was taken back since is found out here. Whose id it is not is
+      // not blamed for what is said in its name.
+      guard authenticator.allowed.contains(publicKey) else {
+        let isOwn = authenticator.peers.withLock { $0.isOwned(peer, by: publicKey) }
+        return .malformed(peer: isOwn ? peer : nil, .keyNotAllowed(peer: peer, key: key))
+      }
+      guard authenticator.peers.withLock({ $0.claim(peer, with: publicKey) }) else {
+        return .malformed(peer: nil, .otherKey(peer: peer, key: key))
       }
     }
     return received(Array(message.frames.dropFirst()), of: message.count - 1, peer: peer, connection: peer)
@@ -158,7 +194,15 @@ public final class RouterSocket: MessageSocket, @unchecked Sendable {
 ///
 /// `@unchecked Sendable`: made by one thread, then owned by the one that sends and receives; `SocketHandle` checks that.
 public final class DealerSocket: MessageSocket, @unchecked Sendable {
+  /// How long after a refusal to ask again: somebody may have let the key in meanwhile.
+  private static let patience = Duration.seconds(1)
+
   private let handle: SocketHandle
+  private let monitor: SocketMonitor
+  private var complaints = Complaints()
+  private let keys: ClientKeys?
+  /// When to connect anew, unless libzmq says before that it does so by itself.
+  private var reconnectAt: ContinuousClock.Instant?
   public let endpoint: Endpoint
 
   /// Begins to connect; the coordinator need not be there yet.
@@ -177,21 +221,56 @@ public final class DealerSocket: MessageSocket, @unchecked Sendable {
     try handle.set(ZMQ_RECONNECT_IVL_MAX, Int32(5000))
     try handle.set(ZMQ_IMMEDIATE, Int32(1))
     try handle.setFamily(for: endpoint)
-    if case .curve(let keys) = security {
+    switch security {
+    case .none: keys = nil
+    case .curve(let keys):
+      self.keys = keys
       try handle.set(ZMQ_CURVE_SERVERKEY, bytes: keys.server.bytes)
       try handle.set(ZMQ_CURVE_PUBLICKEY, bytes: keys.own.publicKey.bytes)
       try handle.set(ZMQ_CURVE_SECRETKEY, bytes: keys.own.secret)
     }
+    monitor = try SocketMonitor(of: handle.raw, in: context, failuresOnly: false)
     guard zmq_connect(handle.raw, endpoint.description) == 0 else {
       throw .cannotConnect(endpoint, reason: WireError.reason(of: zmq_errno()))
     }
   }
 
   public func receive(timeout: Duration?, waker: Waker?) throws(WireError) -> Received? {
-    guard try handle.wait(timeout: timeout, waker: waker), let message = try handle.receiveFrames(atMost: 2) else {
-      return nil
+    let deadline = timeout.map { ContinuousClock.now + $0 }
+    while true {
+      let until = [deadline, reconnectAt].compactMap(\.self).min()
+      let ready = try handle.wait(until: until, waker: waker, monitor: monitor)
+      if ready.event { while let event = monitor.next() { note(event) } }
+      if let time = reconnectAt, time <= .now { try reconnect() }
+      if let complaint = complaints.next() { return .malformed(peer: nil, complaint) }
+      if ready.message {
+        guard let message = try handle.receiveFrames(atMost: 2) else { continue }
+        return received(message.frames, of: message.count, peer: nil, connection: nil)
+      }
+      // Woken by the waker, or for a reconnection alone?
+      if !ready.event, until == deadline || (until ?? .now) > .now { return nil }
     }
-    return received(message.frames, of: message.count, peer: nil, connection: nil)
+  }
+
+  private func note(_ event: SocketMonitor.Event) {
+    switch event {
+    case .connected, .retrying: reconnectAt = nil
+    // After a refusal or a broken rule libzmq gives the connection up for good; else `retrying` follows at once.
+    case .disconnected: reconnectAt = .now + Self.patience
+    case .handshakeBroken: complaints.add(.handshakeFailed(endpoint, .hungUp(expecting: keys?.server)))
+    case .handshakeRefused(ZMQ_PROTOCOL_ERROR_ZMTP_MECHANISM_MISMATCH):
+      complaints.add(.handshakeFailed(endpoint, keys == nil ? .coordinatorWantsKeys : .coordinatorWithoutKeys))
+    case .handshakeRefused: complaints.add(.handshakeFailed(endpoint, .hungUp(expecting: keys?.server)))
+    case .keyRefused:
+      if let keys { complaints.add(.handshakeFailed(endpoint, .ownKeyRefused(keys.own.publicKey))) }
+    }
+  }
+
+  private func reconnect() throws(WireError) {
+    reconnectAt = nil
+    // Fails when libzmq has forgotten the endpoint already, which is as good.
+    zmq_disconnect(handle.raw, endpoint.description)
+    guard zmq_connect(handle.raw, endpoint.description) == 0 else { throw .lastError(in: "zmq_connect") }
   }
 
   public func send(_ outgoing: Outgoing, timeout: Duration) throws(WireError) -> SendOutcome {

@@ -17,6 +17,10 @@ public enum WireError: Error, Equatable {
   case badFrames(peer: PeerID?, problem: String)
   /// The sender's key is not, or no longer, among the allowed ones.
   case keyNotAllowed(peer: PeerID?, key: String)
+  /// The id belongs to a peer with another key.
+  case otherKey(peer: PeerID, key: String)
+  /// A connection to or from this endpoint ended before a message could be sent.
+  case handshakeFailed(Endpoint, HandshakeFailure)
 
   // Endpoints and sockets.
   case badEndpoint(text: String, problem: String)
@@ -30,8 +34,33 @@ public enum WireError: Error, Equatable {
 
   // Keys.
   case keysRequired(Endpoint)
-  case badKeyFile(path: String, problem: String)
+  case badPublicKey(text: String, problem: String)
+  case badKeyFile(path: String, line: Int?, problem: String)
+  /// A file of allowed keys; nil where no line is to blame.
+  case badAllowedKeys(path: String, line: Int?, problem: String)
+  /// A key file is never overwritten.
+  case keyFileExists(path: String)
   case keyFile(path: String, operation: String, reason: String)
+}
+
+/// Why two processes could not begin to talk. libzmq tells neither side all of it.
+public enum HandshakeFailure: Hashable, Sendable {
+  // Seen by the coordinator.
+  /// A worker's key is not among the allowed ones.
+  case keyNotAllowed(PublicKey, from: String)
+  /// A peer encrypts for a coordinator with another key.
+  case otherCoordinatorKey
+  case peerWithoutKeys
+  case peerWantsKeys
+  /// What connected is no massl, or hung up.
+  case noHandshake
+
+  // Seen by a worker.
+  case ownKeyRefused(PublicKey)
+  case coordinatorWantsKeys
+  case coordinatorWithoutKeys
+  /// The connection was closed without a reason; a coordinator with another key does so.
+  case hungUp(expecting: PublicKey?)
 }
 
 extension WireError: CustomStringConvertible {
@@ -58,6 +87,10 @@ extension WireError: CustomStringConvertible {
     case .keyNotAllowed(let peer, let key):
       "\(Self.name(peer)) uses the key \(key), which is not allowed; its message was dropped. "
         + "Add that key to the coordinator's file of allowed workers to let it in."
+    case .otherKey(let peer, let key):
+      "The key \(key) speaks as \(peer), whose key is another; its message was dropped. "
+        + "Find out who has that key, and take it out of the coordinator's file of allowed workers."
+    case .handshakeFailed(let endpoint, let failure): Self.sentence(for: failure, at: endpoint)
     case .badEndpoint(let text, let problem):
       "'\(text)' is no endpoint: \(problem). Write it as tcp://HOST:PORT, for example tcp://127.0.0.1:5570."
     case .addressInUse(let endpoint):
@@ -74,10 +107,51 @@ extension WireError: CustomStringConvertible {
     case .keysRequired(let endpoint):
       "\(endpoint) can be reached from other machines, so keys are needed: make them with massl keygen and give them "
         + "to both sides, or give --insecure to do without encryption on a network that you trust."
-    case .badKeyFile(let path, let problem):
-      "\(path) is no key file: \(problem). Make one with massl keygen."
+    case .badPublicKey(let text, let problem):
+      "'\(text.prefix(80))' is no public key: \(problem). massl keygen prints it when it makes a key."
+    case .badKeyFile(let path, let line, let problem):
+      "\(Self.place(path, line)): \(problem). Make a key file with massl keygen --out FILE."
+    case .badAllowedKeys(let path, let line, let problem):
+      "\(Self.place(path, line)): \(problem). Write one worker's public key a line, 64 hexadecimal digits, "
+        + "then its name if you like."
+    case .keyFileExists(let path):
+      "\(path) is there already, and a key is never overwritten. Give another name, or move that file away."
     case .keyFile(let path, let operation, let reason):
       "Cannot \(operation) the key file \(path): \(reason)."
+    }
+  }
+
+  private static func place(_ path: String, _ line: Int?) -> String { line.map { "\(path):\($0)" } ?? path }
+
+  private static func sentence(for failure: HandshakeFailure, at endpoint: Endpoint) -> String {
+    switch failure {
+    case .keyNotAllowed(let key, let address):
+      "A worker at \(address) with the key \(key) was refused at \(endpoint): the key is not allowed. "
+        + "Add it to the coordinator's file of allowed workers to let it in."
+    case .otherCoordinatorKey:
+      "A worker was refused at \(endpoint): it expects a coordinator with another key. "
+        + "Give it this coordinator's public key."
+    case .peerWithoutKeys:
+      "A peer was refused at \(endpoint): it has no keys. Give the worker a key file and this coordinator's public key."
+    case .peerWantsKeys:
+      "A peer was refused at \(endpoint): it has keys, and this coordinator does without. "
+        + "Give keys to both sides, or to neither."
+    case .noHandshake:
+      "What connected to \(endpoint) hung up or sent what no massl sends. Check what else uses this port."
+    case .ownKeyRefused(let key):
+      "The coordinator at \(endpoint) does not allow this worker's key; still trying. "
+        + "Add \(key) to the coordinator's file of allowed workers."
+    case .coordinatorWantsKeys:
+      "The coordinator at \(endpoint) talks to workers with keys only; still trying. "
+        + "Give this worker a key file and the coordinator's public key."
+    case .coordinatorWithoutKeys:
+      "What listens at \(endpoint) has no keys, but this worker wants them; still trying. "
+        + "Give keys to both sides, or to neither."
+    case .hungUp(nil):
+      "What listens at \(endpoint) hung up at once; still trying. Check that it is a massl coordinator."
+    case .hungUp(let key?):
+      "What listens at \(endpoint) hung up at once; still trying. Check that it is a massl coordinator, and that its "
+        + "public key is \(key)."
     }
   }
 

@@ -33,11 +33,15 @@ struct RunDirectoryTests {
       #expect(
         error
           == .locked(
-            path: "\(root)/run/coordinator.lock", holder: Int(ProcessInfo.processInfo.processIdentifier)))
+            path: "\(root)/run/coordinator.lock", holder: .current))
       try owner.verifyLock()
+      owner.release()
+      let next = try open(FileStorage(), "\(root)/run")
+      #expect(throws: DurabilityError.lockLost(path: "\(root)/run/coordinator.lock")) { try owner.nextIncarnation() }
+      try next.verifyLock()
       try FileStorage().remove("\(root)/run/coordinator.lock")
       #expect(throws: DurabilityError.lockLost(path: "\(root)/run/coordinator.lock")) {
-        try owner.nextIncarnation()
+        try next.nextIncarnation()
       }
     }
   }

@@ -1,3 +1,5 @@
+import TestSupport
+
 /// How rough a simulated world is. Probabilities are for each message, or for each second.
 struct Faults {
   var loss = 0.0
@@ -19,7 +21,7 @@ struct Faults {
 
   /// Each kind is off in half of the worlds, so that others run deep.
   static func drawn(from seed: UInt64) -> Faults {
-    var random = SplitMix(seed: seed ^ 0xFA17)
+    var random = SplitMix64(seed: seed ^ 0xFA17)
     func upTo(_ most: Double) -> Double {
       random.chance(0.5) ? 0 : most * Double(random.next(below: 1000)) / 1000
     }

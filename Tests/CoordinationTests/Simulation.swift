@@ -1,5 +1,6 @@
 import Coordination
 import Numerics
+import TestSupport
 import Wire
 
 /// The real coordinator among simulated workers, over a simulated network, clock and disk, all from one seed.
@@ -41,7 +42,7 @@ struct Simulation {
   let checkpointEverySteps: Int
   let bug: PlantedBug?
   private(set) var faults: Faults
-  private var random: SplitMix
+  private var random: SplitMix64
   private var queue = EventQueue<Happening>()
   private(set) var time: UInt64 = 0
   private var workers: [SimulatedWorker] = []
@@ -59,7 +60,7 @@ struct Simulation {
   private(set) var events = 0
 
   init(seed: UInt64, workers count: Int? = nil, faults: Faults, bug: PlantedBug? = nil) {
-    var random = SplitMix(seed: seed)
+    var random = SplitMix64(seed: seed)
     self.seed = seed
     self.faults = faults
     self.bug = bug

@@ -1,3 +1,4 @@
+import TestSupport
 import Testing
 import Wire
 
@@ -54,7 +55,7 @@ struct SliceTreeTests {
   /// Whatever disjoint nodes cover the slices, in whatever order they come, the additions are those of the tree.
   @Test(arguments: 0..<200 as Range<UInt64>)
   func anyCoverInAnyOrderAddsAlongTheTree(seed: UInt64) {
-    var random = SplitMix(seed: seed)
+    var random = SplitMix64(seed: seed)
     let tree = SliceTree(count: 1 + Int(random.next(below: 40)))
     func sum(_ node: SliceRange) -> String {
       guard let (left, right) = tree.children(of: node) else { return "\(node.first)" }

@@ -1,5 +1,6 @@
 import Coordination
 import Numerics
+import TestSupport
 import Wire
 
 /// What a run computes in the simulator: hashes in the place of gradients and weights, as pure as those.
@@ -43,8 +44,8 @@ struct Truth {
     var high: UInt64 = 0
     var low: UInt64 = 1
     for word in [left.high, left.low, right.high, right.low] + numbers {
-      high = SplitMix.mixed(high ^ word)
-      low = SplitMix.mixed(low &+ high)
+      high = SplitMix64.mixed(high ^ word)
+      low = SplitMix64.mixed(low &+ high)
     }
     return Digest(high: high, low: low)
   }

@@ -59,15 +59,40 @@ struct FileStorageTests {
     try onBoth { storage, root in
       try storage.makeDirectory(root)
       let path = "\(root)/lock"
-      var lock: (any StorageLock)? = try storage.lock(path)
-      try lock?.verify()
-      let refusal = DurabilityError.locked(path: path, holder: Int(ProcessInfo.processInfo.processIdentifier))
+      let lock = try storage.lock(path)
+      try lock.verify()
+      let refusal = DurabilityError.locked(path: path, holder: .current)
       #expect(throws: refusal) { try storage.lock(path) }
       #expect(
-        refusal.description == "\(path) is locked by process \(ProcessInfo.processInfo.processIdentifier). "
-          + "Stop that process first, or wait until it ends.")
-      lock = nil
+        refusal.description == "\(path) is locked by process \(ProcessInfo.processInfo.processIdentifier) on "
+          + "\(ProcessInfo.processInfo.hostName). Stop that process first, or wait until it ends.")
+      lock.release()
+      #expect(throws: DurabilityError.lockLost(path: path)) { try lock.verify() }
+      var next: (any StorageLock)? = try storage.lock(path)
+      // Released twice, it takes nothing from the next.
+      lock.release()
+      #expect(throws: refusal) { try storage.lock(path) }
+      next = nil
       _ = try storage.lock(path)
+      withExtendedLifetime(next) {}
+    }
+  }
+
+  /// By util-linux's flock: the lock is the kernel's, seen by every process.
+  @Test func anotherProcessSeesTheLockUntilItIsReleased() throws {
+    try withTemporaryDirectory { root in
+      let lock = try FileStorage().lock("\(root)/lock")
+      func statusOfAnotherProcess() throws -> Int32 {
+        let process = Process()
+        process.executableURL = URL(fileURLWithPath: "/usr/bin/flock")
+        process.arguments = ["--nonblock", "\(root)/lock", "true"]
+        try process.run()
+        process.waitUntilExit()
+        return process.terminationStatus
+      }
+      #expect(try statusOfAnotherProcess() == 1)
+      lock.release()
+      #expect(try statusOfAnotherProcess() == 0)
     }
   }
 

@@ -1,6 +1,7 @@
 import Foundation
 import Numerics
 import Objective
+import TestSupport
 import Testing
 
 @Suite struct KoLeoTests {

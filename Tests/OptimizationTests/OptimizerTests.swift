@@ -1,6 +1,7 @@
 import Foundation
 import Numerics
 import Optimization
+import TestSupport
 import Testing
 
 @Suite struct OptimizerTests {

@@ -1,5 +1,6 @@
 import Numerics
 import Optimization
+import TestSupport
 import Testing
 
 @Suite struct TeacherAverageTests {

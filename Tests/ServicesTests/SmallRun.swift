@@ -1,6 +1,5 @@
 import Configuration
 import Coordination
-import Durability
 import Foundation
 import Numerics
 import Services
@@ -55,15 +54,12 @@ final class SmallRun: Sendable {
       security: .none(.loopback), probe: Self.probe)
   }
 
-  /// A service, once the one before has let go of run and port: in one process its last thread does so a moment after
-  /// `run`.
+  /// A service, once the one before has let go of its port: in one process its last thread does so a moment after `run`.
   static func opened(_ options: CoordinatorOptions, log: @escaping ServiceLog = { _, _ in }) throws
     -> CoordinatorService
   {
     for _ in 0..<500 {
-      do { return try CoordinatorService(options, log: log) } catch DurabilityError.locked {
-        Thread.sleep(forTimeInterval: 0.01)
-      } catch WireError.addressInUse {
+      do { return try CoordinatorService(options, log: log) } catch WireError.addressInUse {
         Thread.sleep(forTimeInterval: 0.01)
       }
     }

@@ -178,8 +178,8 @@ extension SimulatedStorage {
     _ = try open(path, .replacing)
     let lock = SimulatedLock(path: path)
     try operate(.lock, path) { state in
-      if let holder = state.locks[path], holder.lock != nil {
-        throw DurabilityError.locked(path: path, holder: Int(getpid()))
+      if let lock = state.locks[path]?.lock, lock.isHeld {
+        throw DurabilityError.locked(path: path, holder: .current)
       }
       state.locks[path] = State.Holder(lock: lock)
     }
@@ -191,11 +191,20 @@ extension SimulatedStorage {
   }
 }
 
-/// The lock holds as long as this object lives, or until the restart.
+/// The lock holds as long as this object lives and is not released, or until the restart.
 private final class SimulatedLock: StorageLock {
   let path: String
+  private let isReleased = Atomic<Bool>(false)
+
   init(path: String) { self.path = path }
-  func verify() throws {}
+
+  var isHeld: Bool { !isReleased.load(ordering: .acquiring) }
+
+  func verify() throws {
+    guard isHeld else { throw DurabilityError.lockLost(path: path) }
+  }
+
+  func release() { isReleased.store(true, ordering: .releasing) }
 }
 
 private final class SimulatedFile: StorageFile {

@@ -1,20 +1,8 @@
 import Numerics
+import TestSupport
 import Wire
 
-/// SplitMix64 (Steele, Lea, Flood 2014): a seeded generator, so that a failing case can be made again.
-struct SplitMix: RandomNumberGenerator {
-  var state: UInt64
-
-  init(seed: UInt64) { state = seed }
-
-  mutating func next() -> UInt64 {
-    state &+= 0x9E37_79B9_7F4A_7C15
-    var z = state
-    z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
-    z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
-    return z ^ (z >> 31)
-  }
-
+extension SplitMix64 {
   /// Often small, often at the limit.
   mutating func number(below limit: Int = Limits.offset) -> Int {
     [0, limit - 1, Int.random(in: 0..<limit, using: &self), Int.random(in: 0..<min(limit, 300), using: &self)]
@@ -30,7 +18,7 @@ struct SplitMix: RandomNumberGenerator {
 }
 
 /// One message of each case, with random values within the limits.
-func everyMessage(_ random: inout SplitMix) -> [Message] {
+func everyMessage(_ random: inout SplitMix64) -> [Message] {
   let first = random.number(below: 100)
   let slices = SliceRange(first: first, count: 1 + Int.random(in: 0..<20, using: &random))
   let rows = 1 + Int.random(in: 0..<100, using: &random)
@@ -112,7 +100,7 @@ func everyMessage(_ random: inout SplitMix) -> [Message] {
   ]
 }
 
-func someSender(_ random: inout SplitMix, peer: PeerID? = nil) -> Sender {
+func someSender(_ random: inout SplitMix64, peer: PeerID? = nil) -> Sender {
   Sender(
     run: RunIdentity(high: random.next(), low: random.next()), incarnation: Incarnation(random.next()),
     peer: peer ?? PeerID(rawValue: random.next()))

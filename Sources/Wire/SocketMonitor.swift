@@ -1,0 +1,96 @@
+internal import CZeroMQ
+import Glibc
+import Numerics
+import Synchronization
+
+/// What libzmq tells about a socket's connections, beside its messages: here, how they fail.
+///
+/// Belongs to the thread that owns the socket, which polls `raw` beside it and then takes the events.
+final class SocketMonitor {
+  enum Event: Equatable {
+    case connected
+    /// libzmq will try again by itself.
+    case retrying
+    case disconnected
+    /// Before the handshake was over; libzmq knows no more.
+    case handshakeBroken
+    /// The other side speaks another language, or another mechanism, or has another key.
+    case handshakeRefused(problem: Int32)
+    case keyRefused
+  }
+
+  let raw: UnsafeMutableRawPointer
+  /// Its end waits until all sockets are closed, so it must not come before this one's.
+  private let context: Context
+  private static let made = Atomic<Int>(0)
+
+  /// - Parameter failuresOnly: whether connections that come and go are of no interest.
+  init(of socket: UnsafeMutableRawPointer, in context: Context, failuresOnly: Bool) throws(WireError) {
+    let number = Self.made.add(1, ordering: .relaxed).newValue
+    let address = "inproc://massl-monitor-\(number)"
+    var events =
+      ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL | ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL | ZMQ_EVENT_HANDSHAKE_FAILED_AUTH
+    if !failuresOnly {
+      events |=
+        ZMQ_EVENT_CONNECTED | ZMQ_EVENT_CONNECT_DELAYED | ZMQ_EVENT_CONNECT_RETRIED | ZMQ_EVENT_DISCONNECTED
+    }
+    guard zmq_socket_monitor(socket, address, events) == 0 else { throw .lastError(in: "zmq_socket_monitor") }
+    guard let raw = zmq_socket(context.handle, ZMQ_PAIR) else { throw .lastError(in: "zmq_socket") }
+    self.raw = raw
+    self.context = context
+    // libzmq's I/O thread writes the events and would wait, with all traffic, while a bounded queue is full.
+    var unbounded: Int32 = 0
+    var linger: Int32 = 0
+    zmq_setsockopt(raw, ZMQ_RCVHWM, &unbounded, MemoryLayout.size(ofValue: unbounded))
+    zmq_setsockopt(raw, ZMQ_LINGER, &linger, MemoryLayout.size(ofValue: linger))
+    guard zmq_connect(raw, address) == 0 else {
+      let error = WireError.lastError(in: "zmq_connect(monitor)")
+      zmq_close(raw)
+      throw error
+    }
+  }
+
+  deinit { zmq_close(raw) }
+
+  /// The next event, without waiting; nil when there is none.
+  func next() -> Event? {
+    while true {
+      let head = BulkFrame()
+      let address = BulkFrame()
+      guard zmq_msg_recv(head.message, raw, ZMQ_DONTWAIT) >= 0, zmq_msg_more(head.message) != 0,
+        zmq_msg_recv(address.message, raw, 0) >= 0
+      else { return nil }
+      // 16 bits of event, 32 of value, as this machine writes them.
+      let (kind, value) = head.withBytes {
+        (Int32($0.loadUnaligned(as: UInt16.self)), $0.loadUnaligned(fromByteOffset: 2, as: Int32.self))
+      }
+      switch kind {
+      case ZMQ_EVENT_CONNECTED: return .connected
+      case ZMQ_EVENT_CONNECT_DELAYED, ZMQ_EVENT_CONNECT_RETRIED: return .retrying
+      case ZMQ_EVENT_DISCONNECTED: return .disconnected
+      case ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL: return .handshakeBroken
+      case ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL: return .handshakeRefused(problem: value)
+      case ZMQ_EVENT_HANDSHAKE_FAILED_AUTH: return .keyRefused
+      default: continue
+      }
+    }
+  }
+}
+
+/// Keeps a peer that fails again and again from filling the log: a sentence once a minute, and few sentences.
+struct Complaints {
+  private static let quiet = Duration.seconds(60)
+  private static let atMost = 16
+  private var recent: [(error: WireError, since: ContinuousClock.Instant)] = []
+  private var waiting: [WireError] = []
+
+  mutating func add(_ error: WireError, at now: ContinuousClock.Instant = .now) {
+    recent.removeAll { now - $0.since >= Self.quiet }
+    guard recent.count < Self.atMost, !recent.contains(where: { $0.error == error }) else { return }
+    recent.append((error, now))
+    waiting.append(error)
+  }
+
+  /// The oldest that was not said yet.
+  mutating func next() -> WireError? { waiting.isEmpty ? nil : waiting.removeFirst() }
+}
