@@ -17,25 +17,36 @@ public struct StatusInquiry: Sendable {
     sender = Sender(run: RunIdentity(high: 0, low: 0), incarnation: Incarnation(0), peer: peer)
   }
 
+  public enum Answer: Sendable {
+    case status(RunStatus)
+    /// None came; and why not, where the connection says so: a key that is refused, for one.
+    case none(WireError?)
+  }
+
   /// - Parameter patience: how long to wait for a connection and an answer.
-  /// - Returns: nil if there was none.
-  /// - Throws: `WireError` of a peer that answers in a newer protocol, or whose answer cannot be read.
-  public func ask(patience: Duration) throws -> RunStatus? {
+  /// - Throws: `WireError` of a peer that answers in a newer protocol, or whose answer cannot be read;
+  ///   `ServiceError.unreadableStatus`.
+  public func ask(patience: Duration) throws -> Answer {
     let deadline = ContinuousClock.now + patience
     let question = Outgoing(Envelope(sender: sender, message: .worker(.statusRequest)))
-    guard try socket.send(question, timeout: patience) == .sent else { return nil }
+    var isAsked = false
     while ContinuousClock.now < deadline {
-      switch try socket.receive(timeout: max(.zero, deadline - .now)) {
+      // Short looks, for what the socket has to say of a connection that fails comes by `receive`.
+      if !isAsked { isAsked = try socket.send(question, timeout: .milliseconds(100)) == .sent }
+      let wait = isAsked ? max(.zero, deadline - .now) : .zero
+      switch try socket.receive(timeout: wait) {
       case .message(let incoming):
         guard case .coordinator(.status(let json)) = incoming.envelope.message else { continue }
         guard let status = RunStatus(json: json) else {
           throw ServiceError.unreadableStatus(coordinator: "\(endpoint)")
         }
-        return status
-      case .malformed(_, let error): throw error
+        return .status(status)
+      case .malformed(_, let error):
+        if case .handshakeFailed = error { return .none(error) }
+        throw error
       case nil: continue
       }
     }
-    return nil
+    return .none(nil)
   }
 }

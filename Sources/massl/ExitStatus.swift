@@ -64,7 +64,9 @@ extension ExitStatus {
   private init(of error: WireError) {
     self =
       switch error {
-      case .badEndpoint, .cannotConnect, .cannotBind, .keysRequired, .badKeyFile, .keyFile: .usage
+      case .badEndpoint, .cannotConnect, .cannotBind, .keysRequired, .badPublicKey, .badKeyFile, .badAllowedKeys,
+        .keyFileExists, .keyFile, .handshakeFailed:
+        .usage
       case .addressInUse: .tryAgain
       default: .failed
       }

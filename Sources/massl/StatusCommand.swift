@@ -56,21 +56,29 @@ package struct StatusCommand: ParsableCommand {
 
   private func status() throws -> RunStatus {
     if let coordinator {
-      guard let status = try ask(Endpoint(coordinator)) else { throw ServiceError.noAnswer(coordinator: coordinator) }
-      return status
+      switch try ask(Endpoint(coordinator)) {
+      case .status(let status): return status
+      case .none(let reason): throw reason ?? ServiceError.noAnswer(coordinator: coordinator)
+      }
     }
     let run = runDirectory ?? ""
     let addressPath = "\(run)/\(CoordinatorService.addressFile)"
     if let text = try? String(contentsOfFile: addressPath, encoding: .utf8) {
       let address = text.trimmingCharacters(in: .whitespacesAndNewlines)
-      if let status = try ask(Endpoint(address).onThisMachine) { return status }
-      Console.standardError.write(
-        line: "The coordinator that \(addressPath) names, \(address), does not answer; this is the newest checkpoint.")
+      switch try ask(Endpoint(address).onThisMachine) {
+      case .status(let status): return status
+      case .none(let reason):
+        let why = reason.map { ": \($0)" } ?? "."
+        Console.standardError.write(
+          line:
+            "The coordinator that \(addressPath) names, \(address), does not answer\(why) This is the newest checkpoint."
+        )
+      }
     }
     return try RunStatus(ofStoppedRunAt: run, in: FileStorage())
   }
 
-  private func ask(_ endpoint: Endpoint) throws -> RunStatus? {
+  private func ask(_ endpoint: Endpoint) throws -> StatusInquiry.Answer {
     try StatusInquiry(of: endpoint, security: security.security(for: endpoint)).ask(patience: Self.patience)
   }
 }

@@ -71,17 +71,23 @@ package struct WorkerCommand: ParsableCommand {
     let inquiry = try StatusInquiry(of: endpoint, security: security)
     let start = ContinuousClock.now
     var complainAt = start + .seconds(3)
+    var why: WireError?
     while !signals.haveCome {
-      if let status = try inquiry.ask(patience: .seconds(1)) {
+      let answer = try inquiry.ask(patience: .seconds(1))
+      switch answer {
+      case .status(let status):
         guard let name = ComputeClassName(rawValue: status.computeClass) else {
           throw ServiceError.unreadableStatus(coordinator: "\(endpoint)")
         }
         return ComputeClass(name)
+      case .none(let reason):
+        why = reason ?? why
+        guard ContinuousClock.now >= complainAt else { continue }
+        let waited = ContinuousClock.now - start
+        complainAt = .now + min(waited, .seconds(60))
+        let silence = "No answer from a coordinator at \(endpoint) for \(waited.components.seconds) s"
+        log(.warning, why.map { "\(silence). \($0)" } ?? "\(silence); still trying.")
       }
-      guard ContinuousClock.now >= complainAt else { continue }
-      let waited = ContinuousClock.now - start
-      log(.warning, "No answer from a coordinator at \(endpoint) for \(waited.components.seconds) s; still trying.")
-      complainAt = .now + min(waited, .seconds(60))
     }
     return nil
   }
