@@ -23,8 +23,6 @@ public final class CoordinatorService: Sendable {
     case finished
     /// It was asked to stop; the last checkpoint is written.
     case requested
-    /// It cannot go on; a sentence. Whether another start helps is not known.
-    case failed(String)
   }
 
   /// In the run directory: the control socket's address, while a coordinator runs.
@@ -125,8 +123,7 @@ public final class CoordinatorService: Sendable {
   ///
   /// - Parameter record: takes a report a step, in the order of the steps, from one thread; the next step's update waits
   ///   for it.
-  /// - Throws: `RunFailure.hopeless` when every start would end here, `.hindered` when a later one goes on;
-  ///   `WireError` when the process is out of file descriptors.
+  /// - Throws: `RunFailure` when it cannot go on; `WireError` when the process is out of file descriptors.
   public func run(record: @escaping @Sendable (StepReport) -> Void) throws -> Outcome {
     updates.start(
       record: { [self] report in
@@ -175,7 +172,7 @@ public final class CoordinatorService: Sendable {
     switch reason {
     case .finished: return .finished
     case .requested: return .requested
-    case .failed(let why): return .failed(why)
+    case .failed(let why): throw RunFailure.failed(why)
     case .hopeless(let why): throw RunFailure.hopeless(why)
     case .hindered(let why): throw RunFailure.hindered(why)
     }

@@ -53,15 +53,11 @@ package struct CoordinatorCommand: ParsableCommand {
         path: service.directory.metricsPath, resumingAt: service.resumedStep, incarnation: service.incarnation.number),
       service.plan, log: log.line)
     defer { report.finish() }
-    let reason = try service.run { report.take($0) }
-    switch reason {
+    switch try service.run(record: { report.take($0) }) {
     case .finished:
       log.line(.info, "The run is done: \(service.plan.lastStep) steps.")
     case .requested:
       log.line(.info, "Stopped after a last checkpoint. The same command goes on.")
-    case .failed(let why):
-      log.line(.error, why)
-      throw ExitStatus.failed.code
     }
   }
 }

@@ -35,6 +35,7 @@ extension ExitStatus {
       case let error as DurabilityError: Self(of: error)
       case let error as WireError: Self(of: error)
       case let error as ServiceError: Self(of: error)
+      case RunFailure.failed: .failed
       case RunFailure.hopeless: .doNotRestart
       case RunFailure.hindered: .tryAgain
       case is WorkerError, is NumericsError, is ProcessorError: .doNotRestart

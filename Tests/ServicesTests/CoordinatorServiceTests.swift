@@ -133,13 +133,12 @@ private final class MadeUpWorker {
     let service = try SmallRun.opened(options)
     let worker = try MadeUpWorker(service, probe: SmallRun.probe)
     let steps = Mutex<[Int]>([])
-    let reasons = BoundedQueue<CoordinatorService.Outcome>(capacity: 1)
+    let reasons = BoundedQueue<Result<CoordinatorService.Outcome, any Error>>(capacity: 1)
     startThread(named: "service") {
-      let reason = try? service.run { report in steps.withLock { $0.append(report.record.step) } }
-      reasons.append(reason ?? .failed("did not start"))
+      reasons.append(Result { try service.run { report in steps.withLock { $0.append(report.record.step) } } })
     }
     try worker.work()
-    let reason = try #require(reasons.next())
+    let reason = try #require(reasons.next()).get()
     return (reason, steps.withLock { $0 }, service.resumedStep)
   }
 

@@ -95,7 +95,7 @@ import Wire
     let ending = try Self.run(run, Self.broad(steps: 9), data: isLocal ? run.data : nil) { report, endpoint in
       guard report.record.step == 9 else { return }
       let inquiry = try? StatusInquiry(of: endpoint, security: .none(.loopback))
-      let answer = try? inquiry?.ask(patience: .seconds(10))
+      guard case .status(let answer)? = try? inquiry?.ask(patience: .seconds(10)) else { return }
       status.withLock { $0 = answer }
     }
     #expect(try ending.outcome.get() == .finished)
