@@ -146,6 +146,26 @@ import Testing
     #expect(try workshop.digests("by-hand") == workshop.digests("by-train"))
   }
 
+  @Test func aWorkerFindsACoordinatorThatMoved() throws {
+    let long = ["--max-steps", "100000", "--epochs", "100000"]
+    let first = try Program.start(workshop.coordinator("moving", "tcp://127.0.0.1:0") + long)
+    _ = try workshop.address("moving")
+    let worker = try Program.start(["worker", "--coordinator", workshop.run("moving") + "/coordinator.address"])
+    while !workshop.hasCheckpoint("moving"), first.isRunning { Thread.sleep(forTimeInterval: 0.01) }
+    kill(first.processIdentifier, SIGKILL)
+    first.waitUntilExit()
+    let step = try #require(workshop.steps("moving").last)
+    let second = try Program.start(
+      workshop.coordinator("moving", "tcp://127.0.0.1:0") + [
+        "--max-steps", "\(step + 20)", "--change", "epochs=100000",
+      ])
+    second.waitUntilExit()
+    worker.waitUntilExit()
+    #expect(second.terminationStatus == 0 && worker.terminationStatus == 0)
+    #expect(workshop.steps("moving").last == step + 20)
+    #expect(!workshop.exists("moving/coordinator.address"), "a coordinator that ended leaves no address")
+  }
+
   @Test func trainEndsItsProcessesWhenToldToOrKilled() throws {
     for signal in [SIGTERM, SIGKILL] {
       let run = "ended-\(signal)"
