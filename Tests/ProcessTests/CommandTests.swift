@@ -146,6 +146,26 @@ import Testing
     #expect(try workshop.digests("by-hand") == workshop.digests("by-train"))
   }
 
+  @Test func aCoordinatorThatCannotFinishItsCheckpointLeavesWithinItsGrace() throws {
+    let long = ["--max-steps", "100000", "--epochs", "100000", "--checkpoint-every-steps", "0", "--grace", "1"]
+    let coordinator = try Program.start(workshop.coordinator("hasty", "tcp://127.0.0.1:0") + long)
+    let worker = try Program.start(["worker", "--coordinator", workshop.address("hasty"), "--stop-with-parent"])
+    let metrics = workshop.run("hasty") + "/metrics.jsonl"
+    while (FileManager.default.contents(atPath: metrics) ?? Data()).isEmpty, coordinator.isRunning {
+      Thread.sleep(forTimeInterval: 0.01)
+    }
+    // A file in the place of the directory: no checkpoint can be written, however often it is tried.
+    let checkpoints = workshop.run("hasty") + "/checkpoints"
+    try FileManager.default.moveItem(atPath: checkpoints, toPath: checkpoints + "-aside")
+    try Data().write(to: URL(fileURLWithPath: checkpoints))
+    coordinator.terminate()
+    coordinator.waitUntilExit()
+    let text = try String(contentsOfFile: workshop.run("hasty") + "/coordinator.log", encoding: .utf8)
+    #expect(coordinator.terminationStatus == 75, "\(text)")
+    worker.terminate()
+    worker.waitUntilExit()
+  }
+
   @Test func aWorkerFindsACoordinatorThatMoved() throws {
     let long = ["--max-steps", "100000", "--epochs", "100000"]
     let first = try Program.start(workshop.coordinator("moving", "tcp://127.0.0.1:0") + long)
