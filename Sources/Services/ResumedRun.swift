@@ -30,7 +30,7 @@ struct ResumedRun: Sendable {
       isNew
       ? try RunConfiguration(layers: options.layers + [options.changes])
       : try Self.configuration(RunDirectory.configuration(of: options.run, in: storage), file: "config.yaml")
-    if isNew { _ = try RunPlan(configuration: begun, pictures: data.count) }
+    if isNew { try RunPlan(configuration: begun, pictures: data.count).checkMachineMemory(computes: false) }
     var random = SystemRandomNumberGenerator()
     directory = try RunDirectory.open(
       options.run, configuration: begun.yaml(),
@@ -48,7 +48,8 @@ struct ResumedRun: Sendable {
 
     // 3. The configuration: the run's, with what was asked to change.
     let saved = try manifest.map { try Self.configuration($0.configuration, file: "manifest.json") } ?? begun
-    let given = try saved.resumed(run: options.run, layers: options.layers, changes: options.changes)
+    let given = try saved.resumed(
+      run: options.run, begun: begun, layers: options.layers, changes: options.changes)
     var changes = manifest?.changes ?? []
     for difference in given.differences(from: saved) where difference.kind == .trajectory {
       changes.append(
@@ -58,6 +59,8 @@ struct ResumedRun: Sendable {
     }
     self.changes = changes
     plan = try RunPlan(configuration: given, pictures: data.count)
+    try plan.checkMachineMemory(computes: false)
+    for sentence in given.warnings() { log(.warning, sentence) }
 
     // 4. Weights and memory.
     let enqueued = manifest?.rows ?? 0

@@ -55,6 +55,8 @@ public struct RunFork: Sendable {
   /// Writes the new run's directory: it is there whole, or not at all.
   /// - Throws: `CheckpointError.notEmpty` if something is there already; `MemoryBankError`, `DurabilityError`.
   public func write(to directory: String) throws -> Result {
+    var directory = directory
+    while directory.count > 1, directory.last == "/" { directory.removeLast() }
     guard try !storage.exists(directory) else { throw CheckpointError.notEmpty(directory: directory) }
     let temporary = directory + ".forking"
     try storage.remove(temporary)

@@ -6,6 +6,8 @@ public enum ServiceError: Error, Equatable, CustomStringConvertible {
   case notFinite(step: Int)
   /// The disk stayed full while the process was asked to leave.
   case noRoomForRows(step: Int, reason: String)
+  /// More memory than this machine has.
+  case tooLarge(keys: String, gibibytes: Int, machine: Int)
   case unreadableStatus(coordinator: String)
   case noAnswer(coordinator: String)
   /// A fork with a network or an optimizer that the checkpoint's tensors do not fit.
@@ -22,6 +24,9 @@ public enum ServiceError: Error, Equatable, CustomStringConvertible {
     case .noRoomForRows(let step, let reason):
       "The rows of step \(step) could not be stored (\(reason)), and the process was asked to leave. Make room, then "
         + "start it again: it resumes from the newest checkpoint."
+    case .tooLarge(let keys, let gibibytes, let machine):
+      "This run needs at least \(gibibytes) GiB of memory, most of it for \(keys); this machine has \(machine) GiB. Make "
+        + "that smaller, or use a larger machine."
     case .unreadableStatus(let coordinator):
       "The coordinator at \(coordinator) answers with a status that this massl cannot read. Run the same version on both "
         + "sides."

@@ -80,6 +80,9 @@ extension RunPlan {
 extension RunPlan {
   public func epoch(ofStep step: Int) -> Int { step / stepsPerEpoch }
 
+  /// The epoch that runs once so many steps are done, counted from 1; the last at the run's end.
+  public func runningEpoch(afterStep step: Int) -> Int { min(epoch(ofStep: step) + 1, configuration.epochs) }
+
   /// The picture at a place of a step's batch, by its index in the data set: the epoch's order is a keyed permutation.
   public func picture(step: Int, indexInBatch: Int) -> Int {
     let epoch = epoch(ofStep: step)

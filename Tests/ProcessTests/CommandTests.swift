@@ -214,6 +214,51 @@ import Testing
     if worker.isRunning { kill(worker.processIdentifier, SIGKILL) }
   }
 
+  @Test func trainReplacesAWorkerThatSomebodyStopped() throws {
+    #expect(try Program.run(workshop.arguments("serene")).status == 0)
+    let train = try workshop.train("robbed", workers: 1)
+    while !workshop.hasCheckpoint("robbed"), train.isRunning { Thread.sleep(forTimeInterval: 0.01) }
+    for process in workshop.processes("worker") { kill(process, SIGTERM) }
+    train.waitUntilExit()
+    #expect(train.terminationStatus == 0)
+    #expect(try workshop.digests("robbed") == workshop.digests("serene"))
+  }
+
+  @Test func aSecondTrainLeavesALivingRunAlone() throws {
+    let first = try Program.start(workshop.coordinator("lively", "tcp://127.0.0.1:0"))
+    defer { first.terminate() }
+    let address = try workshop.address("lively")
+    let second = try Program.run(workshop.arguments("lively"), limit: 40)
+    #expect(second.status == 75 && second.errors.contains("is locked by process"), "\(second)")
+    #expect(try workshop.address("lively") == address && first.isRunning)
+  }
+
+  @Test func changesAddUpAndTheFirstCommandStillResumes() throws {
+    #expect(try Program.run(workshop.arguments("steered")).status == 0)
+    for (steps, change) in [("35", "epochs=50"), ("40", "warmup_epochs=45")] {
+      let ended = try Program.run(workshop.arguments("steered") + ["--max-steps", steps, "--change", change])
+      #expect(ended.status == 0, "\(ended)")
+    }
+    let ended = try Program.run(workshop.arguments("steered") + ["--max-steps", "45"])
+    #expect(ended.status == 0 && ended.errors.contains("step 45/45"), "\(ended)")
+    let inspected = try Program.run(["inspect", workshop.run("steered") + "/checkpoints/step-00000045"]).output
+    #expect(
+      inspected.contains("at step 30: epochs 40 -> 50") && inspected.contains("at step 35: warmup_epochs 0 -> 45"))
+  }
+
+  @Test func evaluateTakesAnyNumberOfNeighborsAndNamesABadPicture() throws {
+    #expect(try Program.run(workshop.arguments("judged")).status == 0)
+    let arguments = ["evaluate", "knn", "--run", workshop.run("judged"), "--train", workshop.data, "--test"]
+    let all = try Program.run(arguments + [workshop.folder + "/test", "--k", "160", "9223372036854775807", "--json"])
+    let rows = try #require(try json(all.output)["knn"] as? [[String: Any]])
+    #expect(rows[0]["trained"] as? Double == rows[1]["trained"] as? Double, "\(all)")
+    let test = try workshop.copyOfPictures("with-text")
+    let picture = test + "/" + (try FileManager.default.contentsOfDirectory(atPath: test).sorted()[0]) + "/text.jpg"
+    try Data("words".utf8).write(to: URL(fileURLWithPath: picture))
+    let bad = try Program.run(arguments + [test])
+    #expect(bad.status == 64 && bad.errors.contains("text.jpg cannot be read: it is no JPEG picture"), "\(bad)")
+  }
+
   @Test func trainStartsAKilledCoordinatorAgain() throws {
     #expect(try Program.run(workshop.arguments("calm")).status == 0)
     let train = try workshop.train("killed", workers: 2)
