@@ -135,10 +135,11 @@ extension CheckpointDirectory {
   }
 
   /// The newest checkpoint whose every byte matches its digest, and why the newer ones do not, newest first.
+  /// - Parameter last: checkpoints of later steps are not looked at.
   /// - Throws: `CheckpointError.newerFormat`: one that a newer massl wrote is not damaged, and not to be passed over.
-  public func newestWhole() throws -> (checkpoint: Checkpoint?, damaged: [CheckpointError]) {
+  public func newestWhole(atMost last: Int = .max) throws -> (checkpoint: Checkpoint?, damaged: [CheckpointError]) {
     var damaged: [CheckpointError] = []
-    for step in try steps().reversed() {
+    for step in try steps().reversed() where step <= last {
       do {
         let checkpoint = try checkpoint(ofStep: step)
         try checkpoint.verify()

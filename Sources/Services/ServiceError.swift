@@ -10,6 +10,10 @@ public enum ServiceError: Error, Equatable, CustomStringConvertible {
   case noAnswer(coordinator: String)
   /// A fork with a network or an optimizer that the checkpoint's tensors do not fit.
   case otherShapes(run: String, keys: [String])
+  /// A step cannot be computed again without the weights before it.
+  case noCheckpointBefore(run: String, step: Int, present: [Int])
+  case noSuchStep(run: String, step: Int, lastStep: Int)
+  case noSuchSlice(slice: Int, slices: Int)
 
   public var description: String {
     switch self {
@@ -31,6 +35,13 @@ public enum ServiceError: Error, Equatable, CustomStringConvertible {
     case .otherShapes(let run, let keys):
       "The weights of \(run) are carried over, so what shapes them must stay: take back the change of "
         + "\(keys.joined(separator: ", "))."
+    case .noCheckpointBefore(let run, let step, let present):
+      "\(run) has no checkpoint of step \(step) or before it: it has those of steps "
+        + "\(present.map(String.init).joined(separator: ", ")). Give one of these steps, or a later one."
+    case .noSuchStep(let run, let step, let lastStep):
+      "\(run) has no step \(step): its last is \(lastStep - 1). Steps count from 0."
+    case .noSuchSlice(let slice, let slices):
+      "There is no slice \(slice): a step of this run has \(slices). Slices count from 0."
     }
   }
 }

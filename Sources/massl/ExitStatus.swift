@@ -78,7 +78,7 @@ extension ExitStatus {
       switch error {
       case .notFinite: .doNotRestart
       case .noRoomForRows, .noAnswer: .tryAgain
-      case .otherShapes, .pastTheEnd: .usage
+      case .otherShapes, .pastTheEnd, .noCheckpointBefore, .noSuchStep, .noSuchSlice: .usage
       case .unreadableStatus: .failed
       }
   }
