@@ -27,12 +27,15 @@ public struct CoordinatorSettings: Sendable {
   public var checkpointEvery: Duration?
   /// The path of a picture, for people.
   public var pictureName: @Sendable (Int) -> String
+  /// The pictures of a step's slice, for people.
+  public var pictures: @Sendable (_ step: Int, _ slice: Int) -> [Int]
 
   public init(
     run: RunIdentity, incarnation: Incarnation, protocolVersion: UInt32, probe: Digest, allowsMixed: Bool = false,
     welcome: Welcome, slices: Int, lastStep: Int, gradientCount: Int, floatsPerSlice: Int,
     checkpointEverySteps: Int? = nil, checkpointEvery: Duration? = nil,
-    pictureName: @escaping @Sendable (Int) -> String
+    pictureName: @escaping @Sendable (Int) -> String,
+    pictures: @escaping @Sendable (_ step: Int, _ slice: Int) -> [Int]
   ) {
     self.run = run
     self.incarnation = incarnation
@@ -47,6 +50,7 @@ public struct CoordinatorSettings: Sendable {
     self.checkpointEverySteps = checkpointEverySteps
     self.checkpointEvery = checkpointEvery
     self.pictureName = pictureName
+    self.pictures = pictures
   }
 
   /// Floats in the payload of a lease of so many slices.

@@ -112,7 +112,7 @@ public final class CoordinatorService: Sendable {
       checkpointEverySteps: configuration.checkpointEverySteps == 0 ? nil : configuration.checkpointEverySteps,
       checkpointEvery: configuration.checkpointEveryMinutes == 0
         ? nil : .seconds(configuration.checkpointEveryMinutes * 60),
-      pictureName: { [data] in data.path($0) })
+      pictureName: { [data] in data.path($0) }, pictures: { [plan] in plan.pictures(step: $0, slice: $1) })
     control = Mutex(
       Control(
         coordinator: Coordinator(

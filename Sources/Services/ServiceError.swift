@@ -21,8 +21,9 @@ public enum ServiceError: Error, Equatable, CustomStringConvertible {
       "\(run) has done \(step) steps, and is to have \(lastStep) in all. Give it more (--max-steps, --change epochs=N), or "
         + "fork it from an earlier step."
     case .notFinite(let step):
-      "The gradient of step \(step) is not finite: its weights cannot be made. Resuming will meet it again: fork the run "
-        + "from an earlier step with other settings."
+      "The gradient of step \(step) is not finite, though every slice's is: its weights cannot be made. The last good "
+        + "checkpoint is of step \(step). Resuming will meet it again: massl replay --step \(step) shows the slices' "
+        + "gradients, and massl fork goes on from a checkpoint with other settings."
     case .noRoomForRows(let step, let reason):
       "The rows of step \(step) could not be stored (\(reason)), and the process was asked to leave. Make room, then "
         + "start it again: it resumes from the newest checkpoint."

@@ -26,6 +26,10 @@ public struct NotFinitePlace: Hashable, Sendable, CustomStringConvertible {
   /// By its index in the data set.
   public var picture: Int?
 
+  public init(part: Part, layer: String? = nil, view: Int? = nil, picture: Int? = nil) {
+    (self.part, self.layer, self.view, self.picture) = (part, layer, view, picture)
+  }
+
   public var description: String {
     ([part.rawValue, layer] + [view.map { "view \($0)" }, picture.map { "picture \($0)" }]).compactMap(\.self)
       .joined(separator: ", ")

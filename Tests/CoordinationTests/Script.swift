@@ -23,7 +23,8 @@ struct Script {
       welcome: Welcome(
         configuration: "recipe", bulkPort: 9, data: DataIdentity(count: pictures, digest: Self.probe), rows: 0),
       slices: slices, lastStep: lastStep, gradientCount: 100, floatsPerSlice: 10, checkpointEverySteps: everySteps,
-      checkpointEvery: every, pictureName: { "picture-\($0).jpg" })
+      checkpointEvery: every, pictureName: { "picture-\($0).jpg" },
+      pictures: { step, slice in [100 * step + 2 * slice, 100 * step + 2 * slice + 1] })
     coordinator = Coordinator(
       settings, resuming: Self.version(step), durableStep: durableStep, at: Instant(nanoseconds: 0))
   }
