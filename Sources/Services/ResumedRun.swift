@@ -62,10 +62,14 @@ struct ResumedRun: Sendable {
     // 4. Weights and memory.
     let enqueued = manifest?.rows ?? 0
     let floor = plan.floor(manifest?.floor ?? 0, rows: enqueued, memoryWas: saved.memorySize)
-    rows = try RowStore(
-      storage: storage, directory: directory.memoryPath, run: directory.run, width: given.bottleneckDim,
-      window: MemoryWindow(size: given.memorySize, rows: enqueued, floor: floor),
-      digest: manifest.map { MemoryDigest(resuming: $0.memory) } ?? MemoryDigest(), cacheBytes: options.rowCacheBytes)
+    let (memoryPath, run) = (directory.memoryPath, directory.run)
+    func memory() throws -> RowStore {
+      try RowStore(
+        storage: storage, directory: memoryPath, run: run, width: given.bottleneckDim,
+        window: MemoryWindow(size: given.memorySize, rows: enqueued, floor: floor),
+        digest: manifest.map { MemoryDigest(resuming: $0.memory) } ?? MemoryDigest(), cacheBytes: options.rowCacheBytes)
+    }
+    rows = try checkpoint.map { try $0.withRows(memory) } ?? memory()
     var version = if let checkpoint { try WeightsVersion(of: checkpoint, plan) } else { WeightsVersion.initial(plan) }
     version.floor = floor
     if let manifest {

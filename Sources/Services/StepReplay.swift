@@ -39,7 +39,10 @@ public struct StepReplay: Sendable {
       throw damaged.first ?? ServiceError.noCheckpointBefore(run: run, step: step, present: steps)
     }
     self.checkpoint = checkpoint
-    let newest = try steps.last.map { try directory.checkpoint(ofStep: $0).manifest } ?? checkpoint.manifest
+    // A damaged one tells nothing.
+    let newest =
+      steps.reversed().lazy.compactMap { try? directory.checkpoint(ofStep: $0).manifest }.first
+      ?? checkpoint.manifest
     changes = Array(newest.changes.dropFirst(checkpoint.manifest.changes.count))
     plan = try RunPlan(of: checkpoint.manifest)
     if let slice, !(0..<plan.slices ~= slice) { throw ServiceError.noSuchSlice(slice: slice, slices: plan.slices) }
@@ -128,9 +131,11 @@ extension StepReplay {
       files: StoredRows(in: "\(run)/memory", of: manifest.run, width: width, storage: storage))
     while true {
       try apply(changesOf: version.step, to: &plan, &version)
-      let blocks = try memory.blocks(
-        plan.blockPlan(step: version.step, rows: version.rows, floor: version.floor),
-        seeded: SeededRows(seed: plan.configuration.seed, width: width))
+      let blocks = try checkpoint.withRows {
+        try memory.blocks(
+          plan.blockPlan(step: version.step, rows: version.rows, floor: version.floor),
+          seeded: SeededRows(seed: plan.configuration.seed, width: width))
+      }
       let isLast = version.step == step
       let wanted = slice.flatMap { isLast ? $0..<$0 + 1 : nil } ?? 0..<plan.slices
       let computed = try compute(wanted, plan, version, blocks, data, watching: isLast)

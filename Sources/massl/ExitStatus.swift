@@ -46,7 +46,8 @@ extension ExitStatus {
   private init(of error: CheckpointError) {
     self =
       switch error {
-      case .otherData, .notARun, .noCheckpoint, .noSuchStep, .missingTensor, .otherShape, .notEmpty: .usage
+      case .otherData, .notARun, .noCheckpoint, .noSuchStep, .weightsOnly, .missingTensor, .otherShape, .notEmpty:
+        .usage
       case .damaged, .malformed, .newerFormat, .otherRun: .doNotRestart
       }
   }

@@ -28,16 +28,22 @@ import Testing
     }
   }
 
+  /// Which checkpoints there are depends on how fast the disk is; a replay shall begin far back.
+  /// - Returns: the step of the first.
+  private func leaveFirstAndLastCheckpoint(_ run: String) throws -> Int {
+    let steps = workshop.steps(run)
+    for step in steps.dropFirst().dropLast() {
+      let path = String(format: "%@/checkpoints/step-%08d", workshop.run(run), step)
+      try FileManager.default.removeItem(atPath: path)
+    }
+    return try #require(steps.first)
+  }
+
   @Test func aStepComputedAgainEndsWithTheNextCheckpointsDigests() throws {
     // Rows of the filled memory, and statistics of BatchNorm, come from the checkpoint and from the steps between.
     #expect(
       try Program.run(workshop.arguments("done") + ["--use-bn-in-head", "true", "--keep-checkpoints", "9"]).status == 0)
-    // From far back: which checkpoints there are depends on how fast the disk is.
-    let from = try #require(workshop.steps("done").first)
-    for step in workshop.steps("done") where from < step && step < 30 {
-      let path = String(format: "%@/checkpoints/step-%08d", workshop.run("done"), step)
-      try FileManager.default.removeItem(atPath: path)
-    }
+    let from = try leaveFirstAndLastCheckpoint("done")
     let before = try listing("done")
     let report = try replay("done", 29)
     #expect(report["step"] as? Int == 29 && report["checkpoint_step"] as? Int == from)
@@ -58,6 +64,17 @@ import Testing
     #expect(text.output.contains("step 29, computed again from the checkpoint of step \(from)"), "\(text)")
     #expect(text.output.contains(try #require(slice["payload"] as? String)))
     #expect(text.output.contains("everything is finite"))
+  }
+
+  @Test func settingsThatChangedOnTheWayAreFollowed() throws {
+    let arguments = workshop.arguments("changed") + ["--keep-checkpoints", "9"]
+    #expect(try Program.run(arguments + ["--max-steps", "20"]).status == 0)
+    // 320 rows were enqueued, 256 of them held: the larger memory begins with seeded ones below row 64.
+    let resumed = try Program.run(arguments + ["--change", "memory_size=512", "--change", "lr=0.002"])
+    #expect(resumed.status == 0, "\(resumed)")
+    #expect(try leaveFirstAndLastCheckpoint("changed") < 20)
+    let total = try #require(try replay("changed", 29)["total"] as? [String: Any])
+    #expect(try ["student", "teacher", "memory"].map { total[$0] as? String } == workshop.digests("changed"))
   }
 
   @Test func whatIsNotInTheRunIsRefusedInASentence() throws {
