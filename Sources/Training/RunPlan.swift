@@ -91,6 +91,12 @@ extension RunPlan {
     return order[(step - epoch * stepsPerEpoch) * configuration.batchSize + indexInBatch]
   }
 
+  /// The pictures of a slice, by their index in the data set.
+  public func pictures(step: Int, slice: Int) -> [Int] {
+    let size = configuration.sliceSize
+    return (slice * size..<(slice + 1) * size).map { picture(step: step, indexInBatch: $0) }
+  }
+
   /// Which rows are in which block of a step.
   ///
   /// - Parameters:
@@ -101,6 +107,12 @@ extension RunPlan {
       window: MemoryWindow(size: configuration.memorySize, rows: rows, floor: floor),
       blockSize: configuration.blockSize, blocksPerStep: configuration.blocksUsed, seed: configuration.seed,
       step: step)
+  }
+
+  /// The floor of this plan's memory where it was `old` rows large, and its floor `floor`: rows below the old window
+  /// may be gone, so a memory that grew begins there with seeded ones.
+  public func floor(_ floor: Int, rows: Int, memoryWas old: Int) -> Int {
+    configuration.memorySize > old ? max(floor, rows - old) : floor
   }
 
   /// How views are cut and coloured.

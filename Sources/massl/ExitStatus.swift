@@ -51,7 +51,8 @@ extension ExitStatus {
   private init(of error: CheckpointError) {
     self =
       switch error {
-      case .otherData, .notARun, .noCheckpoint, .noSuchStep, .missingTensor, .otherShape, .notEmpty: .usage
+      case .otherData, .notARun, .noCheckpoint, .noSuchStep, .weightsOnly, .missingTensor, .otherShape, .notEmpty:
+        .usage
       case .damaged, .malformed, .newerFormat, .otherRun: .doNotRestart
       }
   }
@@ -83,7 +84,7 @@ extension ExitStatus {
       switch error {
       case .notFinite: .doNotRestart
       case .noRoomForRows, .noAnswer: .tryAgain
-      case .otherShapes, .pastTheEnd, .tooLarge: .usage
+      case .otherShapes, .pastTheEnd, .tooLarge, .noCheckpointBefore, .noSuchStep, .noSuchSlice: .usage
       case .unreadableStatus: .failed
       }
   }

@@ -13,8 +13,8 @@ struct Massl: ParsableCommand {
       """,
     subcommands: [
       TrainCommand.self, CoordinatorCommand.self, WorkerCommand.self, StatusCommand.self, EvaluateCommand.self,
-      ExportCommand.self, InspectCommand.self, ForkCommand.self, KeygenCommand.self, SynthesizeCommand.self,
-      VerifyCommand.self,
+      ExportCommand.self, InspectCommand.self, ForkCommand.self, ReplayCommand.self, KeygenCommand.self,
+      SynthesizeCommand.self, VerifyCommand.self,
     ])
 }
 

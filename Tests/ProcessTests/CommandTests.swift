@@ -107,6 +107,38 @@ import Testing
     #expect(!workshop.exists("wide") && !workshop.exists("same.forking"))
   }
 
+  @Test func whatIsKeptForGoodHoldsItsWeightsAndIsNotGoneOnFrom() throws {
+    // So small a run has one file of rows, which stays with the newest checkpoint: it is taken away by hand.
+    #expect(
+      try Program.run(workshop.arguments("kept") + ["--keep-checkpoints", "1", "--keep-every-steps", "10"]).status == 0)
+    // On a slow disk a whole period may go by while one checkpoint is written.
+    let kept = workshop.steps("kept").dropLast()
+    let step = try #require(kept.last)
+    #expect(Set(kept.map { $0 / 10 }).count == kept.count && kept.allSatisfy { 10..<30 ~= $0 }, "\(kept)")
+    let text = try Program.run(["inspect", workshop.run("kept")]).output
+    #expect(text.components(separatedBy: "kept for good: weights only").count == kept.count + 1, "\(text)")
+    let exported = try Program.run([
+      "export", "--run", workshop.run("kept"), "--step", "\(step)", "--out", workshop.folder + "/kept.safetensors",
+    ])
+    #expect(exported.status == 0, "\(exported)")
+
+    let fork = ["fork", "--run", workshop.run("kept"), "--step", "\(step)", "--to"]
+    #expect(try Program.run(fork + [workshop.run("early")]).status == 0, "its rows are still there")
+    for name in try FileManager.default.contentsOfDirectory(atPath: workshop.run("kept") + "/memory") {
+      try FileManager.default.removeItem(atPath: workshop.run("kept") + "/memory/" + name)
+    }
+    // The newest is damaged: what is left cannot be gone on from.
+    try Data("{".utf8).write(
+      to: URL(fileURLWithPath: workshop.run("kept") + "/checkpoints/step-00000030/manifest.json"))
+    let replay = ["replay", "--run", workshop.run("kept"), "--data", workshop.data, "--step", "\(step)"]
+    let coordinator = workshop.coordinator("kept", "tcp://127.0.0.1:0")
+    for arguments in [fork + [workshop.run("late")], replay, coordinator] {
+      let ended = try Program.run(arguments)
+      #expect(ended.status == 64 && ended.errors.contains("was kept for its weights alone"), "\(ended)")
+    }
+    #expect(!workshop.exists("late"))
+  }
+
   @Test func aWorkerWithKeysTakesPartAndOneWithoutDoesNot() throws {
     let keys = try ["coordinator", "worker"].map { name in
       let ended = try Program.run(["keygen", "--out", workshop.folder + "/\(name).key"])
