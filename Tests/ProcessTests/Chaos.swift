@@ -22,6 +22,8 @@ final class Chaos {
     let arguments: [String]
     let log: String
     var process: Process?
+    /// Bytes of its log that are from earlier starts.
+    var logBefore: UInt64 = 0
     /// Meant to end, by our own signal.
     var isStruck = false
     var startsAt = Date.distantPast
@@ -150,15 +152,22 @@ extension Chaos {
     }
   }
 
-  /// Is turned away by the lock of the run directory, whatever state its owner is in.
+  /// Is turned away by the lock of the run directory, whatever state its owner is in, once it has an owner.
   private func sendRival() throws -> String? {
-    guard let process = coordinator.process, process.isRunning, !coordinator.isStruck else { return nil }
+    guard let process = coordinator.process, process.isRunning, !coordinator.isStruck, ownsTheRun else { return nil }
     note("rival")
     counts[.rival, default: 0] += 1
     let ended = try Program.run(coordinator.arguments)
     // The run may have ended meanwhile: then there is nothing left to do for it.
     let isRight = ended.status == 75 || ended.status == 0 && !process.isRunning
     return isRight ? nil : "a second coordinator ended with \(ended)"
+  }
+
+  /// Whether this start of the coordinator came as far as its lock.
+  private var ownsTheRun: Bool {
+    guard let log = FileHandle(forReadingAtPath: coordinator.log) else { return false }
+    try? log.seek(toOffset: coordinator.logBefore)
+    return String(decoding: log.availableData, as: UTF8.self).contains("Listens on ")
   }
 
   /// Continues and starts again when the time has come; says so when a process ended that should not have.
@@ -186,6 +195,8 @@ extension Chaos {
       place.isStruck = false
     }
     guard Date() > place.startsAt else { return nil }
+    let attributes = try? FileManager.default.attributesOfItem(atPath: place.log)
+    place.logBefore = (attributes?[.size] as? NSNumber)?.uint64Value ?? 0
     place.process = try Program.start(place.arguments, log: place.log)
     note("\(who) starts")
     return nil
