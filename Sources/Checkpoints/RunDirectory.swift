@@ -7,7 +7,7 @@ import Numerics
 ///     run.json             its identity and data set
 ///     incarnation.json     how often a coordinator has started on it
 ///     coordinator.lock     locked by the coordinator that runs, whose process number it holds
-///     checkpoints/  memory/  metrics.jsonl  tensorboard/
+///     checkpoints/  memory/  metrics.jsonl  coordinator.log
 public struct RunDirectory: Sendable {
   public let path: String
   /// 128 random bits made with the directory.
@@ -20,7 +20,6 @@ public struct RunDirectory: Sendable {
   public var checkpointsPath: String { "\(path)/checkpoints" }
   public var memoryPath: String { "\(path)/memory" }
   public var metricsPath: String { "\(path)/metrics.jsonl" }
-  public var tensorboardPath: String { "\(path)/tensorboard" }
   public var configurationPath: String { "\(path)/config.yaml" }
 
   static let formatVersion = 1

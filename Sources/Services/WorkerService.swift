@@ -19,6 +19,8 @@ public final class WorkerService: Sendable {
     case finished
     /// It was asked to stop.
     case stopped
+    /// Nobody answered for `WorkerOptions.givesUpAfter`.
+    case silent
   }
 
   private static let tick = Duration.milliseconds(500)
@@ -115,6 +117,9 @@ extension WorkerService {
         .warning,
         "No answer from the coordinator at \(options.coordinator) for \(complaint.components.seconds) s; still trying."
       )
+    }
+    if let limit = options.givesUpAfter, state.withLock({ $0.patience.silence(at: now) }) >= limit {
+      _ = outcome.tryAppend(.success(.silent))
     }
     if isHelloDue { hello() }
     if isReadyDue {

@@ -146,6 +146,46 @@ import Testing
     #expect(try workshop.digests("by-hand") == workshop.digests("by-train"))
   }
 
+  @Test func aCoordinatorThatCannotFinishItsCheckpointLeavesWithinItsGrace() throws {
+    let long = ["--max-steps", "100000", "--epochs", "100000", "--checkpoint-every-steps", "0", "--grace", "1"]
+    let coordinator = try Program.start(workshop.coordinator("hasty", "tcp://127.0.0.1:0") + long)
+    let worker = try Program.start(["worker", "--coordinator", workshop.address("hasty"), "--stop-with-parent"])
+    let metrics = workshop.run("hasty") + "/metrics.jsonl"
+    while (FileManager.default.contents(atPath: metrics) ?? Data()).isEmpty, coordinator.isRunning {
+      Thread.sleep(forTimeInterval: 0.01)
+    }
+    // A file in the place of the directory: no checkpoint can be written, however often it is tried.
+    let checkpoints = workshop.run("hasty") + "/checkpoints"
+    try FileManager.default.moveItem(atPath: checkpoints, toPath: checkpoints + "-aside")
+    try Data().write(to: URL(fileURLWithPath: checkpoints))
+    coordinator.terminate()
+    coordinator.waitUntilExit()
+    let text = try String(contentsOfFile: workshop.run("hasty") + "/coordinator.log", encoding: .utf8)
+    #expect(coordinator.terminationStatus == 75, "\(text)")
+    worker.terminate()
+    worker.waitUntilExit()
+  }
+
+  @Test func aWorkerFindsACoordinatorThatMoved() throws {
+    let long = ["--max-steps", "100000", "--epochs", "100000"]
+    let first = try Program.start(workshop.coordinator("moving", "tcp://127.0.0.1:0") + long)
+    _ = try workshop.address("moving")
+    let worker = try Program.start(["worker", "--coordinator", workshop.run("moving") + "/coordinator.address"])
+    while !workshop.hasCheckpoint("moving"), first.isRunning { Thread.sleep(forTimeInterval: 0.01) }
+    kill(first.processIdentifier, SIGKILL)
+    first.waitUntilExit()
+    let step = try #require(workshop.steps("moving").last)
+    let second = try Program.start(
+      workshop.coordinator("moving", "tcp://127.0.0.1:0") + [
+        "--max-steps", "\(step + 20)", "--change", "epochs=100000",
+      ])
+    second.waitUntilExit()
+    worker.waitUntilExit()
+    #expect(second.terminationStatus == 0 && worker.terminationStatus == 0)
+    #expect(workshop.steps("moving").last == step + 20)
+    #expect(!workshop.exists("moving/coordinator.address"), "a coordinator that ended leaves no address")
+  }
+
   @Test func trainEndsItsProcessesWhenToldToOrKilled() throws {
     for signal in [SIGTERM, SIGKILL] {
       let run = "ended-\(signal)"
