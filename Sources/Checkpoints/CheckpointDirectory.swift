@@ -83,8 +83,12 @@ extension CheckpointDirectory {
     if replaces { try storage.remove("\(path)/.old-\(name)") }
   }
 
-  /// Removes what a crash left of writing and removing, and brings back what was set aside.
+  /// Removes what a crash left of writing and removing, and brings back what was set aside. Whatever checkpoint is there
+  /// afterwards survives a power cut.
   public func recover() throws {
+    // The writer may have died between a rename and its fsync: nothing may rely on that name, or be removed for it,
+    // before it is durable.
+    try storage.synchronizeDirectory(path)
     for name in try storage.list(path) where name.hasPrefix(".") {
       let step = String(name.dropFirst(".old-".count))
       if name.hasPrefix(".old-"), Self.step(named: step) != nil, try !storage.exists("\(path)/\(step)") {

@@ -93,6 +93,36 @@ struct CheckpointAtomicityTests {
     }
   }
 
+  /// The writer alone dies at any call, of a new checkpoint or of another of the same step; the next process relies on
+  /// what it finds; then the power goes.
+  @Test(arguments: [1, 2]) func aCheckpointThatWasFoundSurvivesAPowerCut(second: Int) throws {
+    var cut = 0
+    var finished = false
+    while !finished {
+      for seed in 0..<12 as Range<UInt64> {
+        let storage = SimulatedStorage()
+        var directory = try newDirectory(storage)
+        try directory.write(Fixture(1).content, Fixture.manifest(step: 1))
+        storage.cutPower(after: cut)
+        finished = (try? directory.write(Fixture(2).content, Fixture.manifest(step: second))) != nil
+        storage.restart()
+
+        directory = try CheckpointDirectory("run/checkpoints", in: storage)
+        try directory.recover()
+        let found = try #require(try directory.newestWhole().checkpoint)
+        let floats = try load(found)
+        storage.restart(cuttingPower: seed)
+
+        directory = try CheckpointDirectory("run/checkpoints", in: storage)
+        try directory.recover()
+        let kept = try #require(try directory.newestWhole().checkpoint, "cut \(cut), seed \(seed)")
+        #expect(kept.manifest.step == found.manifest.step, "cut \(cut), seed \(seed)")
+        #expect(try load(kept) == floats, "cut \(cut), seed \(seed)")
+      }
+      cut += 1
+    }
+  }
+
   @Test func aPowerCutWhilePruningLeavesNoHalfCheckpoint() throws {
     var cut = 0
     var finished = false
