@@ -153,7 +153,12 @@ extension RunDirectory {
         IncarnationRecord.self, from: try storage.readWhole(file, limit: Self.sizeAtMost), file: file,
         version: Self.formatVersion)
     }
-    record.incarnation += 1
+    let (next, overflow) = record.incarnation.addingReportingOverflow(1)
+    guard !overflow else {
+      throw CheckpointError.damaged(
+        file: file, tensor: nil, reason: "has the impossible incarnation \(record.incarnation)")
+    }
+    record.incarnation = next
     try storage.writeAtomically(SealedJSON.bytes(of: record), to: file)
     return record.incarnation
   }
