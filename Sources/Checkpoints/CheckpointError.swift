@@ -2,6 +2,8 @@
 public enum CheckpointError: Error, Equatable, CustomStringConvertible {
   /// A checkpoint's file does not hold what its manifest says; no tensor if the file as a whole is not readable.
   case damaged(file: String, tensor: String?, reason: String)
+  /// A file that says what the run is does not hold what was written.
+  case damagedRecord(file: String, reason: String)
   /// A safetensors file that is not as the format wants it.
   case malformed(file: String, tensor: String?, reason: String)
   /// A tensor that is wanted is not in the file.
@@ -24,6 +26,8 @@ public enum CheckpointError: Error, Equatable, CustomStringConvertible {
     switch self {
     case .damaged(let file, let tensor, let reason):
       "\(file) is damaged: \(Self.subject(tensor)) \(reason). Delete that step's directory to resume from the one before."
+    case .damagedRecord(let file, let reason):
+      "\(file) is damaged: it \(reason). Restore it from a backup: without it the run cannot go on."
     case .malformed(let file, let tensor, let reason):
       "\(file) is not a sound safetensors file: \(Self.subject(tensor)) \(reason). Write or copy it anew."
     case .missingTensor(let file, let tensor):

@@ -20,7 +20,6 @@ public struct RunDirectory: Sendable {
   public var checkpointsPath: String { "\(path)/checkpoints" }
   public var memoryPath: String { "\(path)/memory" }
   public var metricsPath: String { "\(path)/metrics.jsonl" }
-  public var configurationPath: String { "\(path)/config.yaml" }
 
   static let formatVersion = 1
   static let sizeAtMost = 1 << 20
@@ -127,8 +126,19 @@ extension RunDirectory {
 
   static func identity(of path: String, in storage: any Storage) throws -> RunRecord {
     let file = "\(path)/run.json"
-    return try SealedJSON.value(
-      RunRecord.self, from: try storage.readWhole(file, limit: sizeAtMost), file: file, version: formatVersion)
+    return try record(RunRecord.self, in: file, of: storage)
+  }
+
+  /// A record of the run itself, which no other can stand in for.
+  private static func record<Record: Decodable>(
+    _ type: Record.Type, in file: String, of storage: any Storage
+  ) throws -> Record {
+    do {
+      return try SealedJSON.value(
+        type, from: try storage.readWhole(file, limit: sizeAtMost), file: file, version: formatVersion)
+    } catch CheckpointError.damaged(_, _, let reason) {
+      throw CheckpointError.damagedRecord(file: file, reason: reason)
+    }
   }
 
   /// Nil if there is none yet: looking must not make one.
@@ -149,14 +159,11 @@ extension RunDirectory {
     let file = "\(path)/incarnation.json"
     var record = IncarnationRecord(incarnation: 0)
     if try storage.exists(file) {
-      record = try SealedJSON.value(
-        IncarnationRecord.self, from: try storage.readWhole(file, limit: Self.sizeAtMost), file: file,
-        version: Self.formatVersion)
+      record = try Self.record(IncarnationRecord.self, in: file, of: storage)
     }
     let (next, overflow) = record.incarnation.addingReportingOverflow(1)
     guard !overflow else {
-      throw CheckpointError.damaged(
-        file: file, tensor: nil, reason: "has the impossible incarnation \(record.incarnation)")
+      throw CheckpointError.damagedRecord(file: file, reason: "has the impossible incarnation \(record.incarnation)")
     }
     record.incarnation = next
     try storage.writeAtomically(SealedJSON.bytes(of: record), to: file)

@@ -3,21 +3,6 @@
 /// Widths are in floats, picture sides in pixels. A value of this type has been checked: heads divide the width,
 /// patches divide the picture, nothing is empty.
 public struct NetworkArchitecture: Sendable, Hashable {
-  /// Width, depth and heads of a Vision Transformer.
-  public struct Size: Sendable, Hashable {
-    public let embedDim: Int
-    public let depth: Int
-    public let numHeads: Int
-  }
-
-  /// The sizes that have a name.
-  public static let named: [String: Size] = [
-    "vit_tiny": Size(embedDim: 192, depth: 12, numHeads: 3),
-    "vit_small": Size(embedDim: 384, depth: 12, numHeads: 6),
-    "vit_base": Size(embedDim: 768, depth: 12, numHeads: 12),
-    "vit_large": Size(embedDim: 1024, depth: 24, numHeads: 16),
-  ]
-
   /// Side of the square pictures that the position embeddings are made for.
   public let imageSize: Int
   public let patchSize: Int
@@ -71,7 +56,6 @@ extension NetworkArchitecture {
   public var patchFloats: Int { 3 * patchSize * patchSize }
 
   public var mlpDim: Int { mlpRatio * embedDim }
-  public var headDim: Int { embedDim / numHeads }
 
   /// Tokens of a picture of `side` pixels: the class token, then its patches row by row.
   public func tokens(side: Int) -> Int { 1 + (side / patchSize) * (side / patchSize) }

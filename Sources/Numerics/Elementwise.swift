@@ -122,12 +122,3 @@ public func gatherRows(from a: Matrix, _ indices: [Int], into b: Matrix) {
     (b.base + row * b.stride).update(from: a.base + index * a.stride, count: a.columns)
   }
 }
-
-/// Adds `factor` times row i of `a` to row `indices[i]` of `b`, in the order of i.
-public func addRows(of a: Matrix, scaledBy factor: Float = 1, to indices: [Int], in b: Matrix) {
-  invariant(a.columns == b.columns && indices.count == a.rows)
-  for (row, index) in indices.enumerated() {
-    invariant(index >= 0 && index < b.rows, "row \(index) of \(b.rows)")
-    addScaled(a.base + row * a.stride, by: factor, to: b.base + index * b.stride, count: a.columns)
-  }
-}

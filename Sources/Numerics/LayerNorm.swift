@@ -25,50 +25,6 @@ public func layerNorm(
   }
 }
 
-/// x += scale * (r + residualBias), then y = layer norm of x: a residual branch's end and the next one's beginning,
-/// while the row is in cache.
-///
-/// - Parameters:
-///   - x: `[rows, columns]`, the residual stream, added to.
-///   - r: `[rows, columns]`, what the branch's last product gave; overlaps nothing.
-///   - residualBias: `[columns]`, the bias of that product, if it is not yet in `r`.
-///   - scale: of the branch: 1, or 1 / (1 - rate) of stochastic depth where all rows are kept.
-///   - y: `[rows, columns]`; not `x`.
-///   - moments: `[rows, 2]`, as for `layerNorm`.
-public func addThenLayerNorm(
-  _ x: Matrix, adding r: Matrix, residualBias: Vector? = nil, scale: Float = 1, weight: Vector, bias: Vector,
-  epsilon: Float, into y: Matrix, keeping moments: Matrix? = nil
-) {
-  invariant(x.rows == y.rows && x.columns == y.columns && x.rows == r.rows && x.columns == r.columns)
-  invariant(weight.count == x.columns && bias.count == x.columns && residualBias?.count ?? x.columns == x.columns)
-  invariant(moments.map { $0.rows == x.rows && $0.columns == 2 } ?? true)
-  let count = x.columns
-  let (whole, rest) = (count / laneCount * laneCount, count % laneCount)
-  let scales = Lanes(repeating: scale)
-  for row in 0..<x.rows {
-    let (to, r) = (x.base + row * x.stride, r.base + row * r.stride)
-    var i = 0
-    if let added = residualBias?.base {
-      while i < whole {
-        to.store(to.lanes(at: i).addingProduct(scales, r.lanes(at: i) + added.lanes(at: i)), at: i)
-        i += laneCount
-      }
-      if rest > 0 {
-        to.store(to.lanes(at: i).addingProduct(scales, r.lanes(at: i) + added.lanes(at: i)), at: i, first: rest)
-      }
-    } else {
-      while i < whole {
-        to.store(to.lanes(at: i).addingProduct(scales, r.lanes(at: i)), at: i)
-        i += laneCount
-      }
-      if rest > 0 { to.store(to.lanes(at: i).addingProduct(scales, r.lanes(at: i)), at: i, first: rest) }
-    }
-    let (mean, inverse) = normalizeRow(
-      to, weight: weight.base, bias: bias.base, epsilon: epsilon, into: y.base + row * y.stride, count: count)
-    if let moments { (moments.base[row * moments.stride], moments.base[row * moments.stride + 1]) = (mean, inverse) }
-  }
-}
-
 @inline(__always)
 private func normalizeRow(
   _ x: UnsafeMutablePointer<Float>, weight: UnsafeMutablePointer<Float>, bias: UnsafeMutablePointer<Float>,

@@ -54,11 +54,6 @@ public struct ConsistencyLoss {
     logits = FloatBuffer(count: panelViews * shape.batch * shape.blockSize)
       .matrix(rows: panelViews * shape.batch, columns: shape.blockSize)
   }
-
-  /// Floats held, all in all, in bytes.
-  public var workspaceBytes: Int {
-    (teacher.rows * teacher.columns + targets.count + logits.rows * logits.columns) * MemoryLayout<Float>.stride
-  }
 }
 
 // MARK: - A slice

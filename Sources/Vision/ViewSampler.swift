@@ -4,7 +4,7 @@ import Numerics
 /// of the picture.
 ///
 ///     var sampler = ViewSampler(settings: settings, seed: seed)
-///     sampler.writeViews(of: picture, image: 7, epoch: 0) { view in inputs[view].row(at: position) }
+///     sampler.writeView(2, of: picture, image: 7, epoch: 0, into: inputs[2].row(at: position))
 ///
 /// Holds scratch memory that grows to the largest picture seen, then allocates no more: keep one a thread.
 public struct ViewSampler: Sendable {
@@ -37,13 +37,5 @@ public struct ViewSampler: Sendable {
     resampler.resize(parameters.region, of: picture, to: parameters.size, into: &self.view)
     for operation in parameters.operations { self.view.apply(operation, scratch: &blurScratch) }
     normalization.write(self.view, into: row)
-  }
-
-  /// Writes all views of a picture.
-  /// - Parameter row: where view v goes, `3 * size * size` floats of its size.
-  public mutating func writeViews(of picture: Picture, image: Int, epoch: Int, into row: (Int) -> Vector) {
-    for view in 0..<settings.viewCount {
-      writeView(view, of: picture, image: image, epoch: epoch, into: row(view))
-    }
   }
 }

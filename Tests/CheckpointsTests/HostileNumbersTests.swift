@@ -35,8 +35,8 @@ struct HostileNumbersTests {
     let changed = text.replacing("\"incarnation\" : 1", with: "\"incarnation\" : 18446744073709551615")
     try storage.write(sealed(Array(changed.utf8)), to: "run/incarnation.json")
     #expect(
-      throws: CheckpointError.damaged(
-        file: "run/incarnation.json", tensor: nil, reason: "has the impossible incarnation 18446744073709551615")
+      throws: CheckpointError.damagedRecord(
+        file: "run/incarnation.json", reason: "has the impossible incarnation 18446744073709551615")
     ) { try run.nextIncarnation() }
   }
 }

@@ -98,7 +98,7 @@ struct RunDirectoryTests {
       storage.restart()
       try storage.corrupt(path, at: offset) { $0 ^ 2 }
       let error = #expect(throws: CheckpointError.self) { try open(storage).nextIncarnation() }
-      guard case .damaged(path, _, _)? = error else {
+      guard case .damagedRecord(path, _)? = error else {
         Issue.record("byte \(offset): \(String(describing: error))")
         return
       }

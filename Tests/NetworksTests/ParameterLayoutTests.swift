@@ -19,10 +19,8 @@ struct ParameterLayoutTests {
   }
 
   @Test func vitSmallHasItsPublishedSize() throws {
-    let size = try #require(NetworkArchitecture.named["vit_small"])
     let layout = ParameterLayout(
-      try NetworkArchitecture(
-        imageSize: 224, patchSize: 16, embedDim: size.embedDim, depth: size.depth, numHeads: size.numHeads))
+      try NetworkArchitecture(imageSize: 224, patchSize: 16, embedDim: 384, depth: 12, numHeads: 6))
     let backbone = layout.tensors.filter { $0.name.hasPrefix("backbone.") }
     #expect(backbone.reduce(0) { $0 + $1.range.count } == 21_665_664)
     #expect(layout["backbone.pos_embed"]?.shape == [1, 197, 384])

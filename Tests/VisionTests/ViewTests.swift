@@ -15,7 +15,9 @@ import Vision
       let size = sampler.settings.size(ofView: view)
       return FloatBuffer(count: 3 * size * size)
     }
-    sampler.writeViews(of: picture, image: image, epoch: epoch) { buffers[$0].vector }
+    for (view, buffer) in buffers.enumerated() {
+      sampler.writeView(view, of: picture, image: image, epoch: epoch, into: buffer.vector)
+    }
     return buffers.map(\.array)
   }
 
