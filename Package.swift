@@ -68,7 +68,8 @@ let package = Package(
       ]),
 
     .target(name: "TestSupport", dependencies: ["Durability", "Numerics"], path: "Tests/TestSupport"),
-    .testTarget(name: "ConfigurationTests", dependencies: ["Configuration"]),
+    .testTarget(name: "TestSupportTests", dependencies: ["TestSupport"]),
+    .testTarget(name: "ConfigurationTests", dependencies: ["Configuration", "TestSupport"]),
     .testTarget(name: "DurabilityTests", dependencies: ["Durability", "TestSupport"]),
     .testTarget(name: "MemoryBankTests", dependencies: ["MemoryBank", "Numerics", "Durability", "TestSupport"]),
     .testTarget(name: "CheckpointsTests", dependencies: ["Checkpoints", "Numerics", "Durability", "TestSupport"]),
@@ -77,7 +78,8 @@ let package = Package(
       name: "CoordinationTests",
       dependencies: ["Checkpoints", "Coordination", "Durability", "Wire", "Numerics", "TestSupport"]),
     .testTarget(
-      name: "TelemetryTests", dependencies: ["Telemetry", .product(name: "Logging", package: "swift-log")]),
+      name: "TelemetryTests",
+      dependencies: ["Telemetry", "TestSupport", .product(name: "Logging", package: "swift-log")]),
     .testTarget(name: "NumericsTests", dependencies: ["Numerics"]),
     .testTarget(name: "NetworksTests", dependencies: ["Networks", "Numerics"]),
     .testTarget(name: "ObjectiveTests", dependencies: ["Objective", "Numerics", "TestSupport"]),
@@ -86,8 +88,8 @@ let package = Package(
       name: "TrainingTests",
       dependencies: ["Training", "Networks", "Numerics", "Configuration", "MemoryBank", "Vision"]),
     .testTarget(
-      name: "VisionTests", dependencies: ["Vision", "CJPEG", "Numerics"], exclude: ["Fixtures"]),
-    .testTarget(name: "ServicesTests", dependencies: ["Services", "Durability"]),
+      name: "VisionTests", dependencies: ["Vision", "CJPEG", "Numerics", "TestSupport"], exclude: ["Fixtures"]),
+    .testTarget(name: "ServicesTests", dependencies: ["Services", "Durability", "TestSupport"]),
     .testTarget(name: "VerificationTests", dependencies: ["Verification"]),
     .testTarget(
       name: "CommandLineTests",

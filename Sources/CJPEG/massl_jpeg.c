@@ -52,9 +52,22 @@ static struct jpeg_error_mgr *install(error_state *state, massl_jpeg_report *rep
   return &state->manager;
 }
 
+// A scan may take a few hundred bytes and pass over all of a large picture: a small file of many scans would keep libjpeg
+// busy for hours. Progressive files have about ten; one for each bit of each coefficient of each channel is beyond use.
+enum { SCANS_AT_MOST = 100 };
+
+static void count_scans(j_common_ptr info) {
+  if (((j_decompress_ptr)info)->input_scan_number <= SCANS_AT_MOST) return;
+  error_state *state = (error_state *)info->err;
+  snprintf(
+      state->report->error, MASSL_JPEG_REPORT_LENGTH, "it has more scans than the %d that a picture may have", SCANS_AT_MOST);
+  longjmp(state->return_point, 1);
+}
+
 struct massl_jpeg_decoder {
   struct jpeg_decompress_struct info;
   error_state errors;
+  struct jpeg_progress_mgr progress;
   uint8_t *row;  // one row of CMYK, or null
 };
 
@@ -71,6 +84,8 @@ massl_jpeg_decoder *massl_jpeg_open(const uint8_t *bytes, size_t count, massl_jp
     return NULL;
   }
   jpeg_create_decompress(&decoder->info);
+  decoder->progress.progress_monitor = count_scans;
+  decoder->info.progress = &decoder->progress;
   jpeg_mem_src(&decoder->info, bytes, count);
   jpeg_read_header(&decoder->info, TRUE);
   return decoder;

@@ -21,6 +21,9 @@ public struct Checkpoint: Sendable {
     manifest = try SealedJSON.value(
       Manifest.self, from: try storage.readWhole(file, limit: SealedJSON.sizeAtMost), file: file,
       version: Manifest.formatVersion)
+    for (field, number) in manifest.numbers where !(0..<Manifest.numbersBelow).contains(number) {
+      throw CheckpointError.damaged(file: file, tensor: nil, reason: "has the impossible \(field) \(number)")
+    }
   }
 
   /// Reads every byte and compares it with the manifest's digests.

@@ -30,6 +30,8 @@ public struct Manifest: Codable, Equatable, Sendable {
   /// Trajectory keys that were changed in the course of the run, oldest first.
   public var changes: [ConfigurationChange]
   public var optimizer: OptimizerRecord
+  /// True once it is kept for its weights alone: its memory rows may be gone. Nil in all others.
+  public var weightsOnly: Bool?
   /// By file name; filled in when the checkpoint is written.
   public var files: [String: FileRecord] = [:]
 
@@ -56,6 +58,18 @@ public struct Manifest: Codable, Equatable, Sendable {
 }
 
 extension Manifest {
+  /// Steps, rows, pictures and bytes are counted up to here, no matter what a manifest says: sums and products of them
+  /// stay numbers.
+  static let numbersBelow = 1 << 48
+
+  /// Every number with the name of its field.
+  var numbers: [(field: String, number: Int)] {
+    [
+      ("step", step), ("epoch", epoch), ("rows", rows), ("floor", floor), ("oldest_row", oldestRow),
+      ("data.count", data.count), ("optimizer.steps", optimizer.steps),
+    ] + changes.map { ("changes.step", $0.step) } + files.values.map { ("files.size", $0.size) }
+  }
+
   /// What a file of tensors says of itself, so that it can be used without this manifest: run, step, configuration.
   public var metadata: [String: String] {
     ["format": "pt", "run": "\(run)", "step": "\(step)", "configuration": configuration]

@@ -96,6 +96,19 @@ extension RunDirectory {
     return try checkpoints.newestWhole()
   }
 
+  /// The configuration in force: that of the newest checkpoint whose manifest can be read, else the one that the run
+  /// was started with.
+  /// - Throws: `CheckpointError.notARun`; `DurabilityError`.
+  public static func newestConfiguration(of path: String, in storage: any Storage) throws -> String {
+    guard let checkpoints = try checkpoints(of: path, in: storage) else {
+      return try configuration(of: path, in: storage)
+    }
+    for step in try checkpoints.steps().reversed() {
+      if let checkpoint = try? checkpoints.checkpoint(ofStep: step) { return checkpoint.manifest.configuration }
+    }
+    return try configuration(of: path, in: storage)
+  }
+
   /// The checkpoint of a step, every byte of which was compared with its digest; nil: the newest whole one.
   /// - Throws: `CheckpointError.notARun`, `.noCheckpoint`, `.noSuchStep`, `.damaged`, `.newerFormat`.
   public static func checkpoint(of path: String, step: Int?, in storage: any Storage) throws -> Checkpoint {
@@ -140,7 +153,12 @@ extension RunDirectory {
         IncarnationRecord.self, from: try storage.readWhole(file, limit: Self.sizeAtMost), file: file,
         version: Self.formatVersion)
     }
-    record.incarnation += 1
+    let (next, overflow) = record.incarnation.addingReportingOverflow(1)
+    guard !overflow else {
+      throw CheckpointError.damaged(
+        file: file, tensor: nil, reason: "has the impossible incarnation \(record.incarnation)")
+    }
+    record.incarnation = next
     try storage.writeAtomically(SealedJSON.bytes(of: record), to: file)
     return record.incarnation
   }

@@ -18,6 +18,14 @@ public struct ConfigurationLayer: Sendable, Equatable {
 
   public init() {}
 
+  /// The entries that `isKept` says yes to.
+  func keeping(_ isKept: (ConfigurationKey, ConfigurationValue) -> Bool) -> ConfigurationLayer {
+    var layer = self
+    layer.entries = entries.filter { name, entry in ConfigurationKey.named(name).map { isKept($0, entry.value) } ?? true
+    }
+    return layer
+  }
+
   private mutating func add(_ name: String, _ words: [String], source: ConfigurationSource) throws(ConfigurationError) {
     guard let key = ConfigurationKey.named(name) else {
       let nearest = nearestName(to: name, among: ConfigurationKey.all.map(\.name))
@@ -62,19 +70,29 @@ extension ConfigurationLayer {
 // MARK: - Recipes
 
 extension ConfigurationLayer {
+  /// Bytes of a recipe's text: ten times what all keys take with a sentence on each.
+  public static let recipeBytesAtMost = 128 << 10
+
   /// Reads a recipe, or a run's `config.yaml`.
   public init(recipeAt path: String) throws(ConfigurationError) {
-    let text: String
+    let bytes: Data
     do {
-      text = try String(contentsOf: URL(fileURLWithPath: path), encoding: .utf8)
+      // One byte more than may be, for it may be a pipe, or a device without an end.
+      let file = try FileHandle(forReadingFrom: URL(fileURLWithPath: path))
+      defer { try? file.close() }
+      bytes = try file.read(upToCount: Self.recipeBytesAtMost + 1) ?? Data()
     } catch CocoaError.fileReadNoSuchFile {
       throw .unreadable(file: path, reason: "there is no such file")
     } catch CocoaError.fileReadNoPermission {
       throw .unreadable(file: path, reason: "permission denied")
-    } catch CocoaError.fileReadInapplicableStringEncoding, CocoaError.fileReadCorruptFile {
-      throw .unreadable(file: path, reason: "it is not UTF-8 text")
     } catch {
       throw .unreadable(file: path, reason: error.localizedDescription)
+    }
+    guard bytes.count <= Self.recipeBytesAtMost else {
+      throw .unreadable(file: path, reason: "it is larger than \(Self.recipeBytesAtMost >> 10) KiB, so no recipe")
+    }
+    guard let text = String(validating: bytes, as: UTF8.self) else {
+      throw .unreadable(file: path, reason: "it is not UTF-8 text")
     }
     try self.init(recipe: text, file: path)
   }
@@ -99,7 +117,33 @@ extension ConfigurationLayer {
     }
   }
 
+  /// A text that the parser may be given: short, and without names for parts of it. A part that is made of parts that
+  /// are made of parts, each named and used ten times, takes the parser longer than anybody lives.
+  private static func check(_ text: String, file: String) throws(ConfigurationError) {
+    guard text.utf8.count <= recipeBytesAtMost else {
+      throw .notARecipe(file: file, line: nil, reason: "it is larger than \(recipeBytesAtMost >> 10) KiB")
+    }
+    // What may be part of a name; a "&" behind one is within a word.
+    func isWord(_ byte: UInt8) -> Bool {
+      switch byte {
+      case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"): true
+      case UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "_"), UInt8(ascii: "-"): true
+      default: false
+      }
+    }
+    var line = 1
+    var (before, beforeThat) = (UInt8(0), UInt8(0))
+    for byte in text.utf8 {
+      if before == UInt8(ascii: "&"), !isWord(beforeThat), isWord(byte) {
+        throw .notARecipe(file: file, line: line, reason: "it names a part of itself with '&', which no key needs")
+      }
+      if byte == UInt8(ascii: "\n") { line += 1 }
+      (beforeThat, before) = (before, byte)
+    }
+  }
+
   private static func compose(_ text: String, file: String) throws(ConfigurationError) -> Node? {
+    try check(text, file: file)
     do {
       return try Yams.compose(yaml: text)
     } catch YamlError.duplicatedKeysInMapping(let keys, _) {

@@ -19,11 +19,19 @@ extension RunConfiguration {
     return found
   }
 
+  /// As many as a message can name.
+  package static let slicesPerStepAtMost = 65_536
+
   private func batchInconsistencies() -> [String] {
     var found: [String] = []
     if batchSize % sliceSize != 0 {
       found.append(
         "slice_size \(sliceSize) must divide batch_size \(batchSize)\(nearby(divisorsOf: batchSize, sliceSize)).")
+    }
+    if batchSize % sliceSize == 0, slicesPerStep > Self.slicesPerStepAtMost {
+      found.append(
+        "slice_size \(sliceSize) makes \(slicesPerStep) slices of batch_size \(batchSize); at most "
+          + "\(Self.slicesPerStepAtMost) can be. Give larger slices.")
     }
     if koleoWeight > 0, sliceSize < 2 {
       found.append(
@@ -66,11 +74,20 @@ extension RunConfiguration {
   }
 
   /// "; 12 or 16 would fit": the divisors around a number that is none.
+  /// - Complexity: O(√whole), a million for the largest memory.
   private func nearby(divisorsOf whole: Int, _ part: Int) -> String {
-    let below = stride(from: min(part, whole), through: 1, by: -1).first { whole % $0 == 0 }
-    // Not further than four times the number: a memory of 2^40 rows may have no divisor for long.
-    let above = part < whole ? (part...min(whole, 4 * part)).first { whole % $0 == 0 } : nil
-    let fitting = [below, above].compactMap { $0.map(String.init) }
+    var (below, above) = (1, whole)
+    var divisor = 1
+    while divisor * divisor <= whole {
+      if whole % divisor == 0 {
+        for fitting in [divisor, whole / divisor] {
+          if fitting <= part { below = max(below, fitting) } else { above = min(above, fitting) }
+        }
+      }
+      divisor += 1
+    }
+    // Not further than four times the number: nobody means that one.
+    let fitting = (part < whole && above <= 4 * part ? [below, above] : [below]).map(String.init)
     return "; \(fitting.joined(separator: " or ")) would fit"
   }
 }
@@ -78,8 +95,15 @@ extension RunConfiguration {
 // MARK: - Against the data set
 
 extension RunConfiguration {
-  /// Refuses a batch that the data set cannot fill once an epoch.
+  /// Pictures in a data set: so many that the steps of a run of them, and the pictures in its steps, can be counted.
+  public static let picturesAtMost = 1 << 40
+
+  /// Refuses a batch that the data set cannot fill once an epoch, and a data set of more pictures than there are.
   public func check(pictures: Int) throws(ConfigurationError) {
+    guard pictures <= Self.picturesAtMost else {
+      throw .inconsistent(["a data set of \(pictures) pictures is larger than the \(Self.picturesAtMost) there may be."]
+      )
+    }
     guard batchSize <= pictures else {
       let advice = pictures > 0 ? "Give batch_size of at most \(pictures)." : "Give a folder with pictures."
       throw .inconsistent(["batch_size \(batchSize) is larger than the data set of \(pictures) pictures. \(advice)"])

@@ -31,7 +31,10 @@ public struct CoordinatorSearch: Sendable {
   ) throws {
     self.security = security
     self.places = try places.map { text in
-      guard text.hasPrefix("tcp://") else { return .file(text) }
+      // What has no slash and is no file is a mistyped address.
+      if !text.hasPrefix("tcp://"), text.contains("/") || FileManager.default.fileExists(atPath: text) {
+        return .file(text)
+      }
       let endpoint = try Endpoint(text)
       _ = try security(endpoint)
       return .endpoint(endpoint)
@@ -80,7 +83,8 @@ extension CoordinatorSearch: CustomStringConvertible {
     places.map { place in
       switch place {
       case .endpoint(let endpoint): "\(endpoint)"
-      case .file(let path): "those in \(path)"
+      case .file(let path):
+        FileManager.default.fileExists(atPath: path) ? "those in \(path)" : "\(path), which is not there,"
       }
     }.joined(separator: " or ")
   }

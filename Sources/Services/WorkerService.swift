@@ -160,6 +160,7 @@ extension WorkerService {
       let layer = try ConfigurationLayer(recipe: welcome.configuration, file: "the coordinator's configuration")
       let plan = try RunPlan(
         configuration: RunConfiguration(layers: [layer]), pictures: welcome.data.count)
+      try plan.checkMachineMemory(computes: true)
       let bulk = try BulkClient(
         context: context, sender: sender, endpoint: options.coordinator.withPort(welcome.bulkPort),
         security: options.security)

@@ -70,11 +70,14 @@ public struct DataSet: Sendable {
   /// Size in bytes when the folder was listed.
   public func size(_ index: Int) -> Int { sizes[index] }
 
-  /// Reads a picture's file.
+  /// Bytes that are read of a picture's file: one of `Picture.defaultPixelLimit` takes less.
+  public static let pictureBytesAtMost = 256 << 20
+
+  /// Reads a picture's file, or its beginning if it is longer than any picture: cut off, it does not decode.
   /// - Throws: `VisionError.unreadable`; `.changed` if it has another size than when it was listed.
-  public func read(_ index: Int) throws(VisionError) -> [UInt8] {
+  public func read(_ index: Int, atMost bytes: Int = DataSet.pictureBytesAtMost) throws(VisionError) -> [UInt8] {
     let path = Array(root.utf8) + [UInt8(ascii: "/")] + pathBytes(index)
-    return try readFile(path, size: sizes[index])
+    return try readFile(path, size: sizes[index], atMost: bytes)
   }
 
   private func pathBytes(_ index: Int) -> ArraySlice<UInt8> {

@@ -2,8 +2,10 @@
 
 import Glibc
 
-/// - Parameter size: what the file must hold.
-func readFile(_ path: [UInt8], size: Int) throws(VisionError) -> [UInt8] {
+/// - Parameters:
+///   - size: what the file must hold.
+///   - limit: no more bytes than these are read.
+func readFile(_ path: [UInt8], size: Int, atMost limit: Int) throws(VisionError) -> [UInt8] {
   let name = String(decoding: path, as: UTF8.self)
   let descriptor = open(path.map(CChar.init(bitPattern:)) + [0], O_RDONLY | O_CLOEXEC)
   guard descriptor >= 0 else { throw .unreadable(path: name, reason: errnoText()) }
@@ -12,9 +14,10 @@ func readFile(_ path: [UInt8], size: Int) throws(VisionError) -> [UInt8] {
   guard fstat(descriptor, &status) == 0 else { throw .unreadable(path: name, reason: errnoText()) }
   guard Int(status.st_size) == size else { throw .changed(path: name, listed: size, found: Int(status.st_size)) }
   var failure: VisionError?
-  let bytes = [UInt8](unsafeUninitializedCapacity: size) { memory, count in
-    while count < size {
-      let step = Glibc.read(descriptor, memory.baseAddress! + count, size - count)
+  let wanted = min(size, limit)
+  let bytes = [UInt8](unsafeUninitializedCapacity: wanted) { memory, count in
+    while count < wanted {
+      let step = Glibc.read(descriptor, memory.baseAddress! + count, wanted - count)
       if step > 0 {
         count += step
       } else if step == 0 {

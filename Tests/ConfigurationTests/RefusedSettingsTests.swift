@@ -131,6 +131,50 @@ struct RefusedSettingsTests {
       ])
   }
 
+  /// Each part holds the one before twice: as a key it would be looked at 2^40 times.
+  @Test func partsWithNamesAreRefusedBeforeTheyAreUsed() {
+    let parts = (1...40).map { "  - &part\($0) [*part\($0 - 1), *part\($0 - 1)]\n" }.joined()
+    expectSentences(
+      "r.yaml, line 2 is not a recipe: it names a part of itself with '&', which no key needs. "
+        + "A recipe is YAML, one 'key: value' a line."
+    ) { try Self.read("parts:\n  - &part0 [a, b]\n\(parts)? *part40\n: 1\n") }
+    #expect(throws: Never.self) { try Self.read("# R&D, and & alone\nepochs: 30") }
+  }
+
+  @Test func deepAndLongRecipesAreRefused() throws {
+    for text in ["[", "{", "{a: ", "- ", "? ", "!a "] {
+      let deep = String(repeating: text, count: 100_000 / text.utf8.count)
+      #expect(throws: ConfigurationError.self, "\(text)") { try Self.read(deep) }
+    }
+    let long = "epochs: 30\n" + String(repeating: "#", count: ConfigurationLayer.recipeBytesAtMost)
+    #expect(throws: ConfigurationError.notARecipe(file: "r.yaml", line: nil, reason: "it is larger than 128 KiB")) {
+      try Self.read(long)
+    }
+    #expect(
+      throws: ConfigurationError.unreadable(file: "/dev/zero", reason: "it is larger than 128 KiB, so no recipe")
+    ) { try ConfigurationLayer(recipeAt: "/dev/zero") }
+  }
+
+  @Test func whatHasNoDivisorNearIsRefusedAtOnce() throws {
+    // The largest prime below 2^40.
+    let clock = ContinuousClock()
+    let passed = clock.measure {
+      #expect(throws: ConfigurationError.self) { try Self.read("memory_size: 1099511627689\nblock_size: 16777216") }
+    }
+    #expect(passed < .seconds(1))
+  }
+
+  @Test func aDataSetOfMorePicturesThanThereAreIsRefused() {
+    let configuration = RunConfiguration()
+    #expect(throws: Never.self) { try configuration.check(pictures: RunConfiguration.picturesAtMost) }
+    expectSentences(
+      "a data set of 9223372036854775807 pictures is larger than the 1099511627776 there may be."
+    ) {
+      try configuration.check(pictures: .max)
+      return configuration
+    }
+  }
+
   @Test func missingAndBinaryRecipesAreNamed() throws {
     expectSentences("Cannot read the recipe nowhere/r.yaml: there is no such file.") {
       try RunConfiguration(layers: [ConfigurationLayer(recipeAt: "nowhere/r.yaml")])

@@ -414,7 +414,8 @@ extension Simulation {
       run: Self.run, incarnation: incarnation, protocolVersion: 1, probe: Self.probe,
       welcome: Welcome(configuration: "", bulkPort: 1, data: DataIdentity(count: 1000, digest: Self.probe), rows: 0),
       slices: truth.tree.count, lastStep: lastStep, gradientCount: 100, floatsPerSlice: 10,
-      checkpointEverySteps: checkpointEverySteps, checkpointEvery: .seconds(30), pictureName: { "picture \($0)" })
+      checkpointEverySteps: checkpointEverySteps, checkpointEvery: .seconds(30), pictureName: { "picture \($0)" },
+      pictures: { _, slice in [slice] })
   }
 
   private var incarnation: Incarnation { Incarnation(coordinator.disk.incarnation) }

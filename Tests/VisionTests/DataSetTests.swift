@@ -116,4 +116,19 @@ import Vision
       }
     }
   }
+
+  /// A terabyte of nothing, which takes no room on the disk.
+  @Test func ofAFileLargerThanAnyPictureTheBeginningIsRead() throws {
+    try withTemporaryFolder { root in
+      let jpeg = try Fixture.jpeg("baseline")
+      try put(jpeg, "\(root)/a.jpg")
+      let file = try FileHandle(forUpdating: URL(fileURLWithPath: "\(root)/a.jpg"))
+      try file.truncate(atOffset: 1 << 40)
+      try file.close()
+      let data = try DataSet(root: root)
+      #expect(data.size(0) == 1 << 40)
+      #expect(try data.read(0, atMost: 5000) == jpeg + [UInt8](repeating: 0, count: 5000 - jpeg.count))
+      #expect(try data.read(0, atMost: jpeg.count - 1) == jpeg.dropLast())
+    }
+  }
 }

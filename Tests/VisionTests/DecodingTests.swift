@@ -46,6 +46,29 @@ import Vision
     }
   }
 
+  /// A thousand times the scan that refines the mean of each block: a few bytes each, and all of the picture to look at.
+  @Test func moreScansThanAPictureMayHaveAreRefused() throws {
+    let whole = try Fixture.jpeg("progressive")
+    let markers = whole.indices.dropLast().filter { whole[$0] == 0xFF && ![0, 0xFF].contains(whole[$0 + 1]) }
+    // Three channels, coefficients 0 to 0, bit 0 after bit 1.
+    let start = try #require(
+      markers.first {
+        whole[$0 + 1] == 0xDA && whole[$0 + 4] == 3 && Array(whole[($0 + 11)...($0 + 13)]) == [0, 0, 0x10]
+      })
+    let end = try #require(markers.first { $0 > start })
+    let scan = whole[start..<end]
+    for (copies, isRefused) in [(50, false), (1000, true)] {
+      let repeated = [ArraySlice<UInt8>](repeating: scan, count: copies).joined()
+      let jpeg = whole[..<start] + repeated + whole[end...]
+      let refusal = VisionError.undecodable(reason: "it has more scans than the 100 that a picture may have")
+      if isRefused {
+        #expect(throws: refusal) { try Picture(jpeg: Array(jpeg)) }
+      } else {
+        #expect(throws: Never.self) { try Picture(jpeg: Array(jpeg)) }
+      }
+    }
+  }
+
   @Test(arguments: ["baseline", "progressive", "cmyk"]) func damageNeverTraps(name: String) throws {
     let whole = try Fixture.jpeg(name)
     var state: UInt32 = 1
