@@ -199,11 +199,11 @@ extension StepReplay {
           if watching {
             (sum, first) = try computer.computeWatching(
               step: version.step, slice: slice, student: version.student, teacher: version.teacher, blocks: blocks,
-              into: gradient, bytes: data.read)
+              into: gradient, bytes: { try data.read($0) })
           } else {
             sum = try computer.compute(
               step: version.step, slice: slice, student: version.student, teacher: version.teacher, blocks: blocks,
-              into: gradient, bytes: data.read)
+              into: gradient, bytes: { try data.read($0) })
           }
           let report = watching ? Self.report(sum, first, data) : nil
           state.withLock { state in
