@@ -199,6 +199,9 @@ private final class FileLock: StorageLock {
 
   init(_ file: OpenFile) { self.file = file }
 
+  // Closing is not enough: a process that is being started holds every descriptor until its own program runs.
+  deinit { release() }
+
   func verify() throws {
     var held = stat()
     var found = stat()
