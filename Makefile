@@ -1,5 +1,5 @@
 # What people type. Each installs what it needs on Debian, with sudo where that is needed.
-.PHONY: build demo test lint install messages clean
+.PHONY: build demo test soak-fuzz sanitize lint install messages clean
 
 PACKAGES = libopenblas-dev libzmq3-dev libprotobuf-c-dev protobuf-c-compiler libjpeg-dev libxxhash-dev
 SUDO = $(shell [ "$$(id -u)" = 0 ] || command -v sudo)
@@ -15,6 +15,19 @@ demo: build
 # One configuration for everything: in debug the numerics are some fifty times slower.
 test: install
 	swift test -c release --disable-testable-imports
+
+# Foreign bytes for every reader: other ones with FUZZ_FIRST=1000000.
+FUZZ_INPUTS = 1000000
+FUZZ_FIRST = 0
+soak-fuzz: install
+	MASSL_FUZZ_INPUTS=$(FUZZ_INPUTS) MASSL_FUZZ_FIRST=$(FUZZ_FIRST) \
+	  swift test -c release --disable-testable-imports --filter '\.FuzzTests'
+
+# The tests under the address and the thread sanitizer; SANITIZE_FILTER=WireTests for some of them.
+SANITIZE_FILTER = .
+sanitize: install
+	Scripts/sanitize address '$(SANITIZE_FILTER)'
+	Scripts/sanitize thread '$(SANITIZE_FILTER)'
 
 lint:
 	swift format lint --strict --recursive Sources Tests Package.swift
