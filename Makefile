@@ -1,5 +1,5 @@
 # What people type. Each installs what it needs on Debian, with sudo where that is needed.
-.PHONY: build demo test soak-fuzz sanitize lint install messages clean
+.PHONY: build demo test soak soak-fuzz sanitize lint install messages clean
 
 PACKAGES = libopenblas-dev libzmq3-dev libprotobuf-c-dev protobuf-c-compiler libjpeg-dev libxxhash-dev
 SUDO = $(shell [ "$$(id -u)" = 0 ] || command -v sudo)
@@ -15,6 +15,15 @@ demo: build
 # One configuration for everything: in debug the numerics are some fifty times slower.
 test: install
 	swift test -c release --disable-testable-imports
+
+# What the tests do for seconds, for longer: so many simulated schedules, real runs until so many processes were
+# killed, foreign bytes for every reader. The counts are in what it prints; a failure prints the command that repeats it.
+SEEDS = 20000
+KILLS = 100
+soak: install
+	MASSL_SEEDS=$(SEEDS) swift test -c release --disable-testable-imports --filter SimulationTests
+	MASSL_KILLS=$(KILLS) swift test -c release --disable-testable-imports --filter ChaosTests
+	$(MAKE) soak-fuzz
 
 # Foreign bytes for every reader: other ones with FUZZ_FIRST=1000000.
 FUZZ_INPUTS = 1000000

@@ -74,7 +74,9 @@ let package = Package(
     .testTarget(name: "MemoryBankTests", dependencies: ["MemoryBank", "Numerics", "Durability", "TestSupport"]),
     .testTarget(name: "CheckpointsTests", dependencies: ["Checkpoints", "Numerics", "Durability", "TestSupport"]),
     .testTarget(name: "WireTests", dependencies: ["Wire", "Numerics", "TestSupport"]),
-    .testTarget(name: "CoordinationTests", dependencies: ["Coordination", "Wire", "Numerics", "TestSupport"]),
+    .testTarget(
+      name: "CoordinationTests",
+      dependencies: ["Checkpoints", "Coordination", "Durability", "Wire", "Numerics", "TestSupport"]),
     .testTarget(
       name: "TelemetryTests",
       dependencies: ["Telemetry", "TestSupport", .product(name: "Logging", package: "swift-log")]),

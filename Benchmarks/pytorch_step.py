@@ -1,4 +1,4 @@
-"""The PyTorch figure that `massl bench step` is held against: images/s of one whole training step.
+"""The PyTorch side of Benchmarks/compare-step: images/s of one whole training step.
 
     python3 -m venv .venv && .venv/bin/pip install torch timm
     .venv/bin/python Benchmarks/pytorch_step.py [--threads 2] [--steps 8]

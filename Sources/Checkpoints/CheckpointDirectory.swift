@@ -83,8 +83,12 @@ extension CheckpointDirectory {
     if replaces { try storage.remove("\(path)/.old-\(name)") }
   }
 
-  /// Removes what a crash left of writing and removing, and brings back what was set aside.
+  /// Removes what a crash left of writing and removing, and brings back what was set aside. Whatever checkpoint is there
+  /// afterwards survives a power cut.
   public func recover() throws {
+    // The writer may have died between a rename and its fsync: nothing may rely on that name, or be removed for it,
+    // before it is durable.
+    try storage.synchronizeDirectory(path)
     for name in try storage.list(path) where name.hasPrefix(".") {
       let step = String(name.dropFirst(".old-".count))
       if name.hasPrefix(".old-"), Self.step(named: step) != nil, try !storage.exists("\(path)/\(step)") {
@@ -96,21 +100,47 @@ extension CheckpointDirectory {
     }
   }
 
-  /// Removes all but the newest `count` checkpoints; `newestWhole` stays in any case.
-  /// - Returns: the oldest row that the remaining ones need, nil if they need none.
+  /// Removes all but the newest `count` checkpoints, `newestWhole`, and those that are kept for good: they stay with
+  /// their weights, and their manifests say so, but have no say in which rows are kept.
+  ///
+  /// - Parameter every: of every so many steps the first checkpoint is kept for good, none of the first so many; 0: none.
+  ///   What was kept for good once remains, whatever is given later.
+  /// - Returns: the oldest row that the others need, nil if they need none.
   @discardableResult
-  public func prune(keeping count: Int, newestWhole: Int) throws -> Int? {
-    let steps = try steps()
-    for step in steps.dropLast(max(count, 0)) where step != newestWhole {
-      let name = Self.name(of: step)
-      // Under another name first, durably: half a checkpoint must not be found under its own.
-      try storage.remove("\(path)/.gone-\(name)")
-      try storage.rename("\(path)/\(name)", to: "\(path)/.gone-\(name)")
-      try storage.synchronizeDirectory(path)
-      try storage.remove("\(path)/.gone-\(name)")
+  public func prune(keeping count: Int, forGoodEvery every: Int = 0, newestWhole: Int) throws -> Int? {
+    // A damaged one has no say in anything: nothing can be resumed from it.
+    let manifests = try steps().map { step in (step, manifest: try? checkpoint(ofStep: step).manifest) }
+    var keptPeriod = 0
+    for (step, manifest) in manifests.dropLast(max(count, 0)) where step != newestWhole {
+      let period = every > 0 ? step / every : 0
+      let isFirst = manifest != nil && period > keptPeriod
+      if isFirst { keptPeriod = period }
+      if let manifest, isFirst || manifest.weightsOnly == true {
+        try keepForGood(step, manifest)
+      } else {
+        try remove(step)
+      }
     }
-    // A damaged one has no say in which rows are kept: nothing can be resumed from it.
-    return try self.steps().compactMap { try? checkpoint(ofStep: $0).manifest.oldestRow }.min()
+    return try steps().compactMap { try? checkpoint(ofStep: $0).manifest }.filter { $0.weightsOnly != true }
+      .map(\.oldestRow).min()
+  }
+
+  /// Says so durably, before anybody removes rows that the checkpoint had.
+  private func keepForGood(_ step: Int, _ manifest: Manifest) throws {
+    guard manifest.weightsOnly != true else { return }
+    var manifest = manifest
+    manifest.weightsOnly = true
+    try storage.writeAtomically(
+      SealedJSON.bytes(of: manifest), to: "\(path)/\(Self.name(of: step))/\(Checkpoint.manifestFile)")
+  }
+
+  private func remove(_ step: Int) throws {
+    let name = Self.name(of: step)
+    // Under another name first, durably: half a checkpoint must not be found under its own.
+    try storage.remove("\(path)/.gone-\(name)")
+    try storage.rename("\(path)/\(name)", to: "\(path)/.gone-\(name)")
+    try storage.synchronizeDirectory(path)
+    try storage.remove("\(path)/.gone-\(name)")
   }
 }
 
@@ -135,10 +165,11 @@ extension CheckpointDirectory {
   }
 
   /// The newest checkpoint whose every byte matches its digest, and why the newer ones do not, newest first.
+  /// - Parameter last: checkpoints of later steps are not looked at.
   /// - Throws: `CheckpointError.newerFormat`: one that a newer massl wrote is not damaged, and not to be passed over.
-  public func newestWhole() throws -> (checkpoint: Checkpoint?, damaged: [CheckpointError]) {
+  public func newestWhole(atMost last: Int = .max) throws -> (checkpoint: Checkpoint?, damaged: [CheckpointError]) {
     var damaged: [CheckpointError] = []
-    for step in try steps().reversed() {
+    for step in try steps().reversed() where step <= last {
       do {
         let checkpoint = try checkpoint(ofStep: step)
         try checkpoint.verify()

@@ -10,6 +10,8 @@ public enum CheckpointError: Error, Equatable, CustomStringConvertible {
   case otherData(run: String, saved: DataRecord, given: DataRecord)
   case noCheckpoint(directory: String)
   case noSuchStep(directory: String, step: Int, present: [Int])
+  /// A checkpoint that was kept for its weights, whose memory rows are gone.
+  case weightsOnly(checkpoint: String)
   case newerFormat(file: String, version: Int, supported: Int)
   /// The directory is no run: it has something else in it, or nothing.
   case notARun(directory: String)
@@ -40,6 +42,9 @@ public enum CheckpointError: Error, Equatable, CustomStringConvertible {
       "\(directory) has no checkpoint of step \(step). "
         + (present.isEmpty
           ? "It has none at all." : "It has those of \(present.map(String.init).joined(separator: ", ")).")
+    case .weightsOnly(let checkpoint):
+      "\(checkpoint) was kept for its weights alone: the memory rows that training goes on from are gone. Give the step "
+        + "of a newer checkpoint (massl inspect says which hold rows); evaluate and export take this one as it is."
     case .newerFormat(let file, let version, let supported):
       "\(file) has format \(version); this massl reads formats up to \(supported). Use the massl that wrote it."
     case .notARun(let directory):

@@ -160,6 +160,7 @@ extension Inspection.CheckpointSummary {
   fileprivate var line: String {
     let state = damage ?? "whole"
     guard let manifest else { return "\(path): \(state)" }
-    return "\(path): step \(manifest.step), epoch \(manifest.epoch), \(state)"
+    let kept = manifest.weightsOnly == true ? ", kept for good: weights only" : ""
+    return "\(path): step \(manifest.step), epoch \(manifest.epoch), \(state)\(kept)"
   }
 }

@@ -30,6 +30,8 @@ public struct Manifest: Codable, Equatable, Sendable {
   /// Trajectory keys that were changed in the course of the run, oldest first.
   public var changes: [ConfigurationChange]
   public var optimizer: OptimizerRecord
+  /// True once it is kept for its weights alone: its memory rows may be gone. Nil in all others.
+  public var weightsOnly: Bool?
   /// By file name; filled in when the checkpoint is written.
   public var files: [String: FileRecord] = [:]
 

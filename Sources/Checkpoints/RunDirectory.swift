@@ -7,7 +7,7 @@ import Numerics
 ///     run.json             its identity and data set
 ///     incarnation.json     how often a coordinator has started on it
 ///     coordinator.lock     locked by the coordinator that runs, whose process number it holds
-///     checkpoints/  memory/  metrics.jsonl  tensorboard/
+///     checkpoints/  memory/  metrics.jsonl  coordinator.log
 public struct RunDirectory: Sendable {
   public let path: String
   /// 128 random bits made with the directory.
@@ -20,7 +20,6 @@ public struct RunDirectory: Sendable {
   public var checkpointsPath: String { "\(path)/checkpoints" }
   public var memoryPath: String { "\(path)/memory" }
   public var metricsPath: String { "\(path)/metrics.jsonl" }
-  public var tensorboardPath: String { "\(path)/tensorboard" }
   public var configurationPath: String { "\(path)/config.yaml" }
 
   static let formatVersion = 1
@@ -95,6 +94,19 @@ extension RunDirectory {
   ) throws -> (checkpoint: Checkpoint?, damaged: [CheckpointError]) {
     guard let checkpoints = try checkpoints(of: path, in: storage) else { return (nil, []) }
     return try checkpoints.newestWhole()
+  }
+
+  /// The configuration in force: that of the newest checkpoint whose manifest can be read, else the one that the run
+  /// was started with.
+  /// - Throws: `CheckpointError.notARun`; `DurabilityError`.
+  public static func newestConfiguration(of path: String, in storage: any Storage) throws -> String {
+    guard let checkpoints = try checkpoints(of: path, in: storage) else {
+      return try configuration(of: path, in: storage)
+    }
+    for step in try checkpoints.steps().reversed() {
+      if let checkpoint = try? checkpoints.checkpoint(ofStep: step) { return checkpoint.manifest.configuration }
+    }
+    return try configuration(of: path, in: storage)
   }
 
   /// The checkpoint of a step, every byte of which was compared with its digest; nil: the newest whole one.

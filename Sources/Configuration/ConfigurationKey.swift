@@ -166,6 +166,11 @@ extension ConfigurationKey {
       "checkpoint_every_minutes", .operational, \.checkpointEveryMinutes, .from(0, to: 1e6),
       "minutes between checkpoints; 0: by steps alone"),
     integer("keep_checkpoints", .operational, \.keepCheckpoints, 1...1_000_000, "newest checkpoints kept"),
+    integer(
+      "keep_every_steps", .operational, \.keepEverySteps, 0...Int.max,
+      "first checkpoint of every so many steps is kept, weights only; 0: none"),
+    number(
+      "grace", .operational, \.grace, .above(0, to: 1e6), "seconds for the last checkpoint when told to leave"),
     ConfigurationKey(
       "listen", .operational, .endpoint, "where the coordinator listens, tcp://HOST:PORT; port 0: any free one",
       read: { .text($0.listen) }, write: { $0.listen = $1.text }),

@@ -18,6 +18,14 @@ public struct ConfigurationLayer: Sendable, Equatable {
 
   public init() {}
 
+  /// The entries that `isKept` says yes to.
+  func keeping(_ isKept: (ConfigurationKey, ConfigurationValue) -> Bool) -> ConfigurationLayer {
+    var layer = self
+    layer.entries = entries.filter { name, entry in ConfigurationKey.named(name).map { isKept($0, entry.value) } ?? true
+    }
+    return layer
+  }
+
   private mutating func add(_ name: String, _ words: [String], source: ConfigurationSource) throws(ConfigurationError) {
     guard let key = ConfigurationKey.named(name) else {
       let nearest = nearestName(to: name, among: ConfigurationKey.all.map(\.name))

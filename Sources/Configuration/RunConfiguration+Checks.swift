@@ -19,11 +19,19 @@ extension RunConfiguration {
     return found
   }
 
+  /// As many as a message can name.
+  package static let slicesPerStepAtMost = 65_536
+
   private func batchInconsistencies() -> [String] {
     var found: [String] = []
     if batchSize % sliceSize != 0 {
       found.append(
         "slice_size \(sliceSize) must divide batch_size \(batchSize)\(nearby(divisorsOf: batchSize, sliceSize)).")
+    }
+    if batchSize % sliceSize == 0, slicesPerStep > Self.slicesPerStepAtMost {
+      found.append(
+        "slice_size \(sliceSize) makes \(slicesPerStep) slices of batch_size \(batchSize); at most "
+          + "\(Self.slicesPerStepAtMost) can be. Give larger slices.")
     }
     if koleoWeight > 0, sliceSize < 2 {
       found.append(

@@ -4,16 +4,19 @@ extension RunConfiguration {
   /// The configuration of a resumed run: this one, as it was saved, with what is given now.
   ///
   /// Keys that are not given stay as saved. An operational key may differ freely; a trajectory key only if `changes`
-  /// names it; an identity key never.
+  /// names it; an identity key never. A trajectory key with the value that the run was started with is as good as not
+  /// given: the first command goes on resuming a run whose keys were changed since.
   /// - Parameters:
   ///   - run: the run directory, for errors.
+  ///   - begun: what the run was started with.
   ///   - layers: recipe and flags.
   ///   - changes: what was asked for with `--change`.
   /// - Throws: `ConfigurationError.otherConfiguration` with all keys that differ and must not, else what
   ///   `changed(by:)` throws.
   public func resumed(
-    run: String, layers: [ConfigurationLayer], changes: ConfigurationLayer
+    run: String, begun: RunConfiguration, layers: [ConfigurationLayer], changes: ConfigurationLayer
   ) throws(ConfigurationError) -> RunConfiguration {
+    let layers = layers.map { $0.without(trajectoryOf: begun) }
     let next = try changed(by: layers + [changes])
     let asked = Set(changes.names)
     let refused = next.differences(from: self).filter { difference in
@@ -25,5 +28,12 @@ extension RunConfiguration {
     }
     if !refused.isEmpty { throw .otherConfiguration(run: run, refused) }
     return next
+  }
+}
+
+extension ConfigurationLayer {
+  /// Less the trajectory keys whose value is the one in `configuration`.
+  fileprivate func without(trajectoryOf configuration: RunConfiguration) -> ConfigurationLayer {
+    keeping { key, value in key.kind != .trajectory || key.value(in: configuration) != value }
   }
 }

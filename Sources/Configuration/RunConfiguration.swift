@@ -129,6 +129,10 @@ public struct RunConfiguration: Sendable, Equatable {
   public var checkpointEveryMinutes = 10.0
   /// Newest checkpoints kept.
   public var keepCheckpoints = 3
+  /// Of every so many steps the first checkpoint is kept for good, but not its memory rows; 0: none.
+  public var keepEverySteps = 0
+  /// Seconds from SIGTERM to the end of the process, the last checkpoint included.
+  public var grace = 30.0
   /// Where the coordinator listens: `tcp://HOST:PORT`, 0 as the port for any free one.
   public var listen = "tcp://127.0.0.1:5570"
   public var logLevel = LogLevelName.info

@@ -121,13 +121,12 @@ extension Coordinator {
     leases.removeAll { $0.id == lease.id }
     for slice in lease.slices.indices {
       isAccepted[slice] = true
-      if let accuser = notFinite.removeValue(forKey: slice), accuser != lease.peer {
-        effects.append(
-          .log(
-            .error,
-            "Slice \(slice) of step \(step) was not finite from \(described(accuser)), but is from "
-              + "\(described(lease.peer)): the former may be broken."))
-      }
+      guard let accuser = notFinite.removeValue(forKey: slice) else { continue }
+      let what =
+        accuser == lease.peer
+        ? "from \(described(accuser)), and is the second time: its processor or memory may be broken."
+        : "from \(described(accuser)), but is from \(described(lease.peer)): the former may be broken."
+      effects.append(.log(.error, "Slice \(slice) of step \(step) was not finite \(what)"))
     }
     acceptedNodes.append(lease.slices)
     peers[lease.peer]?.accepted += lease.slices.count
@@ -156,15 +155,16 @@ extension Coordinator {
     let others = peers.values.contains { $0.id != lease.peer && isPresent($0) }
     let agreed = slices.filter { notFinite[$0] != nil && (notFinite[$0] != lease.peer || !others) }
     guard agreed.isEmpty else {
-      let slices = agreed.map(String.init).joined(separator: ", ")
       let accuser = agreed.first.flatMap { notFinite[$0] } ?? lease.peer
       let who =
         accuser == lease.peer
         ? "\(described(lease.peer)) twice" : "\(described(accuser)) and \(described(lease.peer))"
       return conclude(
         with: .hopeless(
-          "Step \(step) cannot be computed: loss or gradient of slice \(slices) is not finite, say \(who). "
-            + "Resuming will meet it again: fork the run from an earlier step with other settings."), &effects)
+          "Step \(step) cannot be computed: loss or gradient of slice \(agreed.map(String.init).joined(separator: ", ")) "
+            + "is not finite, say \(who). Its pictures: \(pictures(of: agreed)). The last good checkpoint is of step "
+            + "\(step). Resuming will meet it again: massl replay --step \(step) --slice \(agreed[0]) shows where the "
+            + "first such value appears, and massl fork goes on from a checkpoint with other settings."), &effects)
     }
     effects.append(
       .log(
@@ -173,6 +173,14 @@ extension Coordinator {
           + (others ? " by another worker." : ".")))
     for slice in slices { notFinite[slice] = lease.peer }
     if others { bar(lease.peer, from: lease.slices, for: Limits.judgement) }
+  }
+
+  /// Paths of the slices' pictures, for people.
+  private func pictures(of slices: [Int]) -> String {
+    let pictures = slices.flatMap { settings.pictures(step, $0) }
+    let named = pictures.prefix(Limits.notFiniteNamed).map(settings.pictureName).joined(separator: ", ")
+    return pictures.count > Limits.notFiniteNamed
+      ? "\(named) and \(pictures.count - Limits.notFiniteNamed) more" : named
   }
 
   mutating func returned(_ message: Returned, from peer: PeerID, _ effects: inout [Effect]) {

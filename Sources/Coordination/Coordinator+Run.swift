@@ -14,7 +14,8 @@ extension Coordinator {
     returned = [:]
     bars = []
     phase = .computing
-    if let every = settings.checkpointEverySteps, step.isMultiple(of: every) { checkpointIsOwed = true }
+    for every in [settings.checkpointEverySteps, settings.keepEverySteps].compactMap(\.self)
+    where step.isMultiple(of: every) { checkpointIsOwed = true }
     if step == settings.lastStep {
       conclude(with: .finished, &effects)
     } else if isAskedToStop {

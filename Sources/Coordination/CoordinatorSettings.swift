@@ -23,16 +23,21 @@ public struct CoordinatorSettings: Sendable {
   public var floatsPerSlice: Int
   /// A checkpoint at every multiple of this step; nil for none.
   public var checkpointEverySteps: Int?
+  /// The same, for checkpoints that are kept for good; nil for none.
+  public var keepEverySteps: Int?
   /// A checkpoint when the one before was begun so long ago; nil for none.
   public var checkpointEvery: Duration?
   /// The path of a picture, for people.
   public var pictureName: @Sendable (Int) -> String
+  /// The pictures of a step's slice, for people.
+  public var pictures: @Sendable (_ step: Int, _ slice: Int) -> [Int]
 
   public init(
     run: RunIdentity, incarnation: Incarnation, protocolVersion: UInt32, probe: Digest, allowsMixed: Bool = false,
     welcome: Welcome, slices: Int, lastStep: Int, gradientCount: Int, floatsPerSlice: Int,
-    checkpointEverySteps: Int? = nil, checkpointEvery: Duration? = nil,
-    pictureName: @escaping @Sendable (Int) -> String
+    checkpointEverySteps: Int? = nil, keepEverySteps: Int? = nil, checkpointEvery: Duration? = nil,
+    pictureName: @escaping @Sendable (Int) -> String,
+    pictures: @escaping @Sendable (_ step: Int, _ slice: Int) -> [Int]
   ) {
     self.run = run
     self.incarnation = incarnation
@@ -45,8 +50,10 @@ public struct CoordinatorSettings: Sendable {
     self.gradientCount = gradientCount
     self.floatsPerSlice = floatsPerSlice
     self.checkpointEverySteps = checkpointEverySteps
+    self.keepEverySteps = keepEverySteps
     self.checkpointEvery = checkpointEvery
     self.pictureName = pictureName
+    self.pictures = pictures
   }
 
   /// Floats in the payload of a lease of so many slices.

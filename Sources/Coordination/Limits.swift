@@ -90,6 +90,9 @@ public enum Limits {
   /// Pictures that are named when the run stops for it.
   public static let undecodableNamed = 10
 
+  /// Pictures that are named when the run stops for a slice that is not finite: a usual slice's, and a line of log.
+  public static let notFiniteNamed = 64
+
   // MARK: Checkpoints
 
   /// After a checkpoint that failed the next try waits: a full disk does not empty itself at once.

@@ -76,6 +76,12 @@ public enum DurabilityError: Error, Equatable, CustomStringConvertible {
     return number == ENOENT
   }
 
+  /// Whether the path is one that no other start will find, or may use.
+  public var isWrongPath: Bool {
+    guard case .failed(_, _, let number) = self else { return false }
+    return [ENOENT, ENOTDIR, EISDIR, EACCES, EPERM, EROFS, ENAMETOOLONG].contains(number)
+  }
+
   private static func sentence(for number: Int32) -> String {
     switch number {
     case ENOSPC: "the disk is full. Make room on it."

@@ -53,7 +53,12 @@ public enum Features {
   ) throws {
     var resampler = Resampler()
     for (row, index) in pictures.enumerated() {
-      let picture = try Picture(jpeg: dataSet.read(index))
+      let picture: Picture
+      do {
+        picture = try Picture(jpeg: dataSet.read(index))
+      } catch VisionError.undecodable(let reason) {
+        throw VisionError.unreadable(path: dataSet.path(index), reason: "it is no JPEG picture that decodes: \(reason)")
+      }
       let square = min(picture.width, picture.height)
       let region = Region(
         top: (picture.height - square) / 2, left: (picture.width - square) / 2, height: square, width: square)

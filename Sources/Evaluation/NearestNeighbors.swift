@@ -28,6 +28,7 @@ public struct NearestNeighbors {
   public func accuracy(of queries: Matrix, classes truth: [Int], k: Int) -> Double {
     invariant(queries.rows == truth.count && k > 0)
     let queries = unitRows(queries)
+    let k = min(k, bank.rows)
     let together = min(Self.queriesTogether, queries.rows)
     let similarities = FloatBuffer(count: together * bank.rows).matrix(rows: together, columns: bank.rows)
     var right = 0

@@ -66,14 +66,10 @@ public final class RowStore: Sendable {
       cachedFrom: window.rows)
 
     try storage.makeDurableDirectory(directory)
+    var stale: [String] = []
     for name in try storage.list(directory) {
       guard let index = layout.index(named: name) else { continue }
-      if index * layout.capacity >= window.rows {
-        try storage.remove("\(directory)/\(name)")
-        state.namesChanged = true
-      } else {
-        state.present.insert(index)
-      }
+      if index * layout.capacity < window.rows { state.present.insert(index) } else { stale.append(name) }
     }
     if !window.stored.isEmpty {
       for index in layout.index(of: window.stored.lowerBound)...layout.index(of: window.rows - 1) {
@@ -85,6 +81,9 @@ public final class RowStore: Sendable {
           headerOf: storage.open("\(directory)/\(layout.name(of: index))", .reading), index: index)
       }
     }
+    // Only now: an older checkpoint whose own rows are gone must not cost those of a newer one.
+    for name in stale { try storage.remove("\(directory)/\(name)") }
+    state.namesChanged = !stale.isEmpty
     self.state = Mutex(state)
     try fillCache(from: max(window.stored.lowerBound, window.rows - cacheCapacity))
   }

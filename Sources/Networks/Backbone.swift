@@ -57,9 +57,12 @@ extension Backbone {
     invariant(draw == nil || draw?.images == images)
     invariant(parameters.count == layout.count)
     workspace.keep(images: images, draw)
-    embed(pixels, parameters, workspace, into: workspace.blocks[0].input.rows(0..<images * workspace.tokens))
+    let stream = workspace.blocks[0].input.rows(0..<images * workspace.tokens)
+    embed(pixels, parameters, workspace, into: stream)
+    workspace.show("backbone.patch_embed.proj", stream)
     for block in 0..<architecture.depth { forward(block: block, images: images, parameters, workspace) }
     pool(images: images, parameters, workspace, into: features)
+    workspace.show(architecture.finalNormName, features)
   }
 
   /// Patches and class token, each with its position.
@@ -101,23 +104,29 @@ extension Backbone {
       let (normed, qkv, mixed) = (a.normed1.rows(rows), a.qkv.rows(rows), a.mixed.rows(queried))
       normalize(
         input, of: attending, tokens: tokens, layers.norm1, parameters, into: normed, moments: a.moments1.rows(rows))
+      workspace.show("\(Self.name(block)).norm1", normed, of: attending)
       let weight = layers.qkv.weight(parameters)
       if isCutShort {
         multiply(
           normed.everyRow(tokens), .asIs, weight.rows(0..<width), .transposed,
           into: qkv.everyRow(tokens).columns(0..<width))
         multiply(normed, .asIs, weight.rows(width..<3 * width), .transposed, into: qkv.columns(width..<3 * width))
+        workspace.show("\(Self.name(block)).attn.qkv", qkv.everyRow(tokens).columns(0..<width), of: attending)
+        workspace.show("\(Self.name(block)).attn.qkv", qkv.columns(width..<3 * width), of: attending)
       } else {
         multiply(normed, .asIs, weight, .transposed, into: qkv)
+        workspace.show("\(Self.name(block)).attn.qkv", qkv, of: attending)
       }
       attention(
         qkv, bias: layers.qkv.bias(parameters), shape: attentionShape(attending.count, queries, workspace), into: mixed,
         probabilities: probabilities(a, attending.count, queries, workspace), keeps: workspace.keepsActivations)
+      workspace.show("\(Self.name(block)).attn", mixed, of: attending)
       multiply(mixed, .asIs, layers.projection.weight(parameters), .transposed, into: attended)
     }
     endBranch(
       2 * block, attended, bias: layers.projection.bias(parameters), to: isCutShort ? input.everyRow(tokens) : input,
       rows: queries, workspace, into: middle)
+    workspace.show("\(Self.name(block)).attn.proj", middle)
     // 2. MLP, each token alone.
     let thinking = workspace.kept[2 * block + 1]
     let thought = thinking.isEmpty ? nil : workspace.branch.rows(0..<thinking.count * queries)
@@ -128,8 +137,10 @@ extension Backbone {
       )
       normalize(
         middle, of: thinking, tokens: queries, layers.norm2, parameters, into: normed, moments: a.moments2.rows(rows))
+      workspace.show("\(Self.name(block)).norm2", normed, of: thinking)
       multiply(normed, .asIs, layers.fc1.weight(parameters), .transposed, into: preactivation)
       geluAddingBias(preactivation, bias: layers.fc1.bias(parameters), into: hidden)
+      workspace.show("\(Self.name(block)).mlp.fc1", hidden, of: thinking)
       multiply(hidden, .asIs, layers.fc2.weight(parameters), .transposed, into: thought)
     }
     let isLast = block == architecture.depth - 1
@@ -137,6 +148,7 @@ extension Backbone {
     endBranch(
       2 * block + 1, thought, bias: layers.fc2.bias(parameters), to: middle, rows: queries, workspace,
       into: output.rows(0..<images * queries))
+    workspace.show("\(Self.name(block)).mlp.fc2", output.rows(0..<images * queries))
   }
 
   private func pool(
@@ -195,6 +207,7 @@ extension Backbone {
       pooled.rows(0..<images), moments: workspace.outputMoments.rows(0..<images), weight: finalNorm.weight(parameters),
       gradient: featureGradient, into: pooledGradient, adding: false, weightGradient: finalNorm.weight(gradient),
       biasGradient: finalNorm.bias(gradient))
+    workspace.show(architecture.finalNormName, pooledGradient, backward: true)
     if !architecture.useMeanPooling { return }
     scale(pooledGradient, by: 1 / Float(tokens - 1))
     fill(scratch.stream.rows(0..<images * tokens), with: 0)
@@ -225,13 +238,16 @@ extension Backbone {
       multiply(thoughtGradient, .asIs, layers.fc2.weight(parameters), .asIs, into: hiddenGradient)
       gelu(preactivation, into: hidden)
       geluBackward(preactivation, gradient: hiddenGradient)
+      workspace.show("\(Self.name(block)).mlp.fc2", hiddenGradient, of: thinking, backward: true)
       addGradient(layers.fc2, input: hidden, output: thoughtGradient, gradient)
       addGradient(layers.fc1, input: normed, output: hiddenGradient, gradient)
       multiply(hiddenGradient, .asIs, layers.fc1.weight(parameters), .asIs, into: normedGradient)
+      workspace.show("\(Self.name(block)).mlp.fc1", normedGradient, of: thinking, backward: true)
       normalizeBackward(
         a.middle.rows(0..<images * queries), of: thinking, tokens: queries, layers.norm2, parameters,
         moments: a.moments2.rows(rows), normedGradient, addingTo: stream, gradient)
     }
+    workspace.show("\(Self.name(block)).norm2", stream, backward: true)
     // 1. Attention.
     let attending = workspace.kept[2 * block]
     let fullStream = scratch.stream.rows(0..<images * tokens)
@@ -243,10 +259,19 @@ extension Backbone {
       let qkvGradient = scratch.wide(rows: rows.count, columns: 3 * width)
       addGradient(layers.projection, input: mixed, output: attendedGradient, gradient)
       multiply(attendedGradient, .asIs, layers.projection.weight(parameters), .asIs, into: mixedGradient)
+      workspace.show("\(Self.name(block)).attn.proj", mixedGradient, of: attending, backward: true)
       attentionBackward(
         a.qkv.rows(rows), probabilities: probabilities(a, attending.count, queries, workspace),
         shape: attentionShape(attending.count, queries, workspace), mixedGradient: mixedGradient,
         scratch: workspace.attentionScratch.rows(0..<queries), into: qkvGradient)
+      if isCutShort {
+        workspace.show(
+          "\(Self.name(block)).attn", qkvGradient.everyRow(tokens).columns(0..<width), of: attending, backward: true)
+        workspace.show(
+          "\(Self.name(block)).attn", qkvGradient.columns(width..<3 * width), of: attending, backward: true)
+      } else {
+        workspace.show("\(Self.name(block)).attn", qkvGradient, of: attending, backward: true)
+      }
       let weight = layers.qkv.weight(parameters)
       if isCutShort {
         let (queryPart, restPart) = (0..<width, width..<3 * width)
@@ -266,12 +291,14 @@ extension Backbone {
         addGradient(layers.qkv, input: normed, output: qkvGradient, gradient)
         multiply(qkvGradient, .asIs, weight, .asIs, into: normedGradient)
       }
+      workspace.show("\(Self.name(block)).attn.qkv", normedGradient, of: attending, backward: true)
       normalizeBackward(
         a.input.rows(0..<images * tokens), of: attending, tokens: tokens, layers.norm1, parameters,
         moments: a.moments1.rows(rows), normedGradient, addingTo: fullStream, gradient)
     } else if isCutShort {
       widen(stream, into: fullStream)
     }
+    workspace.show("\(Self.name(block)).norm1", fullStream, backward: true)
   }
 
   /// Before a block cut short, all tokens have a gradient; its residual path has brought only the class tokens'.
@@ -306,6 +333,8 @@ extension Backbone {
 // MARK: - Pieces of both
 
 extension Backbone {
+  private static func name(_ block: Int) -> String { "backbone.blocks.\(block)" }
+
   private func classToken(_ buffer: FloatBuffer) -> Matrix {
     buffer.matrix(at: classTokenOffset, rows: 1, columns: architecture.embedDim)
   }

@@ -34,6 +34,9 @@ public final class BackboneWorkspace {
   var images = 0
   var draw: DropPathDraw?
 
+  /// Who looks at every layer's values; nil, as a rule, for nobody.
+  public var observer: LayerObserver?
+
   /// Floats that a workspace of these sizes takes.
   public static func floatCount(
     _ architecture: NetworkArchitecture, maximumImages: Int, side: Int, keepsActivations: Bool

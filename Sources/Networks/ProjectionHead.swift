@@ -42,6 +42,9 @@ public final class HeadWorkspace {
   var features: Matrix?
   var embeddings: Matrix?
 
+  /// Who looks at every layer's values; nil, as a rule, for nobody.
+  public var observer: LayerObserver?
+
   struct Layer {
     /// `[R, H]`: before BatchNorm, without it before the GELU; with bias.
     let product: Matrix
@@ -111,15 +114,19 @@ extension ProjectionHead {
         geluAddingBias(product, bias: bias, into: activation)
       } else {
         addRow(bias, toRowsOf: product)
+        workspace.show({ $0.linear[index] }, product)
         normalizeBatch(index, product, parameters, layer, statistics, into: preactivation)
         gelu(preactivation, into: activation)
       }
+      workspace.show({ norm.isEmpty ? $0.linear[index] : $0.norm[index] }, activation)
       input = activation
     }
     multiply(input, .asIs, linear[2].weight(parameters), .transposed, into: embeddings)
     addRow(linear[2].bias(parameters), toRowsOf: embeddings)
+    workspace.show({ $0.linear[2] }, embeddings)
     normalizeRows(
       embeddings, floor: normFloor, into: embeddings, keeping: workspace.norms.vector(at: 0, count: rows.count))
+    workspace.show({ _ in "head" }, embeddings)
   }
 
   private func normalizeBatch(
@@ -163,6 +170,7 @@ extension ProjectionHead {
     normalizeRowsBackward(
       embeddings, norms: workspace.norms.vector(at: 0, count: rows.count), floor: normFloor,
       gradient: embeddingGradient, into: embeddingGradient)
+    workspace.show({ _ in "head" }, embeddingGradient, backward: true)
     var outputGradient = embeddingGradient
     for index in (0..<2).reversed() {
       let layer = workspace.layers[index]
@@ -170,15 +178,18 @@ extension ProjectionHead {
       addGradient(next, input: layer.activation.rows(rows), output: outputGradient, gradient)
       multiply(outputGradient, .asIs, next.weight(parameters), .asIs, into: activationGradient)
       geluBackward(layer.preactivation.rows(rows), gradient: activationGradient)
+      workspace.show({ $0.linear[index + 1] }, activationGradient, backward: true)
       if !norm.isEmpty {
         batchNormBackward(
           layer.product.rows(rows), mean: layer.mean, inverseDeviation: layer.inverseDeviation,
           weight: norm[index].weight(parameters), gradient: activationGradient, into: activationGradient,
           weightGradient: norm[index].weight(gradient), biasGradient: norm[index].bias(gradient))
+        workspace.show({ $0.norm[index] }, activationGradient, backward: true)
       }
       outputGradient = activationGradient
     }
     addGradient(linear[0], input: features, output: outputGradient, gradient)
     multiply(outputGradient, .asIs, linear[0].weight(parameters), .asIs, into: featureGradient)
+    workspace.show({ $0.linear[0] }, featureGradient, backward: true)
   }
 }

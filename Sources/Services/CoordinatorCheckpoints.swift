@@ -76,7 +76,8 @@ final class CoordinatorCheckpoints: Sendable {
     // The checkpoint is durable: what goes wrong in clearing up is no failure of it.
     do {
       let oldest = try resumed.checkpoints.prune(
-        keeping: plan.configuration.keepCheckpoints, newestWhole: version.step)
+        keeping: plan.configuration.keepCheckpoints, forGoodEvery: plan.configuration.keepEverySteps,
+        newestWhole: version.step)
       if let oldest { try rows.prune(below: min(oldest, manifest.oldestRow)) }
     } catch {
       log(.warning, "Old checkpoints could not be removed: \(error)")

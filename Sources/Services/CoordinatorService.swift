@@ -110,9 +110,10 @@ public final class CoordinatorService: Sendable {
       slices: plan.slices, lastStep: plan.lastStep, gradientCount: plan.layout.count,
       floatsPerSlice: plan.floatsPerSlice,
       checkpointEverySteps: configuration.checkpointEverySteps == 0 ? nil : configuration.checkpointEverySteps,
+      keepEverySteps: configuration.keepEverySteps == 0 ? nil : configuration.keepEverySteps,
       checkpointEvery: configuration.checkpointEveryMinutes == 0
         ? nil : .seconds(configuration.checkpointEveryMinutes * 60),
-      pictureName: { [data] in data.path($0) })
+      pictureName: { [data] in data.path($0) }, pictures: { [plan] in plan.pictures(step: $0, slice: $1) })
     control = Mutex(
       Control(
         coordinator: Coordinator(

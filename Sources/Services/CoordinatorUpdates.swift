@@ -16,8 +16,6 @@ final class CoordinatorUpdates: Sendable {
     case update(step: Int)
   }
 
-  /// The share of its old value that a running statistic keeps, as in PyTorch's BatchNorm.
-  private static let statisticsKeep: Float = 0.9
   /// Between tries to store rows on a full disk.
   private static let diskPause: UInt32 = 1
   /// Tries between two words about it.
@@ -136,52 +134,12 @@ extension CoordinatorUpdates {
   private func next(
     _ old: WeightsVersion, _ total: SliceSum, _ spare: inout Spare
   ) throws -> (WeightsVersion, gradientNorm: Double) {
-    let step = old.step
-    // 1. Weights.
-    let student = spare.parameters.take()
-    let teacher = spare.parameters.take()
-    var moments: [FloatBuffer] = []
-    for _ in old.optimizer.moments { moments.append(spare.parameters.take()) }
-    var optimizer = OptimizerState(steps: old.optimizer.steps, moments: moments)
-    let report = plan.optimizer.update(
-      old.student, gradient: total.gradient, state: old.optimizer, learningRate: plan.learningRate[step],
-      weightDecay: plan.weightDecay[step], into: student, &optimizer)
-    guard report.gradientNorm.isFinite else { throw ServiceError.notFinite(step: step) }
-    averageTeacher(old.teacher, student: student, momentum: plan.momentum[step], into: teacher)
-    // 2. Running statistics.
-    let studentStatistics = old.studentStatistics.map { statistics($0, total.tail, at: plan.rowFloats) }
-    let teacherStatistics = old.teacherStatistics.map {
-      statistics($0, total.tail, at: plan.rowFloats + plan.statisticsLayout.count)
-    }
-    // 3. Memory: last, for it is what cannot be undone.
-    for slice in 0..<plan.slices {
-      copy(
-        total.tail.vector(at: slice * plan.floatsPerSlice, count: plan.rowFloats),
-        into: spare.rows.vector(at: slice * plan.rowFloats, count: plan.rowFloats))
-    }
-    try enqueue(
-      spare.rows.matrix(rows: plan.configuration.batchSize, columns: plan.configuration.bottleneckDim), step: step)
-    return (
-      WeightsVersion(
-        step: step + 1, student: student, teacher: teacher, studentStatistics: studentStatistics,
-        teacherStatistics: teacherStatistics, optimizer: optimizer, studentDigest: student.digest,
-        teacherDigest: teacher.digest, memory: rows.digest.state, rows: rows.rows, floor: old.floor),
-      report.gradientNorm
-    )
-  }
-
-  /// keep * old + (1 - keep) * the mean over the slices, which are added in their order.
-  /// - Parameter offset: where the statistics begin in a slice's tail.
-  private func statistics(_ old: FloatBuffer, _ tail: FloatBuffer, at offset: Int) -> FloatBuffer {
-    let mean = FloatBuffer(count: old.count)
-    for slice in 0..<plan.slices {
-      addScaled(tail.vector(at: slice * plan.floatsPerSlice + offset, count: old.count), by: 1, to: mean.vector)
-    }
-    let new = FloatBuffer(count: old.count)
-    average(
-      old.vector, keep: Self.statisticsKeep, mean.vector, gain: (1 - Self.statisticsKeep) / Float(plan.slices),
-      into: new.vector)
-    return new
+    var (version, gradientNorm) = try old.next(total, plan) { spare.parameters.take() }
+    // Memory last, for it is what cannot be undone.
+    try enqueue(plan.gatherRows(total.tail, into: spare.rows), step: old.step)
+    version.memory = rows.digest.state
+    version.rows = rows.rows
+    return (version, gradientNorm)
   }
 
   /// Appends a step's rows; a full disk is waited for, loudly.

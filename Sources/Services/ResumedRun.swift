@@ -30,7 +30,7 @@ struct ResumedRun: Sendable {
       isNew
       ? try RunConfiguration(layers: options.layers + [options.changes])
       : try Self.configuration(RunDirectory.configuration(of: options.run, in: storage), file: "config.yaml")
-    if isNew { _ = try RunPlan(configuration: begun, pictures: data.count) }
+    if isNew { try RunPlan(configuration: begun, pictures: data.count).checkMachineMemory(computes: false) }
     var random = SystemRandomNumberGenerator()
     directory = try RunDirectory.open(
       options.run, configuration: begun.yaml(),
@@ -48,7 +48,8 @@ struct ResumedRun: Sendable {
 
     // 3. The configuration: the run's, with what was asked to change.
     let saved = try manifest.map { try Self.configuration($0.configuration, file: "manifest.json") } ?? begun
-    let given = try saved.resumed(run: options.run, layers: options.layers, changes: options.changes)
+    let given = try saved.resumed(
+      run: options.run, begun: begun, layers: options.layers, changes: options.changes)
     var changes = manifest?.changes ?? []
     for difference in given.differences(from: saved) where difference.kind == .trajectory {
       changes.append(
@@ -58,33 +59,23 @@ struct ResumedRun: Sendable {
     }
     self.changes = changes
     plan = try RunPlan(configuration: given, pictures: data.count)
+    try plan.checkMachineMemory(computes: false)
+    for sentence in given.warnings() { log(.warning, sentence) }
 
     // 4. Weights and memory.
     let enqueued = manifest?.rows ?? 0
-    var floor = manifest?.floor ?? 0
-    // Rows below the old window may be gone: a memory that grew begins there with seeded ones.
-    if given.memorySize > saved.memorySize { floor = max(floor, enqueued - saved.memorySize) }
-    rows = try RowStore(
-      storage: storage, directory: directory.memoryPath, run: directory.run, width: given.bottleneckDim,
-      window: MemoryWindow(size: given.memorySize, rows: enqueued, floor: floor),
-      digest: manifest.map { MemoryDigest(resuming: $0.memory) } ?? MemoryDigest(), cacheBytes: options.rowCacheBytes)
-    var version = checkpoint == nil ? WeightsVersion.initial(plan) : .zero(plan)
-    if let checkpoint, let manifest {
-      try checkpoint.load(version.content(plan))
-      version.step = manifest.step
-      version.optimizer.steps = manifest.optimizer.steps
-      version.rows = enqueued
-      version.floor = floor
-      version.memory = manifest.memory
-      version.studentDigest = version.student.digest
-      version.teacherDigest = version.teacher.digest
-      for (found, expected, file) in [
-        (version.studentDigest, manifest.student, Checkpoint.studentFile),
-        (version.teacherDigest, manifest.teacher, Checkpoint.teacherFile),
-      ] where found != expected {
-        throw CheckpointError.damaged(
-          file: "\(checkpoint.path)/\(file)", tensor: nil, reason: "does not have the weights of its manifest")
-      }
+    let floor = plan.floor(manifest?.floor ?? 0, rows: enqueued, memoryWas: saved.memorySize)
+    let (memoryPath, run) = (directory.memoryPath, directory.run)
+    func memory() throws -> RowStore {
+      try RowStore(
+        storage: storage, directory: memoryPath, run: run, width: given.bottleneckDim,
+        window: MemoryWindow(size: given.memorySize, rows: enqueued, floor: floor),
+        digest: manifest.map { MemoryDigest(resuming: $0.memory) } ?? MemoryDigest(), cacheBytes: options.rowCacheBytes)
+    }
+    rows = try checkpoint.map { try $0.withRows(memory) } ?? memory()
+    var version = if let checkpoint { try WeightsVersion(of: checkpoint, plan) } else { WeightsVersion.initial(plan) }
+    version.floor = floor
+    if let manifest {
       // A run that was shortened.
       guard manifest.step <= plan.lastStep else {
         throw ServiceError.pastTheEnd(run: options.run, step: manifest.step, lastStep: plan.lastStep)

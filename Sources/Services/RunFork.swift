@@ -55,6 +55,8 @@ public struct RunFork: Sendable {
   /// Writes the new run's directory: it is there whole, or not at all.
   /// - Throws: `CheckpointError.notEmpty` if something is there already; `MemoryBankError`, `DurabilityError`.
   public func write(to directory: String) throws -> Result {
+    var directory = directory
+    while directory.count > 1, directory.last == "/" { directory.removeLast() }
     guard try !storage.exists(directory) else { throw CheckpointError.notEmpty(directory: directory) }
     let temporary = directory + ".forking"
     try storage.remove(temporary)
@@ -86,7 +88,9 @@ public struct RunFork: Sendable {
       storage: storage, directory: run.memoryPath, run: run.run, width: new.configuration.bottleneckDim,
       window: MemoryWindow(size: window.size, rows: manifest.oldestRow, floor: manifest.oldestRow),
       digest: MemoryDigest(), cacheBytes: 0)
-    try rows.append(rows: window.stored, from: "\(source)/memory", of: checkpoint.manifest.run)
+    try checkpoint.withRows {
+      try rows.append(rows: window.stored, from: "\(source)/memory", of: checkpoint.manifest.run)
+    }
     try rows.flush()
 
     // 3. The checkpoint, last: it names all of the above.
@@ -95,6 +99,7 @@ public struct RunFork: Sendable {
     let differences = new.configuration.differences(from: old.configuration)
     manifest.run = run.run
     manifest.incarnation = 0
+    manifest.weightsOnly = nil
     manifest.epoch = new.epoch(ofStep: manifest.step)
     manifest.configuration = new.configuration.yaml()
     manifest.changes += differences.map {

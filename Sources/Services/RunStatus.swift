@@ -29,6 +29,7 @@ public struct RunStatus: Codable, Sendable {
   public var run: String
   /// "avx2", "avx512" or "neon".
   public var computeClass: String
+  /// The one that is running, from 1; the last once the run is done.
   public var epoch: Int
   public var epochs: Int
   /// Nil before the first step.
@@ -45,7 +46,7 @@ public struct RunStatus: Codable, Sendable {
     self.coordination = coordination
     self.run = run
     computeClass = plan.configuration.computeClass.rawValue
-    epoch = min(plan.epoch(ofStep: coordination.step), plan.configuration.epochs)
+    epoch = plan.runningEpoch(afterStep: coordination.step)
     epochs = plan.configuration.epochs
     loss = newest.flatMap { $0.loss.isFinite ? $0.loss : nil }
     imagesPerSecond = isRunning ? newest?.imagesPerSecond : nil

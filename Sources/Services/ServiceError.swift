@@ -6,10 +6,16 @@ public enum ServiceError: Error, Equatable, CustomStringConvertible {
   case notFinite(step: Int)
   /// The disk stayed full while the process was asked to leave.
   case noRoomForRows(step: Int, reason: String)
+  /// More memory than this machine has.
+  case tooLarge(keys: String, gibibytes: Int, machine: Int)
   case unreadableStatus(coordinator: String)
   case noAnswer(coordinator: String)
   /// A fork with a network or an optimizer that the checkpoint's tensors do not fit.
   case otherShapes(run: String, keys: [String])
+  /// A step cannot be computed again without the weights before it.
+  case noCheckpointBefore(run: String, step: Int, present: [Int])
+  case noSuchStep(run: String, step: Int, lastStep: Int)
+  case noSuchSlice(slice: Int, slices: Int)
 
   public var description: String {
     switch self {
@@ -17,11 +23,15 @@ public enum ServiceError: Error, Equatable, CustomStringConvertible {
       "\(run) has done \(step) steps, and is to have \(lastStep) in all. Give it more (--max-steps, --change epochs=N), or "
         + "fork it from an earlier step."
     case .notFinite(let step):
-      "The gradient of step \(step) is not finite: its weights cannot be made. Resuming will meet it again: fork the run "
-        + "from an earlier step with other settings."
+      "The gradient of step \(step) is not finite, though every slice's is: its weights cannot be made. The last good "
+        + "checkpoint is of step \(step). Resuming will meet it again: massl replay --step \(step) shows the slices' "
+        + "gradients, and massl fork goes on from a checkpoint with other settings."
     case .noRoomForRows(let step, let reason):
       "The rows of step \(step) could not be stored (\(reason)), and the process was asked to leave. Make room, then "
         + "start it again: it resumes from the newest checkpoint."
+    case .tooLarge(let keys, let gibibytes, let machine):
+      "This run needs at least \(gibibytes) GiB of memory, most of it for \(keys); this machine has \(machine) GiB. Make "
+        + "that smaller, or use a larger machine."
     case .unreadableStatus(let coordinator):
       "The coordinator at \(coordinator) answers with a status that this massl cannot read. Run the same version on both "
         + "sides."
@@ -31,6 +41,13 @@ public enum ServiceError: Error, Equatable, CustomStringConvertible {
     case .otherShapes(let run, let keys):
       "The weights of \(run) are carried over, so what shapes them must stay: take back the change of "
         + "\(keys.joined(separator: ", "))."
+    case .noCheckpointBefore(let run, let step, let present):
+      "\(run) has no checkpoint of step \(step) or before it: it has those of steps "
+        + "\(present.map(String.init).joined(separator: ", ")). Give one of these steps, or a later one."
+    case .noSuchStep(let run, let step, let lastStep):
+      "\(run) has no step \(step): its last is \(lastStep - 1). Steps count from 0."
+    case .noSuchSlice(let slice, let slices):
+      "There is no slice \(slice): a step of this run has \(slices). Slices count from 0."
     }
   }
 }

@@ -16,10 +16,12 @@ public struct WorkerOptions: Sendable {
   /// Bytes of RAM for memory rows, so that each crosses the wire once; with less than the memory's, the newest fetched
   /// are kept.
   public var rowCacheBytes: Int
+  /// Silence after which the coordinator is given up, for it may be found elsewhere; nil: never.
+  public var givesUpAfter: Duration?
 
   public init(
     coordinator: Endpoint, data: String?, threads: Int, security: Security<ClientKeys>, probe: Digest, name: String,
-    rowCacheBytes: Int = 4 << 30
+    rowCacheBytes: Int = 4 << 30, givesUpAfter: Duration? = nil
   ) {
     self.coordinator = coordinator
     self.data = data
@@ -28,5 +30,6 @@ public struct WorkerOptions: Sendable {
     self.probe = probe
     self.name = name
     self.rowCacheBytes = rowCacheBytes
+    self.givesUpAfter = givesUpAfter
   }
 }

@@ -47,9 +47,12 @@ package struct WorkerPatience: Sendable {
     helloAt = now
   }
 
+  /// How long nobody has answered.
+  package func silence(at now: ContinuousClock.Instant) -> Duration { now - silentSince }
+
   /// How long nobody answered, if that is to be told now.
   package mutating func complaint(at now: ContinuousClock.Instant) -> Duration? {
-    let silence = now - silentSince
+    let silence = silence(at: now)
     let last = Self.toldSilences.count
     let due = told < last ? Self.toldSilences[told] : Self.toldSilences[last - 1] * (told - last + 2)
     guard silence >= due else { return nil }

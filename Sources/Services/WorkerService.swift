@@ -19,6 +19,8 @@ public final class WorkerService: Sendable {
     case finished
     /// It was asked to stop.
     case stopped
+    /// Nobody answered for `WorkerOptions.givesUpAfter`.
+    case silent
   }
 
   private static let tick = Duration.milliseconds(500)
@@ -116,6 +118,9 @@ extension WorkerService {
         "No answer from the coordinator at \(options.coordinator) for \(complaint.components.seconds) s; still trying."
       )
     }
+    if let limit = options.givesUpAfter, state.withLock({ $0.patience.silence(at: now) }) >= limit {
+      _ = outcome.tryAppend(.success(.silent))
+    }
     if isHelloDue { hello() }
     if isReadyDue {
       session?.sayReady()
@@ -155,6 +160,7 @@ extension WorkerService {
       let layer = try ConfigurationLayer(recipe: welcome.configuration, file: "the coordinator's configuration")
       let plan = try RunPlan(
         configuration: RunConfiguration(layers: [layer]), pictures: welcome.data.count)
+      try plan.checkMachineMemory(computes: true)
       let bulk = try BulkClient(
         context: context, sender: sender, endpoint: options.coordinator.withPort(welcome.bulkPort),
         security: options.security)

@@ -38,25 +38,32 @@ public struct ProgressState: Sendable, Equatable {
 
 /// The state of a run as one line.
 public enum ProgressLine {
-  /// As much as fits in `width` columns, the most wanted first to stay: step, loss, time left, images/s, workers,
-  /// epoch, lr, memory. The order in the line does not change.
+  /// All of it, in words if they fit in `width` columns, else in short; where that does not fit either, the most wanted:
+  /// step, loss, time left, images/s, workers, epoch, lr, memory. The order in the line does not change.
   public static func render(_ state: ProgressState, width: Int) -> String {
-    // (rank of what stays, text), in the order of the line.
-    let parts: [(rank: Int, text: String)] = [
-      (0, "step \(state.step)/\(state.lastStep)"),
-      (5, "epoch \(state.epoch)/\(state.epochs)"),
-      (1, "loss \(state.loss.map { fixed($0, digits: 4) } ?? "-")"),
-      (6, "lr \(state.lr.map(scientific) ?? "-")"),
-      (3, "\(state.imagesPerSecond.map(rate) ?? "-") images/s"),
-      (2, "\(state.secondsLeft.map(duration) ?? "-") left"),
-      (4, "\(state.workers) worker\(state.workers == 1 ? "" : "s")"),
-      (7, "memory \(Int((100 * min(max(state.memoryFilled, 0), 1)).rounded(.down)))%"),
+    let loss = state.loss.map { fixed($0, digits: 4) } ?? "-"
+    let lr = state.lr.map(scientific) ?? "-"
+    let rate = state.imagesPerSecond.map(rate) ?? "-"
+    let left = state.secondsLeft.map(duration) ?? "-"
+    let filled = Int((100 * min(max(state.memoryFilled, 0), 1)).rounded(.down))
+    // (rank of what stays, words, short), in the order of the line.
+    let parts: [(rank: Int, words: String, short: String)] = [
+      (0, "step \(state.step)/\(state.lastStep)", "step \(state.step)/\(state.lastStep)"),
+      (5, "epoch \(state.epoch)/\(state.epochs)", "ep \(state.epoch)/\(state.epochs)"),
+      (1, "loss \(loss)", "loss \(loss)"),
+      (6, "lr \(lr)", "lr \(lr)"),
+      (3, "\(rate) images/s", "\(rate) img/s"),
+      (2, "\(left) left", "\(short(left)) left"),
+      (4, "\(state.workers) worker\(state.workers == 1 ? "" : "s")", "\(state.workers)w"),
+      (7, "memory \(filled)%", "mem \(filled)%"),
     ]
+    let line = parts.map(\.words).joined(separator: "  ")
+    if line.count <= width { return line }
     for shown in stride(from: parts.count, to: 0, by: -1) {
-      let line = parts.filter { $0.rank < shown }.map(\.text).joined(separator: "  ")
+      let line = parts.filter { $0.rank < shown }.map(\.short).joined(separator: " ")
       if line.count <= width { return line }
     }
-    return String(parts[0].text.prefix(max(width, 0)))
+    return String(parts[0].short.prefix(max(width, 0)))
   }
 
   /// "45 s", "3 min 05 s", "2 h 07 min", "12 d 04 h".
@@ -70,6 +77,11 @@ public enum ProgressLine {
     case ..<86400: return "\(total / 3600) h \(two(total % 3600 / 60)) min"
     default: return "\(total / 86400) d \(two(total % 86400 / 3600)) h"
     }
+  }
+
+  /// "3h12m" for "3 h 12 min".
+  private static func short(_ duration: String) -> String {
+    duration.replacing(" min", with: "m").replacing(" ", with: "")
   }
 
   private static func rate(_ value: Double) -> String {

@@ -1,6 +1,6 @@
 import Glibc
 
-/// How many pictures a second a run does of late, and how long the rest will take.
+/// How many pictures a second a run does of late.
 ///
 /// Pictures and seconds are averaged alike, each step weighing e times less once `timeConstant` seconds have passed:
 /// their quotient is the mean rate over about that long, without a bias at the start.
@@ -28,10 +28,4 @@ public struct RateEstimator: Sendable {
 
   /// Nil before any time has passed.
   public var imagesPerSecond: Double? { seconds > 0 ? images / seconds : nil }
-
-  /// Seconds that `count` pictures will take at this rate; nil where the rate is unknown or 0.
-  public func secondsLeft(images count: Int) -> Double? {
-    guard let rate = imagesPerSecond, rate > 0 else { return nil }
-    return Double(count) / rate
-  }
 }

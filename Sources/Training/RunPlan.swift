@@ -80,12 +80,21 @@ extension RunPlan {
 extension RunPlan {
   public func epoch(ofStep step: Int) -> Int { step / stepsPerEpoch }
 
+  /// The epoch that runs once so many steps are done, counted from 1; the last at the run's end.
+  public func runningEpoch(afterStep step: Int) -> Int { min(epoch(ofStep: step) + 1, configuration.epochs) }
+
   /// The picture at a place of a step's batch, by its index in the data set: the epoch's order is a keyed permutation.
   public func picture(step: Int, indexInBatch: Int) -> Int {
     let epoch = epoch(ofStep: step)
     let order = KeyedPermutation(
       count: pictures, seed: configuration.seed, purpose: .epochOrder, index: UInt64(epoch))
     return order[(step - epoch * stepsPerEpoch) * configuration.batchSize + indexInBatch]
+  }
+
+  /// The pictures of a slice, by their index in the data set.
+  public func pictures(step: Int, slice: Int) -> [Int] {
+    let size = configuration.sliceSize
+    return (slice * size..<(slice + 1) * size).map { picture(step: step, indexInBatch: $0) }
   }
 
   /// Which rows are in which block of a step.
@@ -98,6 +107,12 @@ extension RunPlan {
       window: MemoryWindow(size: configuration.memorySize, rows: rows, floor: floor),
       blockSize: configuration.blockSize, blocksPerStep: configuration.blocksUsed, seed: configuration.seed,
       step: step)
+  }
+
+  /// The floor of this plan's memory where it was `old` rows large, and its floor `floor`: rows below the old window
+  /// may be gone, so a memory that grew begins there with seeded ones.
+  public func floor(_ floor: Int, rows: Int, memoryWas old: Int) -> Int {
+    configuration.memorySize > old ? max(floor, rows - old) : floor
   }
 
   /// How views are cut and coloured.

@@ -41,6 +41,8 @@ public final class SliceComputer {
   private let embeddingGradient: Matrix
   private let studentStatistics: FloatBuffer?
   private let teacherStatistics: FloatBuffer?
+  /// Only while `computeWatching` runs.
+  private var watch: NotFiniteWatch?
 
   /// Neighbouring views of one size that pass the backbone together.
   private struct ViewGroup {
@@ -130,12 +132,42 @@ extension SliceComputer {
     step: Int, slice: Int, student: FloatBuffer, teacher: FloatBuffer, blocks: [Matrix], into gradient: FloatBuffer,
     bytes: @escaping (Int) throws -> [UInt8]
   ) throws -> SliceSum {
-    let indices = pictures(step: step, slice: slice)
+    let indices = plan.pictures(step: step, slice: slice)
     let undecodable = try cutViews(of: indices, step: step, bytes: bytes)
     let draws = groups.map { dropPath(step: step, indices: indices, views: $0.views) }
     return compute(
       step: step, slice: slice, draws: draws, student: student, teacher: teacher, blocks: blocks, into: gradient,
       undecodable: undecodable)
+  }
+
+  /// Computes one slice as `compute` does, to the same bits, and looks at every layer on the way.
+  ///
+  /// - Returns: the slice, and where its first value that is not finite appeared; nil if all are finite.
+  /// - Complexity: a few percent more than `compute`.
+  public func computeWatching(
+    step: Int, slice: Int, student: FloatBuffer, teacher: FloatBuffer, blocks: [Matrix], into gradient: FloatBuffer,
+    bytes: @escaping (Int) throws -> [UInt8]
+  ) throws -> (sum: SliceSum, firstNotFinite: NotFinitePlace?) {
+    let watch = NotFiniteWatch(pictures: plan.pictures(step: step, slice: slice))
+    watch.look(plan.layout, student: student, teacher: teacher, blocks: blocks)
+    self.watch = watch
+    observe(watch)
+    defer {
+      self.watch = nil
+      observe(nil)
+    }
+    let sum = try compute(
+      step: step, slice: slice, student: student, teacher: teacher, blocks: blocks, into: gradient, bytes: bytes)
+    // Backward goes from the last tensor to the first.
+    watch.look(.parameterGradient, plan.layout.tensors.reversed(), gradient)
+    return (sum, watch.first)
+  }
+
+  private func observe(_ watch: NotFiniteWatch?) {
+    teacherWorkspace.observer = watch?.observer(.teacher)
+    teacherHead.observer = watch?.observer(.teacher)
+    studentHead.observer = watch?.observer(.student)
+    for group in groups { group.workspace.observer = watch?.observer(.student) }
   }
 
   /// Computes one slice of views that are ready-made, without stochastic depth: what golden cases hold.
@@ -162,11 +194,6 @@ extension SliceComputer {
 
   /// `[2 * sliceSize, bottleneckDim]`, view-major: the teacher's embeddings of the last slice.
   public var lastTeacherEmbeddings: Matrix { teacherEmbeddings }
-
-  private func pictures(step: Int, slice: Int) -> [Int] {
-    let size = plan.configuration.sliceSize
-    return (slice * size..<(slice + 1) * size).map { plan.picture(step: step, indexInBatch: $0) }
-  }
 
   /// Decodes the slice's pictures and cuts all their views into the groups' pixels.
   private func cutViews(
@@ -213,7 +240,13 @@ extension SliceComputer {
     fill(gradient.vector, with: 0)
     fill(embeddingGradient, with: 0)
 
+    for group in groups {
+      watch?.firstView = group.views.lowerBound
+      watch?.look(.pixels, nil, group.pixels, of: Array(0..<group.pixels.rows))
+    }
+
     // 1. Teacher: what the student is to agree with, and the rows that the memory will gain.
+    watch?.firstView = 0
     backbone.forward(groups[0].pixels, parameters: teacher, workspace: teacherWorkspace, into: teacherFeatures)
     head.forward(
       teacherFeatures, parameters: teacher, workspace: teacherHead, into: teacherEmbeddings,
@@ -225,10 +258,13 @@ extension SliceComputer {
     var spread = 0.0
     if configuration.useBNInHead {
       for (group, draw) in zip(groups, draws) { forward(group, draw, student) }
+      watch?.firstView = 0
       head.forward(
         features, parameters: student, workspace: studentHead, into: embeddings, statistics: studentStatistics)
       consistency = loss.add(student: embeddings, firstView: 0, blocks: blocks, to: embeddingGradient)
+      watchLoss("consistency", consistency, embeddingGradient)
       spread = addKoLeo()
+      watchLoss("koleo", spread, embeddingGradient)
       head.backward(
         embeddingGradient, parameters: student, workspace: studentHead, into: featureGradient, gradient: gradient)
       for group in groups { backward(group, student, gradient) }
@@ -241,7 +277,11 @@ extension SliceComputer {
         consistency += loss.add(
           student: embeddings.rows(rows), firstView: group.views.lowerBound, blocks: blocks,
           to: embeddingGradient.rows(rows))
-        if group.views.lowerBound == 0 { spread = addKoLeo() }
+        watchLoss("consistency", consistency, embeddingGradient.rows(rows))
+        if group.views.lowerBound == 0 {
+          spread = addKoLeo()
+          watchLoss("koleo", spread, embeddingGradient.rows(rows))
+        }
         head.backward(
           embeddingGradient.rows(rows), parameters: student, workspace: studentHead,
           into: featureGradient.rows(rows), gradient: gradient)
@@ -274,14 +314,23 @@ extension SliceComputer {
   }
 
   private func forward(_ group: ViewGroup, _ draw: DropPathDraw?, _ student: FloatBuffer) {
+    watch?.firstView = group.views.lowerBound
     backbone.forward(
       group.pixels, parameters: student, draw: draw, workspace: group.workspace,
       into: features.rows(rows(of: group)))
   }
 
   private func backward(_ group: ViewGroup, _ student: FloatBuffer, _ gradient: FloatBuffer) {
+    watch?.firstView = group.views.lowerBound
     backbone.backward(
       featureGradient.rows(rows(of: group)), parameters: student, workspace: group.workspace, gradient: gradient)
+  }
+
+  /// Looks at a part of the loss, and at the embeddings' gradient as it leaves it.
+  private func watchLoss(_ name: String, _ value: Double, _ gradient: Matrix) {
+    guard let watch else { return }
+    watch.look(.loss, name, gradient, of: Array(0..<gradient.rows))
+    watch.note(.loss, name, isFinite: value.isFinite)
   }
 
   /// KoLeo of the two global views, without its weight.

@@ -31,15 +31,20 @@ package struct ConfigurationOptions: ParsableArguments {
     try ConfigurationLayer(assignments: change)
   }
 
-  /// The configuration of the run in a directory, as far as it can be known before the run is opened: the run's own
-  /// if there is one, with what is given here.
+  /// The configuration that the run in a directory is started or resumed with.
+  /// - Throws: `ConfigurationError` with every key that differs from the run's and must not.
   package func configuration(ofRunAt run: String) throws -> RunConfiguration {
-    let given = try layers() + [changes()]
     let storage = FileStorage()
-    guard try RunDirectory.isRun(run, in: storage) else { return try RunConfiguration(layers: given) }
-    let text = try RunDirectory.configuration(of: run, in: storage)
-    let saved = try RunConfiguration(layers: [ConfigurationLayer(recipe: text, file: "\(run)/config.yaml")])
-    return try saved.changed(by: given)
+    guard try RunDirectory.isRun(run, in: storage) else {
+      return try RunConfiguration(layers: layers() + [changes()])
+    }
+    func configuration(_ text: String) throws -> RunConfiguration {
+      try RunConfiguration(layers: [ConfigurationLayer(recipe: text, file: "\(run)/config.yaml")])
+    }
+    let saved = try configuration(RunDirectory.newestConfiguration(of: run, in: storage))
+    return try saved.resumed(
+      run: run, begun: configuration(RunDirectory.configuration(of: run, in: storage)), layers: layers(),
+      changes: changes())
   }
 
   /// The same options as arguments, for a process that is started.

@@ -47,7 +47,10 @@ package struct CoordinatorCommand: ParsableCommand {
       log: log.line)
     try log.attach(file: "\(place.run)/coordinator.log")
     log.line(.info, "Listens on \(service.endpoint), run \(place.run), step \(service.resumedStep).")
-    signals.tell { service.requestStop() }
+    signals.tell {
+      service.requestStop()
+      leave(within: configuration.grace, log.line)
+    }
     let report = RunReport(
       try MetricsWriter(
         path: service.directory.metricsPath, resumingAt: service.resumedStep, incarnation: service.incarnation.number),
@@ -58,6 +61,17 @@ package struct CoordinatorCommand: ParsableCommand {
       log.line(.info, "The run is done: \(service.plan.lastStep) steps.")
     case .requested:
       log.line(.info, "Stopped after a last checkpoint. The same command goes on.")
+    }
+  }
+
+  /// Machines on short notice are switched off after a while: better to end with a word than in the middle of a write.
+  /// Ending at once loses no more than a kill would, the time since the newest durable checkpoint.
+  private func leave(within seconds: Double, _ log: @escaping ServiceLog) {
+    startThread(named: "massl-grace") {
+      Thread.sleep(forTimeInterval: seconds)
+      log(
+        .error, "The last checkpoint was not durable within grace, \(seconds) s. The newest one before it is resumed.")
+      Foundation.exit(ExitStatus.tryAgain.rawValue)
     }
   }
 }

@@ -4,10 +4,12 @@ import Configuration
 import Coordination
 import Durability
 import Evaluation
+import MemoryBank
 import Networks
 import Numerics
 import Optimization
 import Services
+import Verification
 import Vision
 import Wire
 
@@ -35,6 +37,9 @@ extension ExitStatus {
       case let error as DurabilityError: Self(of: error)
       case let error as WireError: Self(of: error)
       case let error as ServiceError: Self(of: error)
+      case is VerificationError: .usage
+      case MemoryBankError.flushFailedBefore: .tryAgain
+      case is MemoryBankError: .doNotRestart
       case RunFailure.failed: .failed
       case RunFailure.hopeless: .doNotRestart
       case RunFailure.hindered: .tryAgain
@@ -46,7 +51,8 @@ extension ExitStatus {
   private init(of error: CheckpointError) {
     self =
       switch error {
-      case .otherData, .notARun, .noCheckpoint, .noSuchStep, .missingTensor, .otherShape, .notEmpty: .usage
+      case .otherData, .notARun, .noCheckpoint, .noSuchStep, .weightsOnly, .missingTensor, .otherShape, .notEmpty:
+        .usage
       case .damaged, .malformed, .newerFormat, .otherRun: .doNotRestart
       }
   }
@@ -56,7 +62,7 @@ extension ExitStatus {
       switch error {
       case .locked, .lockLost: .tryAgain
       case .failed where error.isOutOfSpace: .tryAgain
-      case .failed where error.isAbsence: .usage
+      case .failed where error.isWrongPath: .usage
       case .tooShort, .tooLong: .doNotRestart
       case .failed: .failed
       }
@@ -78,7 +84,7 @@ extension ExitStatus {
       switch error {
       case .notFinite: .doNotRestart
       case .noRoomForRows, .noAnswer: .tryAgain
-      case .otherShapes, .pastTheEnd: .usage
+      case .otherShapes, .pastTheEnd, .tooLarge, .noCheckpointBefore, .noSuchStep, .noSuchSlice: .usage
       case .unreadableStatus: .failed
       }
   }

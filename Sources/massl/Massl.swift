@@ -13,8 +13,8 @@ struct Massl: ParsableCommand {
       """,
     subcommands: [
       TrainCommand.self, CoordinatorCommand.self, WorkerCommand.self, StatusCommand.self, EvaluateCommand.self,
-      ExportCommand.self, InspectCommand.self, ForkCommand.self, KeygenCommand.self, SynthesizeCommand.self,
-      VerifyCommand.self,
+      ExportCommand.self, InspectCommand.self, ForkCommand.self, ReplayCommand.self, KeygenCommand.self,
+      SynthesizeCommand.self, VerifyCommand.self,
     ])
 }
 
@@ -29,14 +29,21 @@ enum Program {
       // Before any vector instruction, which would end the program without a word.
       try Processor.check(Processor.leastClass)
       try command.run()
-    } catch { end(with: error) }
+      leave(.done)
+    } catch let code as ExitCode {
+      leave(ExitStatus(rawValue: code.rawValue) ?? .failed)
+    } catch {
+      // The parser's own: a call for help. It takes all others for plain failures.
+      if Massl.exitCode(for: error) != .failure { Massl.exit(withError: error) }
+      Console.standardError.write(line: "Error: \(error)")
+      leave(ExitStatus(of: error))
+    }
   }
 
-  /// Says what went wrong in a sentence, and ends with the error's exit code.
-  private static func end(with error: any Error) -> Never {
-    // The parser's own: a call for help, an exit code without words. It takes all others for plain failures.
-    if error is ExitCode || Massl.exitCode(for: error) != .failure { Massl.exit(withError: error) }
-    Console.standardError.write(line: "Error: \(error)")
-    exit(ExitStatus(of: error).rawValue)
+  /// Ends the process as it stands: threads may still compute, and the libraries' destructors would pull the memory
+  /// from under them.
+  private static func leave(_ status: ExitStatus) -> Never {
+    fflush(nil)
+    _exit(status.rawValue)
   }
 }

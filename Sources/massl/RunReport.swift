@@ -25,7 +25,8 @@ final class RunReport: Sendable {
     let record = report.record
     let left = Double((plan.lastStep - record.step) * plan.configuration.batchSize)
     let progress = ProgressState(
-      step: record.step, lastStep: plan.lastStep, epoch: Int(record.epoch), epochs: plan.configuration.epochs,
+      step: record.step, lastStep: plan.lastStep, epoch: plan.runningEpoch(afterStep: record.step),
+      epochs: plan.configuration.epochs,
       loss: record.loss, lr: record.lr, imagesPerSecond: record.imagesPerSecond,
       secondsLeft: record.imagesPerSecond > 0 ? left / record.imagesPerSecond : nil, workers: record.workers,
       memoryFilled: min(1, Double(record.memoryRows) / Double(plan.configuration.memorySize)))

@@ -42,11 +42,17 @@ package struct StatusCommand: ParsableCommand {
   }
 
   package func run() throws {
-    repeat {
-      let status = try status()
-      show(json ? status.json() : StatusText.render(status))
-      if watch { Thread.sleep(forTimeInterval: Self.watchPause) }
-    } while watch
+    try showOnce()
+    while watch {
+      Thread.sleep(forTimeInterval: Self.watchPause)
+      // A coordinator that is away for a while is what one watches for.
+      do { try showOnce() } catch { Console.standardError.write(line: "\(error)") }
+    }
+  }
+
+  private func showOnce() throws {
+    let status = try status()
+    show(json ? status.json() : StatusText.render(status))
   }
 
   /// Written at once: `print` keeps lines back from a pipe until a buffer is full. A blank line parts what is watched.

@@ -5,10 +5,11 @@ import Synchronization
 
 /// Keeps a coordinator and its workers running on this machine, and ends with the coordinator.
 ///
-/// Processes that end are started again: workers always, for they own nothing; the coordinator when it was killed or
-/// says "try again", for it resumes from its newest checkpoint. It comes back on the same port, where workers look.
+/// Processes that end are started again: workers whatever became of them, for they own nothing; the coordinator when it
+/// was killed or says "try again", for it resumes from its newest checkpoint. It comes back on the same port, where
+/// workers look. What ends for good, by its exit code or again and again, ends the run.
 final class Supervisor: Sendable {
-  /// From one look to the next.
+  /// From one look to the next, in seconds.
   private static let pause = 0.05
   /// A run that is locked may be one whose processes are just leaving.
   private static let lockPatience = 15.0
@@ -16,12 +17,29 @@ final class Supervisor: Sendable {
   private static let restartPause = 0.5
   /// Ends of the coordinator without a word from it in between, after which it is given up.
   private static let restartsAtMost = 5
+  /// A worker that left in order was told that the run is done, and the coordinator will end too; if it does not, the
+  /// worker was stopped by somebody else.
+  private static let farewell = 5.0
+  /// A worker that ends sooner after its start did not get to work.
+  private static let early = 10.0
+  /// Early ends of workers, one after the other, after which the run is given up.
+  private static let earlyEndsAtMost = 10
+  /// Workers that were told to leave are killed after this.
+  private static let leaving = 10.0
 
   private let coordinator: [String]
   private let addressPath: String
   private let workers: [[String]]
   private let log: ServiceLog
-  private let isStopping = Atomic(false)
+  /// How often it was asked to stop.
+  private let stops = Atomic(0)
+
+  /// A worker, and when it was started.
+  private struct Worker {
+    let process: Process
+    let started: Date
+    var ended: Date?
+  }
 
   /// - Parameters:
   ///   - coordinator: its arguments, without where to listen.
@@ -34,39 +52,42 @@ final class Supervisor: Sendable {
     self.log = log
   }
 
-  /// From any thread: the coordinator writes a last checkpoint, then all end.
-  func requestStop() { isStopping.store(true, ordering: .relaxed) }
+  /// From any thread. The first time the coordinator writes a last checkpoint, then all end; the second time all are
+  /// killed.
+  func requestStop() { stops.add(1, ordering: .relaxed) }
+
+  private var isStopping: Bool { stops.load(ordering: .relaxed) > 0 }
+  private var isHurried: Bool { stops.load(ordering: .relaxed) > 1 }
 
   /// Returns when the run is done, was stopped, or cannot go on.
   func run() throws -> ExitStatus {
     let started = Date()
     var listen = "tcp://127.0.0.1:0"
-    var running: [Process] = []
+    var running: [Worker] = []
     var restarts = 0
     while true {
       // 1. The coordinator, until it listens or has ended.
-      try? FileManager.default.removeItem(atPath: addressPath)
+      let stale = addressFile
       let process = try start(coordinator + ["--listen", listen, "--stop-with-parent"])
-      if let address = waitForAddress(process) {
-        if running.isEmpty {
-          running = try workers.map { try start($0 + ["--coordinator", address, "--stop-with-parent"]) }
-        }
+      var failure: ExitStatus?
+      if let address = waitForAddress(process, otherThan: stale) {
+        if running.isEmpty { running = try workers.indices.map { try startWorker($0, address) } }
         listen = address
         restarts = 0
         // 2. The run.
-        try watch(process, &running, address)
+        failure = try watch(process, &running, address)
       }
       process.waitUntilExit()
 
       // 3. What its end means.
       let status = process.terminationReason == .exit ? ExitStatus(rawValue: process.terminationStatus) : nil
-      if let status, status != .tryAgain {
+      if let final = failure ?? (status == .tryAgain ? nil : status) {
         end(running)
-        return status
+        return final
       }
       let isYoung = running.isEmpty && Date().timeIntervalSince(started) < Self.lockPatience
       restarts += isYoung ? 0 : 1
-      guard !isStopping.load(ordering: .relaxed), running.isEmpty ? isYoung : restarts <= Self.restartsAtMost else {
+      guard !isStopping, running.isEmpty ? isYoung : restarts <= Self.restartsAtMost else {
         end(running)
         return status ?? .tryAgain
       }
@@ -74,54 +95,96 @@ final class Supervisor: Sendable {
       Thread.sleep(forTimeInterval: Self.restartPause)
     }
   }
+}
 
+// MARK: - Watching
+
+extension Supervisor {
   /// Returns when the coordinator has ended; until then keeps the workers running.
-  private func watch(_ coordinator: Process, _ running: inout [Process], _ address: String) throws {
+  /// - Returns: why the run is given up, if it is.
+  private func watch(_ coordinator: Process, _ running: inout [Worker], _ address: String) throws -> ExitStatus? {
+    var failure: ExitStatus?
     var isTold = false
+    var earlyEnds = 0
     while coordinator.isRunning {
       Thread.sleep(forTimeInterval: Self.pause)
-      if isStopping.load(ordering: .relaxed), !isTold {
+      if isStopping || failure != nil, !isTold {
         coordinator.terminate()
         isTold = true
       }
-      // A worker that left in order was told that the run is done.
-      for index in running.indices where !running[index].isRunning && coordinator.isRunning && !isTold {
-        let ended = running[index]
-        if ended.terminationReason == .exit, ended.terminationStatus == ExitStatus.done.rawValue { continue }
-        log(.warning, "Worker \(ended.processIdentifier) \(Self.end(of: ended)); starting another.")
+      if isHurried { kill(coordinator.processIdentifier, SIGKILL) }
+      for index in running.indices where !isTold && !running[index].process.isRunning && coordinator.isRunning {
+        let ended = running[index].ended ?? Date()
+        running[index].ended = ended
+        let process = running[index].process
+        let status = process.terminationReason == .exit ? ExitStatus(rawValue: process.terminationStatus) : nil
+        if status == .done, Date().timeIntervalSince(ended) < Self.farewell { continue }
+        earlyEnds = ended.timeIntervalSince(running[index].started) < Self.early ? earlyEnds + 1 : 0
+        if status == .usage || status == .doNotRestart || earlyEnds > Self.earlyEndsAtMost {
+          log(.error, "Worker \(process.processIdentifier) \(Self.end(of: process)), and would again: the run stops.")
+          failure = status ?? .failed
+          break
+        }
+        log(.warning, "Worker \(process.processIdentifier) \(Self.end(of: process)); starting another.")
         Thread.sleep(forTimeInterval: Self.restartPause)
-        running[index] = try start(workers[index] + ["--coordinator", address, "--stop-with-parent"])
+        running[index] = try startWorker(index, address)
       }
+    }
+    return failure
+  }
+
+  private func end(_ running: [Worker]) {
+    for worker in running where worker.process.isRunning { worker.process.terminate() }
+    let deadline = Date() + Self.leaving
+    for worker in running {
+      while worker.process.isRunning, Date() < deadline, !isHurried { Thread.sleep(forTimeInterval: Self.pause) }
+      if worker.process.isRunning { kill(worker.process.processIdentifier, SIGKILL) }
+      worker.process.waitUntilExit()
     }
   }
 
-  private func end(_ running: [Process]) {
-    for worker in running where worker.isRunning { worker.terminate() }
-    for worker in running { worker.waitUntilExit() }
+  private static func end(of process: Process) -> String {
+    process.terminationReason == .exit
+      ? "ended with exit code \(process.terminationStatus)" : "was ended by signal \(process.terminationStatus)"
+  }
+}
+
+// MARK: - Starting
+
+extension Supervisor {
+  private func startWorker(_ index: Int, _ address: String) throws -> Worker {
+    Worker(process: try start(workers[index] + ["--coordinator", address, "--stop-with-parent"]), started: Date())
   }
 
   private func start(_ arguments: [String]) throws -> Process {
     let process = Process()
     process.executableURL = URL(fileURLWithPath: "/proc/self/exe").resolvingSymlinksInPath()
     process.arguments = arguments
+    // A process that crashes must not wait for a person at this terminal.
+    process.environment = ProcessInfo.processInfo.environment.merging(["SWIFT_BACKTRACE": "interactive=no"]) { $1 }
     try process.run()
     return process
   }
 
+  /// Which file says where the coordinator listens: each coordinator puts a new one in its place.
+  private var addressFile: [String] {
+    let attributes = (try? FileManager.default.attributesOfItem(atPath: addressPath)) ?? [:]
+    let keys: [FileAttributeKey] = [.systemFileNumber, .modificationDate]
+    return keys.map { key in attributes[key].map { "\($0)" } ?? "none" }
+  }
+
   /// The coordinator's address, once it listens; nil if it ends before.
-  private func waitForAddress(_ process: Process) -> String? {
+  /// - Parameter stale: the file as it was before; it may be another, living coordinator's.
+  private func waitForAddress(_ process: Process, otherThan stale: [String]) -> String? {
     while process.isRunning {
-      if let text = try? String(contentsOfFile: addressPath, encoding: .utf8), text.hasSuffix("\n") {
+      if addressFile != stale, let text = try? String(contentsOfFile: addressPath, encoding: .utf8),
+        text.hasSuffix("\n")
+      {
         return text.trimmingCharacters(in: .whitespacesAndNewlines)
       }
-      if isStopping.load(ordering: .relaxed) { process.terminate() }
+      if isStopping { process.terminate() }
       Thread.sleep(forTimeInterval: Self.pause)
     }
     return nil
-  }
-
-  private static func end(of process: Process) -> String {
-    process.terminationReason == .exit
-      ? "ended with exit code \(process.terminationStatus)" : "was ended by signal \(process.terminationStatus)"
   }
 }

@@ -4,6 +4,7 @@ import Coordination
 import Foundation
 import Services
 import Telemetry
+import Wire
 
 /// `massl train`: coordinator and workers on this machine.
 package struct TrainCommand: ParsableCommand {
@@ -35,6 +36,9 @@ package struct TrainCommand: ParsableCommand {
     if let threads, threads < workers {
       throw ValidationError("--threads \(threads) is fewer than --workers \(workers). Every worker needs a thread.")
     }
+    if let threads, threads > workers * Wire.Limits.threads {
+      throw ValidationError("--threads \(threads) is more than \(Wire.Limits.threads) for each worker.")
+    }
     if settings.flags.listen != nil {
       throw ValidationError(
         "massl train listens on this machine alone. For workers on others start massl coordinator with --listen.")
@@ -46,13 +50,15 @@ package struct TrainCommand: ParsableCommand {
     let configuration = try settings.configuration(ofRunAt: place.run)
     let log = ProcessLog("train", level: configuration.logLevel)
     let threads = threads ?? max(workers, ProcessInfo.processInfo.activeProcessorCount)
+    // Their comings and goings are in the coordinator's log already.
+    let workerLog = configuration.logLevel == .info ? .warning : configuration.logLevel
     let supervisor = Supervisor(
       coordinator: ["coordinator", "--data", place.data, "--run", place.run] + settings.arguments,
       addressPath: "\(place.run)/\(CoordinatorService.addressFile)",
       workers: (0..<workers).map { index in
         // The first ones take the threads that are left over.
         let share = threads / workers + (index < threads % workers ? 1 : 0)
-        return ["worker", "--data", place.data, "--threads", "\(share)", "--log-level", "warning"]
+        return ["worker", "--data", place.data, "--threads", "\(share)", "--log-level", workerLog.rawValue]
       },
       log: log.line)
     let signals = Signals()

@@ -17,8 +17,11 @@ package struct WorkerCommand: ParsableCommand {
         massl worker --coordinator tcp://10.0.0.1:5570 --key worker.key --coordinator-key 8f3a...
       """)
 
-  @Option(help: ArgumentHelp("The coordinator: tcp://HOST:PORT.", valueName: "address"))
-  package var coordinator: String
+  @Option(
+    help: ArgumentHelp(
+      "The coordinator: tcp://HOST:PORT, or a file with an address a line, which may change. May be given several times.",
+      valueName: "address"))
+  package var coordinator: [String]
 
   @Option(
     help: ArgumentHelp(
@@ -46,48 +49,55 @@ package struct WorkerCommand: ParsableCommand {
   }
 
   package func run() throws {
-    let endpoint = try Endpoint(coordinator)
-    let security = try security.security(for: endpoint)
+    let search = try CoordinatorSearch(coordinator) { [security] in try security.security(for: $0) }
     let log = ProcessLog("worker", level: logLevel)
-    // 1. Which processors' rounding the run has, before anything is computed.
     let signals = Signals(withParent: stopWithParent)
-    guard let computeClass = try askForComputeClass(endpoint, security, signals, log.line) else { return }
-    try Relaunch.ensure(computeClass)
-    // 2. Work.
+    // A worker whose coordinator may be elsewhere now looks for it again.
+    while let found = try find(search, signals, log.line) {
+      if try work(for: found, search.mayMove ? Self.silence : nil, signals, log.line) != .silent { return }
+    }
+  }
+
+  /// Silence after which a coordinator that may be elsewhere is looked for.
+  private static let silence = Duration.seconds(10)
+
+  /// - Returns: how it ended.
+  private func work(
+    for found: CoordinatorSearch.Found, _ givesUpAfter: Duration?, _ signals: Signals, _ log: @escaping ServiceLog
+  ) throws -> WorkerService.Outcome {
+    // Before anything is computed: which processors' rounding the run has.
+    guard let name = ComputeClassName(rawValue: found.status.computeClass) else {
+      throw ServiceError.unreadableStatus(coordinator: "\(found.endpoint)")
+    }
+    try Relaunch.ensure(ComputeClass(name))
     let service = try WorkerService(
       WorkerOptions(
-        coordinator: endpoint, data: data, threads: threads ?? ProcessInfo.processInfo.activeProcessorCount,
-        security: security, probe: probeDigest(),
-        name: "\(ProcessInfo.processInfo.hostName)/\(ProcessInfo.processInfo.processIdentifier)"),
-      log: log.line)
+        coordinator: found.endpoint, data: data, threads: threads ?? ProcessInfo.processInfo.activeProcessorCount,
+        security: found.security, probe: probeDigest(),
+        name: "\(ProcessInfo.processInfo.hostName)/\(ProcessInfo.processInfo.processIdentifier)",
+        givesUpAfter: givesUpAfter),
+      log: log)
     signals.tell { service.requestStop() }
-    _ = try service.run()
+    return try service.run()
   }
 
   /// Asks until there is an answer. Nil if this process is to stop before.
-  private func askForComputeClass(
-    _ endpoint: Endpoint, _ security: Security<ClientKeys>, _ signals: Signals, _ log: ServiceLog
-  ) throws -> ComputeClass? {
-    let inquiry = try StatusInquiry(of: endpoint, security: security)
+  private func find(
+    _ search: CoordinatorSearch, _ signals: Signals, _ log: ServiceLog
+  ) throws -> CoordinatorSearch.Found? {
     let start = ContinuousClock.now
     var complainAt = start + .seconds(3)
     var why: WireError?
     while !signals.haveCome {
-      let answer = try inquiry.ask(patience: .seconds(1))
-      switch answer {
-      case .status(let status):
-        guard let name = ComputeClassName(rawValue: status.computeClass) else {
-          throw ServiceError.unreadableStatus(coordinator: "\(endpoint)")
-        }
-        return ComputeClass(name)
-      case .none(let reason):
-        why = reason ?? why
-        guard ContinuousClock.now >= complainAt else { continue }
-        let waited = ContinuousClock.now - start
-        complainAt = .now + min(waited, .seconds(60))
-        let silence = "No answer from a coordinator at \(endpoint) for \(waited.components.seconds) s"
-        log(.warning, why.map { "\(silence). \($0)" } ?? "\(silence); still trying.")
-      }
+      let (found, reason) = try search.ask()
+      if let found { return found }
+      why = reason ?? why
+      if search.endpoints.isEmpty { Thread.sleep(forTimeInterval: 0.5) }
+      guard ContinuousClock.now >= complainAt else { continue }
+      let waited = ContinuousClock.now - start
+      complainAt = .now + min(waited, .seconds(60))
+      let silence = "No answer from a coordinator at \(search) for \(waited.components.seconds) s"
+      log(.warning, why.map { "\(silence). \($0)" } ?? "\(silence); still trying.")
     }
     return nil
   }

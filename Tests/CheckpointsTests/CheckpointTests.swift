@@ -93,6 +93,36 @@ struct CheckpointAtomicityTests {
     }
   }
 
+  /// The writer alone dies at any call, of a new checkpoint or of another of the same step; the next process relies on
+  /// what it finds; then the power goes.
+  @Test(arguments: [1, 2]) func aCheckpointThatWasFoundSurvivesAPowerCut(second: Int) throws {
+    var cut = 0
+    var finished = false
+    while !finished {
+      for seed in 0..<12 as Range<UInt64> {
+        let storage = SimulatedStorage()
+        var directory = try newDirectory(storage)
+        try directory.write(Fixture(1).content, Fixture.manifest(step: 1))
+        storage.cutPower(after: cut)
+        finished = (try? directory.write(Fixture(2).content, Fixture.manifest(step: second))) != nil
+        storage.restart()
+
+        directory = try CheckpointDirectory("run/checkpoints", in: storage)
+        try directory.recover()
+        let found = try #require(try directory.newestWhole().checkpoint)
+        let floats = try load(found)
+        storage.restart(cuttingPower: seed)
+
+        directory = try CheckpointDirectory("run/checkpoints", in: storage)
+        try directory.recover()
+        let kept = try #require(try directory.newestWhole().checkpoint, "cut \(cut), seed \(seed)")
+        #expect(kept.manifest.step == found.manifest.step, "cut \(cut), seed \(seed)")
+        #expect(try load(kept) == floats, "cut \(cut), seed \(seed)")
+      }
+      cut += 1
+    }
+  }
+
   @Test func aPowerCutWhilePruningLeavesNoHalfCheckpoint() throws {
     var cut = 0
     var finished = false
@@ -102,7 +132,8 @@ struct CheckpointAtomicityTests {
         var directory = try newDirectory(storage)
         for step in 1...3 { try directory.write(Fixture(Float(step)).content, Fixture.manifest(step: step)) }
         storage.cutPower(after: cut)
-        finished = (try? directory.prune(keeping: 1, newestWhole: 3)) != nil
+        // Step 2 stays, with another manifest.
+        finished = (try? directory.prune(keeping: 1, forGoodEvery: 2, newestWhole: 3)) != nil
         storage.restart(cuttingPower: seed)
         directory = try CheckpointDirectory("run/checkpoints", in: storage)
         try directory.recover()
@@ -111,7 +142,7 @@ struct CheckpointAtomicityTests {
           try checkpoint.verify()
           #expect(try load(checkpoint) == Fixture(Float(step)).floats)
         }
-        #expect(try directory.steps().last == 3)
+        #expect(try directory.steps().suffix(2) == [2, 3])
       }
       cut += 1
     }
@@ -144,6 +175,31 @@ struct CheckpointAtomicityTests {
     #expect(try directory.steps() == [2, 4, 5])
     #expect(try directory.prune(keeping: 0, newestWhole: 5) == 500)
     #expect(try directory.steps() == [5])
+  }
+
+  @Test func theFirstOfEveryPeriodStaysForGoodWithItsWeightsAlone() throws {
+    let storage = SimulatedStorage()
+    let directory = try newDirectory(storage)
+    func write(_ step: Int) throws {
+      try directory.write(Fixture(Float(step)).content, Fixture.manifest(step: step, oldestRow: step * 100))
+    }
+    for step in [4, 9, 10, 14, 23, 25, 30] { try write(step) }
+    // Of 10 to 19, of 20 to 29; 30 is among the newest, and has its rows still.
+    #expect(try directory.prune(keeping: 1, forGoodEvery: 10, newestWhole: 30) == 3000)
+    #expect(try directory.steps() == [10, 23, 30])
+    #expect(
+      try directory.steps().map { try directory.checkpoint(ofStep: $0).manifest.weightsOnly } == [true, true, nil])
+    for step in [10, 23] {
+      let checkpoint = try directory.checkpoint(ofStep: step)
+      try checkpoint.verify()
+      #expect(try load(checkpoint) == Fixture(Float(step)).floats)
+    }
+    // For good: whatever is asked for later.
+    try write(31)
+    #expect(try directory.prune(keeping: 1, newestWhole: 31) == 3100)
+    #expect(try directory.steps() == [10, 23, 31])
+    let text = try Inspection(of: "run/checkpoints/step-00000010", in: storage).text()
+    #expect(text.contains("step 10, epoch 1, whole, kept for good: weights only"))
   }
 }
 

@@ -5,14 +5,27 @@ import Testing
 struct ResumeTests {
   static func resumed(_ given: String..., changes: String...) throws -> RunConfiguration {
     try RunConfiguration().resumed(
-      run: "runs/a", layers: [ConfigurationLayer(assignments: given)], changes: ConfigurationLayer(assignments: changes)
+      run: "runs/a", begun: RunConfiguration(), layers: [ConfigurationLayer(assignments: given)],
+      changes: ConfigurationLayer(assignments: changes)
     )
   }
 
   @Test func whatIsNotGivenStaysAsSaved() throws {
     var saved = RunConfiguration()
     saved.lr = 0.125
-    #expect(try saved.resumed(run: "runs/a", layers: [], changes: ConfigurationLayer()) == saved)
+    #expect(
+      try saved.resumed(run: "runs/a", begun: RunConfiguration(), layers: [], changes: ConfigurationLayer()) == saved)
+  }
+
+  @Test func whatTheRunWasStartedWithIsNoWishToChangeItBack() throws {
+    var saved = RunConfiguration()
+    saved.epochs = 900
+    let begun = RunConfiguration()
+    let command = [try ConfigurationLayer(assignments: ["epochs=800", "lr=0.0005"])]
+    #expect(
+      try saved.resumed(run: "runs/a", begun: begun, layers: command, changes: ConfigurationLayer()).epochs == 900)
+    let back = try ConfigurationLayer(assignments: ["epochs=800"])
+    #expect(try saved.resumed(run: "runs/a", begun: begun, layers: command, changes: back).epochs == 800)
   }
 
   @Test func operationalKeysAreFree() throws {

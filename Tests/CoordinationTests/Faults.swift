@@ -15,6 +15,14 @@ struct Faults {
   var workerHang = 0.0
   var partition = 0.0
   var coordinatorCrash = 0.0
+  /// Of the coordinator's crashes, those that take the machine with them: what was not fsynced may be lost.
+  var powerCut = 0.0
+  var coordinatorStop = 0.0
+  /// Of the coordinator's clock, forwards or backwards.
+  var clockJump = 0.0
+  /// A second coordinator wants the run directory.
+  var rival = 0.0
+  /// The disk is full.
   var checkpointFailure = 0.0
 
   static let none = Faults()
@@ -39,6 +47,10 @@ struct Faults {
     faults.partition = upTo(0.1)
     faults.coordinatorCrash = upTo(0.1)
     faults.checkpointFailure = upTo(0.5)
+    faults.powerCut = upTo(1)
+    faults.coordinatorStop = upTo(0.1)
+    faults.clockJump = upTo(0.1)
+    faults.rival = upTo(0.2)
     return faults
   }
 }

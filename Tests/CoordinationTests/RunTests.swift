@@ -38,6 +38,15 @@ struct RunTests {
     #expect(begun(script) == [5])
   }
 
+  @Test func stepsToBeKeptForGoodHaveCheckpoints() throws {
+    var script = Script(slices: 1, everySteps: 100, keepEvery: 2)
+    try script.say(Script.hello(), 1)
+    try passStep(&script)
+    #expect(begun(script).isEmpty)
+    try passStep(&script)
+    #expect(begun(script) == [2])
+  }
+
   @Test func checkpointsFollowTime() throws {
     var script = try start(every: .seconds(60))
     try passStep(&script)

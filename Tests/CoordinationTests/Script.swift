@@ -16,14 +16,17 @@ struct Script {
 
   init(
     slices: Int = 4, lastStep: Int = 10, from step: Int = 0, durableStep: Int? = nil, allowsMixed: Bool = false,
-    pictures: Int = 1000, everySteps: Int? = nil, every: Duration? = nil
+    pictures: Int = 1000, everySteps: Int? = nil, keepEvery: Int? = nil,
+    every: Duration? = nil
   ) {
     let settings = CoordinatorSettings(
       run: Self.run, incarnation: incarnation, protocolVersion: 2, probe: Self.probe, allowsMixed: allowsMixed,
       welcome: Welcome(
         configuration: "recipe", bulkPort: 9, data: DataIdentity(count: pictures, digest: Self.probe), rows: 0),
       slices: slices, lastStep: lastStep, gradientCount: 100, floatsPerSlice: 10, checkpointEverySteps: everySteps,
-      checkpointEvery: every, pictureName: { "picture-\($0).jpg" })
+      keepEverySteps: keepEvery,
+      checkpointEvery: every, pictureName: { "picture-\($0).jpg" },
+      pictures: { step, slice in [100 * step + 2 * slice, 100 * step + 2 * slice + 1] })
     coordinator = Coordinator(
       settings, resuming: Self.version(step), durableStep: durableStep, at: Instant(nanoseconds: 0))
   }

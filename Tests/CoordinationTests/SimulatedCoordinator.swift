@@ -5,19 +5,19 @@ import Wire
 /// The process around the real state machine, and its disk.
 struct SimulatedCoordinator {
   /// What outlives a crash.
-  struct Disk {
-    var incarnation: UInt64 = 0
-    /// By step, the checkpoints that are durable.
-    var checkpoints: [Int: Updated] = [:]
-  }
-
-  var disk = Disk()
+  var disk = SimulatedDisk()
   /// The newest checkpoint that was ever reported durable.
   var reportedDurable = -1
   var life = 0
   /// Nil while it is down.
   var machine: Coordinator?
   var version: Updated
+  /// The version before, once there was an update.
+  var previous: Updated?
+  /// SIGSTOP until then.
+  var stoppedUntil: UInt64 = 0
+  /// Its clock is so far ahead of the simulation's.
+  var clock: UInt64 = 0
   /// Payloads that were granted, by lease.
   var expected: [LeaseID: Finished] = [:]
   /// Of this step: payloads that were granted and came.
@@ -27,4 +27,6 @@ struct SimulatedCoordinator {
   var isUpdating = false
   var writing: Updated?
   var stopped: StopReason?
+  /// Of the checkpoint with which the run finished.
+  var final: Updated?
 }

@@ -3,7 +3,8 @@ import Numerics
 import TestSupport
 import Wire
 
-/// The real coordinator among simulated workers, over a simulated network, clock and disk, all from one seed.
+/// The real coordinator and checkpoints among simulated workers, over a simulated network, clock and disk, all from one
+/// seed.
 ///
 /// Safety is checked after each event: `broken` then says what went wrong. Once faults have stopped the run must finish,
 /// or `unfinished` says what is pending.
@@ -14,6 +15,10 @@ struct Simulation {
     case countsDuplicatePushes
     /// A checkpoint is called durable when its writing begins.
     case reportsCheckpointsEarly
+    /// A checkpoint has the step that an update begins, and the weights from before that update.
+    case claimsStepsBeforeTheirUpdate
+    /// What was said to the coordinator's last life counts in this one.
+    case takesResultsOfOlderIncarnations
   }
 
   /// What happens at some time.
@@ -35,6 +40,8 @@ struct Simulation {
   static let probe = Digest(high: 7, low: 7)
   static let run = RunIdentity(high: 11, low: 13)
   static let second: UInt64 = 1_000_000_000
+  /// How far the coordinator's clock is ahead at each start: so that it may be set back.
+  private static let clockAtStart = 10_000 * second
 
   let seed: UInt64
   let truth: Truth
@@ -53,7 +60,7 @@ struct Simulation {
   private var cutTo: [UInt64]
   private var cutFrom: [UInt64]
   private var givenBack: [Int: Int] = [:]
-  /// What coordinators that crashed had counted.
+  /// What coordinators that crashed had counted, and what was done to them.
   private var past: [String: Int] = [:]
   /// The first thing that must not happen and did.
   private(set) var broken: String?
@@ -93,13 +100,12 @@ struct Simulation {
   /// How often each kind of trouble was met, over all lives of the coordinator.
   var seen: [String: Int] {
     var seen = past
-    seen["crashes"] = coordinator.life - 1
     if let machine = coordinator.machine { add(machine, to: &seen) }
     return seen
   }
 
   private func add(_ machine: Coordinator, to seen: inout [String: Int]) {
-    for (kind, count) in Mirror(reflecting: machine.status(at: Instant(nanoseconds: time)).counts).children {
+    for (kind, count) in Mirror(reflecting: machine.status(at: now).counts).children {
       if let kind, let count = count as? Int { seen[kind, default: 0] += count }
     }
   }
@@ -107,20 +113,23 @@ struct Simulation {
   /// The newest step of the coordinator that runs.
   var step: Int { coordinator.machine?.step ?? 0 }
 
-  var finalVersion: Updated? {
-    coordinator.stopped == .finished ? coordinator.disk.checkpoints[lastStep] : nil
-  }
+  /// What the coordinator's clock shows.
+  private var now: Instant { Instant(nanoseconds: time + coordinator.clock) }
+
+  /// As it is on the disk when the run is done.
+  var finalVersion: Updated? { coordinator.final }
 
   /// Why the run has not finished; nil when it has.
   var unfinished: String? {
     guard coordinator.stopped != .finished else { return nil }
     if let stopped = coordinator.stopped { return "stopped: \(stopped)" }
     guard let machine = coordinator.machine else { return "the coordinator is down" }
-    return "pending: \(machine.status(at: Instant(nanoseconds: time)))"
+    return "pending: \(machine.status(at: now))"
   }
 
   mutating func stopFaults() {
     faults = .none
+    coordinator.stoppedUntil = 0
     for index in workers.indices {
       workers[index].stoppedUntil = 0
       (cutTo[index], cutFrom[index]) = (0, 0)
@@ -147,8 +156,10 @@ struct Simulation {
 
   private mutating func perform(_ happening: Happening) {
     switch happening {
-    case .toCoordinator(let message, let sender): tell(.message(message, from: sender))
-    case .push(let lease, let payload, let sender): arrive(lease, payload, from: sender)
+    case .toCoordinator(let message, let sender):
+      if !isCoordinatorStopped(happening) { tell(.message(message, from: heard(sender))) }
+    case .push(let lease, let payload, let sender):
+      if !isCoordinatorStopped(happening) { arrive(lease, payload, from: heard(sender)) }
     case .toWorker(let message, let incarnation, let peer):
       guard let index = living(peer, orLater: happening) else { return }
       hear(message, incarnation, index)
@@ -164,12 +175,15 @@ struct Simulation {
       computed(lease, index)
     case .coordinatorStarts: startCoordinator()
     case .tick(let life):
-      guard life == coordinator.life, coordinator.machine != nil else { return }
+      guard life == coordinator.life, coordinator.machine != nil, !isCoordinatorStopped(happening) else { return }
       schedule(happening, in: Self.second / 10)
       tell(.tick)
-    case .updated(let life): if life == coordinator.life, coordinator.machine != nil { update() }
+    case .updated(let life):
+      guard life == coordinator.life, coordinator.machine != nil, !isCoordinatorStopped(happening) else { return }
+      update()
     case .written(let life, let fails):
-      if life == coordinator.life, coordinator.machine != nil { finishCheckpoint(fails: fails) }
+      guard life == coordinator.life, coordinator.machine != nil, !isCoordinatorStopped(happening) else { return }
+      finishCheckpoint(fails: fails)
     case .trouble:
       makeTrouble()
       schedule(.trouble, in: Self.second)
@@ -207,12 +221,16 @@ extension Simulation {
     return true
   }
 
+  /// The same for the coordinator.
+  private mutating func isCoordinatorStopped(_ happening: Happening) -> Bool {
+    guard coordinator.stoppedUntil > time else { return false }
+    queue.push(happening, at: coordinator.stoppedUntil)
+    return true
+  }
+
   private mutating func makeTrouble() {
     for index in workers.indices {
-      if random.chance(faults.workerCrash), workers[index].isUp {
-        workers[index].isUp = false
-        schedule(.workerStarts(index), in: random.next(below: 10 * Self.second))
-      }
+      if random.chance(faults.workerCrash) { crashWorker(index) }
       if random.chance(faults.workerStop) {
         workers[index].stoppedUntil = time + random.next(below: 60 * Self.second)
       }
@@ -223,11 +241,40 @@ extension Simulation {
         if kind != 1 { cutFrom[index] = until }
       }
     }
-    if random.chance(faults.coordinatorCrash), let machine = coordinator.machine {
-      add(machine, to: &past)
-      coordinator.machine = nil
-      schedule(.coordinatorStarts, in: random.next(below: 5 * Self.second))
+    if random.chance(faults.coordinatorCrash) { crashCoordinator(losingPower: random.chance(faults.powerCut)) }
+    guard coordinator.machine != nil, coordinator.stopped == nil else { return }
+    if random.chance(faults.coordinatorStop) {
+      past["stops", default: 0] += 1
+      coordinator.stoppedUntil = time + random.next(below: 60 * Self.second)
     }
+    if random.chance(faults.clockJump) {
+      past["jumps", default: 0] += 1
+      let length = random.next(below: 60 * Self.second)
+      coordinator.clock = random.chance(0.5) ? coordinator.clock + length : coordinator.clock - length
+    }
+    if random.chance(faults.rival) {
+      past["rivals", default: 0] += 1
+      if !coordinator.disk.turnsAway(&random) { fail("a second coordinator got the run directory") }
+    }
+  }
+
+  /// Another takes its place within ten seconds.
+  mutating func crashWorker(_ index: Int) {
+    guard workers[index].isUp else { return }
+    workers[index].isUp = false
+    schedule(.workerStarts(index), in: random.next(below: 10 * Self.second))
+  }
+
+  /// It starts again within five seconds. A checkpoint that it was writing is cut off at some call.
+  mutating func crashCoordinator(losingPower: Bool) {
+    guard let machine = coordinator.machine, coordinator.stopped == nil else { return }
+    add(machine, to: &past)
+    past["crashes", default: 0] += 1
+    if losingPower { past["powerCuts", default: 0] += 1 }
+    if coordinator.writing != nil { past["tornWrites", default: 0] += 1 }
+    coordinator.disk.crash(writing: coordinator.writing, losingPower: losingPower, &random)
+    coordinator.machine = nil
+    schedule(.coordinatorStarts, in: random.next(below: 5 * Self.second))
   }
 }
 
@@ -336,7 +383,10 @@ extension Simulation {
         lease: id, step: lease.step, slices: lease.slices,
         payload: Truth.payload(of: lease.slices, in: truth.tree, with: version),
         payloadCount: 100 + 10 * lease.slices.count,
-        losses: lease.slices.indices.map { _ in SliceLoss(consistency: 1, koleo: 0, targetEntropy: 1) },
+        losses: lease.slices.indices.map { _ in
+          // Tells on whose behalf it was computed: see `accept`.
+          SliceLoss(consistency: Double(workers[index].incarnation.number), koleo: 0, targetEntropy: 1)
+        },
         undecodable: [])
       workers[index].held[id]?.finished = finished
       workers[index].held[id]?.threads = 0
@@ -361,24 +411,51 @@ extension Simulation {
 extension Simulation {
   private var settings: CoordinatorSettings {
     CoordinatorSettings(
-      run: Self.run, incarnation: Incarnation(coordinator.disk.incarnation), protocolVersion: 1, probe: Self.probe,
+      run: Self.run, incarnation: incarnation, protocolVersion: 1, probe: Self.probe,
       welcome: Welcome(configuration: "", bulkPort: 1, data: DataIdentity(count: 1000, digest: Self.probe), rows: 0),
       slices: truth.tree.count, lastStep: lastStep, gradientCount: 100, floatsPerSlice: 10,
-      checkpointEverySteps: checkpointEverySteps, checkpointEvery: .seconds(30), pictureName: { "picture \($0)" })
+      checkpointEverySteps: checkpointEverySteps, checkpointEvery: .seconds(30), pictureName: { "picture \($0)" },
+      pictures: { _, slice in [slice] })
+  }
+
+  private var incarnation: Incarnation { Incarnation(coordinator.disk.incarnation) }
+
+  /// As the process hears it.
+  private func heard(_ sender: Sender) -> Sender {
+    var sender = sender
+    if bug == .takesResultsOfOlderIncarnations { sender.incarnation = incarnation }
+    return sender
+  }
+
+  /// The newest checkpoint, which must be a calm run's; nil if there is none, or something is wrong.
+  private mutating func openDisk() -> Updated? {
+    let before = coordinator.disk.incarnation
+    do {
+      let newest = try coordinator.disk.open(&random)
+      if incarnation.number <= before { fail("incarnation \(incarnation.number) after \(before)") }
+      let step = newest?.step ?? -1
+      if step < coordinator.reportedDurable {
+        fail("checkpoint \(coordinator.reportedDurable) was durable, but \(step) is the newest")
+      }
+      if let newest, newest != truth.versions[step] { fail("checkpoint \(step) has other bits than a calm run's") }
+      return newest
+    } catch {
+      fail("the run directory: \(error)")
+      return nil
+    }
   }
 
   private mutating func startCoordinator() {
     guard coordinator.machine == nil, coordinator.stopped == nil else { return }
     coordinator.life += 1
-    coordinator.disk.incarnation += 1
-    let newest = coordinator.disk.checkpoints.keys.max()
-    if newest ?? -1 < coordinator.reportedDurable {
-      return fail("checkpoint \(coordinator.reportedDurable) was durable, but \(newest ?? -1) is the newest")
-    }
-    let version = newest.flatMap { coordinator.disk.checkpoints[$0] } ?? truth.versions[0]
+    coordinator.clock = Self.clockAtStart
+    coordinator.stoppedUntil = 0
+    let newest = openDisk()
+    guard broken == nil else { return }
+    let version = newest ?? truth.versions[0]
     coordinator.version = version
-    coordinator.machine = Coordinator(
-      settings, resuming: version, durableStep: newest, at: Instant(nanoseconds: time))
+    coordinator.previous = nil
+    coordinator.machine = Coordinator(settings, resuming: version, durableStep: newest?.step, at: now)
     coordinator.expected = [:]
     coordinator.arrived = [:]
     coordinator.sum = TreeSum(tree: truth.tree)
@@ -391,7 +468,8 @@ extension Simulation {
   /// Gives the machine an event, checks it, and carries its effects out.
   private mutating func tell(_ event: Event) {
     guard coordinator.machine != nil, coordinator.stopped == nil else { return }
-    let effects = coordinator.machine?.handle(event, at: Instant(nanoseconds: time)) ?? []
+    let now = now
+    let effects = coordinator.machine?.handle(event, at: now) ?? []
     do {
       try coordinator.machine?.checkInvariants()
     } catch {
@@ -404,7 +482,7 @@ extension Simulation {
     switch effect {
     case .send(let message, let peer):
       guard let index = indexOfPeer[peer] else { return }
-      send(.toWorker(message, Incarnation(coordinator.disk.incarnation), peer), worker: index, toWorker: true)
+      send(.toWorker(message, incarnation, peer), worker: index, toWorker: true)
     case .expectPush(let lease, _, let finished):
       if coordinator.expected[lease] != nil { fail("lease \(lease.number) is expected twice") }
       coordinator.expected[lease] = finished
@@ -420,13 +498,17 @@ extension Simulation {
     case .writeCheckpoint(let step): beginCheckpoint(of: step)
     case .stop(let reason):
       coordinator.stopped = reason
-      if reason == .finished, coordinator.disk.checkpoints[lastStep] == nil { fail("finished without a checkpoint") }
+      guard reason == .finished else { return }
+      // Whatever happens to the machine from here on, the end of the run is on its disk.
+      coordinator.disk.crash(writing: nil, losingPower: true, &random)
+      coordinator.final = openDisk()
+      if coordinator.final?.step != lastStep { fail("finished without a checkpoint") }
     case .sendStatus, .log: break
     }
   }
 
   private mutating func arrive(_ lease: LeaseID, _ payload: Digest, from sender: Sender) {
-    guard coordinator.machine != nil, sender.incarnation.number == coordinator.disk.incarnation else { return }
+    guard coordinator.machine != nil, sender.incarnation == incarnation else { return }
     guard let finished = coordinator.expected[lease] else {
       if bug == .countsDuplicatePushes, let again = coordinator.arrived[lease], again.payload == payload { add(again) }
       return
@@ -448,6 +530,9 @@ extension Simulation {
     guard finished.step == coordinator.version.step else {
       return fail("a result of step \(finished.step) counts in step \(coordinator.version.step)")
     }
+    if let loss = finished.losses.first(where: { $0.consistency != Double(incarnation.number) }) {
+      return fail("a result of incarnation \(Int(loss.consistency)) counts in incarnation \(incarnation.number)")
+    }
     for slice in finished.slices.indices where !coordinator.acceptedSlices.insert(slice).inserted {
       return fail("slice \(slice) of step \(finished.step) is counted twice")
     }
@@ -456,6 +541,7 @@ extension Simulation {
 
   private mutating func update() {
     guard let total = coordinator.sum.total else { return fail("an update without a sum") }
+    coordinator.previous = coordinator.version
     coordinator.version = Truth.updated(coordinator.version, with: total, in: truth.tree)
     if coordinator.version != truth.versions[coordinator.version.step] {
       fail("step \(coordinator.version.step) has other bits than a calm run's")
@@ -471,6 +557,10 @@ extension Simulation {
     if coordinator.writing != nil { fail("two checkpoints at once") }
     if step != coordinator.version.step || coordinator.isUpdating { fail("checkpoint of step \(step) out of turn") }
     coordinator.writing = coordinator.version
+    if bug == .claimsStepsBeforeTheirUpdate, var claimed = coordinator.previous {
+      claimed.step = step
+      coordinator.writing = claimed
+    }
     if bug == .reportsCheckpointsEarly { coordinator.reportedDurable = max(coordinator.reportedDurable, step) }
     schedule(
       .written(life: coordinator.life, fails: random.chance(faults.checkpointFailure)),
@@ -480,10 +570,17 @@ extension Simulation {
   private mutating func finishCheckpoint(fails: Bool) {
     guard let version = coordinator.writing else { return fail("a checkpoint that was not begun") }
     coordinator.writing = nil
-    if !fails {
-      coordinator.disk.checkpoints[version.step] = version
+    do {
+      if fails {
+        try coordinator.disk.writeOnFullDisk(version, &random)
+      } else {
+        try coordinator.disk.write(version)
+      }
       coordinator.reportedDurable = max(coordinator.reportedDurable, version.step)
+      tell(.checkpointFinished(step: version.step, failure: nil))
+    } catch {
+      if !fails { fail("checkpoint \(version.step): \(error)") }
+      tell(.checkpointFinished(step: version.step, failure: "\(error)"))
     }
-    tell(.checkpointFinished(step: version.step, failure: fails ? "disk full" : nil))
   }
 }

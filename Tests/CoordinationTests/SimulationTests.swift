@@ -13,7 +13,7 @@ enum Seeds {
 
 @Suite("Whatever is lost, doubled, delayed or killed, a run ends with the bits of a calm one")
 struct SimulationTests {
-  @Test(arguments: Seeds.chosen(orElse: 0..<300))
+  @Test(arguments: Seeds.chosen(orElse: 0..<1000))
   func faultsChangeNoBits(seed: UInt64) {
     var calm = Simulation(seed: seed, workers: 1, faults: .none)
     calm.run(toStep: nil, eventsAtMost: 20_000)
@@ -37,7 +37,7 @@ struct SimulationTests {
     }
     for kind in [
       "late", "duplicates", "expired", "lost", "returned", "damaged", "refusals", "malformed", "absent",
-      "failedCheckpoints", "crashes",
+      "failedCheckpoints", "crashes", "powerCuts", "tornWrites", "stops", "jumps", "rivals",
     ] {
       #expect(sum[kind, default: 0] > 10, "\(kind): \(sum)")
     }
@@ -60,26 +60,62 @@ struct SimulationTests {
     #expect(first.time == second.time && first.events == second.events && first.step == second.step)
   }
 
-  /// Shows that the alarm rings.
-  @Test func aPushThatCountsTwiceIsFound() {
-    var faults = Faults.none
-    faults.duplication = 0.3
-    let found = (0..<20 as Range<UInt64>).compactMap { seed in
-      var world = Simulation(seed: seed, faults: faults, bug: .countsDuplicatePushes)
+  /// Every event of a calm run is followed by a crash, of the coordinator and of each worker in turn.
+  @Test func aCrashAtAnyEventChangesNoBits() {
+    func world(_ seed: UInt64) -> Simulation { Simulation(seed: seed, workers: 2, faults: .none) }
+    let runs = (0..<40 as Range<UInt64>).map { seed in
+      var calm = world(seed)
+      calm.run(toStep: nil, eventsAtMost: 20_000)
+      return calm
+    }
+    // The shortest ones that are not trivial.
+    for calm in runs.filter({ $0.truth.tree.count >= 4 }).sorted(by: { $0.events < $1.events }).prefix(2) {
+      for event in 1...calm.events {
+        for victim in 0..<4 {
+          var struck = world(calm.seed)
+          struck.run(toStep: nil, eventsAtMost: event)
+          if victim < 2 { struck.crashWorker(victim) } else { struck.crashCoordinator(losingPower: victim == 2) }
+          struck.run(toStep: nil, eventsAtMost: 20_000)
+          let isRight = struck.broken == nil && struck.finalVersion == calm.finalVersion
+          #expect(isRight, "victim \(victim) at event \(event) of seed \(calm.seed): \(struck.replay)")
+        }
+      }
+    }
+  }
+
+  // MARK: Mistakes that must be found, to show that the alarm rings
+
+  private func found(_ bug: Simulation.PlantedBug, under faults: Faults, workers: Int? = nil) -> [String] {
+    (0..<60 as Range<UInt64>).compactMap { seed in
+      var world = Simulation(seed: seed, workers: workers, faults: faults, bug: bug)
       world.run(toStep: nil, eventsAtMost: 20_000)
       return world.broken
     }
-    #expect(found.contains { $0.contains("counted twice") })
+  }
+
+  @Test func aPushThatCountsTwiceIsFound() {
+    var faults = Faults.none
+    faults.duplication = 0.3
+    #expect(found(.countsDuplicatePushes, under: faults).contains { $0.contains("counted twice") })
   }
 
   @Test func aCheckpointThatIsReportedTooEarlyIsFound() {
     var faults = Faults.none
     faults.coordinatorCrash = 0.3
-    let found = (0..<20 as Range<UInt64>).compactMap { seed in
-      var world = Simulation(seed: seed, faults: faults, bug: .reportsCheckpointsEarly)
-      world.run(toStep: nil, eventsAtMost: 20_000)
-      return world.broken
-    }
-    #expect(found.contains { $0.contains("was durable") })
+    #expect(found(.reportsCheckpointsEarly, under: faults).contains { $0.contains("was durable") })
+  }
+
+  @Test func aCheckpointThatClaimsAStepBeforeItsUpdateIsFound() {
+    let found = found(.claimsStepsBeforeTheirUpdate, under: .none)
+    #expect(found.contains { $0.contains("has other bits than a calm run's") })
+  }
+
+  @Test func aResultOfAnOlderIncarnationThatCountsIsFound() {
+    var faults = Faults.none
+    faults.coordinatorCrash = 0.3
+    faults.lateness = 0.5
+    faults.longestDelay = 8 * Simulation.second
+    let found = found(.takesResultsOfOlderIncarnations, under: faults)
+    #expect(found.contains { $0.contains("counts in incarnation") })
   }
 }

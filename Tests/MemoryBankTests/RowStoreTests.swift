@@ -203,6 +203,13 @@ struct RowDamageTests {
           file: "run/memory/rows-000000000000", property: "run", expected: "\(other)", found: "\(run)"))
   }
 
+  @Test func anOlderCheckpointWhoseRowsAreGoneCostsANewerOneNothing() throws {
+    let storage = try Self.filled()
+    try storage.remove("run/memory/rows-000000000000")
+    #expect(throws: MemoryBankError.self) { try store(storage, rows: 8) }
+    _ = try store(storage, rows: 20, floor: 8)
+  }
+
   @Test func aMissingExtentIsNamedWithItsRows() throws {
     let storage = try Self.filled()
     try storage.remove("run/memory/rows-000000000008")

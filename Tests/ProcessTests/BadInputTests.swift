@@ -177,6 +177,11 @@ import Testing
     #expect(ended.errors.contains("tcp://0.0.0.0:0 can be reached from other machines, so keys are needed"))
   }
 
+  @Test func aMistypedAddressIsNoFile() throws {
+    let ended = try Program.run(["worker", "--coordinator", "localhost:5570"])
+    #expect(ended.status == 64 && ended.errors.contains("'localhost:5570' is no endpoint"), "\(ended)")
+  }
+
   @Test func aWorkerWaitsForACoordinatorThatIsNotThereAndSaysSo() throws {
     // A port that was free a moment ago.
     let passing = try Program.start(workshop.coordinator("passing", "tcp://127.0.0.1:0"))

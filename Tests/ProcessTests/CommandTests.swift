@@ -107,6 +107,38 @@ import Testing
     #expect(!workshop.exists("wide") && !workshop.exists("same.forking"))
   }
 
+  @Test func whatIsKeptForGoodHoldsItsWeightsAndIsNotGoneOnFrom() throws {
+    // So small a run has one file of rows, which stays with the newest checkpoint: it is taken away by hand.
+    #expect(
+      try Program.run(workshop.arguments("kept") + ["--keep-checkpoints", "1", "--keep-every-steps", "10"]).status == 0)
+    // On a slow disk a whole period may go by while one checkpoint is written.
+    let kept = workshop.steps("kept").dropLast()
+    let step = try #require(kept.last)
+    #expect(Set(kept.map { $0 / 10 }).count == kept.count && kept.allSatisfy { 10..<30 ~= $0 }, "\(kept)")
+    let text = try Program.run(["inspect", workshop.run("kept")]).output
+    #expect(text.components(separatedBy: "kept for good: weights only").count == kept.count + 1, "\(text)")
+    let exported = try Program.run([
+      "export", "--run", workshop.run("kept"), "--step", "\(step)", "--out", workshop.folder + "/kept.safetensors",
+    ])
+    #expect(exported.status == 0, "\(exported)")
+
+    let fork = ["fork", "--run", workshop.run("kept"), "--step", "\(step)", "--to"]
+    #expect(try Program.run(fork + [workshop.run("early")]).status == 0, "its rows are still there")
+    for name in try FileManager.default.contentsOfDirectory(atPath: workshop.run("kept") + "/memory") {
+      try FileManager.default.removeItem(atPath: workshop.run("kept") + "/memory/" + name)
+    }
+    // The newest is damaged: what is left cannot be gone on from.
+    try Data("{".utf8).write(
+      to: URL(fileURLWithPath: workshop.run("kept") + "/checkpoints/step-00000030/manifest.json"))
+    let replay = ["replay", "--run", workshop.run("kept"), "--data", workshop.data, "--step", "\(step)"]
+    let coordinator = workshop.coordinator("kept", "tcp://127.0.0.1:0")
+    for arguments in [fork + [workshop.run("late")], replay, coordinator] {
+      let ended = try Program.run(arguments)
+      #expect(ended.status == 64 && ended.errors.contains("was kept for its weights alone"), "\(ended)")
+    }
+    #expect(!workshop.exists("late"))
+  }
+
   @Test func aWorkerWithKeysTakesPartAndOneWithoutDoesNot() throws {
     let keys = try ["coordinator", "worker"].map { name in
       let ended = try Program.run(["keygen", "--out", workshop.folder + "/\(name).key"])
@@ -146,6 +178,46 @@ import Testing
     #expect(try workshop.digests("by-hand") == workshop.digests("by-train"))
   }
 
+  @Test func aCoordinatorThatCannotFinishItsCheckpointLeavesWithinItsGrace() throws {
+    let long = ["--max-steps", "100000", "--epochs", "100000", "--checkpoint-every-steps", "0", "--grace", "1"]
+    let coordinator = try Program.start(workshop.coordinator("hasty", "tcp://127.0.0.1:0") + long)
+    let worker = try Program.start(["worker", "--coordinator", workshop.address("hasty"), "--stop-with-parent"])
+    let metrics = workshop.run("hasty") + "/metrics.jsonl"
+    while (FileManager.default.contents(atPath: metrics) ?? Data()).isEmpty, coordinator.isRunning {
+      Thread.sleep(forTimeInterval: 0.01)
+    }
+    // A file in the place of the directory: no checkpoint can be written, however often it is tried.
+    let checkpoints = workshop.run("hasty") + "/checkpoints"
+    try FileManager.default.moveItem(atPath: checkpoints, toPath: checkpoints + "-aside")
+    try Data().write(to: URL(fileURLWithPath: checkpoints))
+    coordinator.terminate()
+    coordinator.waitUntilExit()
+    let text = try String(contentsOfFile: workshop.run("hasty") + "/coordinator.log", encoding: .utf8)
+    #expect(coordinator.terminationStatus == 75, "\(text)")
+    worker.terminate()
+    worker.waitUntilExit()
+  }
+
+  @Test func aWorkerFindsACoordinatorThatMoved() throws {
+    let long = ["--max-steps", "100000", "--epochs", "100000"]
+    let first = try Program.start(workshop.coordinator("moving", "tcp://127.0.0.1:0") + long)
+    _ = try workshop.address("moving")
+    let worker = try Program.start(["worker", "--coordinator", workshop.run("moving") + "/coordinator.address"])
+    while !workshop.hasCheckpoint("moving"), first.isRunning { Thread.sleep(forTimeInterval: 0.01) }
+    kill(first.processIdentifier, SIGKILL)
+    first.waitUntilExit()
+    let step = try #require(workshop.steps("moving").last)
+    let second = try Program.start(
+      workshop.coordinator("moving", "tcp://127.0.0.1:0") + [
+        "--max-steps", "\(step + 20)", "--change", "epochs=100000",
+      ])
+    second.waitUntilExit()
+    worker.waitUntilExit()
+    #expect(second.terminationStatus == 0 && worker.terminationStatus == 0)
+    #expect(workshop.steps("moving").last == step + 20)
+    #expect(!workshop.exists("moving/coordinator.address"), "a coordinator that ended leaves no address")
+  }
+
   @Test func trainEndsItsProcessesWhenToldToOrKilled() throws {
     for signal in [SIGTERM, SIGKILL] {
       let run = "ended-\(signal)"
@@ -172,6 +244,51 @@ import Testing
     while worker.isRunning, Date() < end { Thread.sleep(forTimeInterval: 0.01) }
     #expect(!worker.isRunning)
     if worker.isRunning { kill(worker.processIdentifier, SIGKILL) }
+  }
+
+  @Test func trainReplacesAWorkerThatSomebodyStopped() throws {
+    #expect(try Program.run(workshop.arguments("serene")).status == 0)
+    let train = try workshop.train("robbed", workers: 1)
+    while !workshop.hasCheckpoint("robbed"), train.isRunning { Thread.sleep(forTimeInterval: 0.01) }
+    for process in workshop.processes("worker") { kill(process, SIGTERM) }
+    train.waitUntilExit()
+    #expect(train.terminationStatus == 0)
+    #expect(try workshop.digests("robbed") == workshop.digests("serene"))
+  }
+
+  @Test func aSecondTrainLeavesALivingRunAlone() throws {
+    let first = try Program.start(workshop.coordinator("lively", "tcp://127.0.0.1:0"))
+    defer { first.terminate() }
+    let address = try workshop.address("lively")
+    let second = try Program.run(workshop.arguments("lively"), limit: 40)
+    #expect(second.status == 75 && second.errors.contains("is locked by process"), "\(second)")
+    #expect(try workshop.address("lively") == address && first.isRunning)
+  }
+
+  @Test func changesAddUpAndTheFirstCommandStillResumes() throws {
+    #expect(try Program.run(workshop.arguments("steered")).status == 0)
+    for (steps, change) in [("35", "epochs=50"), ("40", "warmup_epochs=45")] {
+      let ended = try Program.run(workshop.arguments("steered") + ["--max-steps", steps, "--change", change])
+      #expect(ended.status == 0, "\(ended)")
+    }
+    let ended = try Program.run(workshop.arguments("steered") + ["--max-steps", "45"])
+    #expect(ended.status == 0 && ended.errors.contains("step 45/45"), "\(ended)")
+    let inspected = try Program.run(["inspect", workshop.run("steered") + "/checkpoints/step-00000045"]).output
+    #expect(
+      inspected.contains("at step 30: epochs 40 -> 50") && inspected.contains("at step 35: warmup_epochs 0 -> 45"))
+  }
+
+  @Test func evaluateTakesAnyNumberOfNeighborsAndNamesABadPicture() throws {
+    #expect(try Program.run(workshop.arguments("judged")).status == 0)
+    let arguments = ["evaluate", "knn", "--run", workshop.run("judged"), "--train", workshop.data, "--test"]
+    let all = try Program.run(arguments + [workshop.folder + "/test", "--k", "160", "9223372036854775807", "--json"])
+    let rows = try #require(try json(all.output)["knn"] as? [[String: Any]])
+    #expect(rows[0]["trained"] as? Double == rows[1]["trained"] as? Double, "\(all)")
+    let test = try workshop.copyOfPictures("with-text")
+    let picture = test + "/" + (try FileManager.default.contentsOfDirectory(atPath: test).sorted()[0]) + "/text.jpg"
+    try Data("words".utf8).write(to: URL(fileURLWithPath: picture))
+    let bad = try Program.run(arguments + [test])
+    #expect(bad.status == 64 && bad.errors.contains("text.jpg cannot be read: it is no JPEG picture"), "\(bad)")
   }
 
   @Test func trainStartsAKilledCoordinatorAgain() throws {

@@ -70,9 +70,11 @@ extension Workshop {
     throw CocoaError(.fileNoSuchFile)
   }
 
-  /// Digests of student, teacher and memory after 30 steps.
-  func digests(_ run: String) throws -> [String] {
-    let path = self.run(run) + "/checkpoints/step-00000030/manifest.json"
+  /// Digests of student, teacher and memory in the checkpoint of a step, by default of the last.
+  func digests(_ run: String, step: Int = 30) throws -> [String] {
+    let digits = "\(step)"
+    let name = "step-" + String(repeating: "0", count: 8 - digits.count) + digits
+    let path = self.run(run) + "/checkpoints/\(name)/manifest.json"
     let data = try Data(contentsOf: URL(fileURLWithPath: path))
     let manifest = try #require(try JSONSerialization.jsonObject(with: data) as? [String: Any])
     return try ["student", "teacher", "memory"].map { try #require(manifest[$0] as? String) }

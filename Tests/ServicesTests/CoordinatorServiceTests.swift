@@ -20,8 +20,12 @@ private final class MadeUpWorker {
   private let peer: PeerID
   private var sender: Sender
   private var sums: [LeaseID: SliceSum] = [:]
+  private let loss: (_ step: Int, _ slice: Int) -> Double
 
-  init(_ service: CoordinatorService, probe: Digest) throws {
+  init(
+    _ service: CoordinatorService, probe: Digest, loss: @escaping (_ step: Int, _ slice: Int) -> Double = { Double($1) }
+  ) throws {
+    self.loss = loss
     context = try Context()
     plan = service.plan
     peer = PeerID(rawValue: .random(in: 1 ... .max))
@@ -35,10 +39,11 @@ private final class MadeUpWorker {
     _ = try control.send(Outgoing(Envelope(sender: sender, message: .worker(message))), timeout: .seconds(5))
   }
 
-  /// Works until the run is over.
-  func work() throws {
+  /// Works until the run is over, or the coordinator is.
+  func work(while isRunning: () -> Bool = { true }) throws {
     let deadline = ContinuousClock.now + .seconds(30)
     while ContinuousClock.now < deadline {
+      guard isRunning() else { return }
       guard case .message(let incoming)? = try control.receive(timeout: .milliseconds(200)),
         case .coordinator(let message) = incoming.envelope.message
       else {
@@ -79,7 +84,7 @@ private final class MadeUpWorker {
     let sum = SliceSum(
       slices: lease.slices, gradient: FloatBuffer(count: plan.layout.count),
       tail: FloatBuffer(count: lease.slices.count * plan.floatsPerSlice),
-      losses: lease.slices.indices.map { SliceLoss(consistency: Double($0), koleo: 0, targetEntropy: 1) },
+      losses: lease.slices.indices.map { SliceLoss(consistency: loss(lease.step, $0), koleo: 0, targetEntropy: 1) },
       undecodable: [])
     for index in 0..<sum.gradient.count { sum.gradient[index] = Float((index + lease.step) % 7) * 1e-3 }
     for index in 0..<sum.tail.count { sum.tail[index] = Float((lease.slices.first + lease.step + index) % 5) }
@@ -151,6 +156,31 @@ private final class MadeUpWorker {
     let rest = try Self.run(parted.options(["max_steps": "6"]))
     #expect(rest.reason == .finished && rest.steps == [4, 5, 6] && rest.resumed == 3)
     #expect(try whole.digests(step: 6) == parted.digests(step: 6))
+  }
+
+  @Test("A loss that is not finite twice ends the run, naming step, slice, pictures and the way past") func notFinite()
+    throws
+  {
+    let run = try SmallRun()
+    let service = try SmallRun.opened(run.options(["checkpoint_every_steps": "1"]))
+    let result = Mutex<Result<CoordinatorService.Outcome, any Error>?>(nil)
+    startThread(named: "service") {
+      let end = Result { try service.run { _ in } }
+      result.withLock { $0 = end }
+    }
+    let worker = try MadeUpWorker(service, probe: SmallRun.probe) { step, slice in
+      step == 2 && slice == 1 ? .nan : 1
+    }
+    try worker.work { result.withLock { $0 == nil } }
+    let end = try #require(result.withLock { $0 })
+    guard case .failure(RunFailure.hopeless(let why)) = end else { throw CancellationError() }
+    let pictures = service.plan.pictures(step: 2, slice: 1).map { String(format: "%04d.jpg", $0) }
+    #expect(why.contains("Step 2 cannot be computed: loss or gradient of slice 1 is not finite"), "\(why)")
+    #expect(why.contains("Its pictures: \(pictures.joined(separator: ", "))."))
+    #expect(why.contains("massl replay --step 2 --slice 1 ") && why.contains("massl fork "))
+    // What is named as the last good checkpoint is one.
+    #expect(why.contains("The last good checkpoint is of step 2."))
+    #expect(try run.digests(step: 2).count == 3)
   }
 
   @Test("A run is not resumed with another seed, and the error says which one it has") func refusesOtherSeed() throws {

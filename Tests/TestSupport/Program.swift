@@ -23,11 +23,17 @@ public enum Program {
       .deletingLastPathComponent().appendingPathComponent(".build/release/massl").path
   }()
 
-  /// Starts it; what it says goes nowhere.
-  public static func start(_ arguments: [String]) throws -> Process {
+  /// Starts it; what it says goes nowhere, or to the end of a file.
+  public static func start(_ arguments: [String], log: String? = nil) throws -> Process {
     let process = process(arguments)
-    process.standardError = FileHandle.nullDevice
-    process.standardOutput = FileHandle.nullDevice
+    var output = FileHandle.nullDevice
+    if let log {
+      if !FileManager.default.fileExists(atPath: log) { try Data().write(to: URL(fileURLWithPath: log)) }
+      output = try FileHandle(forWritingTo: URL(fileURLWithPath: log))
+      try output.seekToEnd()
+    }
+    process.standardError = output
+    process.standardOutput = output
     try process.run()
     return process
   }

@@ -1,0 +1,51 @@
+import Checkpoints
+import MemoryBank
+import Numerics
+import Training
+
+/// The memory of steps that are computed again: a checkpoint's rows from the run's files, which are only read, and
+/// those that the steps since then enqueued, kept here.
+struct ReplayedMemory {
+  private let files: StoredRows
+  /// Rows of the checkpoint.
+  private let stored: Int
+  /// A step's rows each, `[batch, width]`.
+  private var enqueued: [Matrix] = []
+  private(set) var digest: MemoryDigest
+
+  /// - Parameter manifest: of the checkpoint.
+  init(_ manifest: Manifest, files: StoredRows) {
+    self.files = files
+    stored = manifest.rows
+    digest = MemoryDigest(resuming: manifest.memory)
+  }
+
+  var rows: Int { stored + enqueued.reduce(0) { $0 + $1.rows } }
+
+  mutating func append(_ rows: Matrix) {
+    enqueued.append(rows)
+    digest.append(rows)
+  }
+
+  /// A step's blocks, each `[blockSize, width]`.
+  /// - Throws: `MemoryBankError`; `DurabilityError`.
+  func blocks(_ plan: BlockPlan, seeded: SeededRows) throws -> [Matrix] {
+    try (0..<plan.blockCount).map { block in
+      let matrix = FloatBuffer(count: plan.blockSize * seeded.width)
+        .matrix(rows: plan.blockSize, columns: seeded.width)
+      for position in 0..<plan.blockSize {
+        let (row, place) = (plan.row(block: block, position: position), matrix.rows(position..<position + 1))
+        if plan.window.isSeeded(row) {
+          seeded.write(row: row, into: place.row(at: 0))
+        } else if row < stored {
+          _ = try files.read(row..<row + 1, into: place)
+        } else {
+          // All steps enqueue as many.
+          let (step, index) = (row - stored).quotientAndRemainder(dividingBy: enqueued[0].rows)
+          copy(enqueued[step].rows(index..<index + 1), into: place)
+        }
+      }
+      return matrix
+    }
+  }
+}

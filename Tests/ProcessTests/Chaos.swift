@@ -1,0 +1,250 @@
+import Foundation
+import TestSupport
+
+/// A run of real processes, one coordinator and some workers, under blows whose kinds and moments a seed draws.
+///
+/// Who is killed is started again a moment later, who is stopped goes on a moment later. When enough blows were dealt the
+/// run has `patience` to end. Processes that end in any other way than they should are a failure, and so is a run that
+/// goes back behind a checkpoint it had. The seed fixes the blows and the pauses; what they meet is up to the machine.
+final class Chaos {
+  enum Blow: String, CaseIterable {
+    case killCoordinator, killWorker
+    /// SIGSTOP, later SIGCONT.
+    case stopCoordinator, stopWorker
+    /// SIGTERM: it gives back what it has and leaves.
+    case endWorker
+    /// A second coordinator of the same run, at the same address.
+    case rival
+  }
+
+  /// A process and what is planned for it.
+  private struct Place {
+    let arguments: [String]
+    let log: String
+    var process: Process?
+    /// Bytes of its log that are from earlier starts.
+    var logBefore: UInt64 = 0
+    /// Meant to end, by our own signal.
+    var isStruck = false
+    var startsAt = Date.distantPast
+    /// Nil while it is not stopped.
+    var goesOnAt: Date?
+  }
+
+  /// Seconds that a run has after its last blow: hundreds of times what it needs.
+  private static let patience = 120.0
+  /// Seconds that a worker has to leave after SIGTERM.
+  private static let grace = 30.0
+
+  let seed: UInt64
+  private let workshop: Workshop
+  private let name: String
+  private var random: SplitMix64
+  private var coordinator: Place
+  private var workers: [Place]
+  private(set) var counts: [Blow: Int] = [:]
+  /// What happened, for people.
+  private var story: [String] = []
+  private let begun = Date()
+
+  /// Starts nothing yet.
+  init(seed: UInt64, workers count: Int, steps: Int, in workshop: Workshop) throws {
+    self.seed = seed
+    self.workshop = workshop
+    name = "chaos-\(seed)"
+    random = SplitMix64(seed: seed)
+    let steps = ["--max-steps", "\(steps)"]
+    let logs = try workshop.folder("logs-\(seed)")
+    // The first start finds a free port; the others listen there again.
+    let first = try Program.start(
+      workshop.coordinator(name, "tcp://127.0.0.1:0") + steps, log: logs + "/coordinator.log")
+    let address = try workshop.address(name)
+    coordinator = Place(
+      arguments: workshop.coordinator(name, address) + steps, log: logs + "/coordinator.log", process: first)
+    workers = (0..<count).map {
+      Place(
+        arguments: ["worker", "--coordinator", address, "--data", workshop.data, "--threads", "1"],
+        log: logs + "/worker-\($0).log")
+    }
+  }
+
+  deinit {
+    for place in workers + [coordinator] {
+      if let process = place.process, process.isRunning { kill(process.processIdentifier, SIGKILL) }
+    }
+  }
+
+  var run: String { name }
+
+  var total: Int { counts.values.reduce(0, +) }
+
+  /// Deals blows until there were so many, or the run is done, and waits for its end.
+  /// - Returns: What went wrong; nil when nothing did.
+  func run(blows limit: Int) throws -> String? {
+    var next = Date() + pause(upTo: 0.5)
+    var end = Date() + Self.patience
+    while true {
+      Thread.sleep(forTimeInterval: 0.005)
+      if let process = coordinator.process, !process.isRunning, !coordinator.isStruck {
+        guard process.terminationReason == .exit, process.terminationStatus == 0 else {
+          return "the coordinator ended by itself, \(Self.end(of: process))"
+        }
+        return try finish()
+      }
+      if let problem = try startAndContinue(&coordinator, "coordinator") { return problem }
+      for index in workers.indices {
+        if let problem = try startAndContinue(&workers[index], "worker \(index)") { return problem }
+      }
+      if Date() > end { return "the run did not end within \(Self.patience) s of its last blow" }
+      guard total < limit, Date() > next else { continue }
+      if let problem = try strike() { return problem }
+      next = Date() + pause(upTo: 0.8)
+      end = Date() + Self.patience
+    }
+  }
+
+  /// What happened and what the processes said last.
+  var report: String {
+    let logs = (workers + [coordinator]).map { place in
+      let text = (try? String(contentsOfFile: place.log, encoding: .utf8)) ?? ""
+      return place.log.split(separator: "/").last.map(String.init)! + ":\n"
+        + text.split(separator: "\n").suffix(15).joined(separator: "\n")
+    }
+    return "MASSL_SEED=\(seed) swift test -c release --disable-testable-imports --filter ChaosTests\n"
+      + (story.suffix(40) + logs).joined(separator: "\n")
+  }
+}
+
+// MARK: - Blows
+
+extension Chaos {
+  private func pause(upTo seconds: Double) -> Double { seconds * Double(random.next(below: 1000)) / 1000 }
+
+  private func strike() throws -> String? {
+    let blow = Blow.allCases[Int(random.next(below: UInt64(Blow.allCases.count)))]
+    let index = Int(random.next(below: UInt64(workers.count)))
+    let length = pause(upTo: 2)
+    switch blow {
+    case .killCoordinator: strike(&coordinator, SIGKILL, blow, "coordinator", length / 2)
+    case .killWorker: strike(&workers[index], SIGKILL, blow, "worker \(index)", length / 2)
+    case .endWorker: strike(&workers[index], SIGTERM, blow, "worker \(index)", length / 2)
+    case .stopCoordinator: strike(&coordinator, SIGSTOP, blow, "coordinator", length)
+    case .stopWorker: strike(&workers[index], SIGSTOP, blow, "worker \(index)", length * 2)
+    case .rival: return try sendRival()
+    }
+    return nil
+  }
+
+  private func strike(_ place: inout Place, _ signal: Int32, _ blow: Blow, _ who: String, _ length: Double) {
+    // Whom an earlier blow has hit waits for its next start; a stopped process would not hear SIGTERM.
+    guard let process = place.process, process.isRunning, !place.isStruck,
+      signal == SIGKILL || place.goesOnAt == nil
+    else { return }
+    note("\(blow.rawValue), \(who), for \(length) s")
+    counts[blow, default: 0] += 1
+    kill(process.processIdentifier, signal)
+    if signal == SIGSTOP {
+      place.goesOnAt = Date() + length
+    } else {
+      place.goesOnAt = nil
+      place.isStruck = true
+      place.startsAt = Date() + length
+    }
+  }
+
+  /// Is turned away by the lock of the run directory, whatever state its owner is in, once it has an owner.
+  private func sendRival() throws -> String? {
+    guard let process = coordinator.process, process.isRunning, !coordinator.isStruck, ownsTheRun else { return nil }
+    note("rival")
+    counts[.rival, default: 0] += 1
+    let ended = try Program.run(coordinator.arguments)
+    // The run may have ended meanwhile: then there is nothing left to do for it.
+    let isRight = ended.status == 75 || ended.status == 0 && !process.isRunning
+    return isRight ? nil : "a second coordinator ended with \(ended)"
+  }
+
+  /// Whether this start of the coordinator came as far as its lock.
+  private var ownsTheRun: Bool {
+    guard let log = FileHandle(forReadingAtPath: coordinator.log) else { return false }
+    try? log.seek(toOffset: coordinator.logBefore)
+    return String(decoding: log.availableData, as: UTF8.self).contains("Listens on ")
+  }
+
+  /// Continues and starts again when the time has come; says so when a process ended that should not have.
+  private func startAndContinue(_ place: inout Place, _ who: String) throws -> String? {
+    if let time = place.goesOnAt, Date() > time, let process = place.process {
+      place.goesOnAt = nil
+      kill(process.processIdentifier, SIGCONT)
+      note("\(who) goes on")
+    }
+    if let process = place.process {
+      if process.isRunning {
+        let isLate = place.isStruck && Date() > place.startsAt + Self.grace
+        return isLate ? "\(who) did not leave within \(Self.grace) s" : nil
+      }
+      let leftInOrder = process.terminationReason == .exit && process.terminationStatus == 0
+      guard place.isStruck else {
+        // A worker leaves by itself when it hears that the run is done; that it is shows soon.
+        return leftInOrder ? nil : "\(who) ended by itself, \(Self.end(of: process))"
+      }
+      let wasKilled = process.terminationReason == .uncaughtSignal && process.terminationStatus == SIGKILL
+      // SIGTERM in the first moments of a process ends it before it listens to signals.
+      let wasEndedEarly = process.terminationReason == .uncaughtSignal && process.terminationStatus == SIGTERM
+      guard wasKilled || leftInOrder || wasEndedEarly else { return "\(who) ended \(Self.end(of: process))" }
+      place.process = nil
+      place.isStruck = false
+    }
+    guard Date() > place.startsAt else { return nil }
+    let attributes = try? FileManager.default.attributesOfItem(atPath: place.log)
+    place.logBefore = (attributes?[.size] as? NSNumber)?.uint64Value ?? 0
+    place.process = try Program.start(place.arguments, log: place.log)
+    note("\(who) starts")
+    return nil
+  }
+
+  private func note(_ text: String) {
+    story.append("\(Int(Date().timeIntervalSince(begun) * 1000)) ms, step \(workshop.steps(name).last ?? 0): \(text)")
+  }
+
+  private static func end(of process: Process) -> String {
+    process.terminationReason == .exit
+      ? "with exit code \(process.terminationStatus)" : "by signal \(process.terminationStatus)"
+  }
+}
+
+// MARK: - The end
+
+extension Chaos {
+  /// Has the workers leave, and looks for steps backwards.
+  private func finish() throws -> String? {
+    for place in workers {
+      guard let process = place.process, process.isRunning else { continue }
+      kill(process.processIdentifier, SIGCONT)
+      kill(process.processIdentifier, SIGTERM)
+    }
+    let end = Date() + Self.grace
+    for (index, place) in workers.enumerated() {
+      while let process = place.process, process.isRunning {
+        if Date() > end { return "worker \(index) did not leave within \(Self.grace) s of the run's end" }
+        Thread.sleep(forTimeInterval: 0.01)
+      }
+    }
+    return Self.stepBackwards(in: (try? String(contentsOfFile: coordinator.log, encoding: .utf8)) ?? "")
+  }
+
+  /// A start that resumed before a checkpoint that was durable by then, or before an earlier start's.
+  private static func stepBackwards(in log: String) -> String? {
+    var newest = 0
+    for line in log.split(separator: "\n") {
+      if let range = line.range(of: "Checkpoint of step "), line.hasSuffix("is durable.") {
+        newest = max(newest, Int(line[range.upperBound...].prefix { $0.isNumber }) ?? 0)
+      }
+      if line.contains("Listens on "), let range = line.range(of: ", step ", options: .backwards) {
+        let step = Int(line[range.upperBound...].prefix { $0.isNumber }) ?? 0
+        if step < newest { return "step \(newest) was durable, but the next start was at \(step)" }
+        newest = step
+      }
+    }
+    return nil
+  }
+}

@@ -1,0 +1,72 @@
+import Foundation
+import TestSupport
+import Testing
+
+/// Real processes under blows at random moments. MASSL_SEED=7 deals the blows of that seed again; MASSL_KILLS=100 goes on,
+/// run after run, until so many processes were killed.
+@Suite(.serialized) struct ChaosTests {
+  static let steps = 200
+
+  private let workshop: Workshop
+  /// Of an undisturbed run.
+  private let expected: [String]
+
+  init() throws {
+    workshop = try Workshop()
+    let calm = try Program.run(workshop.arguments("calm") + ["--max-steps", "\(Self.steps)"], limit: 120)
+    #expect(calm.status == 0, "\(calm)")
+    expected = try workshop.digests("calm", step: Self.steps)
+  }
+
+  @Test func blowsAtRandomMomentsChangeNoBits() throws {
+    let environment = ProcessInfo.processInfo.environment
+    let killsWanted = environment["MASSL_KILLS"].flatMap(Int.init)
+    let isSoak = killsWanted != nil
+    // A long run is to find what the short one, always the same, does not.
+    var seed = environment["MASSL_SEED"].flatMap(UInt64.init) ?? (isSoak ? UInt64.random(in: 1_000...1_000_000) : 1)
+    var counts: [Chaos.Blow: Int] = [:]
+    var runs = 0
+    repeat {
+      let chaos = try Chaos(seed: seed, workers: 2 + Int(seed % 2), steps: Self.steps, in: workshop)
+      let problem = try chaos.run(blows: isSoak ? 30 : 12)
+      try #require(problem == nil, "\(problem ?? "")\n\(chaos.report)")
+      let digests = try workshop.digests(chaos.run, step: Self.steps)
+      try #require(digests == expected, "other bits than an undisturbed run's\n\(chaos.report)")
+      if !isSoak { #expect(chaos.total >= 6, "the run was over before it was tried\n\(chaos.report)") }
+      counts.merge(chaos.counts, uniquingKeysWith: +)
+      try FileManager.default.removeItem(atPath: workshop.run(chaos.run))
+      runs += 1
+      seed += 1
+      if isSoak { print("chaos: seed \(seed - 1), \(runs) runs, \(Self.described(counts))") }
+    } while Self.kills(counts) < killsWanted ?? 0
+  }
+
+  private static func kills(_ counts: [Chaos.Blow: Int]) -> Int {
+    counts[.killCoordinator, default: 0] + counts[.killWorker, default: 0]
+  }
+
+  private static func described(_ counts: [Chaos.Blow: Int]) -> String {
+    Chaos.Blow.allCases.map { "\($0.rawValue) \(counts[$0, default: 0])" }.joined(separator: ", ")
+  }
+
+  /// What it had is computed again by the other; the bound is generous, the test is that there is an end at all.
+  @Test func aStoppedWorkerHoldsTheRunUpForOneLeaseAtMost() throws {
+    let coordinator = try Program.start(
+      workshop.coordinator("halved", "tcp://127.0.0.1:0") + ["--max-steps", "\(Self.steps)"])
+    let address = try workshop.address("halved")
+    let workers = try (0..<2).map { _ in
+      try Program.start(["worker", "--coordinator", address, "--data", workshop.data, "--threads", "1"])
+    }
+    defer {
+      for process in workers + [coordinator] where process.isRunning { kill(process.processIdentifier, SIGKILL) }
+    }
+    while !workshop.hasCheckpoint("halved"), coordinator.isRunning { Thread.sleep(forTimeInterval: 0.005) }
+    kill(workers[0].processIdentifier, SIGSTOP)
+    let steps = workshop.steps("halved")
+    #expect(try #require(steps.last) < Self.steps - 20, "stopped too late to show anything: \(steps)")
+    let end = Date() + 60
+    while coordinator.isRunning, Date() < end { Thread.sleep(forTimeInterval: 0.01) }
+    #expect(!coordinator.isRunning && workers[0].isRunning)
+    #expect(try workshop.digests("halved", step: Self.steps) == expected)
+  }
+}
