@@ -1,5 +1,5 @@
 # What people type. Each installs what it needs on Debian, with sudo where that is needed.
-.PHONY: build demo test soak lint install messages clean
+.PHONY: build demo test soak soak-fuzz sanitize lint install messages clean
 
 PACKAGES = libopenblas-dev libzmq3-dev libprotobuf-c-dev protobuf-c-compiler libjpeg-dev libxxhash-dev
 SUDO = $(shell [ "$$(id -u)" = 0 ] || command -v sudo)
@@ -16,13 +16,27 @@ demo: build
 test: install
 	swift test -c release --disable-testable-imports
 
-# What the tests do for seconds, for longer: so many simulated schedules, then real runs until so many processes were
-# killed. The counts are in what it prints; a failure prints the command that repeats it.
+# What the tests do for seconds, for longer: so many simulated schedules, real runs until so many processes were
+# killed, foreign bytes for every reader. The counts are in what it prints; a failure prints the command that repeats it.
 SEEDS = 20000
 KILLS = 100
 soak: install
 	MASSL_SEEDS=$(SEEDS) swift test -c release --disable-testable-imports --filter SimulationTests
 	MASSL_KILLS=$(KILLS) swift test -c release --disable-testable-imports --filter ChaosTests
+	$(MAKE) soak-fuzz
+
+# Foreign bytes for every reader: other ones with FUZZ_FIRST=1000000.
+FUZZ_INPUTS = 1000000
+FUZZ_FIRST = 0
+soak-fuzz: install
+	MASSL_FUZZ_INPUTS=$(FUZZ_INPUTS) MASSL_FUZZ_FIRST=$(FUZZ_FIRST) \
+	  swift test -c release --disable-testable-imports --filter '\.FuzzTests'
+
+# The tests under the address and the thread sanitizer; SANITIZE_FILTER=WireTests for some of them.
+SANITIZE_FILTER = .
+sanitize: install
+	Scripts/sanitize address '$(SANITIZE_FILTER)'
+	Scripts/sanitize thread '$(SANITIZE_FILTER)'
 
 lint:
 	swift format lint --strict --recursive Sources Tests Package.swift

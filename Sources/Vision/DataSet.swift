@@ -75,7 +75,12 @@ public struct DataSet: Sendable {
 
   /// Reads a picture's file, or its beginning if it is longer than any picture: cut off, it does not decode.
   /// - Throws: `VisionError.unreadable`; `.changed` if it has another size than when it was listed.
-  public func read(_ index: Int, atMost bytes: Int = DataSet.pictureBytesAtMost) throws(VisionError) -> [UInt8] {
+  public func read(_ index: Int) throws(VisionError) -> [UInt8] {
+    try read(index, atMost: Self.pictureBytesAtMost)
+  }
+
+  /// Reads a picture's file, or its beginning if it is longer than so many bytes.
+  public func read(_ index: Int, atMost bytes: Int) throws(VisionError) -> [UInt8] {
     let path = Array(root.utf8) + [UInt8(ascii: "/")] + pathBytes(index)
     return try readFile(path, size: sizes[index], atMost: bytes)
   }

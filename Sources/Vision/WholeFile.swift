@@ -13,8 +13,10 @@ func readFile(_ path: [UInt8], size: Int, atMost limit: Int) throws(VisionError)
   var status = stat()
   guard fstat(descriptor, &status) == 0 else { throw .unreadable(path: name, reason: errnoText()) }
   guard Int(status.st_size) == size else { throw .changed(path: name, listed: size, found: Int(status.st_size)) }
-  var failure: VisionError?
   let wanted = min(size, limit)
+  // An array of capacity 0 is one that all threads share, and the initializer below writes its count.
+  guard wanted > 0 else { return [] }
+  var failure: VisionError?
   let bytes = [UInt8](unsafeUninitializedCapacity: wanted) { memory, count in
     while count < wanted {
       let step = Glibc.read(descriptor, memory.baseAddress! + count, wanted - count)
