@@ -18,11 +18,10 @@ public struct ConfigurationLayer: Sendable, Equatable {
 
   public init() {}
 
-  /// The entries that `isKept` says yes to.
-  func keeping(_ isKept: (ConfigurationKey, ConfigurationValue) -> Bool) -> ConfigurationLayer {
+  /// Less the entries for some keys.
+  func without(_ keys: [ConfigurationKey]) -> ConfigurationLayer {
     var layer = self
-    layer.entries = entries.filter { name, entry in ConfigurationKey.named(name).map { isKept($0, entry.value) } ?? true
-    }
+    for key in keys { layer.entries[key.name] = nil }
     return layer
   }
 

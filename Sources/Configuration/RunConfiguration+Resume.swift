@@ -16,8 +16,7 @@ extension RunConfiguration {
   public func resumed(
     run: String, begun: RunConfiguration, layers: [ConfigurationLayer], changes: ConfigurationLayer
   ) throws(ConfigurationError) -> RunConfiguration {
-    let layers = layers.map { $0.without(trajectoryOf: begun) }
-    let next = try changed(by: layers + [changes])
+    let next = try changed(by: Self.wishes(of: layers, since: begun) + [changes])
     let asked = Set(changes.names)
     let refused = next.differences(from: self).filter { difference in
       switch difference.kind {
@@ -31,9 +30,13 @@ extension RunConfiguration {
   }
 }
 
-extension ConfigurationLayer {
-  /// Less the trajectory keys whose value is the one in `configuration`.
-  fileprivate func without(trajectoryOf configuration: RunConfiguration) -> ConfigurationLayer {
-    keeping { key, value in key.kind != .trajectory || key.value(in: configuration) != value }
+extension RunConfiguration {
+  /// The layers less the trajectory keys whose value, the last layer's that gives one, is what the run was started with.
+  private static func wishes(of layers: [ConfigurationLayer], since begun: RunConfiguration) -> [ConfigurationLayer] {
+    let unchanged = ConfigurationKey.all.filter { key in
+      let given = layers.reversed().lazy.compactMap { $0.entries[key.name]?.value }.first
+      return key.kind == .trajectory && given == key.value(in: begun)
+    }
+    return layers.map { $0.without(unchanged) }
   }
 }

@@ -28,6 +28,16 @@ struct ResumeTests {
     #expect(try saved.resumed(run: "runs/a", begun: begun, layers: command, changes: back).epochs == 800)
   }
 
+  @Test func aFlagGoesOverTheRecipeHereToo() throws {
+    let layers = [
+      try ConfigurationLayer(recipe: "epochs: 40\n", file: "r.yaml"),
+      try ConfigurationLayer(assignments: ["epochs=90"]),
+    ]
+    let begun = try RunConfiguration(layers: layers)
+    let resumed = try begun.resumed(run: "runs/a", begun: begun, layers: layers, changes: ConfigurationLayer())
+    #expect(resumed == begun)
+  }
+
   @Test func operationalKeysAreFree() throws {
     #expect(try Self.resumed("keep_checkpoints=9").keepCheckpoints == 9)
   }
