@@ -188,8 +188,8 @@ import Testing
     let address = try workshop.address("passing")
     passing.terminate()
     passing.waitUntilExit()
-    let worker = try Program.run(["worker", "--coordinator", address], limit: 5, signal: SIGTERM)
+    let worker = try Program.run(["worker", "--coordinator", address], limit: 8, signal: SIGTERM)
     #expect(worker.status == 0 && !worker.wasKilled, "it leaves in order when told to")
-    #expect(worker.errors.contains("No answer from a coordinator at \(address) for 3 s; still trying."))
+    #expect(worker.errors.contains("No answer from a coordinator at \(address) for "))
   }
 }
