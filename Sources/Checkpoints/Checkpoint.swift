@@ -35,10 +35,10 @@ public struct Checkpoint: Sendable {
     }
   }
 
-  /// Fills the content's buffers from the files, checking digests on the way.
+  /// Fills the content's buffers from the files, checking digests on the way; files without a group are not read.
   /// - Throws: `CheckpointError.damaged`; `.missingTensor` or `.otherShape` if the content is of another architecture.
   public func load(_ content: CheckpointContent) throws {
-    for (name, groups) in content.files {
+    for (name, groups) in content.files where !groups.isEmpty {
       let file = try open(name)
       for group in groups {
         for entry in group.entries {

@@ -111,9 +111,7 @@ extension Inspection.TensorFile {
 
 extension Inspection {
   public func json() -> String {
-    let encoder = JSONEncoder()
-    encoder.keyEncodingStrategy = .convertToSnakeCase
-    encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
+    let encoder = JSONEncoder.readable
     let bytes =
       switch self {
       case .run(let run): try? encoder.encode(run)

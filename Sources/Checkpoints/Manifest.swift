@@ -151,10 +151,7 @@ enum SealedJSON {
   static let sizeAtMost = 256 << 20
 
   static func bytes(of value: some Encodable) throws -> [UInt8] {
-    let encoder = JSONEncoder()
-    encoder.keyEncodingStrategy = .convertToSnakeCase
-    encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
-    let rest = Array(try encoder.encode(value)).dropFirst(2)
+    let rest = Array(try JSONEncoder.readable.encode(value)).dropFirst(2)
     return opening + Array(Digest(of: rest).description.utf8) + closing + rest
   }
 

@@ -86,15 +86,6 @@ extension RunDirectory {
 // MARK: - Looking at a run that may be another process's
 
 extension RunDirectory {
-  /// The newest whole checkpoint of a run, read without taking its lock, and why newer ones are passed over.
-  /// - Throws: `CheckpointError.notARun`, `.newerFormat`; `DurabilityError`.
-  public static func newestCheckpoint(
-    of path: String, in storage: any Storage
-  ) throws -> (checkpoint: Checkpoint?, damaged: [CheckpointError]) {
-    guard let checkpoints = try checkpoints(of: path, in: storage) else { return (nil, []) }
-    return try checkpoints.newestWhole()
-  }
-
   /// The configuration in force: that of the newest checkpoint whose manifest can be read, else the one that the run
   /// was started with.
   /// - Throws: `CheckpointError.notARun`; `DurabilityError`.

@@ -32,10 +32,8 @@ public struct FrozenNetwork: Sendable {
 extension FrozenNetwork {
   /// As its pictures were normalised in training.
   public var normalization: Normalization {
-    let (mean, deviation) = (configuration.normalizationMean, configuration.normalizationStd)
-    return Normalization(
-      mean: [Float(mean[0]), Float(mean[1]), Float(mean[2])],
-      deviation: [Float(deviation[0]), Float(deviation[1]), Float(deviation[2])])
+    let views = ViewSettings(configuration)
+    return Normalization(mean: views.mean, deviation: views.deviation)
   }
 
   /// The same network before its first step.

@@ -1,5 +1,6 @@
 import Checkpoints
 import Durability
+import Networks
 import Numerics
 import Training
 
@@ -14,9 +15,11 @@ public func exportNetwork(
   _ file: String, of checkpoint: Checkpoint, to path: String, in storage: any Storage
 ) throws -> Int {
   let plan = try RunPlan(of: checkpoint.manifest)
-  let content = WeightsVersion.zero(plan).content(plan)
-  try checkpoint.load(content)
-  let groups = file == Checkpoint.studentFile ? content.student : content.teacher
+  let groups = plan.tensorGroups(
+    FloatBuffer(count: plan.layout.count), initialStatistics(layout: plan.statisticsLayout))
+  let isStudent = file == Checkpoint.studentFile
+  try checkpoint.load(
+    CheckpointContent(student: isStudent ? groups : [], teacher: isStudent ? [] : groups, optimizer: []))
   let temporary = path + ".tmp"
   do {
     try SafetensorsFile.write(groups, metadata: checkpoint.manifest.metadata, to: temporary, in: storage)

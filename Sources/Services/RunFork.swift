@@ -79,9 +79,7 @@ public struct RunFork: Sendable {
       temporary, configuration: new.configuration.yaml(), data: manifest.data, in: storage, random: &random)
 
     // 2. The rows that its memory begins with. When it is larger than the old one's, older rows are seeded.
-    if new.configuration.memorySize > old.configuration.memorySize {
-      manifest.floor = max(manifest.floor, manifest.oldestRow)
-    }
+    manifest.floor = new.floor(manifest.floor, rows: manifest.rows, memoryWas: old.configuration.memorySize)
     let window = MemoryWindow(size: new.configuration.memorySize, rows: manifest.rows, floor: manifest.floor)
     manifest.oldestRow = window.stored.lowerBound
     let rows = try RowStore(

@@ -50,9 +50,7 @@ public struct RunStatus: Codable, Sendable {
     epochs = plan.configuration.epochs
     loss = newest.flatMap { $0.loss.isFinite ? $0.loss : nil }
     imagesPerSecond = isRunning ? newest?.imagesPerSecond : nil
-    secondsLeft = imagesPerSecond.flatMap { rate in
-      rate > 0 ? Double((plan.lastStep - coordination.step) * plan.configuration.batchSize) / rate : nil
-    }
+    secondsLeft = imagesPerSecond.flatMap { plan.secondsLeft(afterStep: coordination.step, imagesPerSecond: $0) }
     self.memory = memory
     self.digests = digests
   }
@@ -116,9 +114,7 @@ extension RunStatus {
   /// What the newest whole checkpoint says, for a run without a coordinator.
   /// - Throws: `CheckpointError.notARun`, `.noCheckpoint`, or what is wrong with the newest checkpoint.
   public init(ofStoppedRunAt path: String, in storage: any Storage) throws {
-    let (checkpoint, damaged) = try RunDirectory.newestCheckpoint(of: path, in: storage)
-    guard let checkpoint else { throw damaged.first ?? CheckpointError.noCheckpoint(directory: path) }
-    let manifest = checkpoint.manifest
+    let manifest = try RunDirectory.checkpoint(of: path, step: nil, in: storage).manifest
     let plan = try RunPlan(of: manifest)
     self.init(
       coordination: Status(

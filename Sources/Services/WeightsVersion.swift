@@ -61,16 +61,19 @@ struct WeightsVersion: Sendable {
 
   /// Its buffers by the names that they have in a checkpoint.
   func content(_ plan: RunPlan) -> CheckpointContent {
-    let parameters = plan.layout.tensors.map { TensorEntry($0) }
-    let running = plan.statisticsLayout.tensors.map { TensorEntry($0) }
-    func groups(_ weights: FloatBuffer, _ statistics: FloatBuffer?) -> [TensorGroup] {
-      [TensorGroup(buffer: weights, entries: parameters)]
-        + (statistics.map { [TensorGroup(buffer: $0, entries: running)] } ?? [])
-    }
-    return CheckpointContent(
-      student: groups(student, studentStatistics), teacher: groups(teacher, teacherStatistics),
+    CheckpointContent(
+      student: plan.tensorGroups(student, studentStatistics), teacher: plan.tensorGroups(teacher, teacherStatistics),
       optimizer: zip(plan.optimizer.rule.momentNames, optimizer.moments).map {
-        TensorGroup(prefix: $0 + ".", buffer: $1, entries: parameters)
+        TensorGroup(prefix: $0 + ".", buffer: $1, entries: plan.layout.tensors.map { TensorEntry($0) })
       })
+  }
+}
+
+extension RunPlan {
+  /// A network's buffers by the names that they have in a file.
+  /// - Parameter statistics: nil without BatchNorm.
+  func tensorGroups(_ weights: FloatBuffer, _ statistics: FloatBuffer?) -> [TensorGroup] {
+    [TensorGroup(buffer: weights, entries: layout.tensors.map { TensorEntry($0) })]
+      + (statistics.map { [TensorGroup(buffer: $0, entries: statisticsLayout.tensors.map { TensorEntry($0) })] } ?? [])
   }
 }

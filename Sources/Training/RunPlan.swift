@@ -83,6 +83,11 @@ extension RunPlan {
   /// The epoch that runs once so many steps are done, counted from 1; the last at the run's end.
   public func runningEpoch(afterStep step: Int) -> Int { min(epoch(ofStep: step) + 1, configuration.epochs) }
 
+  /// What the steps after so many will take at this rate; nil where there is none.
+  public func secondsLeft(afterStep step: Int, imagesPerSecond rate: Double) -> Double? {
+    rate > 0 ? Double((lastStep - step) * configuration.batchSize) / rate : nil
+  }
+
   /// The picture at a place of a step's batch, by its index in the data set: the epoch's order is a keyed permutation.
   public func picture(step: Int, indexInBatch: Int) -> Int {
     let epoch = epoch(ofStep: step)
@@ -113,33 +118,5 @@ extension RunPlan {
   /// may be gone, so a memory that grew begins there with seeded ones.
   public func floor(_ floor: Int, rows: Int, memoryWas old: Int) -> Int {
     configuration.memorySize > old ? max(floor, rows - old) : floor
-  }
-
-  /// How views are cut and coloured.
-  public var viewSettings: ViewSettings {
-    var settings = ViewSettings()
-    settings.globalSize = configuration.imageSize
-    settings.localSize = configuration.localSize
-    settings.localViews = configuration.localCropsNumber
-    settings.globalScale = configuration.globalCropsScale
-    settings.localScale = configuration.localCropsScale
-    settings.aspectRatio = configuration.cropAspectRatio
-    settings.flipProbability = configuration.flipProbability
-    settings.jitterProbability = configuration.colorJitterProbability
-    settings.brightness = configuration.brightness
-    settings.contrast = configuration.contrast
-    settings.saturation = configuration.saturation
-    settings.hue = configuration.hue
-    settings.grayProbability = configuration.grayscaleProbability
-    settings.firstBlurProbability = configuration.blurProbabilityView0
-    settings.secondBlurProbability = configuration.blurProbabilityView1
-    settings.localBlurProbability = configuration.blurProbabilityLocal
-    settings.blurSigma = configuration.blurSigma
-    settings.solarizeProbability = configuration.solarizeProbability
-    settings.solarizeThreshold = configuration.solarizeThreshold
-    let (mean, deviation) = (configuration.normalizationMean, configuration.normalizationStd)
-    settings.mean = [Float(mean[0]), Float(mean[1]), Float(mean[2])]
-    settings.deviation = [Float(deviation[0]), Float(deviation[1]), Float(deviation[2])]
-    return settings
   }
 }

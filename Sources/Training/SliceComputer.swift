@@ -60,7 +60,7 @@ public final class SliceComputer {
     let batch = configuration.sliceSize
     backbone = Backbone(architecture)
     head = ProjectionHead(architecture)
-    sampler = ViewSampler(settings: plan.viewSettings, seed: configuration.seed)
+    sampler = ViewSampler(settings: ViewSettings(configuration), seed: configuration.seed)
     loss = ConsistencyLoss(
       shape: LossShape(
         batch: batch, globalBatch: configuration.batchSize, views: configuration.viewsPerImage,

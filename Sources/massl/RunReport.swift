@@ -23,12 +23,12 @@ final class RunReport: Sendable {
 
   func take(_ report: StepReport) {
     let record = report.record
-    let left = Double((plan.lastStep - record.step) * plan.configuration.batchSize)
     let progress = ProgressState(
       step: record.step, lastStep: plan.lastStep, epoch: plan.runningEpoch(afterStep: record.step),
       epochs: plan.configuration.epochs,
       loss: record.loss, lr: record.lr, imagesPerSecond: record.imagesPerSecond,
-      secondsLeft: record.imagesPerSecond > 0 ? left / record.imagesPerSecond : nil, workers: record.workers,
+      secondsLeft: plan.secondsLeft(afterStep: record.step, imagesPerSecond: record.imagesPerSecond),
+      workers: record.workers,
       memoryFilled: min(1, Double(record.memoryRows) / Double(plan.configuration.memorySize)))
     state.withLock { state in
       do { try state.metrics.append(record) } catch { log(.warning, "\(error)") }

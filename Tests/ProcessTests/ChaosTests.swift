@@ -60,7 +60,7 @@ import Testing
     defer {
       for process in workers + [coordinator] where process.isRunning { kill(process.processIdentifier, SIGKILL) }
     }
-    while !workshop.hasCheckpoint("halved"), coordinator.isRunning { Thread.sleep(forTimeInterval: 0.005) }
+    workshop.awaitCheckpoint("halved", of: coordinator)
     kill(workers[0].processIdentifier, SIGSTOP)
     let steps = workshop.steps("halved")
     #expect(try #require(steps.last) < Self.steps - 20, "stopped too late to show anything: \(steps)")

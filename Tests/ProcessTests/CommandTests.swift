@@ -203,7 +203,7 @@ import Testing
     let first = try Program.start(workshop.coordinator("moving", "tcp://127.0.0.1:0") + long)
     _ = try workshop.address("moving")
     let worker = try Program.start(["worker", "--coordinator", workshop.run("moving") + "/coordinator.address"])
-    while !workshop.hasCheckpoint("moving"), first.isRunning { Thread.sleep(forTimeInterval: 0.01) }
+    workshop.awaitCheckpoint("moving", of: first)
     kill(first.processIdentifier, SIGKILL)
     first.waitUntilExit()
     let step = try #require(workshop.steps("moving").last)
@@ -222,7 +222,7 @@ import Testing
     for signal in [SIGTERM, SIGKILL] {
       let run = "ended-\(signal)"
       let train = try Program.start(workshop.arguments(run) + ["--max-steps", "100000", "--epochs", "100000"])
-      while !workshop.hasCheckpoint(run), train.isRunning { Thread.sleep(forTimeInterval: 0.01) }
+      workshop.awaitCheckpoint(run, of: train)
       kill(train.processIdentifier, signal)
       train.waitUntilExit()
       if signal == SIGTERM { #expect(train.terminationStatus == 0 && train.terminationReason == .exit) }
@@ -249,7 +249,7 @@ import Testing
   @Test func trainReplacesAWorkerThatSomebodyStopped() throws {
     #expect(try Program.run(workshop.arguments("serene")).status == 0)
     let train = try workshop.train("robbed", workers: 1)
-    while !workshop.hasCheckpoint("robbed"), train.isRunning { Thread.sleep(forTimeInterval: 0.01) }
+    workshop.awaitCheckpoint("robbed", of: train)
     for process in workshop.processes("worker") { kill(process, SIGTERM) }
     train.waitUntilExit()
     #expect(train.terminationStatus == 0)
@@ -294,7 +294,7 @@ import Testing
   @Test func trainStartsAKilledCoordinatorAgain() throws {
     #expect(try Program.run(workshop.arguments("calm")).status == 0)
     let train = try workshop.train("killed", workers: 2)
-    while !workshop.hasCheckpoint("killed"), train.isRunning { Thread.sleep(forTimeInterval: 0.01) }
+    workshop.awaitCheckpoint("killed", of: train)
     for process in workshop.processes("coordinator") { kill(process, SIGKILL) }
     train.waitUntilExit()
     #expect(train.terminationStatus == 0)

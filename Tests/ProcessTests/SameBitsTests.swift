@@ -19,14 +19,14 @@ import Testing
 
     // A worker is killed in the middle; train starts another.
     let bereft = try workshop.train("worker-killed", workers: 2)
-    while !workshop.hasCheckpoint("worker-killed"), bereft.isRunning { Thread.sleep(forTimeInterval: 0.01) }
+    workshop.awaitCheckpoint("worker-killed", of: bereft)
     if let worker = workshop.processes("worker").first { kill(worker, SIGKILL) }
     bereft.waitUntilExit()
     #expect(try workshop.digests("worker-killed") == expected)
 
     // All of it is killed, and started again.
     let doomed = try workshop.train("all-killed", workers: 2)
-    while !workshop.hasCheckpoint("all-killed"), doomed.isRunning { Thread.sleep(forTimeInterval: 0.01) }
+    workshop.awaitCheckpoint("all-killed", of: doomed)
     kill(doomed.processIdentifier, SIGKILL)
     for word in ["coordinator", "worker"] {
       for process in workshop.processes(word) { kill(process, SIGKILL) }

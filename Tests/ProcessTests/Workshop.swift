@@ -88,6 +88,11 @@ extension Workshop {
 
   func hasCheckpoint(_ run: String) -> Bool { !steps(run).isEmpty }
 
+  /// Returns when the run has a checkpoint, or the process that makes it has ended.
+  func awaitCheckpoint(_ run: String, of process: Process) {
+    while !hasCheckpoint(run), process.isRunning { Thread.sleep(forTimeInterval: 0.005) }
+  }
+
   /// Process numbers of this workshop's processes whose command line has `word`.
   func processes(_ word: String) -> [pid_t] {
     let names = (try? FileManager.default.contentsOfDirectory(atPath: "/proc")) ?? []
