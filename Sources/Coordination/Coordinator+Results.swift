@@ -197,6 +197,12 @@ extension Coordinator {
     // Too many in a row to replace one by the next are too many for the run.
     note(message.undecodable, &effects)
     guard phase == .computing else { return }
+    guard !message.isPassing else {
+      return effects.append(
+        .log(
+          .warning,
+          "\(described(peer)) gave back \(described(lease.slices)) for now: \(shortened(message.reason))"))
+    }
     for slice in lease.slices.indices { returned[slice, default: [:]][peer, default: 0] += 1 }
     let reason = shortened(message.reason)
     let present = peers.values.filter(isPresent)

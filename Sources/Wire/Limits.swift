@@ -44,6 +44,21 @@ public enum Limits {
   /// Rows in one request; they must fit a bulk frame, and none is narrower than 16 bytes.
   public static let rowsPerRequest = 65_536
 
+  // MARK: Memory shards
+
+  /// Extents that a shard holds: they fit one `shardHello`, 12 bytes each, and are 8 TiB of usual ones.
+  public static let extentsPerShard = 131_072
+  /// Extents in one `assignment`: what is pulled at once, and what is removed.
+  public static let extentsAssigned = 4096
+  /// Who has an extent that is to be pulled: more than would ever be asked.
+  public static let sources = 8
+  /// Extents in one piece of the table of holders.
+  public static let extentsPerRequest = 65_536
+  /// Copies of an extent.
+  public static let holders = 8
+  /// Shards in a run.
+  public static let shards = 1024
+
   // MARK: Texts, in bytes of UTF-8
 
   /// A name or a reason, in a message that may hold many of them.
