@@ -62,7 +62,7 @@ let package = Package(
       name: "massl",
       dependencies: [
         "Services", "Verification", "Evaluation", "Checkpoints", "Durability", "Networks", "Configuration",
-        "Coordination", "Numerics", "Telemetry", "Training", "Vision",
+        "Coordination", "MemoryBank", "Numerics", "Telemetry", "Training", "Vision",
         "Optimization", "Wire", .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Logging", package: "swift-log"),
       ]),

@@ -19,12 +19,11 @@ package final class WorkerRows: Sendable {
   /// - Parameter bytes: of RAM, at most; 0: no row is kept.
   package init(plan: RunPlan, bytes: Int, incarnation: Incarnation) {
     self.plan = plan
-    let (size, width) = (plan.configuration.memorySize, plan.configuration.bottleneckDim)
     state = Mutex(
       State(
         cache: RowCache(
-          memorySize: size, bytes: bytes,
-          seeded: SeededRows(seed: plan.configuration.seed, width: width)),
+          memorySize: plan.configuration.memorySize, bytes: bytes,
+          seeded: plan.seededRows),
         incarnation: incarnation))
   }
 
@@ -46,6 +45,7 @@ package final class WorkerRows: Sendable {
     throws
   {
     let width = plan.configuration.bottleneckDim
+    let rowSize = width * plan.rowType.bytes
     try state.withLock { state in
       guard state.incarnation == incarnation else { throw WorkerError.refused("the coordinator started anew") }
       let cache = state.cache
@@ -56,12 +56,12 @@ package final class WorkerRows: Sendable {
         RowRequest.requests(
           block: block,
           missing: cache.gather(blocks, block: block, positions: 0..<blocks.blockSize, into: matrix(block)),
-          positions: blocks.blockSize, rowsAtMost: Limits.bulkFloats / width)
+          positions: blocks.blockSize, rowsAtMost: Limits.bulkBytes / rowSize)
       }
       try bulk.ask(requests.map { $0.message(step: lease.step) }) { index, reply, frame in
         let request = requests[index]
         let asked = BulkReply.rows(step: lease.step, block: request.block, first: request.positions.lowerBound)
-        guard reply == asked, let frame, frame.count == request.rows * width * MemoryLayout<Float>.stride else {
+        guard reply == asked, let frame, frame.count == request.rows * rowSize else {
           throw WorkerError.otherBits("memory rows")
         }
         frame.withBytes {
