@@ -1807,7 +1807,7 @@ const ProtobufCMessageDescriptor massl__slices__descriptor =
   (ProtobufCMessageInit) massl__slices__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor massl__hello__field_descriptors[4] =
+static const ProtobufCFieldDescriptor massl__hello__field_descriptors[5] =
 {
   {
     "protocol_version",
@@ -1857,8 +1857,21 @@ static const ProtobufCFieldDescriptor massl__hello__field_descriptors[4] =
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "host",
+    5,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Massl__Hello, host),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned massl__hello__field_indices_by_name[] = {
+  4,   /* field[4] = host */
   1,   /* field[1] = name */
   3,   /* field[3] = probe */
   0,   /* field[0] = protocol_version */
@@ -1867,7 +1880,7 @@ static const unsigned massl__hello__field_indices_by_name[] = {
 static const ProtobufCIntRange massl__hello__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 4 }
+  { 0, 5 }
 };
 const ProtobufCMessageDescriptor massl__hello__descriptor =
 {
@@ -1877,7 +1890,7 @@ const ProtobufCMessageDescriptor massl__hello__descriptor =
   "Massl__Hello",
   "massl",
   sizeof(Massl__Hello),
-  4,
+  5,
   massl__hello__field_descriptors,
   massl__hello__field_indices_by_name,
   1,  massl__hello__number_ranges,
@@ -3294,7 +3307,7 @@ const ProtobufCMessageDescriptor massl__unavailable__descriptor =
   (ProtobufCMessageInit) massl__unavailable__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCEnumValue massl__refusal_reason__enum_values_by_number[7] =
+static const ProtobufCEnumValue massl__refusal_reason__enum_values_by_number[8] =
 {
   { "REFUSAL_REASON_UNSPECIFIED", "MASSL__REFUSAL_REASON__REFUSAL_REASON_UNSPECIFIED", 0 },
   { "REFUSAL_REASON_PROTOCOL_VERSION", "MASSL__REFUSAL_REASON__REFUSAL_REASON_PROTOCOL_VERSION", 1 },
@@ -3303,16 +3316,18 @@ static const ProtobufCEnumValue massl__refusal_reason__enum_values_by_number[7] 
   { "REFUSAL_REASON_OTHER_RUN", "MASSL__REFUSAL_REASON__REFUSAL_REASON_OTHER_RUN", 4 },
   { "REFUSAL_REASON_MALFORMED", "MASSL__REFUSAL_REASON__REFUSAL_REASON_MALFORMED", 5 },
   { "REFUSAL_REASON_TOO_MANY_PEERS", "MASSL__REFUSAL_REASON__REFUSAL_REASON_TOO_MANY_PEERS", 6 },
+  { "REFUSAL_REASON_QUARANTINED", "MASSL__REFUSAL_REASON__REFUSAL_REASON_QUARANTINED", 7 },
 };
 static const ProtobufCIntRange massl__refusal_reason__value_ranges[] = {
-{0, 0},{0, 7}
+{0, 0},{0, 8}
 };
-static const ProtobufCEnumValueIndex massl__refusal_reason__enum_values_by_name[7] =
+static const ProtobufCEnumValueIndex massl__refusal_reason__enum_values_by_name[8] =
 {
   { "REFUSAL_REASON_COMPUTE_CLASS", 2 },
   { "REFUSAL_REASON_MALFORMED", 5 },
   { "REFUSAL_REASON_OTHER_RUN", 4 },
   { "REFUSAL_REASON_PROTOCOL_VERSION", 1 },
+  { "REFUSAL_REASON_QUARANTINED", 7 },
   { "REFUSAL_REASON_TOO_MANY_PEERS", 6 },
   { "REFUSAL_REASON_UNKNOWN_PEER", 3 },
   { "REFUSAL_REASON_UNSPECIFIED", 0 },
@@ -3324,9 +3339,9 @@ const ProtobufCEnumDescriptor massl__refusal_reason__descriptor =
   "RefusalReason",
   "Massl__RefusalReason",
   "massl",
-  7,
+  8,
   massl__refusal_reason__enum_values_by_number,
-  7,
+  8,
   massl__refusal_reason__enum_values_by_name,
   1,
   massl__refusal_reason__value_ranges,

@@ -131,6 +131,10 @@ public struct RunConfiguration: Sendable, Equatable {
   public var keepCheckpoints = 3
   /// Of every so many steps the first checkpoint is kept for good, but not its memory rows; 0: none.
   public var keepEverySteps = 0
+  /// Share of the leases that are given to a second worker, and whose answers are compared. 0...1.
+  public var auditRate = 0.001
+  /// What becomes of steps that a host found wrong may have spoilt.
+  public var auditAction = AuditAction.rollback
   /// Seconds from SIGTERM to the end of the process, the last checkpoint included.
   public var grace = 30.0
   /// Where the coordinator listens: `tcp://HOST:PORT`, 0 as the port for any free one.
@@ -207,6 +211,14 @@ public enum ComputeClassName: String, Sendable, CaseIterable {
 
 public enum OptimizerName: String, Sendable, CaseIterable {
   case adamw, sgd, lars
+}
+
+/// What to do about steps with results that nobody compared, of a host whose results turned out wrong.
+public enum AuditAction: String, Sendable, CaseIterable {
+  /// Go back to before them.
+  case rollback
+  /// Go on, and name them.
+  case report
 }
 
 /// The least severe message that is written to the log.
