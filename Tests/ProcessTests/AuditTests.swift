@@ -5,7 +5,7 @@ import Testing
 /// Real processes, one of which flips a bit of a gradient now and then: it is found, named and left out, and the weights
 /// and the memory end as if it had never been there.
 @Suite(.serialized) struct AuditTests {
-  private static let steps = 60
+  private static let steps = 40
 
   private let workshop: Workshop
   private let expected: [String]
