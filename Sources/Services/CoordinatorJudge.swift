@@ -126,6 +126,6 @@ extension SliceSum {
   func finished(lease: LeaseID, step: Int) -> Finished {
     Finished(
       lease: lease, step: step, slices: slices, payload: payloadDigest, payloadCount: payloadCount, losses: losses,
-      undecodable: undecodable)
+      chosen: chosen, undecodable: undecodable)
   }
 }

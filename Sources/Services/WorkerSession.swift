@@ -151,7 +151,8 @@ extension WorkerSession {
   private func giveBack(_ lease: LeaseID, _ error: any Error) {
     _ = forget(lease)
     log(.warning, "Gave lease \(lease.number) back: \(error).")
-    var returned = Returned(lease: lease, reason: "\(error)")
+    let isPassing = (error as? WorkerError)?.isPassing ?? false
+    var returned = Returned(lease: lease, reason: "\(error)", isPassing: isPassing)
     if case VisionError.noneDecodes(let pictures) = error {
       returned.undecodable = pictures.map { UndecodablePicture(picture: $0.index, reason: $0.reason) }
     }

@@ -19,6 +19,11 @@ enum StatusText {
       ("student", status.digests.student), ("teacher", status.digests.teacher),
       ("rows", status.digests.memory),
     ]
+    if let entropy = status.targetEntropy, let spread = status.embeddingSpread {
+      let chosen = status.chosenShare.map { String(format: ", %.3f of rows chosen", $0) } ?? ""
+      rows.append(("embeddings", String(format: "spread %.3f, target entropy %.3f", spread, entropy) + chosen))
+    }
+    if let warning = status.warning { rows.append(("warning", warning)) }
     if run.undecodablePictures > 0 { rows.append(("undecodable", "\(run.undecodablePictures) pictures replaced")) }
     for host in run.quarantined {
       rows.append(("quarantine", Self.render(host)))
