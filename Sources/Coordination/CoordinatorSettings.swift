@@ -29,6 +29,7 @@ public struct CoordinatorSettings: Sendable {
   public var keepEverySteps: Int?
   /// A checkpoint when the one before was begun so long ago; nil for none.
   public var checkpointEvery: Duration?
+  public var audits = AuditSettings()
   /// The path of a picture, for people.
   public var pictureName: @Sendable (Int) -> String
   /// The pictures of a step's slice, for people.
