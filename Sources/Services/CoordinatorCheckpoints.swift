@@ -3,10 +3,14 @@ import Coordination
 import Durability
 import MemoryBank
 import Numerics
+import Synchronization
 import Training
 import Wire
 
-/// The thread that writes checkpoints, while the next steps are computed.
+/// The thread that has checkpoints written while the next steps are computed, each by a thread of its own.
+///
+/// That one stands back while the run goes on: copying weights into the system's cache costs as much processor time as
+/// a tenth of a small network's step, which the slices would lack. The last checkpoint of a run that leaves does not.
 final class CoordinatorCheckpoints: Sendable {
   private let resumed: ResumedRun
   private let rows: RowStore
@@ -15,6 +19,7 @@ final class CoordinatorCheckpoints: Sendable {
   /// The state machine begins one at a time; leaving adds one more.
   private let queue = BoundedQueue<(version: WeightsVersion, unaudited: [String: Int])>(capacity: 2)
   private let ended = BoundedQueue<Bool>(capacity: 1)
+  private let isLeaving = Atomic<Bool>(false)
 
   init(resumed: ResumedRun, incarnation: Incarnation, log: @escaping ServiceLog) {
     self.resumed = resumed
@@ -30,7 +35,7 @@ final class CoordinatorCheckpoints: Sendable {
     finish: @escaping @Sendable (_ step: Int, _ failure: String?) -> Void,
     lose: @escaping @Sendable (String) -> Void
   ) {
-    startThread(named: "massl-checkpt") { [self] in
+    startThread(named: "massl-checkpts") { [self] in
       while let (version, unaudited) = queue.next() {
         do {
           try resumed.directory.verifyLock()
@@ -38,16 +43,23 @@ final class CoordinatorCheckpoints: Sendable {
           lose("\(error)")
           continue
         }
-        do {
-          try write(version, unaudited)
-          finish(version.step, nil)
-        } catch {
-          finish(version.step, "\(error)")
+        let result = BoundedQueue<String?>(capacity: 1)
+        startThread(named: "massl-checkpt", standsBack: !isLeaving.load(ordering: .acquiring)) { [self] in
+          do {
+            try write(version, unaudited)
+            result.append(nil)
+          } catch {
+            result.append("\(error)")
+          }
         }
+        finish(version.step, result.next() ?? nil)
       }
       ended.close()
     }
   }
+
+  /// The run leaves: from now on checkpoints do not stand back.
+  func hurry() { isLeaving.store(true, ordering: .releasing) }
 
   /// - Parameter unaudited: by host, its first step before that of the weights with a result that nobody compared.
   func write(later version: WeightsVersion, unaudited: [String: Int]) {
@@ -57,6 +69,7 @@ final class CoordinatorCheckpoints: Sendable {
 
   /// Writes what waits, ends the thread and waits for it.
   func stop() {
+    hurry()
     queue.close()
     _ = ended.next()
   }

@@ -216,6 +216,7 @@ public final class CoordinatorService: Sendable {
   /// Ends the run with a last checkpoint; from any thread, as often as one likes.
   public func requestStop() {
     updates.hurry()
+    checkpoints.hurry()
     handle(.stopRequested)
   }
 }
