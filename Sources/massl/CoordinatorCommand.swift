@@ -52,7 +52,7 @@ package struct CoordinatorCommand: ParsableCommand {
     let listen = try Endpoint(configuration.listen)
     var options = try CoordinatorOptions(
       data: place.data, run: place.run, layers: settings.layers(), changes: settings.changes(), listen: listen,
-      security: security.security(for: listen), probe: probeDigest(), allowsMixed: allowMixed,
+      security: security.security(for: listen, log: log.line), probe: probeDigest(), allowsMixed: allowMixed,
       rowCacheBytes: rowCache.bytes)
     // Where workers look for it; one that went back is another incarnation there, as after a restart.
     while let endpoint = try coordinate(options, configuration, signals, log) {

@@ -148,7 +148,8 @@ import Testing
     let again = try Program.run(["keygen", "--out", workshop.folder + "/worker.key"])
     #expect(again.status == 64 && again.errors.contains("worker.key"), "a key is not overwritten")
     let allowed = workshop.folder + "/workers.txt"
-    try Data("# those who may\n\(keys[1]) first\n".utf8).write(to: URL(fileURLWithPath: allowed))
+    // The coordinator's own, for a beginning.
+    try Data("# those who may\n\(keys[0])\n".utf8).write(to: URL(fileURLWithPath: allowed))
     let coordinator = try Program.start(
       workshop.coordinator("secret", "tcp://0.0.0.0:0") + [
         "--key", workshop.folder + "/coordinator.key", "--allowed-keys", allowed,
@@ -158,6 +159,8 @@ import Testing
     let address = "tcp://127.0.0.1:\(port)"
     let plain = try Program.run(["worker", "--coordinator", address], limit: 8, signal: SIGTERM)
     #expect(plain.errors.contains("No answer from a coordinator at \(address) for "), "\(plain)")
+    // Let in while the coordinator runs.
+    try Data("# those who may\n\(keys[1]) first\n".utf8).write(to: URL(fileURLWithPath: allowed))
     let worker = try Program.run([
       "worker", "--coordinator", address, "--key", workshop.folder + "/worker.key", "--coordinator-key", keys[0],
     ])
