@@ -55,6 +55,7 @@ extension Coordinator {
       try require(0...peer.threads ~= peer.idleThreads, "\(peer.idleThreads) idle threads of \(described(peer.id))")
       try require(peer.heard <= now, "\(described(peer.id)) heard in the future")
     }
+    try board?.checkInvariants()
     // 5. Checkpoints go forward.
     try require(durableStep ?? 0 <= step && checkpointInFlight ?? 0 <= step, "a checkpoint ahead of step \(step)")
     try require(checkpointInFlight == nil || durableStep ?? -1 < step || phase == .stopped, "a checkpoint too many")

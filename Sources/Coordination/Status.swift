@@ -20,11 +20,13 @@ public struct Status: Hashable, Codable, Sendable {
   public var workers: [Worker]
   public var undecodablePictures: Int
   public var counts: Counts
+  /// Nil when the memory is the coordinator's alone.
+  public var memoryShards: MemoryStatus?
 
   public init(
     step: Int, lastStep: Int, phase: String, incarnation: UInt64, slices: Int, acceptedSlices: Int = 0,
     durableStep: Int?, checkpointInFlight: Int? = nil, workers: [Worker] = [], undecodablePictures: Int = 0,
-    counts: Counts = Counts()
+    counts: Counts = Counts(), memoryShards: MemoryStatus? = nil
   ) {
     self.step = step
     self.lastStep = lastStep
@@ -37,6 +39,7 @@ public struct Status: Hashable, Codable, Sendable {
     self.workers = workers
     self.undecodablePictures = undecodablePictures
     self.counts = counts
+    self.memoryShards = memoryShards
   }
 
   public struct Worker: Hashable, Codable, Sendable {
@@ -96,7 +99,7 @@ extension Coordinator {
           slicesPerSecond: peer.pace.map { Double(peer.threads) / max($0 / .seconds(1), 1e-9) },
           acceptedSlices: peer.accepted, secondsSinceHeard: (time - peer.heard) / .seconds(1))
       },
-      undecodablePictures: undecodable.count, counts: counts)
+      undecodablePictures: undecodable.count, counts: counts, memoryShards: memoryStatus(at: time))
   }
 
   private var phaseName: String {

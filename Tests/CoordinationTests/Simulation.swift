@@ -496,6 +496,7 @@ extension Simulation {
       coordinator.isUpdating = true
       schedule(.updated(life: coordinator.life), in: random.next(below: Self.second / 5))
     case .writeCheckpoint(let step): beginCheckpoint(of: step)
+    case .sendMemory, .writeLedger, .releaseExtents, .fetchExtent, .raiseFloor: break
     case .stop(let reason):
       coordinator.stopped = reason
       guard reason == .finished else { return }
