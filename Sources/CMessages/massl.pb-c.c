@@ -2767,7 +2767,7 @@ const ProtobufCMessageDescriptor massl__ready__descriptor =
   (ProtobufCMessageInit) massl__ready__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor massl__finished__field_descriptors[9] =
+static const ProtobufCFieldDescriptor massl__finished__field_descriptors[10] =
 {
   {
     "lease",
@@ -2877,8 +2877,21 @@ static const ProtobufCFieldDescriptor massl__finished__field_descriptors[9] =
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "chosen",
+    10,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Massl__Finished, chosen),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned massl__finished__field_indices_by_name[] = {
+  9,   /* field[9] = chosen */
   5,   /* field[5] = consistency */
   6,   /* field[6] = koleo */
   0,   /* field[0] = lease */
@@ -2892,7 +2905,7 @@ static const unsigned massl__finished__field_indices_by_name[] = {
 static const ProtobufCIntRange massl__finished__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 9 }
+  { 0, 10 }
 };
 const ProtobufCMessageDescriptor massl__finished__descriptor =
 {
@@ -2902,7 +2915,7 @@ const ProtobufCMessageDescriptor massl__finished__descriptor =
   "Massl__Finished",
   "massl",
   sizeof(Massl__Finished),
-  9,
+  10,
   massl__finished__field_descriptors,
   massl__finished__field_indices_by_name,
   1,  massl__finished__number_ranges,

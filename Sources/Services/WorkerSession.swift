@@ -205,7 +205,7 @@ extension WorkerSession {
   private func announce(_ total: SliceSum, of lease: Lease) {
     let finished = Finished(
       lease: lease.lease, step: lease.step, slices: lease.slices, payload: total.payloadDigest,
-      payloadCount: total.payloadCount, losses: total.losses, undecodable: total.undecodable)
+      payloadCount: total.payloadCount, losses: total.losses, chosen: total.chosen, undecodable: total.undecodable)
     let isWanted = state.withLock { state in
       guard state.held[lease.lease] != nil else { return false }
       state.held[lease.lease] = .announced(total, finished)

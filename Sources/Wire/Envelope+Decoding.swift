@@ -171,6 +171,9 @@ extension FieldReader {
     let consistency = try shares(c.consistency, c.n_consistency, of: slices, "finished.consistency")
     let koleo = try shares(c.koleo, c.n_koleo, of: slices, "finished.koleo")
     let entropy = try shares(c.target_entropy, c.n_target_entropy, of: slices, "finished.target_entropy")
+    guard c.chosen.len <= Limits.chosenBytes else {
+      throw bad("finished.chosen", "has \(c.chosen.len) bytes, more than \(Limits.chosenBytes)")
+    }
     return Finished(
       lease: LeaseID(c.lease), step: try step(c.step, "finished.step"), slices: slices,
       payload: try digest(c.payload, "finished.payload"),
@@ -178,6 +181,7 @@ extension FieldReader {
       losses: (0..<slices.count).map {
         SliceLoss(consistency: consistency[$0], koleo: koleo[$0], targetEntropy: entropy[$0])
       },
+      chosen: Array(UnsafeBufferPointer(start: c.chosen.data, count: c.chosen.len)),
       undecodable: try undecodable(c.undecodable, c.n_undecodable, "finished.undecodable"))
   }
 

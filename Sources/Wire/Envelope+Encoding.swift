@@ -164,6 +164,8 @@ extension MessageMemory {
       finished.losses.count, array(finished.losses.map(\.targetEntropy))
     )
     (c.pointee.n_undecodable, c.pointee.undecodable) = write(finished.undecodable)
+    invariant(finished.chosen.count <= Limits.chosenBytes, "\(finished.chosen.count) bytes of chosen slots")
+    c.pointee.chosen = bytes(finished.chosen)
     return c
   }
 

@@ -35,6 +35,8 @@ public enum Limits {
   public static let heldLeases = 4096
   /// Undecodable pictures named in one lease: with more than that, the data set is beyond saving.
   public static let undecodablePictures = 1024
+  /// Bytes that say which of the memory's watched slots were chosen.
+  public static let chosenBytes = 8192
   /// Steps of a run: at 1000 a second, 8,900 years.
   public static let step = 1 << 48
   /// Bytes, floats, rows or pictures, as offset or count: keyed permutations reach as far.

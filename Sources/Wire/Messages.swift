@@ -76,12 +76,14 @@ public struct Finished: Hashable, Sendable {
   public var payloadCount: Int
   /// One a slice, in slice order.
   public var losses: [SliceLoss]
+  /// Which of the memory's watched slots held the row nearest to a teacher view: a bit each, lowest bit of a byte first.
+  public var chosen: [UInt8]
   /// Pictures whose bytes do not decode, with the reason.
   public var undecodable: [UndecodablePicture]
 
   public init(
     lease: LeaseID, step: Int, slices: SliceRange, payload: Digest, payloadCount: Int, losses: [SliceLoss],
-    undecodable: [UndecodablePicture]
+    chosen: [UInt8] = [], undecodable: [UndecodablePicture]
   ) {
     self.lease = lease
     self.step = step
@@ -89,6 +91,7 @@ public struct Finished: Hashable, Sendable {
     self.payload = payload
     self.payloadCount = payloadCount
     self.losses = losses
+    self.chosen = chosen
     self.undecodable = undecodable
   }
 }

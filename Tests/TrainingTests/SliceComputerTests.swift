@@ -34,7 +34,7 @@ struct SmallRun {
     configuration.koleoWeight = koleo
     plan = try RunPlan(configuration: configuration, pictures: 21)
     weights = initialParameters(layout: plan.layout, seed: 3)
-    blocks = plan.blockPlan(step: 0, rows: 0, floor: 0).seededBlocks(seed: 3, width: 16)
+    blocks = plan.blockPlan(step: 0, rows: 0, floor: 0).seededBlocks(plan.seededRows)
   }
 
   static func jpeg(_ index: Int) -> [UInt8] {
@@ -59,6 +59,23 @@ struct SmallRun {
     #expect(again.payloadDigest == fresh.payloadDigest)
     #expect(again.losses == fresh.losses)
     #expect(try run.sum(slice: 0, by: used).payloadDigest != fresh.payloadDigest)
+  }
+
+  @Test func chosenAreTheSlotsOfTheRowsNearestToTheTeachersViews() throws {
+    let run = try SmallRun()
+    let computer = try SliceComputer(run.plan)
+    let sum = try run.sum(slice: 1, step: 3, by: computer)
+    let teacher = computer.lastTeacherEmbeddings
+    let order = run.plan.blockPlan(step: 3, rows: 0, floor: 0)
+    var marks = SlotMarks(size: 64)
+    for (index, block) in run.blocks.enumerated() {
+      for row in 0..<teacher.rows {
+        let view = teacher.row(at: row)
+        let nearest = (0..<block.rows).max { dot(view, block.row(at: $0)) < dot(view, block.row(at: $1)) }!
+        marks.mark(order.slot(block: index, position: nearest))
+      }
+    }
+    #expect(sum.chosen == marks.bytes && marks.share > 0)
   }
 
   /// The loss falls along the gradient as the gradient says: the whole slice, views and drop path included.

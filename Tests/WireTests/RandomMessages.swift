@@ -48,6 +48,7 @@ func everyMessage(_ random: inout SplitMix64) -> [Message] {
               consistency: .random(in: -9...9, using: &random), koleo: .random(in: -9...9, using: &random),
               targetEntropy: .random(in: 0...9, using: &random))
           },
+          chosen: (0..<random.number(below: 40)).map { _ in UInt8.random(in: 0 ... .max, using: &random) },
           undecodable: (0..<Int.random(in: 0..<4, using: &random)).map { _ in
             UndecodablePicture(picture: random.number(), reason: random.text(atMost: Limits.shortText))
           }))),

@@ -296,10 +296,15 @@ struct  Massl__Finished
   double *target_entropy;
   size_t n_undecodable;
   Massl__UndecodablePicture **undecodable;
+  /*
+   * Bit i of byte i / 8, lowest bit first: whether the i-th watched slot of the memory held the row nearest to a teacher
+   * view in its block. Bits past the last slot are zero.
+   */
+  ProtobufCBinaryData chosen;
 };
 #define MASSL__FINISHED__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&massl__finished__descriptor) \
-    , 0, 0, NULL, {0,NULL}, 0, 0,NULL, 0,NULL, 0,NULL, 0,NULL }
+    , 0, 0, NULL, {0,NULL}, 0, 0,NULL, 0,NULL, 0,NULL, 0,NULL, {0,NULL} }
 
 
 struct  Massl__UndecodablePicture
