@@ -238,7 +238,9 @@ extension CoordinatorService {
     switch effect {
     case .send(let message, let peer): send(message, to: peer, control)
     case .sendStatus(let peer): send(.status(json: status(control).json()), to: peer, control)
-    case .sendMemory(let peer): send(.memory(json: "{}"), to: peer, control)
+    case .sendMemory(let peer):
+      let status = control.coordinator.memoryStatus(at: Self.now())
+      send(.memory(json: status?.json() ?? "{}"), to: peer, control)
     case .writeLedger, .releaseExtents, .fetchExtent, .raiseFloor:
       fatalError("invariant broken: \(effect) of a run without memory shards")
     case .expectPush(let lease, let peer, let finished): desk.expect(lease, from: peer, finished)
