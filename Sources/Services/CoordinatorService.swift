@@ -226,10 +226,12 @@ extension CoordinatorService {
   private func receive(_ event: SocketEvent) {
     switch event {
     case .received(.message(let incoming)):
-      guard case .worker(let message) = incoming.envelope.message else {
-        return handle(.malformed(from: incoming.peer, reason: "not a worker's message"))
+      switch incoming.envelope.message {
+      case .worker(let message): handle(.message(message, from: incoming.envelope.sender))
+      case .shard(let message): handle(.shardMessage(message, from: incoming.envelope.sender))
+      case .coordinator, .bulkRequest, .bulkReply:
+        handle(.malformed(from: incoming.peer, reason: "not a worker's message"))
       }
-      handle(.message(message, from: incoming.envelope.sender))
     case .received(.malformed(let peer?, let error)): handle(.malformed(from: peer, reason: error.description))
     case .received(.malformed(nil, let error)): log(.warning, "\(error)")
     case .undelivered: break
@@ -253,6 +255,11 @@ extension CoordinatorService {
     switch effect {
     case .send(let message, let peer): send(message, to: peer, control)
     case .sendStatus(let peer): send(.status(json: status(control).json()), to: peer, control)
+    case .sendMemory(let peer):
+      let status = control.coordinator.memoryStatus(at: Self.now())
+      send(.memory(json: status?.json() ?? "{}"), to: peer, control)
+    case .writeLedger, .releaseExtents, .fetchExtent, .raiseFloor:
+      fatalError("invariant broken: \(effect) of a run without memory shards")
     case .expectPush(let lease, let peer, let finished): desk.expect(lease, from: peer, finished)
     case .abandonPush(let lease): desk.abandon(lease)
     case .accept(let lease, _):
