@@ -34,7 +34,7 @@ package struct CoordinatorCommand: ParsableCommand {
 
   package init() {}
 
-  private static let openings = 10
+  private static let openings = 50
   private static let openPause = 0.1
 
   package func run() throws {
@@ -47,16 +47,17 @@ package struct CoordinatorCommand: ParsableCommand {
       data: place.data, run: place.run, layers: settings.layers(), changes: settings.changes(), listen: listen,
       security: security.security(for: listen), probe: probeDigest(), allowsMixed: allowMixed)
     // Where workers look for it; one that went back is another incarnation there, as after a restart.
-    while let endpoint = try coordinate(options, configuration, signals, log) {
+    var tries = 1
+    while let endpoint = try coordinate(opened(options, log, tries: tries), configuration, signals, log) {
       options.listen = listen.withPort(endpoint.port)
+      tries = Self.openings
     }
   }
 
   /// - Returns: where it listened, if the run went back and is to be opened again.
   private func coordinate(
-    _ options: CoordinatorOptions, _ configuration: RunConfiguration, _ signals: Signals, _ log: ProcessLog
+    _ service: CoordinatorService, _ configuration: RunConfiguration, _ signals: Signals, _ log: ProcessLog
   ) throws -> Endpoint? {
-    let service = try opened(options, log)
     try log.attach(file: "\(place.run)/coordinator.log")
     log.line(.info, "Listens on \(service.endpoint), run \(place.run), step \(service.resumedStep).")
     signals.tell {
@@ -81,8 +82,8 @@ package struct CoordinatorCommand: ParsableCommand {
   }
 
   /// If the run went back, the address may be free only a moment later.
-  private func opened(_ options: CoordinatorOptions, _ log: ProcessLog) throws -> CoordinatorService {
-    for _ in 0..<Self.openings where options.listen.port != 0 {
+  private func opened(_ options: CoordinatorOptions, _ log: ProcessLog, tries: Int) throws -> CoordinatorService {
+    for _ in 1..<tries {
       do { return try CoordinatorService(options, log: log.line) } catch WireError.addressInUse {}
       Thread.sleep(forTimeInterval: Self.openPause)
     }
