@@ -83,7 +83,7 @@ final class CoordinatorJudge: Sendable {
     let blocks = plan.blockPlan(step: step, rows: version.rows, floor: version.floor)
     let (size, width) = (blocks.blockSize, plan.configuration.bottleneckDim)
     let memory = FloatBuffer(count: blocks.blockCount * size * width)
-    let seeded = SeededRows(seed: plan.configuration.seed, width: width)
+    let seeded = plan.seededRows
     for block in 0..<blocks.blockCount {
       let matrix = memory.matrix(at: block * size * width, rows: size, columns: width)
       var (stored, places): ([Int], [Int]) = ([], [])
@@ -97,10 +97,16 @@ final class CoordinatorJudge: Sendable {
         }
       }
       guard !stored.isEmpty else { continue }
-      let found = FloatBuffer(count: stored.count * width).matrix(rows: stored.count, columns: width)
-      try rows.read(stored, into: found)
-      for (index, place) in places.enumerated() {
-        copy(found.rows(index..<index + 1), into: matrix.rows(place..<place + 1))
+      let rowSize = rows.layout.rowSize
+      let found = FloatBuffer(count: (stored.count * rowSize + 3) / 4)
+      try found.withMutableBytes(of: 0..<found.count) { bytes in
+        let bytes = UnsafeMutableRawBufferPointer(rebasing: bytes[..<(stored.count * rowSize)])
+        try rows.read(stored, into: bytes)
+        for (index, place) in places.enumerated() {
+          rows.layout.rowType.load(
+            UnsafeRawBufferPointer(rebasing: bytes[index * rowSize..<(index + 1) * rowSize]),
+            into: matrix.row(at: place))
+        }
       }
     }
     return StepInputs(

@@ -15,8 +15,11 @@ public struct WorkerOptions: Sendable {
   public var name: String
   /// The machine that it runs on.
   public var host: String
+  /// Of RAM for memory rows, unless told otherwise.
+  public static let rowCacheBytes = 4 << 30
+
   /// Bytes of RAM for memory rows, so that each crosses the wire once; with less than the memory's, the newest fetched
-  /// are kept.
+  /// are kept. 0: none.
   public var rowCacheBytes: Int
   /// Silence after which the coordinator is given up, for it may be found elsewhere; nil: never.
   public var givesUpAfter: Duration?
@@ -25,7 +28,8 @@ public struct WorkerOptions: Sendable {
 
   public init(
     coordinator: Endpoint, data: String?, threads: Int, security: Security<ClientKeys>, probe: Digest, name: String,
-    host: String? = nil, rowCacheBytes: Int = 4 << 30, givesUpAfter: Duration? = nil, flipsBitEvery: Int? = nil
+    host: String? = nil, rowCacheBytes: Int = Self.rowCacheBytes, givesUpAfter: Duration? = nil,
+    flipsBitEvery: Int? = nil
   ) {
     self.coordinator = coordinator
     self.data = data

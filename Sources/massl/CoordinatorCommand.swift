@@ -2,6 +2,7 @@ import ArgumentParser
 import Configuration
 import Coordination
 import Foundation
+import MemoryBank
 import Numerics
 import Services
 import Telemetry
@@ -21,6 +22,12 @@ package struct CoordinatorCommand: ParsableCommand {
       """)
 
   @OptionGroup package var place: RunOptions
+
+  @Option(
+    help: ArgumentHelp(
+      "RAM for the newest memory rows: 512MiB, 16GiB, 0 for none. Taken as rows come; others are read from disk.",
+      valueName: "bytes"))
+  package var rowCache = ByteCount(RowStore.cacheBytes)
 
   @OptionGroup package var security: CoordinatorSecurityOptions
 
@@ -45,7 +52,8 @@ package struct CoordinatorCommand: ParsableCommand {
     let listen = try Endpoint(configuration.listen)
     var options = try CoordinatorOptions(
       data: place.data, run: place.run, layers: settings.layers(), changes: settings.changes(), listen: listen,
-      security: security.security(for: listen), probe: probeDigest(), allowsMixed: allowMixed)
+      security: security.security(for: listen), probe: probeDigest(), allowsMixed: allowMixed,
+      rowCacheBytes: rowCache.bytes)
     // Where workers look for it; one that went back is another incarnation there, as after a restart.
     var tries = 1
     while let endpoint = try coordinate(opened(options, log, tries: tries), configuration, signals, log) {

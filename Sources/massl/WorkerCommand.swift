@@ -35,6 +35,12 @@ package struct WorkerCommand: ParsableCommand {
   @Option(help: ArgumentHelp("This machine, in audits and quarantine. (default: its host name)", valueName: "name"))
   package var host: String?
 
+  @Option(
+    help: ArgumentHelp(
+      "RAM for memory rows, so that each is fetched once: 512MiB, 16GiB, 0 for none. Taken as rows come.",
+      valueName: "bytes"))
+  package var rowCache = ByteCount(WorkerOptions.rowCacheBytes)
+
   @OptionGroup package var security: PeerSecurityOptions
 
   @Option(help: "Least severe message in the log.")
@@ -86,7 +92,7 @@ package struct WorkerCommand: ParsableCommand {
         coordinator: found.endpoint, data: data, threads: threads ?? ProcessInfo.processInfo.activeProcessorCount,
         security: found.security, probe: probeDigest(),
         name: "\(host)/\(ProcessInfo.processInfo.processIdentifier)", host: host,
-        givesUpAfter: givesUpAfter, flipsBitEvery: flipGradientBitEvery),
+        rowCacheBytes: rowCache.bytes, givesUpAfter: givesUpAfter, flipsBitEvery: flipGradientBitEvery),
       log: log)
     signals.tell { service.requestStop() }
     return try service.run()
