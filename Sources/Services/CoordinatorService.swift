@@ -91,8 +91,7 @@ public final class CoordinatorService: Sendable {
       in: context, listeningOn: options.listen, for: .control, security: options.security)
     endpoint = controlSocket.endpoint
     let bulkPort = options.listen.port == 0 || options.listen.port == 65_535 ? 0 : options.listen.port + 1
-    bulkSocket = try RouterSocket(
-      in: context, listeningOn: options.listen.withPort(bulkPort), for: .bulk, security: options.security)
+    bulkSocket = try Self.bulkSocket(in: context, options, port: bulkPort)
 
     // The number is durable before a word is sent.
     incarnation = Incarnation(try directory.nextIncarnation())
@@ -133,6 +132,22 @@ public final class CoordinatorService: Sendable {
         coordinator: Coordinator(
           settings, resuming: resumed.version.updated, durableStep: resumed.durableStep, at: Self.now()),
         collapse: CollapseWatch(blockSize: configuration.blockSize, memorySize: configuration.memorySize)))
+  }
+
+  /// Within a machine, where no firewall has to know the port, it may be any if another program has this one: a port
+  /// that the system chose for the control socket may have any neighbour the next time.
+  private static func bulkSocket(
+    in context: Context, _ options: CoordinatorOptions, port: Int
+  ) throws(WireError) -> RouterSocket {
+    func socket(_ port: Int) throws(WireError) -> RouterSocket {
+      try RouterSocket(
+        in: context, listeningOn: options.listen.withPort(port), for: .bulk, security: options.security)
+    }
+    do {
+      return try socket(port)
+    } catch .addressInUse where options.listen.isLoopback {
+      return try socket(0)
+    }
   }
 
   /// Coordinates until the run is done, was asked to stop, or cannot go on. May be called once.
