@@ -67,7 +67,9 @@ extension Coordinator {
       try require(tree.isNode(node) && audit.answers.count <= Limits.answers, "audit of \(node)")
       try require(!node.indices.contains { isAccepted[$0] }, "\(described(node)) is audited and accepted")
     }
-    // 6. Checkpoints go forward.
+    // 6. Memory shards.
+    try board?.checkInvariants()
+    // 7. Checkpoints go forward.
     try require(durableStep ?? 0 <= step && checkpointInFlight ?? 0 <= step, "a checkpoint ahead of step \(step)")
     try require(checkpointInFlight == nil || durableStep ?? -1 < step || phase == .stopped, "a checkpoint too many")
   }

@@ -6,7 +6,7 @@ import Wire
 extension Coordinator {
   /// Gives every idle thread something to do, if there is something.
   mutating func leaseSlices(_ effects: inout [Effect]) {
-    guard phase == .computing else { return }
+    guard phase == .computing, !isWaitingForRows else { return }
     for peer in peersInOrder where peer.idleThreads > 0 && isPresent(peer) {
       var open = leases.count { $0.peer == peer.id }
       while let current = peers[peer.id], current.idleThreads > 0, open < Limits.leases(threads: current.threads),
@@ -33,7 +33,8 @@ extension Coordinator {
         .lease(
           Lease(
             lease: lease.id, step: step, slices: node, student: version.student, teacher: version.teacher,
-            rows: version.rows, memoryFloor: version.memoryFloor)), to: peer.id))
+            rows: version.rows, memoryFloor: version.memoryFloor,
+            holdersVersion: board?.version ?? 0)), to: peer.id))
   }
 
   /// The node that an idle worker should compute next; nil when there is none for it.

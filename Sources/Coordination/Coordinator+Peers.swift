@@ -8,10 +8,10 @@ extension Coordinator {
   mutating func receive(_ message: WorkerMessage, from sender: Sender, _ effects: inout [Effect]) {
     guard !isIgnored(sender.peer) else { return }
     if case .statusRequest = message { return effects.append(.sendStatus(to: sender.peer)) }
-    if case .memoryRequest = message { return }
-    if case .drainRequest = message {
-      return effects.append(
-        .send(.drain(isAccepted: false, text: "No memory shard has joined this run."), to: sender.peer))
+    if case .memoryRequest = message { return effects.append(.sendMemory(to: sender.peer)) }
+    if case .drainRequest(let shard) = message {
+      let answer = board?.drain(shard) ?? (false, "This run keeps its memory in the coordinator.")
+      return effects.append(.send(.drain(isAccepted: answer.0, text: answer.1), to: sender.peer))
     }
     if case .hello(let hello) = message { return greet(hello, from: sender, &effects) }
     guard let problem = refusal(of: sender) else {
@@ -47,14 +47,14 @@ extension Coordinator {
     return nil
   }
 
-  private func outdated(by sender: Sender) -> Refusal {
+  func outdated(by sender: Sender) -> Refusal {
     Refusal(
       reason: .unknownPeer,
       text: "This is incarnation \(settings.incarnation.number) of the run, and \(sender.incarnation.number) has been "
         + "seen: a newer coordinator was started elsewhere. Stop this one.")
   }
 
-  private mutating func refuse(_ peer: PeerID, _ refusal: Refusal, _ effects: inout [Effect]) {
+  mutating func refuse(_ peer: PeerID, _ refusal: Refusal, _ effects: inout [Effect]) {
     counts.refusals += 1
     effects.append(.send(.refusal(refusal), to: peer))
   }

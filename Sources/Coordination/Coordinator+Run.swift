@@ -15,6 +15,7 @@ extension Coordinator {
     bars = []
     audits = [:]
     phase = .computing
+    board?.windowMoved()
     for every in [settings.checkpointEverySteps, settings.keepEverySteps].compactMap(\.self)
     where step.isMultiple(of: every) { checkpointIsOwed = true }
     if step == settings.lastStep {
@@ -50,6 +51,9 @@ extension Coordinator {
       }
       phase = .leaving(until: now + Limits.farewell)
       for peer in peersInOrder { effects.append(.send(.finished, to: peer.id)) }
+      for shard in board?.shardsInOrder ?? [] where shard.isPresent {
+        if let peer = shard.peer { effects.append(.send(.finished, to: peer)) }
+      }
       conclude(&effects)
     case .leaving(let until) where peers.isEmpty || now >= until:
       phase = .stopped

@@ -85,6 +85,10 @@ public struct Coordinator: Sendable {
   var checkpointNotBefore: Instant
   /// Failed tries at the last checkpoint.
   var lastCheckpointFailures = 0
+  /// Who holds the memory's extents; nil when the coordinator alone does.
+  var board: ShardBoard?
+  /// When the coordinator started.
+  let begun: Instant
   /// SIGTERM came: at the end, a checkpoint that cannot be written does not keep the process.
   var isAskedToStop = false
   var counts = Counts()
@@ -94,10 +98,14 @@ public struct Coordinator: Sendable {
   /// - Parameters:
   ///   - version: the weights to go on from: those of the newest whole checkpoint, or new ones of step 0.
   ///   - durableStep: the step of that checkpoint; nil when there is none.
+  ///   - memory: what is known of extents and shards; of use only with `settings.memory`.
   ///   - now: the time.
   /// - Precondition: at least one slice, `version.step` within the run, checkpoint cadences above zero: the
   ///   configuration has been checked.
-  public init(_ settings: CoordinatorSettings, resuming version: Updated, durableStep: Int?, at now: Instant) {
+  public init(
+    _ settings: CoordinatorSettings, resuming version: Updated, durableStep: Int?,
+    memory: ResumedMemory = ResumedMemory(), at now: Instant
+  ) {
     invariant(settings.slices >= 1, "a step has slices")
     invariant(0...settings.lastStep ~= version.step, "step \(version.step) of \(settings.lastStep)")
     invariant(settings.checkpointEverySteps ?? 1 >= 1, "a checkpoint every 0 steps")
@@ -113,6 +121,8 @@ public struct Coordinator: Sendable {
     self.durableStep = durableStep
     self.checkpointBegun = now
     self.checkpointNotBefore = now
+    begun = now
+    board = settings.memory.map { ShardBoard($0, resuming: memory, at: now) }
     if version.step == settings.lastStep { phase = .concluding(.finished) }
   }
 
@@ -129,6 +139,15 @@ public struct Coordinator: Sendable {
     guard phase != .stopped else { return effects }
     switch event {
     case .message(let message, let sender): receive(message, from: sender, &effects)
+    case .shardMessage(let message, let sender): receive(message, from: sender, &effects)
+    case .extentSealed(let extent): board?.sealed(extent)
+    case .rowsNeeded(let oldest, let settled): board?.needed(from: oldest, settled: settled)
+    case .ledgerWritten(let number, let failure):
+      let (time, failure) = (now, failure.map(shortened))
+      board?.ledgerWritten(number, failure: failure, at: time, &effects)
+    case .extentFetched(let index, let failure):
+      let failure = failure.map(shortened)
+      board?.fetched(index, failure: failure, &effects)
     case .malformed(let peer, let reason):
       if !isIgnored(peer) { offend(peer, reason, &effects) }
     case .pushProgressed(let lease): pushProgressed(lease)
@@ -144,6 +163,7 @@ public struct Coordinator: Sendable {
     expire(&effects)
     requestJudgements(&effects)
     grant(&effects)
+    planMemory(&effects)
     writeCheckpointIfDue(&effects)
     conclude(&effects)
     leaseSlices(&effects)

@@ -108,6 +108,26 @@ public enum Limits {
   /// Hosts with unaudited results that a run remembers, in each checkpoint's manifest.
   public static let hosts = 65_536
 
+  // MARK: Memory shards
+
+  /// Extents that a shard pulls at once: enough to hide a round trip, few enough to leave the network to the steps.
+  public static let extentsInFlight = 4
+
+  /// A shard that is away for so long is not waited for: what it had is copied again from others. Its restart is cheaper.
+  public static let shardReturn = Duration.seconds(30)
+
+  /// The table of extents is written at most so often: it grows with the memory.
+  public static let ledgerPause = Duration.seconds(1)
+
+  /// How often people are told that rows are missing.
+  public static let complaint = Duration.seconds(60)
+
+  /// Shards may come so long after the coordinator's start before `--forget-lost-rows` forgets what they have.
+  public static let forgetting = Duration.seconds(30)
+
+  /// Peers that spoke for a shard, or were drained, that are remembered.
+  public static let formerPeers = 64
+
   // MARK: Checkpoints
 
   /// After a checkpoint that failed the next try waits: a full disk does not empty itself at once.

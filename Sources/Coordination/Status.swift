@@ -22,11 +22,13 @@ public struct Status: Hashable, Codable, Sendable {
   public var counts: Counts
   /// Hosts that gave wrong results, whose workers are refused.
   public var quarantined: [QuarantinedHost]
+  /// Nil when the memory is the coordinator's alone.
+  public var memoryShards: MemoryStatus?
 
   public init(
     step: Int, lastStep: Int, phase: String, incarnation: UInt64, slices: Int, acceptedSlices: Int = 0,
     durableStep: Int?, checkpointInFlight: Int? = nil, workers: [Worker] = [], undecodablePictures: Int = 0,
-    counts: Counts = Counts(), quarantined: [QuarantinedHost] = []
+    counts: Counts = Counts(), quarantined: [QuarantinedHost] = [], memoryShards: MemoryStatus? = nil
   ) {
     self.step = step
     self.lastStep = lastStep
@@ -40,6 +42,7 @@ public struct Status: Hashable, Codable, Sendable {
     self.undecodablePictures = undecodablePictures
     self.counts = counts
     self.quarantined = quarantined
+    self.memoryShards = memoryShards
   }
 
   public struct Worker: Hashable, Codable, Sendable {
@@ -105,7 +108,8 @@ extension Coordinator {
           slicesPerSecond: peer.pace.map { Double(peer.threads) / max($0 / .seconds(1), 1e-9) },
           acceptedSlices: peer.accepted, secondsSinceHeard: (time - peer.heard) / .seconds(1))
       },
-      undecodablePictures: undecodable.count, counts: counts, quarantined: quarantined)
+      undecodablePictures: undecodable.count, counts: counts, quarantined: quarantined,
+      memoryShards: memoryStatus(at: time))
   }
 
   private var phaseName: String {

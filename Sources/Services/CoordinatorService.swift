@@ -91,8 +91,7 @@ public final class CoordinatorService: Sendable {
       in: context, listeningOn: options.listen, for: .control, security: options.security)
     endpoint = controlSocket.endpoint
     let bulkPort = options.listen.port == 0 || options.listen.port == 65_535 ? 0 : options.listen.port + 1
-    bulkSocket = try RouterSocket(
-      in: context, listeningOn: options.listen.withPort(bulkPort), for: .bulk, security: options.security)
+    bulkSocket = try Self.bulkSocket(in: context, options, port: bulkPort)
 
     // The number is durable before a word is sent.
     incarnation = Incarnation(try directory.nextIncarnation())
@@ -133,6 +132,22 @@ public final class CoordinatorService: Sendable {
         coordinator: Coordinator(
           settings, resuming: resumed.version.updated, durableStep: resumed.durableStep, at: Self.now()),
         collapse: CollapseWatch(blockSize: configuration.blockSize, memorySize: configuration.memorySize)))
+  }
+
+  /// Within a machine, where no firewall has to know the port, it may be any if another program has this one: a port
+  /// that the system chose for the control socket may have any neighbour the next time.
+  private static func bulkSocket(
+    in context: Context, _ options: CoordinatorOptions, port: Int
+  ) throws(WireError) -> RouterSocket {
+    func socket(_ port: Int) throws(WireError) -> RouterSocket {
+      try RouterSocket(
+        in: context, listeningOn: options.listen.withPort(port), for: .bulk, security: options.security)
+    }
+    do {
+      return try socket(port)
+    } catch .addressInUse where options.listen.isLoopback {
+      return try socket(0)
+    }
   }
 
   /// Coordinates until the run is done, was asked to stop, or cannot go on. May be called once.
@@ -227,10 +242,12 @@ extension CoordinatorService {
   private func receive(_ event: SocketEvent) {
     switch event {
     case .received(.message(let incoming)):
-      guard case .worker(let message) = incoming.envelope.message else {
-        return handle(.malformed(from: incoming.peer, reason: "not a worker's message"))
+      switch incoming.envelope.message {
+      case .worker(let message): handle(.message(message, from: incoming.envelope.sender))
+      case .shard(let message): handle(.shardMessage(message, from: incoming.envelope.sender))
+      case .coordinator, .bulkRequest, .bulkReply:
+        handle(.malformed(from: incoming.peer, reason: "not a worker's message"))
       }
-      handle(.message(message, from: incoming.envelope.sender))
     case .received(.malformed(let peer?, let error)): handle(.malformed(from: peer, reason: error.description))
     case .received(.malformed(nil, let error)): log(.warning, "\(error)")
     case .undelivered: break
@@ -254,6 +271,11 @@ extension CoordinatorService {
     switch effect {
     case .send(let message, let peer): send(message, to: peer, control)
     case .sendStatus(let peer): send(.status(json: status(control).json()), to: peer, control)
+    case .sendMemory(let peer):
+      let status = control.coordinator.memoryStatus(at: Self.now())
+      send(.memory(json: status?.json() ?? "{}"), to: peer, control)
+    case .writeLedger, .releaseExtents, .fetchExtent, .raiseFloor:
+      fatalError("invariant broken: \(effect) of a run without memory shards")
     case .expectPush(let lease, let peer, let finished): desk.expect(lease, from: peer, finished)
     case .abandonPush(let lease): desk.abandon(lease)
     case .accept(let lease, _):

@@ -517,6 +517,7 @@ extension Simulation {
       schedule(.updated(life: coordinator.life), in: random.next(below: Self.second / 5))
     case .writeCheckpoint(let step): beginCheckpoint(of: step)
     case .stop(.goesBack): goBack()
+    case .sendMemory, .writeLedger, .releaseExtents, .fetchExtent, .raiseFloor: break
     case .stop(let reason):
       coordinator.stopped = reason
       guard reason == .finished else { return }
