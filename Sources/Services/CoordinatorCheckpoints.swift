@@ -92,8 +92,10 @@ final class CoordinatorCheckpoints: Sendable {
     do {
       let oldest = try resumed.checkpoints.prune(
         keeping: plan.configuration.keepCheckpoints, forGoodEvery: plan.configuration.keepEverySteps,
-        newestWhole: version.step)
-      if let oldest { try rows.prune(below: min(oldest, manifest.oldestRow)) }
+        keepsRows: plan.configuration.keepMemory, newestWhole: version.step)
+      if let oldest {
+        try rows.prune(below: min(oldest, manifest.oldestRow), except: resumed.checkpoints.rowsKeptForGood())
+      }
     } catch {
       log(.warning, "Old checkpoints could not be removed: \(error)")
     }

@@ -96,6 +96,22 @@ struct RowStoreTests {
     _ = try self.reopen(storage, rows: 30)
   }
 
+  @Test func rowsOfKeptCheckpointsAreNotPruned() throws {
+    let storage = try newStorage()
+    let store = try store(storage)
+    try store.append(rows(0..<40))
+    // Files of 8 rows: the second and the third have rows of it.
+    try store.prune(below: 35, except: [15..<17])
+    #expect(
+      try storage.list("run/memory").filter { $0.hasPrefix("rows-") } == [
+        "rows-000000000008", "rows-000000000016", "rows-000000000032",
+      ])
+    #expect(try read(store, [15, 16, 39]) == rows(15..<17).array + rows(39..<40).array)
+    // Once no checkpoint needs them they go.
+    try store.prune(below: 35)
+    #expect(try storage.list("run/memory").filter { $0.hasPrefix("rows-") } == ["rows-000000000032"])
+  }
+
   private func reopen(_ storage: SimulatedStorage, rows: Int) throws -> RowStore {
     try store(storage, rows: rows, cachedRows: 16)
   }

@@ -107,6 +107,20 @@ import Testing
     #expect(!workshop.exists("wide") && !workshop.exists("same.forking"))
   }
 
+  @Test(arguments: [true, false]) func whatIsKeptWithItsMemoryCanBeGoneOnFrom(keepsMemory: Bool) throws {
+    // Files of a step's rows: those that the newest checkpoint does not need go at once.
+    let name = "kept-\(keepsMemory)"
+    let flags = ["--keep-checkpoints", "1", "--keep-every-steps", "10", "--extent-rows", "16"]
+    let ended = try Program.run(workshop.arguments(name) + flags + ["--keep-memory", "\(keepsMemory)"])
+    #expect(ended.status == 0, "\(ended)")
+    let step = try #require(workshop.steps(name).first)
+    #expect(step < 30)
+    let fork = try Program.run(["fork", "--run", workshop.run(name), "--step", "\(step)", "--to", workshop.run("on")])
+    #expect(fork.status == (keepsMemory ? 0 : 64), "\(fork)")
+    let words = keepsMemory ? "kept for good: with its memory" : "kept for good: weights only"
+    #expect(try Program.run(["inspect", workshop.run(name)]).output.contains(words))
+  }
+
   @Test func whatIsKeptForGoodHoldsItsWeightsAndIsNotGoneOnFrom() throws {
     // So small a run has one file of rows, which stays with the newest checkpoint: it is taken away by hand.
     #expect(
