@@ -53,7 +53,7 @@ let package = Package(
       name: "Services",
       dependencies: [
         "Training", "Checkpoints", "Wire", "Coordination", "Telemetry", "Configuration", "Durability", "MemoryBank",
-        "Networks", "Numerics", "Optimization", "Vision",
+        "Networks", "Numerics", "Objective", "Optimization", "Vision",
       ]),
     .target(
       name: "Evaluation",
