@@ -121,22 +121,6 @@ public struct FileRecord: Codable, Hashable, Sendable {
   public var tensors: [String: Digest]
 }
 
-extension Digest: Codable {
-  public init(from decoder: Decoder) throws {
-    let container = try decoder.singleValueContainer()
-    let text = try container.decode(String.self)
-    guard let digest = Digest(text) else {
-      throw DecodingError.dataCorruptedError(in: container, debugDescription: "'\(text)' is no digest")
-    }
-    self = digest
-  }
-
-  public func encode(to encoder: Encoder) throws {
-    var container = encoder.singleValueContainer()
-    try container.encode(description)
-  }
-}
-
 // MARK: - On disk
 
 /// JSON that finds its own damage: its first field is the digest of all bytes after that field's line.

@@ -14,7 +14,9 @@ extension RowStore {
   /// - Throws: `MemoryBankError` if a file is missing, damaged or another run's; `DurabilityError`.
   public func append(rows numbers: Range<Int>, from directory: String, of run: Digest) throws {
     invariant(numbers.lowerBound == rows || numbers.isEmpty, "rows from \(numbers.lowerBound) on, after \(rows)")
-    let other = StoredRows(in: directory, of: run, width: layout.width, storage: storage)
+    let layout = ExtentLayout(
+      run: run, width: layout.width, capacity: layout.capacity, rowType: layout.rowType)
+    let other = StoredRows(in: directory, layout: layout, storage: storage)
     let buffer = FloatBuffer(count: Self.copiedTogether * layout.width)
       .matrix(rows: Self.copiedTogether, columns: layout.width)
     var number = numbers.lowerBound

@@ -4,10 +4,13 @@ import Numerics
 public struct SeededRows: Sendable {
   public let seed: UInt64
   public let width: Int
+  /// Rows have the values that they would have once stored.
+  public let rowType: RowType
 
-  public init(seed: UInt64, width: Int) {
+  public init(seed: UInt64, width: Int, rowType: RowType = .fp32) {
     self.seed = seed
     self.width = width
+    self.rowType = rowType
   }
 
   /// Writes the row of this number, of unit length, into a vector of `width` floats.
@@ -24,5 +27,6 @@ public struct SeededRows: Sendable {
     }
     let length = max(sum.squareRoot(), 1e-6)
     for index in 0..<width { vector[index] = Float(Double(vector[index]) / length) }
+    rowType.round(vector)
   }
 }

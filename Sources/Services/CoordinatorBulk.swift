@@ -159,9 +159,18 @@ extension CoordinatorBulk {
       throw Unavailable("\(wanted.count) rows; 1 to \(Wire.Limits.bulkFloats / width) may be asked for at once")
     }
     if let seeded = wanted.first(where: blocks.window.isSeeded) { throw Unavailable("row \(seeded) is seeded") }
-    let found = FloatBuffer(count: wanted.count * width)
-    try rows.read(wanted, into: found.matrix(rows: wanted.count, columns: width))
-    return (.rows(step: step, block: block, first: first), .floats(found, 0..<found.count))
+    return (.rows(step: step, block: block, first: first), try stored(wanted))
+  }
+
+  /// Rows as they are stored; sent from where they were read to, where that is whole floats.
+  private func stored(_ numbers: [Int]) throws -> Bulk {
+    let bytes = numbers.count * rows.layout.rowSize
+    let found = FloatBuffer(count: (bytes + 3) / 4)
+    return try found.withMutableBytes(of: 0..<found.count) { target in
+      let target = UnsafeMutableRawBufferPointer(rebasing: target[..<bytes])
+      try rows.read(numbers, into: target)
+      return bytes % 4 == 0 ? .floats(found, 0..<found.count) : .bytes(Array(target))
+    }
   }
 
   private func picture(

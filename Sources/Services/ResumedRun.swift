@@ -68,7 +68,7 @@ struct ResumedRun: Sendable {
     let (memoryPath, run) = (directory.memoryPath, directory.run)
     func memory() throws -> RowStore {
       try RowStore(
-        storage: storage, directory: memoryPath, run: run, width: given.bottleneckDim,
+        storage: storage, directory: memoryPath, layout: ExtentLayout(run: run, width: given.bottleneckDim),
         window: MemoryWindow(size: given.memorySize, rows: enqueued, floor: floor),
         digest: manifest.map { MemoryDigest(resuming: $0.memory) } ?? MemoryDigest(), cacheBytes: options.rowCacheBytes)
     }

@@ -128,7 +128,8 @@ extension StepReplay {
     let width = plan.configuration.bottleneckDim
     var memory = ReplayedMemory(
       manifest,
-      files: StoredRows(in: "\(run)/memory", of: manifest.run, width: width, storage: storage))
+      files: StoredRows(
+        in: "\(run)/memory", layout: ExtentLayout(run: manifest.run, width: width), storage: storage))
     while true {
       try apply(changesOf: version.step, to: &plan, &version)
       let blocks = try checkpoint.withRows {

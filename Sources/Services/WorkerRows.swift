@@ -9,8 +9,6 @@ import Wire
 package final class WorkerRows: Sendable {
   private struct State {
     let cache: RowCache
-    /// Where received rows are put together for the cache.
-    let staging: FloatBuffer
     var incarnation: Incarnation
   }
 
@@ -18,16 +16,16 @@ package final class WorkerRows: Sendable {
   /// Held while a step's rows are gathered, answers of the coordinator included: one thread at a time does that.
   private let state: Mutex<State>
 
-  /// - Parameter bytes: of RAM, at most; enough for one row is taken in any case.
+  /// - Parameter bytes: of RAM, at most; 0: no row is kept.
   package init(plan: RunPlan, bytes: Int, incarnation: Incarnation) {
     self.plan = plan
     let (size, width) = (plan.configuration.memorySize, plan.configuration.bottleneckDim)
     state = Mutex(
       State(
         cache: RowCache(
-          memorySize: size, capacity: max(1, min(size, bytes / (width * MemoryLayout<Float>.stride))),
+          memorySize: size, bytes: bytes,
           seeded: SeededRows(seed: plan.configuration.seed, width: width)),
-        staging: FloatBuffer(count: Limits.bulkFloats), incarnation: incarnation))
+        incarnation: incarnation))
   }
 
   /// From now on rows of this incarnation are gathered, which began with `rows` rows; waits for a gathering that has
@@ -50,7 +48,7 @@ package final class WorkerRows: Sendable {
     let width = plan.configuration.bottleneckDim
     try state.withLock { state in
       guard state.incarnation == incarnation else { throw WorkerError.refused("the coordinator started anew") }
-      let (cache, staging) = (state.cache, state.staging)
+      let cache = state.cache
       func matrix(_ block: Int) -> Matrix {
         memory.matrix(at: block * blocks.blockSize * width, rows: blocks.blockSize, columns: width)
       }
@@ -66,10 +64,11 @@ package final class WorkerRows: Sendable {
         guard reply == asked, let frame, frame.count == request.rows * width * MemoryLayout<Float>.stride else {
           throw WorkerError.otherBits("memory rows")
         }
-        frame.copy(into: staging, at: 0)
-        cache.insert(
-          staging.matrix(rows: request.rows, columns: width), request.missing, of: blocks, block: request.block,
-          positions: request.positions, into: matrix(request.block))
+        frame.withBytes {
+          cache.insert(
+            $0, request.missing, of: blocks, block: request.block, positions: request.positions,
+            into: matrix(request.block))
+        }
       }
     }
   }
