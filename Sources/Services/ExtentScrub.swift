@@ -17,7 +17,7 @@ final class ExtentScrub: Sendable {
     startThread(named: "massl-scrub") { [self] in
       var last = -1
       var rest = Self.shortestRest
-      while stopping.next(within: rest) == .nothing {
+      while case .nothing = stopping.next(within: rest) {
         rest = Self.shortestRest
         guard let store = store() else { continue }
         let extents = store.held.keys.sorted()
