@@ -32,6 +32,8 @@ struct RowFetch {
   private var progress: [Progress]
   /// Pieces that each client has to answer.
   private var underWay: [ObjectIdentifier: Int] = [:]
+  /// Holders that any piece has at most: an answer's index says which piece it is for, and which holder gave it.
+  private let holdersAtMost: Int
   /// A running mean of what an answer takes.
   private var mean: Duration?
   private let answers: BoundedQueue<(index: Int, result: Result<BulkClient.Answer, WorkerError>)>
@@ -42,55 +44,49 @@ struct RowFetch {
     self.pieces = pieces
     self.message = message
     progress = Array(repeating: Progress(), count: pieces.count)
+    holdersAtMost = pieces.map(\.holders.count).max() ?? 1
     // Each holder of each piece may answer once.
     answers = BoundedQueue(capacity: max(1, pieces.reduce(0) { $0 + $1.holders.count }))
   }
 
   /// - Parameter take: called in this thread with a piece's index and its rows, once a piece, in any order; throws if
   ///   they are not what was asked for, and the next holder is asked.
-  /// - Throws: `WorkerError`: what the first holder of a piece said that nobody gave.
+  /// - Throws: `WorkerError.rowsUnavailable`, with what was said first, if nobody gives a piece; what `take` throws.
   mutating func run(take: (Int, BulkReply, BulkFrame?) throws -> Void) throws {
-    var next = 0
+    // A slow holder keeps only its own pieces waiting.
+    var waiting = Dictionary(grouping: pieces.indices.reversed()) { ObjectIdentifier(pieces[$0].holders[0]) }
     var open = pieces.count
     while open > 0 {
-      while next < pieces.count, hasRoom(pieces[next].holders[0]) {
-        ask(next)
-        next += 1
+      for client in waiting.keys {
+        while underWay[client, default: 0] < BulkClient.window, let index = waiting[client]?.popLast() { ask(index) }
       }
       switch answers.next(within: patience / 2) {
       case .closed: throw WorkerError.bulkUnanswered
       case .nothing: break
       case .element((let index, let result)):
-        if try settle(index, result, take) { open -= 1 }
+        if try settle(index / holdersAtMost, holder: index % holdersAtMost, result, take) { open -= 1 }
       }
-      hedge(upTo: next)
+      hedge()
     }
   }
 
   private var patience: Duration { max(Self.shortestPatience, (mean ?? .zero) * Self.patienceFactor) }
 
-  private func hasRoom(_ client: BulkClient) -> Bool {
-    underWay[ObjectIdentifier(client), default: 0] < BulkClient.window
-  }
-
   private mutating func ask(_ index: Int) {
-    let client = pieces[index].holders[progress[index].asked]
+    let holder = progress[index].asked
+    let client = pieces[index].holders[holder]
     progress[index].asked += 1
     progress[index].askedAt = .now
     underWay[ObjectIdentifier(client), default: 0] += 1
-    client.send(message(pieces[index].request), index: index, to: answers)
+    client.send(message(pieces[index].request), index: index * holdersAtMost + holder, to: answers)
   }
 
   /// - Returns: whether the piece is done with this.
   private mutating func settle(
-    _ index: Int, _ result: Result<BulkClient.Answer, WorkerError>,
+    _ index: Int, holder: Int, _ result: Result<BulkClient.Answer, WorkerError>,
     _ take: (Int, BulkReply, BulkFrame?) throws -> Void
   ) throws -> Bool {
-    // Which of the holders it was does not matter for the count of what is under way: the oldest asked is.
-    let holders = pieces[index].holders.prefix(progress[index].asked)
-    if let client = holders.first(where: { underWay[ObjectIdentifier($0), default: 0] > 0 }) {
-      underWay[ObjectIdentifier(client), default: 1] -= 1
-    }
+    underWay[ObjectIdentifier(pieces[index].holders[holder]), default: 1] -= 1
     guard !progress[index].isDone else { return false }
     do {
       let (reply, bulk) = try result.get()
@@ -106,22 +102,22 @@ struct RowFetch {
       if progress[index].asked < pieces[index].holders.count {
         ask(index)
       } else if progress[index].failed == progress[index].asked {
-        throw firstFailure ?? error
+        throw WorkerError.rowsUnavailable("\(firstFailure ?? error)")
       }
       return false
     }
   }
 
   /// Asks the next holder for what the last one asked has not answered in time.
-  private mutating func hedge(upTo end: Int) {
+  private mutating func hedge() {
     let now = ContinuousClock.now
     let patience = patience
-    for index in 0..<end where !progress[index].isDone {
-      guard now - progress[index].askedAt > patience, progress[index].asked < pieces[index].holders.count else {
-        continue
-      }
-      let client = pieces[index].holders[progress[index].asked]
-      if hasRoom(client) { ask(index) }
+    for index in pieces.indices where !progress[index].isDone && progress[index].asked > 0 {
+      let next = progress[index].asked
+      guard now - progress[index].askedAt > patience, next < pieces[index].holders.count,
+        underWay[ObjectIdentifier(pieces[index].holders[next]), default: 0] < BulkClient.window
+      else { continue }
+      ask(index)
     }
   }
 }

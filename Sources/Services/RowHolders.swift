@@ -3,30 +3,39 @@ import Numerics
 import Synchronization
 import Wire
 
-/// Whom a worker asks for which row: the coordinator's table of extents and shards, kept until a lease names another.
+/// The coordinator's table of who holds which extent, as a step's rows are asked for by it.
+struct HolderView: Sendable {
+  /// 0: no table; the coordinator serves all rows.
+  var version: UInt64 = 0
+  let layout: ExtentLayout
+  var shards: [ShardAddress] = []
+  /// By extent, from `first` on: indices into `shards`.
+  var first = 0
+  var holders: [[Int]] = []
+
+  /// Which holders a row's extent has: rows with the same answer are asked for together. Empty: the coordinator alone.
+  func holders(ofRow row: Int) -> [Int] {
+    let place = layout.index(of: row) - first
+    return holders.indices.contains(place) ? holders[place] : []
+  }
+}
+
+/// Whom a worker asks for which row: the table is kept until a lease names another version.
 final class RowHolders: Sendable {
   /// Extents whose holders are asked for at once.
   private static let extentsPerRequest = 4096
-
-  private struct Table: Sendable {
-    /// 0: no table; the coordinator serves all rows.
-    var version: UInt64 = 0
-    var shards: [ShardAddress] = []
-    /// By extent, from `first` on: indices into `shards`.
-    var first = 0
-    var holders: [[Int]] = []
-  }
 
   private let clients: SourceClients
   private let layout: ExtentLayout
   /// Spreads workers over the holders of an extent.
   private let turn: Int
-  private let table = Mutex(Table())
+  private let table: Mutex<HolderView>
 
   init(clients: SourceClients, layout: ExtentLayout, peer: PeerID) {
     self.clients = clients
     self.layout = layout
-    turn = Int(truncatingIfNeeded: peer.rawValue >> 1)
+    turn = Int(peer.rawValue >> 1)
+    table = Mutex(HolderView(layout: layout))
   }
 
   /// Brings the table to a version, if it is another one.
@@ -34,9 +43,9 @@ final class RowHolders: Sendable {
   /// - Throws: `WorkerError`.
   func bring(to version: UInt64, rows: Range<Int>) throws {
     guard version != table.withLock({ $0.version }) else { return }
-    guard version != 0, !rows.isEmpty else { return table.withLock { $0 = Table(version: version) } }
+    guard version != 0, !rows.isEmpty else { return table.withLock { $0 = HolderView(version: version, layout: layout) } }
     let (first, end) = (layout.index(of: rows.lowerBound), layout.index(of: rows.upperBound - 1) + 1)
-    var new = Table(version: version, first: first)
+    var new = HolderView(version: version, layout: layout, first: first)
     while first + new.holders.count < end {
       let from = first + new.holders.count
       let count = min(Self.extentsPerRequest, end - from)
@@ -49,24 +58,18 @@ final class RowHolders: Sendable {
         new.version = piece.version
         new.shards = piece.shards
       }
-      guard piece.version == new.version else { throw WorkerError.refused("the memory's shards just changed") }
+      guard piece.version == new.version else { throw WorkerError.rowsUnavailable("the memory's shards just changed") }
       new.holders += piece.holders
     }
     table.withLock { $0 = new }
   }
 
-  /// Which holders a row's extent has: rows with the same answer are asked for together. Empty: the coordinator alone.
-  func holders(ofRow row: Int) -> [Int] {
-    table.withLock { table in
-      let place = layout.index(of: row) - table.first
-      return table.holders.indices.contains(place) ? table.holders[place] : []
-    }
-  }
+  var view: HolderView { table.withLock { $0 } }
 
   /// The clients of these holders, the first to be asked first, the coordinator last.
   /// - Throws: `WireError`.
-  func clients(of holders: [Int]) throws -> [BulkClient] {
-    let addresses = table.withLock { table in holders.map { table.shards[$0] } }
+  func clients(of holders: [Int], in view: HolderView) throws -> [BulkClient] {
+    let addresses = holders.map { view.shards[$0] }
     let start = addresses.isEmpty ? 0 : turn % addresses.count
     let rotated = addresses[start...] + addresses[..<start]
     return try rotated.map { try clients.client(of: .shard($0)) } + [clients.client(of: .coordinator)]
