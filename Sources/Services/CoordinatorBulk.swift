@@ -154,9 +154,9 @@ extension CoordinatorBulk {
     }
     let wanted = (0..<count).filter { missing[$0 / 8] >> UInt8($0 % 8) & 1 == 1 }
       .map { blocks.row(block: block, position: first + $0) }
-    let width = plan.configuration.bottleneckDim
-    guard !wanted.isEmpty, wanted.count * width <= Wire.Limits.bulkFloats else {
-      throw Unavailable("\(wanted.count) rows; 1 to \(Wire.Limits.bulkFloats / width) may be asked for at once")
+    let rowSize = rows.layout.rowSize
+    guard !wanted.isEmpty, wanted.count * rowSize <= Wire.Limits.bulkBytes else {
+      throw Unavailable("\(wanted.count) rows; 1 to \(Wire.Limits.bulkBytes / rowSize) may be asked for at once")
     }
     if let seeded = wanted.first(where: blocks.window.isSeeded) { throw Unavailable("row \(seeded) is seeded") }
     return (.rows(step: step, block: block, first: first), try stored(wanted))

@@ -84,11 +84,12 @@ public struct RunFork: Sendable {
     manifest.oldestRow = window.stored.lowerBound
     let rows = try RowStore(
       storage: storage, directory: run.memoryPath,
-      layout: ExtentLayout(run: run.run, width: new.configuration.bottleneckDim),
+      layout: new.extentLayout(run: run.run),
       window: MemoryWindow(size: window.size, rows: manifest.oldestRow, floor: manifest.oldestRow),
       digest: MemoryDigest(), cacheBytes: 0, keepsLedger: false)
     try checkpoint.withRows {
-      try rows.append(rows: window.stored, from: "\(source)/memory", of: checkpoint.manifest.run)
+      try rows.append(
+        rows: window.stored, from: "\(source)/memory", layout: old.extentLayout(run: checkpoint.manifest.run))
     }
     try rows.flush()
 

@@ -13,15 +13,18 @@ public struct WorkerOptions: Sendable {
   public var probe: Digest
   /// For people.
   public var name: String
+  /// Of RAM for memory rows, unless told otherwise.
+  public static let rowCacheBytes = 4 << 30
+
   /// Bytes of RAM for memory rows, so that each crosses the wire once; with less than the memory's, the newest fetched
-  /// are kept.
+  /// are kept. 0: none.
   public var rowCacheBytes: Int
   /// Silence after which the coordinator is given up, for it may be found elsewhere; nil: never.
   public var givesUpAfter: Duration?
 
   public init(
     coordinator: Endpoint, data: String?, threads: Int, security: Security<ClientKeys>, probe: Digest, name: String,
-    rowCacheBytes: Int = 4 << 30, givesUpAfter: Duration? = nil
+    rowCacheBytes: Int = Self.rowCacheBytes, givesUpAfter: Duration? = nil
   ) {
     self.coordinator = coordinator
     self.data = data

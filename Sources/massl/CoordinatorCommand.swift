@@ -2,6 +2,7 @@ import ArgumentParser
 import Configuration
 import Coordination
 import Foundation
+import MemoryBank
 import Numerics
 import Services
 import Telemetry
@@ -21,6 +22,12 @@ package struct CoordinatorCommand: ParsableCommand {
       """)
 
   @OptionGroup package var place: RunOptions
+
+  @Option(
+    help: ArgumentHelp(
+      "RAM for the newest memory rows: 512MiB, 16GiB, 0 for none. Taken as rows come; others are read from disk.",
+      valueName: "bytes"))
+  package var rowCache = ByteCount(RowStore.cacheBytes)
 
   @OptionGroup package var security: CoordinatorSecurityOptions
 
@@ -43,7 +50,8 @@ package struct CoordinatorCommand: ParsableCommand {
     let service = try CoordinatorService(
       CoordinatorOptions(
         data: place.data, run: place.run, layers: settings.layers(), changes: settings.changes(), listen: listen,
-        security: security.security(for: listen), probe: probeDigest(), allowsMixed: allowMixed),
+        security: security.security(for: listen), probe: probeDigest(), allowsMixed: allowMixed,
+        rowCacheBytes: rowCache.bytes),
       log: log.line)
     try log.attach(file: "\(place.run)/coordinator.log")
     log.line(.info, "Listens on \(service.endpoint), run \(place.run), step \(service.resumedStep).")

@@ -32,6 +32,12 @@ package struct WorkerCommand: ParsableCommand {
   @Option(help: ArgumentHelp("Slices computed at once. (default: one a core)", valueName: "count"))
   package var threads: Int?
 
+  @Option(
+    help: ArgumentHelp(
+      "RAM for memory rows, so that each is fetched once: 512MiB, 16GiB, 0 for none. Taken as rows come.",
+      valueName: "bytes"))
+  package var rowCache = ByteCount(WorkerOptions.rowCacheBytes)
+
   @OptionGroup package var security: PeerSecurityOptions
 
   @Option(help: "Least severe message in the log.")
@@ -75,7 +81,7 @@ package struct WorkerCommand: ParsableCommand {
         coordinator: found.endpoint, data: data, threads: threads ?? ProcessInfo.processInfo.activeProcessorCount,
         security: found.security, probe: probeDigest(),
         name: "\(ProcessInfo.processInfo.hostName)/\(ProcessInfo.processInfo.processIdentifier)",
-        givesUpAfter: givesUpAfter),
+        rowCacheBytes: rowCache.bytes, givesUpAfter: givesUpAfter),
       log: log)
     signals.tell { service.requestStop() }
     return try service.run()
