@@ -38,11 +38,7 @@ final class CoordinatorBulk: Sendable {
     var progress: [LeaseID: ContinuousClock.Instant] = [:]
   }
 
-  /// Why something cannot be had: an answer.
-  private struct Unavailable: Error {
-    let reason: String
-    init(_ reason: String) { self.reason = reason }
-  }
+  private typealias Unavailable = RowAnswers.Unavailable
 
   /// - Parameter report: takes the events of arriving payloads.
   init(
@@ -140,37 +136,6 @@ extension CoordinatorBulk {
       throw Unavailable("floats \(offset) to \(offset + count) of \(buffer.count)")
     }
     return (.weights(network: network, step: step, offset: offset), .floats(buffer, offset..<(offset + count)))
-  }
-
-  private func rows(
-    _ step: Int, _ block: Int, _ first: Int, _ count: Int, _ missing: [UInt8]
-  ) throws -> (BulkReply, Bulk?) {
-    let version = weights.current
-    guard version.step == step else { throw Unavailable("rows of step \(step); it is step \(version.step) now") }
-    let blocks = plan.blockPlan(step: step, rows: version.rows, floor: version.floor)
-    guard block < blocks.blockCount else { throw Unavailable("block \(block) of \(blocks.blockCount)") }
-    guard first <= blocks.blockSize, count <= blocks.blockSize - first else {
-      throw Unavailable("positions \(first) to \(first + count) of a block of \(blocks.blockSize)")
-    }
-    let wanted = (0..<count).filter { missing[$0 / 8] >> UInt8($0 % 8) & 1 == 1 }
-      .map { blocks.row(block: block, position: first + $0) }
-    let rowSize = rows.layout.rowSize
-    guard !wanted.isEmpty, wanted.count * rowSize <= Wire.Limits.bulkBytes else {
-      throw Unavailable("\(wanted.count) rows; 1 to \(Wire.Limits.bulkBytes / rowSize) may be asked for at once")
-    }
-    if let seeded = wanted.first(where: blocks.window.isSeeded) { throw Unavailable("row \(seeded) is seeded") }
-    return (.rows(step: step, block: block, first: first), try stored(wanted))
-  }
-
-  /// Rows as they are stored; sent from where they were read to, where that is whole floats.
-  private func stored(_ numbers: [Int]) throws -> Bulk {
-    let bytes = numbers.count * rows.layout.rowSize
-    let found = FloatBuffer(count: (bytes + 3) / 4)
-    return try found.withMutableBytes(of: 0..<found.count) { target in
-      let target = UnsafeMutableRawBufferPointer(rebasing: target[..<bytes])
-      try rows.read(numbers, into: target)
-      return bytes % 4 == 0 ? .floats(found, 0..<found.count) : .bytes(Array(target))
-    }
   }
 
   private func picture(
