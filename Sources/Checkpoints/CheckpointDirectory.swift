@@ -125,6 +125,14 @@ extension CheckpointDirectory {
       .map(\.oldestRow).min()
   }
 
+  /// Which rows the checkpoints need that can be resumed: none below `oldest`; each of them has those below `settled`. Nil
+  /// if there are none.
+  public func rowsNeeded() throws -> (oldest: Int, settled: Int)? {
+    let manifests = try steps().compactMap { try? checkpoint(ofStep: $0).manifest }.filter { $0.weightsOnly != true }
+    guard let oldest = manifests.map(\.oldestRow).min(), let settled = manifests.map(\.rows).min() else { return nil }
+    return (oldest, settled)
+  }
+
   /// Says so durably, before anybody removes rows that the checkpoint had.
   private func keepForGood(_ step: Int, _ manifest: Manifest) throws {
     guard manifest.weightsOnly != true else { return }
@@ -132,6 +140,22 @@ extension CheckpointDirectory {
     manifest.weightsOnly = true
     try storage.writeAtomically(
       SealedJSON.bytes(of: manifest), to: "\(path)/\(Self.name(of: step))/\(Checkpoint.manifestFile)")
+  }
+
+  /// Renames checkpoints: `suspect-1-step-NNNNNNNN` the first time, `suspect-2-...` the next.
+  func aside(_ steps: [Int]) throws -> [String] {
+    let times = try storage.list(path).compactMap { name -> Int? in
+      let parts = name.split(separator: "-")
+      return parts.count == 4 && parts[0] == "suspect" ? Int(parts[1]) : nil
+    }
+    let number = (times.max() ?? 0) + 1
+    let names = try steps.map { step in
+      let (old, new) = (Self.name(of: step), "suspect-\(number)-\(Self.name(of: step))")
+      try storage.rename("\(path)/\(old)", to: "\(path)/\(new)")
+      return new
+    }
+    if !names.isEmpty { try storage.synchronizeDirectory(path) }
+    return names
   }
 
   private func remove(_ step: Int) throws {

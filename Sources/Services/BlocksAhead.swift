@@ -4,7 +4,7 @@ import Synchronization
 import Wire
 
 /// A step's memory blocks, gathered or about to be.
-struct GatheredBlocks: Sendable {
+package struct GatheredBlocks: Sendable {
   let step: Int
   let rows: Int
   let floor: Int

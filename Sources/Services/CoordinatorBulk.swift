@@ -20,7 +20,8 @@ final class CoordinatorBulk: Sendable {
   private let sender: Sender
   private let plan: RunPlan
   private let data: DataSet
-  private let rows: RowStore
+  private let answers: RowAnswers
+  private let holders: @Sendable (Int, Int) -> HolderTable
   private let weights: PublishedWeights
   private let desk: PushDesk
   private let report: @Sendable (Event) -> Void
@@ -30,6 +31,7 @@ final class CoordinatorBulk: Sendable {
   /// The thread's own; the lock is never waited for.
   private struct State: Sendable {
     var waiting: [Outgoing] = []
+    var frames = BufferPool(count: RowAnswers.bufferFloats)
     var pictures: [Int: [UInt8]] = [:]
     /// In the order of reading.
     var pictureOrder: [Int] = []
@@ -40,15 +42,18 @@ final class CoordinatorBulk: Sendable {
 
   private typealias Unavailable = RowAnswers.Unavailable
 
-  /// - Parameter report: takes the events of arriving payloads.
+  /// - Parameters:
+  ///   - holders: a piece of the table of who holds which extent.
+  ///   - report: takes the events of arriving payloads.
   init(
     sender: Sender, plan: RunPlan, data: DataSet, rows: RowStore, weights: PublishedWeights, desk: PushDesk,
-    log: @escaping ServiceLog, report: @escaping @Sendable (Event) -> Void
+    log: @escaping ServiceLog, holders: @escaping @Sendable (Int, Int) -> HolderTable, report: @escaping @Sendable (Event) -> Void
   ) {
     self.sender = sender
     self.plan = plan
     self.data = data
-    self.rows = rows
+    answers = RowAnswers(source: rows, keys: plan.configuration.memoryKeys)
+    self.holders = holders
     self.weights = weights
     self.desk = desk
     self.log = log
@@ -99,16 +104,16 @@ final class CoordinatorBulk: Sendable {
       case .weights(let network, let step, let offset, let count):
         reply = try weights(network, step, offset, count)
       case .rows(let step, let rows, let floor, let block, let first, let count, let missing):
-        let window = weights.current
-        guard window.step != step || (window.rows, window.floor) == (rows, floor) else {
-          throw Unavailable("rows of another memory at step \(step)")
-        }
-        reply = try self.rows(step, block, first, count, missing)
+        reply = try answers.rows(
+          step: step, rows: rows, floor: floor, block: block, first: first, count: count, missing: missing,
+          into: state.frames.take())
+      case .records(let extent, let first, let count):
+        reply = try answers.records(extent: extent, first: first, count: count)
+      case .holders(let first, let count): reply = (.holders(holders(first, count)), nil)
       case .picture(let index, let offset, let own): reply = try picture(index, offset, own, &state)
       case .push(let lease, let offset):
         guard let chunk = incoming.bulk else { throw Unavailable("a push without its floats") }
         reply = try push(lease, offset, chunk, from: incoming.peer, &state)
-      case .records, .holders: throw Unavailable("no memory shard has joined this run")
       }
     } catch let unavailable as Unavailable {
       reply = (.unavailable(reason: unavailable.reason), nil)

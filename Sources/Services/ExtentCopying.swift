@@ -1,4 +1,5 @@
 import Coordination
+import Glibc
 import MemoryBank
 import Numerics
 import Synchronization
@@ -19,9 +20,6 @@ final class ExtentCopying: Sendable {
 
   private struct State: Sendable {
     var wanted: [AssignedExtent] = []
-    var isStopped = false
-    /// Frames copied and frames to copy of the extent that is copied.
-    var progress: (extent: Int, done: Int, of: Int)?
   }
 
   private let begin: @Sendable (ExtentRecord) throws -> ExtentWriter
@@ -57,12 +55,18 @@ final class ExtentCopying: Sendable {
     _ = wake.tryAppend(true)
   }
 
+  /// Copies this one too, after the others.
+  func copyToo(_ extent: AssignedExtent) {
+    state.withLock { state in
+      guard !state.wanted.contains(where: { $0.extent == extent.extent }) else { return }
+      state.wanted.append(extent)
+    }
+    _ = wake.tryAppend(true)
+  }
+
   /// Ends the thread, between two frames.
   func stop() {
-    state.withLock { state in
-      state.wanted = []
-      state.isStopped = true
-    }
+    state.withLock { $0.wanted = [] }
     wake.close()
     _ = ended.next()
   }
@@ -97,6 +101,10 @@ final class ExtentCopying: Sendable {
     return .failed(extent: extent.index, reason: reasons.joined(separator: "; "))
   }
 
+  private func rest(_ duration: Duration) {
+    usleep(UInt32(min(duration / .microseconds(1), 1_000_000)))
+  }
+
   /// The own disk failed, not the source.
   private struct DurabilityFailure: Error { let underlying: any Error }
 
@@ -121,7 +129,7 @@ final class ExtentCopying: Sendable {
         throw WorkerError.otherBits("records of extent \(record.index)")
       }
       try onDisk { try frame.withBytes { try writer.append(records: $0) } }
-      Thread.rest(start.duration(to: clock.now))
+      rest(start.duration(to: clock.now))
     }
     try onDisk { try writer.seal() }
     return true

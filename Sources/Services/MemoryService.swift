@@ -202,7 +202,7 @@ extension MemoryService {
       state.reportAt = .now + Self.reportEvery
       return (
         ShardReport(
-          first: state.firstChange, changes: Array(state.changes.prefix(Wire.Limits.extentsPerMessage)),
+          first: state.firstChange, changes: Array(state.changes.prefix(Wire.Limits.extentsAssigned)),
           used: state.store?.used ?? 0, capacity: options.capacity, isFull: state.isFull, servedRows: served.rows,
           servedBytes: served.bytes, assignment: state.assignment, problem: state.problem), state.session?.sender
       )

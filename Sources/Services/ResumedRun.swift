@@ -8,6 +8,7 @@ import Numerics
 import Optimization
 import Training
 import Vision
+import Wire
 
 /// A run as its directory has it: opened and locked, with the newest whole checkpoint loaded, or at its beginning.
 struct ResumedRun: Sendable {
@@ -20,6 +21,9 @@ struct ResumedRun: Sendable {
   let durableStep: Int?
   /// Trajectory keys changed in the course of the run, this start's last.
   let changes: [ConfigurationChange]
+  let quarantine: Quarantine
+  /// By host: the first step in which a result of it counts that nobody compared.
+  let unaudited: [String: Int]
 
   /// - Throws: `CheckpointError`, `ServiceError.pastTheEnd`, `ConfigurationError`, `MemoryBankError`,
   ///   `DurabilityError`.
@@ -37,6 +41,13 @@ struct ResumedRun: Sendable {
       data: DataRecord(count: data.identity.count, digest: data.identity.digest), in: storage, random: &random)
     checkpoints = try directory.checkpoints()
     try checkpoints.recover()
+    let aside = try directory.goBackIfNeeded(checkpoints)
+    if !aside.isEmpty {
+      log(
+        .warning,
+        "Set aside in \(directory.checkpointsPath), without their memory rows: \(aside.joined(separator: ", ")).")
+    }
+    quarantine = try directory.quarantine()
 
     // 2. The newest whole checkpoint.
     let (checkpoint, damaged) = try checkpoints.newestWhole()
@@ -85,10 +96,29 @@ struct ResumedRun: Sendable {
       log(.info, "Starts \(options.run): \(plan.lastStep) steps.")
     }
     durableStep = manifest?.step
+    unaudited = manifest?.unaudited ?? [:]
     self.version = version
   }
 
   private static func configuration(_ text: String, file: String) throws -> RunConfiguration {
     try RunConfiguration(layers: [ConfigurationLayer(recipe: text, file: file)])
+  }
+}
+
+// MARK: - Memory shards
+
+extension ResumedRun {
+  /// Which extents there are, and who holds them.
+  var memory: ResumedMemory {
+    let holders = rows.holders
+    let entries = rows.sealed.map { record in
+      LedgerEntry(
+        extent: record.identity,
+        holders: (holders[record.index] ?? []).map { ShardID(high: $0.high, low: $0.low) })
+    }
+    let needed = try? checkpoints.rowsNeeded()
+    return ResumedMemory(
+      ledger: Ledger(entries: entries), local: rows.localExtents, oldestRow: needed?.oldest ?? 0,
+      settledRows: needed?.settled ?? 0)
   }
 }

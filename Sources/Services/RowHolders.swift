@@ -21,7 +21,7 @@ struct HolderView: Sendable {
 }
 
 /// Whom a worker asks for which row: the table is kept until a lease names another version.
-final class RowHolders: Sendable {
+package final class RowHolders: Sendable {
   /// Extents whose holders are asked for at once.
   private static let extentsPerRequest = 4096
 

@@ -133,8 +133,8 @@ extension WorkerService {
     say(
       .hello(
         Hello(
-          protocolVersion: Wire.Limits.protocolVersion, name: options.name, threads: options.threads,
-          probe: options.probe)), sender)
+          protocolVersion: Wire.Limits.protocolVersion, name: options.name, host: options.host,
+          threads: options.threads, probe: options.probe)), sender)
   }
 
   private func receive(_ message: CoordinatorMessage, from sender: Sender) {
@@ -169,7 +169,10 @@ extension WorkerService {
         plan: plan, sender: sender, clients: clients,
         pictures: WorkerPictures(bulk: bulk, own: own, run: welcome.data, log: log),
         rows: rows(of: plan, welcome, sender),
-        holders: RowHolders(clients: clients, layout: plan.extentLayout(run: sender.run.digest), peer: peer), threads: options.threads, log: log
+        holders: RowHolders(
+          clients: clients,
+          layout: plan.extentLayout(run: Digest(high: sender.run.high, low: sender.run.low)), peer: peer),
+        threads: options.threads, flipsBitEvery: options.flipsBitEvery, log: log
       ) { [self] in say($0, $1) }
       state.withLock { $0.session = session }
       log(.info, "Joined the run at \(options.coordinator), incarnation \(sender.incarnation.number).")
@@ -206,7 +209,7 @@ extension WorkerService {
       tick()
     // The next tick says hello again.
     case .malformed, .tooManyPeers, .duplicateShard: log(.warning, refusal.text)
-    case .protocolVersion, .computeClass:
+    case .protocolVersion, .computeClass, .quarantined:
       end(.turnedAway(coordinator: "\(options.coordinator)", reason: refusal.text))
     }
   }
