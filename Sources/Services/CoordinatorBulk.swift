@@ -117,6 +117,9 @@ final class CoordinatorBulk: Sendable {
       }
     } catch let unavailable as Unavailable {
       reply = (.unavailable(reason: unavailable.reason), nil)
+    } catch MemoryBankError.extentNotHeld(_, let row) {
+      // A shard has it, and the asker tried there first.
+      reply = (.unavailable(reason: "row \(row) is not here"), nil)
     } catch {
       log(.error, "\(error)")
       reply = (.unavailable(reason: "\(error)"), nil)

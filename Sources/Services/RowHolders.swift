@@ -50,7 +50,7 @@ package final class RowHolders: Sendable {
       let from = first + new.holders.count
       let count = min(Self.extentsPerRequest, end - from)
       let (reply, _) = try clients.client(of: .coordinator).ask(.holders(first: from, count: count))
-      guard case .holders(let piece) = reply, piece.first == from, piece.holders.count == count else {
+      guard case .holders(let piece) = reply, piece.first == from, piece.holders.count <= count else {
         throw WorkerError.otherBits("the table of memory shards")
       }
       // A newer one is as good, if all of it is of one version.
@@ -60,6 +60,8 @@ package final class RowHolders: Sendable {
       }
       guard piece.version == new.version else { throw WorkerError.rowsUnavailable("the memory's shards just changed") }
       new.holders += piece.holders
+      // Extents past these are not sealed yet: the coordinator has them.
+      if piece.holders.count < count { break }
     }
     table.withLock { $0 = new }
   }
