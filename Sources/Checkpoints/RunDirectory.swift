@@ -6,6 +6,7 @@ import Numerics
 ///     config.yaml          the configuration that it was started with
 ///     run.json             its identity and data set
 ///     incarnation.json     how often a coordinator has started on it
+///     quarantine.json      hosts that gave wrong results, if there are any
 ///     coordinator.lock     locked by the coordinator that runs, whose process number it holds
 ///     checkpoints/  memory/  metrics.jsonl  coordinator.log
 public struct RunDirectory: Sendable {
@@ -14,7 +15,7 @@ public struct RunDirectory: Sendable {
   public let run: Digest
   /// The data set that it was started on.
   public let data: DataRecord
-  private let storage: any Storage
+  let storage: any Storage
   private let lock: any StorageLock
 
   public var checkpointsPath: String { "\(path)/checkpoints" }

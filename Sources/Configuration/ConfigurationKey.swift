@@ -175,6 +175,9 @@ extension ConfigurationKey {
       "keep_every_steps", .operational, \.keepEverySteps, 0...Int.max,
       "first checkpoint of every so many steps is kept, weights only; 0: none"),
     number(
+      "audit_rate", .operational, \.auditRate, .probability, "share of the leases that are computed twice and compared"),
+    choice("audit_action", .operational, \.auditAction, "what to do about the earlier steps of a host found wrong"),
+    number(
       "grace", .operational, \.grace, .above(0, to: 1e6), "seconds for the last checkpoint when told to leave"),
     integer("memory_replicas", .operational, \.memoryReplicas, 1...64, "shards that hold each file of the memory"),
     ConfigurationKey(

@@ -137,6 +137,10 @@ public struct RunConfiguration: Sendable, Equatable {
   public var keepCheckpoints = 3
   /// Of every so many steps the first checkpoint is kept for good, but not its memory rows; 0: none.
   public var keepEverySteps = 0
+  /// Share of the leases that are given to a second worker, and whose answers are compared. 0...1.
+  public var auditRate = 0.001
+  /// What becomes of steps that a host found wrong may have spoilt.
+  public var auditAction = AuditAction.rollback
   /// Seconds from SIGTERM to the end of the process, the last checkpoint included.
   public var grace = 30.0
   /// Shards (`massl memory`) that hold each whole file of the memory.
@@ -220,6 +224,14 @@ public enum OptimizerName: String, Sendable, CaseIterable {
 /// How memory rows are stored and sent.
 public enum MemoryDtypeName: String, Sendable, CaseIterable {
   case fp32, fp16
+}
+
+/// What to do about steps with results that nobody compared, of a host whose results turned out wrong.
+public enum AuditAction: String, Sendable, CaseIterable {
+  /// Go back to before them.
+  case rollback
+  /// Go on, and name them.
+  case report
 }
 
 /// The least severe message that is written to the log.

@@ -13,6 +13,7 @@ extension Coordinator {
     notFinite = [:]
     returned = [:]
     bars = []
+    audits = [:]
     phase = .computing
     board?.windowMoved()
     for every in [settings.checkpointEverySteps, settings.keepEverySteps].compactMap(\.self)
@@ -109,7 +110,7 @@ extension Coordinator {
     phase = .stopped
     let last: StopReason =
       switch reason {
-      case .finished, .requested: .hindered(text)
+      case .finished, .requested, .goesBack: .hindered(text)
       case .failed(let why): .failed("\(why) \(text)")
       case .hopeless(let why): .hopeless("\(why) \(text)")
       case .hindered(let why): .hindered("\(why) \(text)")

@@ -55,6 +55,8 @@ public struct Coordinator: Sendable {
   var isAccepted: [Bool]
   /// The accepted leases' nodes, in the order of acceptance; disjoint.
   var acceptedNodes: [SliceRange] = []
+  /// By node: those of the step that are computed twice.
+  var audits: [SliceRange: Audit] = [:]
   /// Who must not get a slice for a while.
   var bars: [Bar] = []
   /// Results of the step that were not finite, by slice: who said so.
@@ -64,6 +66,9 @@ public struct Coordinator: Sendable {
 
   // MARK: The run
 
+  var quarantined: [QuarantinedHost]
+  /// By host: the first step in which a result of it counts that nobody compared.
+  var unaudited: [String: Int]
   /// By picture: they are counted once, however often they are met.
   var undecodable: Set<Int> = []
   /// The first of them, named.
@@ -111,6 +116,8 @@ public struct Coordinator: Sendable {
     self.version = version
     self.now = now
     self.isAccepted = [Bool](repeating: false, count: settings.slices)
+    self.quarantined = settings.audits.quarantined
+    self.unaudited = settings.audits.unaudited
     self.durableStep = durableStep
     self.checkpointBegun = now
     self.checkpointNotBefore = now
@@ -147,11 +154,14 @@ public struct Coordinator: Sendable {
     case .pushArrived(let lease, let outcome): pushArrived(lease, outcome, &effects)
     case .updateFinished(let updated): updateFinished(updated, &effects)
     case .checkpointFinished(let step, let failure): checkpointFinished(step, failure: failure, &effects)
+    case .judged(let finished): judged(finished, &effects)
+    case .judgementFailed(let step, let node, let reason): judgementFailed(of: node, in: step, reason: reason, &effects)
     case .tick: break
     case .stopRequested: stopRequested(&effects)
     }
     // Whatever happened, time has passed, and something may have become possible.
     expire(&effects)
+    requestJudgements(&effects)
     grant(&effects)
     planMemory(&effects)
     writeCheckpointIfDue(&effects)
@@ -167,6 +177,7 @@ struct Peer: Sendable {
   /// Its place in the order of joining.
   var order: Int
   var name: String
+  var host: String
   var threads: Int
   /// Threads without work, as it said last, less what was leased since.
   var idleThreads = 0

@@ -29,6 +29,7 @@ public struct CoordinatorSettings: Sendable {
   public var keepEverySteps: Int?
   /// A checkpoint when the one before was begun so long ago; nil for none.
   public var checkpointEvery: Duration?
+  public var audits = AuditSettings()
   /// Nil: the memory is the coordinator's alone, and memory shards are refused.
   public var memory: MemorySettings?
   /// The path of a picture, for people.

@@ -48,6 +48,10 @@ public enum Event: Hashable, Sendable {
   case updateFinished(Updated)
   /// A checkpoint of this step is durable, or failed for this reason.
   case checkpointFinished(step: Int, failure: String?)
+  /// What the coordinator's own computing says about a node that it was to judge; the lease means nothing.
+  case judged(Finished)
+  /// It could not be computed.
+  case judgementFailed(step: Int, SliceRange, reason: String)
   /// Time passes; at least every 100 ms.
   case tick
   /// SIGTERM, SIGINT: finish with a last checkpoint.
@@ -108,6 +112,11 @@ public enum Effect: Hashable, Sendable {
   /// Every slice of the step is accepted: clip, optimize, average, enqueue.
   case startUpdate(step: Int)
   case writeCheckpoint(step: Int)
+  /// Compute a node of the step here too, and say what comes of it.
+  case judge(step: Int, SliceRange)
+  /// Remember these durably before any later effect; with them, if the run is to go back, that only checkpoints of this
+  /// step and before count.
+  case quarantine([QuarantinedHost], goingBackTo: Int?)
   /// All is said and durable: leave.
   case stop(StopReason)
   case log(LogLevel, String)
@@ -120,6 +129,8 @@ public enum StopReason: Hashable, Sendable {
   case finished
   /// Asked to; the last checkpoint is written.
   case requested
+  /// To be opened again, from the newest checkpoint of this step or before it.
+  case goesBack(toStep: Int)
   /// This cannot go on; a sentence. Whether another start helps is not known.
   case failed(String)
   /// The same: every start would end here.
@@ -130,7 +141,7 @@ public enum StopReason: Hashable, Sendable {
   /// Why it failed, if it did.
   public var failure: String? {
     switch self {
-    case .finished, .requested: nil
+    case .finished, .requested, .goesBack: nil
     case .failed(let why), .hopeless(let why), .hindered(let why): why
     }
   }

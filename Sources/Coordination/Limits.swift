@@ -93,6 +93,21 @@ public enum Limits {
   /// Pictures that are named when the run stops for a slice that is not finite: a usual slice's, and a line of log.
   public static let notFiniteNamed = 64
 
+  // MARK: Audits
+
+  /// An answer waits so long for another to compare it with; then the coordinator computes the slices itself. Longer than
+  /// most leases take, short enough for a worker that hangs.
+  public static let audit = Duration.seconds(60)
+
+  /// Answers about one node: three hosts that all differ are for the coordinator to judge.
+  public static let answers = 3
+
+  /// How often the coordinator may fail to compute a node that it is to judge before it gives up.
+  public static let judgements = 3
+
+  /// Hosts with unaudited results that a run remembers, in each checkpoint's manifest.
+  public static let hosts = 65_536
+
   // MARK: Memory shards
 
   /// Extents that a shard pulls at once: enough to hide a round trip, few enough to leave the network to the steps.

@@ -126,9 +126,8 @@ private func cosineAndSine(turns: Doubles) -> (cosine: Doubles, sine: Doubles) {
   let quarter = unsafeBitCast(shifted, to: Words.self)
   let isOdd = (quarter & Words(repeating: 1)) .== Words(repeating: 1)
   let second = (quarter & Words(repeating: 2)) &<< 62
-  let swaps = unsafeBitCast(isOdd, to: SIMDMask<SIMD4<Int64>>.self)
-  let turnedCosine = cosine.replacing(with: sine, where: swaps)
-  let turnedSine = sine.replacing(with: cosine, where: swaps)
+  let turnedCosine = cosine.replacing(with: sine, where: isOdd)
+  let turnedSine = sine.replacing(with: cosine, where: isOdd)
   let cosineSign = second ^ ((quarter & Words(repeating: 1)) &<< 63)
   return (
     unsafeBitCast(unsafeBitCast(turnedCosine, to: Words.self) ^ cosineSign, to: Doubles.self),

@@ -20,6 +20,9 @@ struct ResumedRun: Sendable {
   let durableStep: Int?
   /// Trajectory keys changed in the course of the run, this start's last.
   let changes: [ConfigurationChange]
+  let quarantine: Quarantine
+  /// By host: the first step in which a result of it counts that nobody compared.
+  let unaudited: [String: Int]
 
   /// - Throws: `CheckpointError`, `ServiceError.pastTheEnd`, `ConfigurationError`, `MemoryBankError`,
   ///   `DurabilityError`.
@@ -37,6 +40,13 @@ struct ResumedRun: Sendable {
       data: DataRecord(count: data.identity.count, digest: data.identity.digest), in: storage, random: &random)
     checkpoints = try directory.checkpoints()
     try checkpoints.recover()
+    let aside = try directory.goBackIfNeeded(checkpoints)
+    if !aside.isEmpty {
+      log(
+        .warning,
+        "Set aside in \(directory.checkpointsPath), without their memory rows: \(aside.joined(separator: ", ")).")
+    }
+    quarantine = try directory.quarantine()
 
     // 2. The newest whole checkpoint.
     let (checkpoint, damaged) = try checkpoints.newestWhole()
@@ -85,6 +95,7 @@ struct ResumedRun: Sendable {
       log(.info, "Starts \(options.run): \(plan.lastStep) steps.")
     }
     durableStep = manifest?.step
+    unaudited = manifest?.unaudited ?? [:]
     self.version = version
   }
 

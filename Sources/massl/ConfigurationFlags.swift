@@ -68,6 +68,8 @@ package struct ConfigurationFlags: ParsableArguments {
   @Option(key: "checkpoint_every_minutes") package var checkpointEveryMinutes: String?
   @Option(key: "keep_checkpoints") package var keepCheckpoints: String?
   @Option(key: "keep_every_steps") package var keepEverySteps: String?
+  @Option(key: "audit_rate") package var auditRate: String?
+  @Option(key: "audit_action") package var auditAction: String?
   @Option(key: "grace") package var grace: String?
   @Option(key: "memory_replicas") package var memoryReplicas: String?
   @Option(key: "listen") package var listen: String?

@@ -38,6 +38,9 @@ package struct WorkerCommand: ParsableCommand {
       valueName: "bytes"))
   package var rowCache = ByteCount(WorkerOptions.rowCacheBytes)
 
+  @Option(help: ArgumentHelp("This machine, in audits and quarantine. (default: its host name)", valueName: "name"))
+  package var host: String?
+
   @OptionGroup package var security: PeerSecurityOptions
 
   @Option(help: "Least severe message in the log.")
@@ -46,9 +49,16 @@ package struct WorkerCommand: ParsableCommand {
   @Flag(help: .hidden)
   package var stopWithParent = false
 
+  @Option(help: .hidden)
+  package var flipGradientBitEvery: Int?
+
   package init() {}
 
   package func validate() throws {
+    try requirePositive(flipGradientBitEvery, "--flip-gradient-bit-every")
+    if let host, !(1...Limits.shortText).contains(host.utf8.count) {
+      throw ValidationError("--host must have from 1 to \(Limits.shortText) bytes, not \(host.utf8.count).")
+    }
     if let threads, !(1...Limits.threads).contains(threads) {
       throw ValidationError("--threads must be from 1 to \(Limits.threads), not \(threads).")
     }
@@ -76,12 +86,13 @@ package struct WorkerCommand: ParsableCommand {
       throw ServiceError.unreadableStatus(coordinator: "\(found.endpoint)")
     }
     try Relaunch.ensure(ComputeClass(name))
+    let host = host ?? ProcessInfo.processInfo.hostName
     let service = try WorkerService(
       WorkerOptions(
         coordinator: found.endpoint, data: data, threads: threads ?? ProcessInfo.processInfo.activeProcessorCount,
         security: found.security, probe: probeDigest(),
-        name: "\(ProcessInfo.processInfo.hostName)/\(ProcessInfo.processInfo.processIdentifier)",
-        rowCacheBytes: rowCache.bytes, givesUpAfter: givesUpAfter),
+        name: "\(host)/\(ProcessInfo.processInfo.processIdentifier)", host: host,
+        rowCacheBytes: rowCache.bytes, givesUpAfter: givesUpAfter, flipsBitEvery: flipGradientBitEvery),
       log: log)
     signals.tell { service.requestStop() }
     return try service.run()

@@ -24,6 +24,10 @@ struct Faults {
   var rival = 0.0
   /// The disk is full.
   var checkpointFailure = 0.0
+  /// Share of the leases that are audited.
+  var auditRate = 0.0
+  /// Every worker but the first answers one in so many leases wrongly; 0: none does.
+  var liesEvery = 0
 
   static let none = Faults()
 
@@ -51,6 +55,7 @@ struct Faults {
     faults.coordinatorStop = upTo(0.1)
     faults.clockJump = upTo(0.1)
     faults.rival = upTo(0.2)
+    faults.auditRate = [0, 0.3, 1][Int(random.next(below: 3))]
     return faults
   }
 }

@@ -563,7 +563,7 @@ extension ShardSimulation {
     case .stop(let reason):
       stopped = reason
       if reason == .finished { finalVersion = version }
-    case .sendStatus, .sendMemory, .expectPush, .abandonPush, .log: break
+    case .sendStatus, .sendMemory, .expectPush, .abandonPush, .judge, .quarantine, .log: break
     }
   }
 

@@ -17,7 +17,9 @@ struct SimulatedDisk {
   private static let callsThatMatter: UInt64 = 16
 
   let storage = SimulatedStorage()
-  private var directory: RunDirectory?
+  private(set) var directory: RunDirectory?
+  /// By host, as the newest checkpoint has it, and as the next one is to have it.
+  var unaudited: [String: Int] = [:]
   private(set) var incarnation: UInt64 = 0
 
   /// As a coordinator starts: locks the directory, takes the next incarnation.
@@ -28,9 +30,11 @@ struct SimulatedDisk {
     directory = opened
     let checkpoints = try opened.checkpoints()
     try checkpoints.recover()
+    _ = try opened.goBackIfNeeded(checkpoints)
     let (checkpoint, damaged) = try checkpoints.newestWhole()
     if let error = damaged.first { throw error }
     incarnation = try opened.nextIncarnation()
+    unaudited = checkpoint?.manifest.unaudited ?? [:]
     return try checkpoint.map(Self.version)
   }
 
@@ -57,7 +61,7 @@ struct SimulatedDisk {
         run: directory.run, incarnation: incarnation, step: version.step, epoch: 0, student: version.student,
         teacher: version.teacher, memory: version.student, rows: version.rows, floor: version.memoryFloor, oldestRow: 0,
         data: Self.data, configuration: "", changes: [],
-        optimizer: OptimizerRecord(kind: "adamw", steps: version.step)))
+        optimizer: OptimizerRecord(kind: "adamw", steps: version.step), unaudited: unaudited))
     // As in the real process: what goes wrong in clearing up is no failure of the checkpoint.
     _ = try? checkpoints.prune(keeping: 2, newestWhole: version.step)
   }

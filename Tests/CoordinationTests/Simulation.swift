@@ -19,6 +19,8 @@ struct Simulation {
     case claimsStepsBeforeTheirUpdate
     /// What was said to the coordinator's last life counts in this one.
     case takesResultsOfOlderIncarnations
+    /// Going back is forgotten: the newest checkpoint is resumed, spoilt as it may be.
+    case forgetsToGoBack
   }
 
   /// What happens at some time.
@@ -34,6 +36,7 @@ struct Simulation {
     case tick(life: Int)
     case updated(life: Int)
     case written(life: Int, fails: Bool)
+    case judged(life: Int, Event)
     case trouble
   }
 
@@ -48,12 +51,14 @@ struct Simulation {
   let lastStep: Int
   let checkpointEverySteps: Int
   let bug: PlantedBug?
-  private(set) var faults: Faults
-  private var random: SplitMix64
+  var faults: Faults
+  var random: SplitMix64
   private var queue = EventQueue<Happening>()
   private(set) var time: UInt64 = 0
-  private var workers: [SimulatedWorker] = []
-  private var coordinator: SimulatedCoordinator
+  var workers: [SimulatedWorker] = []
+  var coordinator: SimulatedCoordinator
+  /// Hosts of workers that were ever quarantined.
+  var found: Set<String> = []
   /// Which worker a peer number belongs to, past lives included.
   private var indexOfPeer: [PeerID: Int] = [:]
   /// By worker: nothing gets through to it, from it, or both, until then.
@@ -61,7 +66,7 @@ struct Simulation {
   private var cutFrom: [UInt64]
   private var givenBack: [Int: Int] = [:]
   /// What coordinators that crashed had counted, and what was done to them.
-  private var past: [String: Int] = [:]
+  var past: [String: Int] = [:]
   /// The first thing that must not happen and did.
   private(set) var broken: String?
   private(set) var events = 0
@@ -86,6 +91,7 @@ struct Simulation {
     cutTo = [UInt64](repeating: 0, count: workers.count)
     cutFrom = cutTo
     self.random = random
+    nameHosts()
     schedule(.coordinatorStarts, in: random.next(below: Self.second))
     for index in workers.indices { schedule(.workerStarts(index), in: self.random.next(below: Self.second)) }
     schedule(.trouble, in: Self.second)
@@ -104,7 +110,7 @@ struct Simulation {
     return seen
   }
 
-  private func add(_ machine: Coordinator, to seen: inout [String: Int]) {
+  func add(_ machine: Coordinator, to seen: inout [String: Int]) {
     for (kind, count) in Mirror(reflecting: machine.status(at: now).counts).children {
       if let kind, let count = count as? Int { seen[kind, default: 0] += count }
     }
@@ -128,7 +134,9 @@ struct Simulation {
   }
 
   mutating func stopFaults() {
+    let (rate, liesEvery) = (faults.auditRate, faults.liesEvery)
     faults = .none
+    (faults.auditRate, faults.liesEvery) = (rate, liesEvery)
     coordinator.stoppedUntil = 0
     for index in workers.indices {
       workers[index].stoppedUntil = 0
@@ -148,11 +156,11 @@ struct Simulation {
     }
   }
 
-  private mutating func schedule(_ happening: Happening, in delay: UInt64) {
+  mutating func schedule(_ happening: Happening, in delay: UInt64) {
     queue.push(happening, at: time + delay)
   }
 
-  private mutating func fail(_ message: String) { if broken == nil { broken = message } }
+  mutating func fail(_ message: String) { if broken == nil { broken = message } }
 
   private mutating func perform(_ happening: Happening) {
     switch happening {
@@ -184,6 +192,9 @@ struct Simulation {
     case .written(let life, let fails):
       guard life == coordinator.life, coordinator.machine != nil, !isCoordinatorStopped(happening) else { return }
       finishCheckpoint(fails: fails)
+    case .judged(let life, let judgement):
+      guard life == coordinator.life, coordinator.machine != nil, !isCoordinatorStopped(happening) else { return }
+      tell(judgement)
     case .trouble:
       makeTrouble()
       schedule(.trouble, in: Self.second)
@@ -282,6 +293,7 @@ extension Simulation {
 
 extension Simulation {
   private mutating func startWorker(_ index: Int) {
+    guard !workers[index].isBanished else { return }
     let peer = PeerID(rawValue: random.next())
     indexOfPeer[peer] = index
     workers[index].start(as: peer)
@@ -336,6 +348,10 @@ extension Simulation {
       workers[index].run = Self.run
       workers[index].isWelcome = true
       say(workers[index].ready, index)
+    case .refusal(let refusal) where refusal.reason == .quarantined:
+      // As the real one, it ends, and nobody starts it again.
+      workers[index].isUp = false
+      workers[index].isBanished = true
     case .refusal(let refusal):
       guard refusal.reason == .unknownPeer else { return }
       workers[index].isWelcome = false
@@ -381,7 +397,7 @@ extension Simulation {
         memoryFloor: lease.memoryFloor)
       let finished = Finished(
         lease: id, step: lease.step, slices: lease.slices,
-        payload: Truth.payload(of: lease.slices, in: truth.tree, with: version),
+        payload: answer(Truth.payload(of: lease.slices, in: truth.tree, with: version), of: index),
         payloadCount: 100 + 10 * lease.slices.count,
         losses: lease.slices.indices.map { _ in
           // Tells on whose behalf it was computed: see `accept`.
@@ -410,15 +426,17 @@ extension Simulation {
 
 extension Simulation {
   private var settings: CoordinatorSettings {
-    CoordinatorSettings(
+    var settings = CoordinatorSettings(
       run: Self.run, incarnation: incarnation, protocolVersion: 1, probe: Self.probe,
       welcome: Welcome(configuration: "", bulkPort: 1, data: DataIdentity(count: 1000, digest: Self.probe), rows: 0),
       slices: truth.tree.count, lastStep: lastStep, gradientCount: 100, floatsPerSlice: 10,
       checkpointEverySteps: checkpointEverySteps, checkpointEvery: .seconds(30), pictureName: { "picture \($0)" },
       pictures: { _, slice in [slice] })
+    settings.audits = audits
+    return settings
   }
 
-  private var incarnation: Incarnation { Incarnation(coordinator.disk.incarnation) }
+  var incarnation: Incarnation { Incarnation(coordinator.disk.incarnation) }
 
   /// As the process hears it.
   private func heard(_ sender: Sender) -> Sender {
@@ -437,7 +455,9 @@ extension Simulation {
       if step < coordinator.reportedDurable {
         fail("checkpoint \(coordinator.reportedDurable) was durable, but \(step) is the newest")
       }
-      if let newest, newest != truth.versions[step] { fail("checkpoint \(step) has other bits than a calm run's") }
+      if let newest, newest != truth.versions[step], !mayBeSpoilt {
+        fail("checkpoint \(step) has other bits than a calm run's")
+      }
       return newest
     } catch {
       fail("the run directory: \(error)")
@@ -466,7 +486,7 @@ extension Simulation {
   }
 
   /// Gives the machine an event, checks it, and carries its effects out.
-  private mutating func tell(_ event: Event) {
+  mutating func tell(_ event: Event) {
     guard coordinator.machine != nil, coordinator.stopped == nil else { return }
     let now = now
     let effects = coordinator.machine?.handle(event, at: now) ?? []
@@ -496,6 +516,7 @@ extension Simulation {
       coordinator.isUpdating = true
       schedule(.updated(life: coordinator.life), in: random.next(below: Self.second / 5))
     case .writeCheckpoint(let step): beginCheckpoint(of: step)
+    case .stop(.goesBack): goBack()
     case .sendMemory, .writeLedger, .releaseExtents, .fetchExtent, .raiseFloor: break
     case .stop(let reason):
       coordinator.stopped = reason
@@ -504,6 +525,8 @@ extension Simulation {
       coordinator.disk.crash(writing: nil, losingPower: true, &random)
       coordinator.final = openDisk()
       if coordinator.final?.step != lastStep { fail("finished without a checkpoint") }
+    case .judge(let step, let slices): judge(slices, of: step)
+    case .quarantine(let hosts, let step): quarantine(hosts, goingBackTo: step)
     case .sendStatus, .log: break
     }
   }
@@ -544,7 +567,7 @@ extension Simulation {
     guard let total = coordinator.sum.total else { return fail("an update without a sum") }
     coordinator.previous = coordinator.version
     coordinator.version = Truth.updated(coordinator.version, with: total, in: truth.tree)
-    if coordinator.version != truth.versions[coordinator.version.step] {
+    if coordinator.version != truth.versions[coordinator.version.step], !mayBeSpoilt {
       fail("step \(coordinator.version.step) has other bits than a calm run's")
     }
     coordinator.sum = TreeSum(tree: truth.tree)
@@ -556,6 +579,7 @@ extension Simulation {
 
   private mutating func beginCheckpoint(of step: Int) {
     if coordinator.writing != nil { fail("two checkpoints at once") }
+    coordinator.disk.unaudited = coordinator.machine?.unauditedHosts(before: step) ?? [:]
     if step != coordinator.version.step || coordinator.isUpdating { fail("checkpoint of step \(step) out of turn") }
     coordinator.writing = coordinator.version
     if bug == .claimsStepsBeforeTheirUpdate, var claimed = coordinator.previous {
