@@ -47,7 +47,8 @@ final class CoordinatorBulk: Sendable {
   ///   - report: takes the events of arriving payloads.
   init(
     sender: Sender, plan: RunPlan, data: DataSet, rows: RowStore, weights: PublishedWeights, desk: PushDesk,
-    log: @escaping ServiceLog, holders: @escaping @Sendable (Int, Int) -> HolderTable, report: @escaping @Sendable (Event) -> Void
+    log: @escaping ServiceLog, holders: @escaping @Sendable (Int, Int) -> HolderTable,
+    report: @escaping @Sendable (Event) -> Void
   ) {
     self.sender = sender
     self.plan = plan

@@ -29,6 +29,8 @@ public final class MemoryService: Sendable {
 
   private static let tick = Duration.milliseconds(200)
   private static let reportEvery = Duration.seconds(1)
+  /// So long after its start another process with this shard's identity may be its own predecessor.
+  private static let duplicatePatience = Duration.seconds(15)
 
   private let options: MemoryOptions
   private let log: ServiceLog
@@ -41,6 +43,7 @@ public final class MemoryService: Sendable {
   private let outcome = BoundedQueue<Result<Outcome, any Error>>(capacity: 1)
   private let serving = Mutex<ShardServing?>(nil)
   private let state: Mutex<State>
+  private let begun = ContinuousClock.now
 
   private struct State: Sendable {
     var control: SocketThread?
@@ -117,7 +120,11 @@ public final class MemoryService: Sendable {
       handle(event)
     }
     state.withLock { $0.control = control }
-    let scrub = ExtentScrub { [self] in state.withLock { $0.store } } report: { [self] in noteDamage() }
+    let scrub = ExtentScrub { [self] in
+      state.withLock { $0.store }
+    } report: { [self] in
+      noteDamage()
+    }
     let result = outcome.next() ?? .success(.stopped)
     scrub.stop()
     let session = state.withLock { state in
@@ -230,6 +237,7 @@ extension MemoryService {
   }
 
   private func refused(_ refusal: Refusal, _ session: Session?) {
+    let age = ContinuousClock.now - begun
     switch refusal.reason {
     case .unknownPeer:
       guard let session else { return log(.warning, refusal.text) }
@@ -241,6 +249,9 @@ extension MemoryService {
       log(.info, "\(refusal.text) Saying hello again.")
       tick()
     case .malformed, .tooManyPeers: log(.warning, refusal.text)
+    // The other process may be dead already, and the coordinator not know it yet.
+    case .duplicateShard where age < Self.duplicatePatience:
+      log(.warning, refusal.text)
     default: end(MemoryError.turnedAway(coordinator: "\(options.coordinator)", reason: refusal.text))
     }
   }
@@ -290,7 +301,8 @@ extension MemoryService {
   }
 
   private func take(_ assignment: Assignment, _ session: Session) {
-    guard let store = state.withLock({ $0.store }) else { return }
+    // One that was overtaken on the way says what is no longer so.
+    guard let store = state.withLock({ assignment.number >= $0.assignment ? $0.store : nil }) else { return }
     do {
       try directory.verifyLock()
       for extent in assignment.removed where store.held[extent] != nil || store.damaged.contains(extent) {
@@ -313,7 +325,7 @@ extension MemoryService {
       let heard = min(UInt64(state.changes.count), assignment.heard - min(assignment.heard, state.firstChange))
       state.changes.removeFirst(Int(heard))
       state.firstChange += heard
-      guard assignment.number != state.assignment else { return }
+      guard assignment.number > state.assignment else { return }
       state.assignment = assignment.number
       state.problem = ""
       state.isFull = false

@@ -25,14 +25,19 @@ package final class RowHolders: Sendable {
   /// Extents whose holders are asked for at once.
   private static let extentsPerRequest = 4096
 
-  private let clients: SourceClients
+  private let client: @Sendable (ExtentSource) throws -> BulkClient
   private let layout: ExtentLayout
   /// Spreads workers over the holders of an extent.
   private let turn: Int
   private let table: Mutex<HolderView>
 
-  init(clients: SourceClients, layout: ExtentLayout, peer: PeerID) {
-    self.clients = clients
+  /// - Parameters:
+  ///   - peer: whose requests these are.
+  ///   - client: asks the coordinator, or a shard.
+  package init(
+    layout: ExtentLayout, peer: PeerID, client: @escaping @Sendable (ExtentSource) throws -> BulkClient
+  ) {
+    self.client = client
     self.layout = layout
     turn = Int(peer.rawValue >> 1)
     table = Mutex(HolderView(layout: layout))
@@ -43,13 +48,15 @@ package final class RowHolders: Sendable {
   /// - Throws: `WorkerError`.
   func bring(to version: UInt64, rows: Range<Int>) throws {
     guard version != table.withLock({ $0.version }) else { return }
-    guard version != 0, !rows.isEmpty else { return table.withLock { $0 = HolderView(version: version, layout: layout) } }
+    guard version != 0, !rows.isEmpty else {
+      return table.withLock { $0 = HolderView(version: version, layout: layout) }
+    }
     let (first, end) = (layout.index(of: rows.lowerBound), layout.index(of: rows.upperBound - 1) + 1)
     var new = HolderView(version: version, layout: layout, first: first)
     while first + new.holders.count < end {
       let from = first + new.holders.count
       let count = min(Self.extentsPerRequest, end - from)
-      let (reply, _) = try clients.client(of: .coordinator).ask(.holders(first: from, count: count))
+      let (reply, _) = try client(.coordinator).ask(.holders(first: from, count: count))
       guard case .holders(let piece) = reply, piece.first == from, piece.holders.count <= count else {
         throw WorkerError.otherBits("the table of memory shards")
       }
@@ -74,6 +81,6 @@ package final class RowHolders: Sendable {
     let addresses = holders.map { view.shards[$0] }
     let start = addresses.isEmpty ? 0 : turn % addresses.count
     let rotated = addresses[start...] + addresses[..<start]
-    return try rotated.map { try clients.client(of: .shard($0)) } + [clients.client(of: .coordinator)]
+    return try rotated.map { try client(.shard($0)) } + [client(.coordinator)]
   }
 }

@@ -54,7 +54,8 @@ final class StepPreparation {
   func stop() { ahead.stop() }
 
   private func memory(for lease: Lease) throws -> FloatBuffer {
-    try holders.bring(to: lease.holdersVersion, rows: plan.memoryWindow(rows: lease.rows, floor: lease.memoryFloor).stored)
+    try holders.bring(
+      to: lease.holdersVersion, rows: plan.memoryWindow(rows: lease.rows, floor: lease.memoryFloor).stored)
     if let gathered = ahead.take(),
       gathered.step == lease.step, gathered.rows == lease.rows, gathered.floor == lease.memoryFloor
     {

@@ -170,8 +170,8 @@ extension WorkerService {
         pictures: WorkerPictures(bulk: bulk, own: own, run: welcome.data, log: log),
         rows: rows(of: plan, welcome, sender),
         holders: RowHolders(
-          clients: clients,
-          layout: plan.extentLayout(run: Digest(high: sender.run.high, low: sender.run.low)), peer: peer),
+          layout: plan.extentLayout(run: Digest(high: sender.run.high, low: sender.run.low)), peer: peer
+        ) { try clients.client(of: $0) },
         threads: options.threads, flipsBitEvery: options.flipsBitEvery, log: log
       ) { [self] in say($0, $1) }
       state.withLock { $0.session = session }

@@ -43,7 +43,8 @@ package struct MemoryCommand: ParsableCommand {
 
     @Option(
       help: ArgumentHelp(
-        "Where others reach it, if that is not where it listens; port 0 for the one that it took.", valueName: "address"))
+        "Where others reach it, if that is not where it listens; port 0 for the one that it took.", valueName: "address"
+      ))
     var advertise: String?
 
     @Option(

@@ -28,7 +28,9 @@ package enum MemoryText {
 
   private static func bytes(_ count: Int) -> String {
     let units: [(String, Double)] = [("TiB", 0x1p40), ("GiB", 0x1p30), ("MiB", 0x1p20), ("KiB", 0x1p10)]
-    for (name, size) in units where Double(count) >= size { return String(format: "%.1f %@", Double(count) / size, name) }
+    for (name, size) in units where Double(count) >= size {
+      return String(format: "%.1f %@", Double(count) / size, name)
+    }
     return "\(count) B"
   }
 }
