@@ -135,6 +135,14 @@ extension CheckpointDirectory {
       .map { min($0.oldestRow, $0.rows)..<$0.rows }
   }
 
+  /// Which rows the checkpoints need that can be resumed: none below `oldest`; each of them has those below `settled`. Nil
+  /// if there are none.
+  public func rowsNeeded() throws -> (oldest: Int, settled: Int)? {
+    let manifests = try steps().compactMap { try? checkpoint(ofStep: $0).manifest }.filter { $0.weightsOnly != true }
+    guard let oldest = manifests.map(\.oldestRow).min(), let settled = manifests.map(\.rows).min() else { return nil }
+    return (oldest, settled)
+  }
+
   /// Says so durably, before anybody removes rows that the checkpoint had.
   private func keepForGood(_ step: Int, _ manifest: Manifest, weightsOnly: Bool) throws {
     guard manifest.weightsOnly == nil else { return }

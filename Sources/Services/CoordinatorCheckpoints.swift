@@ -30,9 +30,11 @@ final class CoordinatorCheckpoints: Sendable {
 
   /// - Parameters:
   ///   - finish: takes each written step, and why it failed if it did.
+  ///   - memory: takes which extents are whole and durable, and which rows checkpoints need.
   ///   - lose: takes the reason if this process may not be the only coordinator of its run directory.
   func start(
     finish: @escaping @Sendable (_ step: Int, _ failure: String?) -> Void,
+    memory: @escaping @Sendable (Event) -> Void,
     lose: @escaping @Sendable (String) -> Void
   ) {
     startThread(named: "massl-checkpts") { [self] in
@@ -46,7 +48,7 @@ final class CoordinatorCheckpoints: Sendable {
         let result = BoundedQueue<String?>(capacity: 1)
         startThread(named: "massl-checkpt", standsBack: !isLeaving.load(ordering: .acquiring)) { [self] in
           do {
-            try write(version, unaudited)
+            try write(version, unaudited, memory)
             result.append(nil)
           } catch {
             result.append("\(error)")
@@ -74,10 +76,14 @@ final class CoordinatorCheckpoints: Sendable {
     _ = ended.next()
   }
 
-  private func write(_ version: WeightsVersion, _ unaudited: [String: Int]) throws {
+  private func write(
+    _ version: WeightsVersion, _ unaudited: [String: Int], _ memory: (Event) -> Void
+  ) throws {
     let plan = resumed.plan
     // The manifest names rows: they must be durable before it is.
+    let known = Set(rows.sealed.map(\.index))
     try rows.flush()
+    for record in rows.sealed where !known.contains(record.index) { memory(.extentSealed(record.identity)) }
     let manifest = Manifest(
       run: resumed.directory.run, incarnation: incarnation.number, step: version.step,
       epoch: plan.epoch(ofStep: version.step), student: version.studentDigest, teacher: version.teacherDigest,
@@ -95,6 +101,9 @@ final class CoordinatorCheckpoints: Sendable {
         keepsRows: plan.configuration.keepMemory, newestWhole: version.step)
       if let oldest {
         try rows.prune(below: min(oldest, manifest.oldestRow), except: resumed.checkpoints.rowsKeptForGood())
+      }
+      if let needed = try resumed.checkpoints.rowsNeeded() {
+        memory(.rowsNeeded(from: min(needed.oldest, manifest.oldestRow), settled: needed.settled))
       }
     } catch {
       log(.warning, "Old checkpoints could not be removed: \(error)")
