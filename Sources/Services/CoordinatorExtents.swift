@@ -31,7 +31,7 @@ final class CoordinatorExtents: Sendable {
   /// - Parameter report: takes what came of it, in other threads.
   func start(report: @escaping @Sendable (Event) -> Void) {
     let copying = ExtentCopying(
-      layout: rows.layout, begin: { [rows] in try rows.begin($0) }, client: { [clients] in try clients.client(of: $0) }
+      layout: rows.layout, clients: clients, begin: { [rows] in try rows.begin($0) }
     ) { outcome in
       switch outcome {
       case .held(let record): report(.extentFetched(record.index, failure: nil))
@@ -60,7 +60,6 @@ final class CoordinatorExtents: Sendable {
       return copying
     }
     last?.stop()
-    clients.stop()
     queue.close()
     _ = ended.next()
   }

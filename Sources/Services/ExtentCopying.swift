@@ -24,24 +24,23 @@ final class ExtentCopying: Sendable {
 
   private let begin: @Sendable (ExtentRecord) throws -> ExtentWriter
   private let layout: ExtentLayout
-  /// A client for a source, made when first asked for.
-  private let client: @Sendable (ExtentSource) throws -> BulkClient
+  private let clients: SourceClients
   private let report: @Sendable (Outcome) -> Void
   private let state = Mutex(State())
   private let wake = BoundedQueue<Bool>(capacity: 1)
   private let ended = BoundedQueue<Bool>(capacity: 1)
 
   /// - Parameters:
+  ///   - clients: connections to sources; ended by `stop`.
   ///   - begin: makes room for a copy.
-  ///   - client: asks a source.
   ///   - report: takes what came of each, in the thread.
   init(
-    layout: ExtentLayout, begin: @escaping @Sendable (ExtentRecord) throws -> ExtentWriter,
-    client: @escaping @Sendable (ExtentSource) throws -> BulkClient, report: @escaping @Sendable (Outcome) -> Void
+    layout: ExtentLayout, clients: SourceClients, begin: @escaping @Sendable (ExtentRecord) throws -> ExtentWriter,
+    report: @escaping @Sendable (Outcome) -> Void
   ) {
     self.layout = layout
     self.begin = begin
-    self.client = client
+    self.clients = clients
     self.report = report
     startThread(named: "massl-copy") { [self] in
       while wake.next() != nil { copyAll() }
@@ -64,9 +63,10 @@ final class ExtentCopying: Sendable {
     _ = wake.tryAppend(true)
   }
 
-  /// Ends the thread, between two frames.
+  /// Ends the connections and the thread, which waits for no answer then.
   func stop() {
     state.withLock { $0.wanted = [] }
+    clients.stop()
     wake.close()
     _ = ended.next()
   }
@@ -90,7 +90,7 @@ final class ExtentCopying: Sendable {
     var reasons: [String] = []
     for source in assigned.sources {
       do {
-        return try copy(record, from: source, client(source)) ? .held(record) : nil
+        return try copy(record, from: source, clients.client(of: source)) ? .held(record) : nil
       } catch let error as DurabilityFailure {
         return .noRoom(extent: extent.index, reason: "\(error.underlying)")
       } catch {

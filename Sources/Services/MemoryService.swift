@@ -66,7 +66,6 @@ public final class MemoryService: Sendable {
 
   private struct Session: Sendable {
     var sender: Sender
-    var welcome: ShardWelcome
     var copying: ExtentCopying
   }
 
@@ -135,6 +134,8 @@ public final class MemoryService: Sendable {
     if let session { say(.goodbye, session.sender) }
     control.stop()
     bulk.stop()
+    // Let go of, for what it reports to holds this.
+    serving.withLock { $0 = nil }
     directory.release()
     return try result.get()
   }
@@ -275,10 +276,10 @@ extension MemoryService {
         context: context, sender: sender,
         coordinator: options.coordinator.withPort(welcome.bulkPort), security: options.security)
       let copying = ExtentCopying(
-        layout: layout, begin: { try store.begin($0) }, client: { try clients.client(of: $0) }
+        layout: layout, clients: clients, begin: { try store.begin($0) }
       ) { [self] in copied($0) }
       state.withLock { state in
-        state.session = Session(sender: sender, welcome: welcome, copying: copying)
+        state.session = Session(sender: sender, copying: copying)
         state.assignment = 0
       }
       log(.info, "Joined the run at \(options.coordinator), incarnation \(sender.incarnation.number).")

@@ -24,7 +24,7 @@ final class ShardServing: Sendable {
   private let sender: Sender
   private let answers: RowAnswers
   private let log: ServiceLog
-  /// Takes an extent in which damage was found.
+  /// Called when damage was found; the store knows where.
   private let damaged: @Sendable () -> Void
   private let state = Mutex(State())
 
@@ -35,6 +35,7 @@ final class ShardServing: Sendable {
     /// Answers that found the asker's queue full.
     var waiting: [Outgoing] = []
     var counts = Counts()
+    var hasFoundDamage = false
   }
 
   init(sender: Sender, answers: RowAnswers, log: @escaping ServiceLog, damaged: @escaping @Sendable () -> Void) {
@@ -48,7 +49,7 @@ final class ShardServing: Sendable {
 
   /// For `SocketThread`.
   func handle(_ event: SocketEvent, _ socket: RouterSocket) {
-    state.withLock { state in
+    let hasFoundDamage = state.withLock { state in
       state.waiting = state.waiting.filter { (try? socket.send($0)) == .noRoom }
       if case .received(.message(let incoming)) = event {
         if state.requests.count < Self.requestsWaitingAtMost {
@@ -58,7 +59,11 @@ final class ShardServing: Sendable {
         }
       }
       serve(&state, socket)
+      defer { state.hasFoundDamage = false }
+      return state.hasFoundDamage
     }
+    // Without the lock, for who hears of it asks for the counts.
+    if hasFoundDamage { damaged() }
     switch event {
     case .received(.malformed(_, let error)): log(.warning, "\(error)")
     case .failed(let error): if error != .closed { log(.error, "The bulk socket failed: \(error)") }
@@ -112,7 +117,7 @@ final class ShardServing: Sendable {
       return unavailable("row \(row) is not here", incoming)
     } catch {
       log(.error, "\(error)")
-      damaged()
+      state.hasFoundDamage = true
       return unavailable("\(error)", incoming)
     }
   }

@@ -9,7 +9,12 @@ final class SourceClients: Sendable {
   /// The coordinator's bulk socket.
   private let coordinator: Endpoint
   private let security: Security<ClientKeys>
-  private let clients = Mutex<[ShardAddress?: BulkClient]>([:])
+  private let state = Mutex(State())
+
+  private struct State: Sendable {
+    var clients: [ShardAddress?: BulkClient] = [:]
+    var isStopped = false
+  }
 
   init(context: Context, sender: Sender, coordinator: Endpoint, security: Security<ClientKeys>) {
     self.context = context
@@ -18,7 +23,7 @@ final class SourceClients: Sendable {
     self.security = security
   }
 
-  /// - Throws: `WireError` for an address that can never be reached, or one whose encryption differs from our own.
+  /// - Throws: `WireError` for an address that can never be reached; `WorkerError.bulkUnanswered` once stopped.
   func client(of source: ExtentSource) throws -> BulkClient {
     switch source {
     case .coordinator: try client(at: nil)
@@ -27,11 +32,12 @@ final class SourceClients: Sendable {
   }
 
   private func client(at address: ShardAddress?) throws -> BulkClient {
-    try clients.withLock { clients in
-      if let client = clients[address] { return client }
+    try state.withLock { state in
+      guard !state.isStopped else { throw WorkerError.bulkUnanswered }
+      if let client = state.clients[address] { return client }
       let client = try BulkClient(
         context: context, sender: sender, endpoint: address?.endpoint ?? coordinator, security: security(for: address))
-      clients[address] = client
+      state.clients[address] = client
       return client
     }
   }
@@ -42,11 +48,11 @@ final class SourceClients: Sendable {
     return .curve(ClientKeys(own: keys.own, server: key))
   }
 
-  /// Ends all connections; whoever waits for an answer gets an error.
+  /// Ends all connections, for good; whoever waits for an answer gets an error.
   func stop() {
-    let all = clients.withLock { clients in
-      defer { clients = [:] }
-      return clients
+    let all = state.withLock { state in
+      defer { state = State(isStopped: true) }
+      return state.clients
     }
     for client in all.values { client.stop() }
   }

@@ -1,4 +1,5 @@
 import Configuration
+import MemoryBank
 import Numerics
 import Services
 import Synchronization
@@ -52,12 +53,15 @@ final class ScriptedCoordinator: Sendable {
     }
   }
 
-  /// A client of the bulk socket.
-  func client() throws -> BulkClient {
+  /// A client of the bulk socket, or of a shard's.
+  func client(of endpoint: Endpoint? = nil) throws -> BulkClient {
     try BulkClient(
-      context: context, sender: Sender(run: run, incarnation: Incarnation(1), peer: .random()), endpoint: bulkEndpoint,
-      security: .none(.loopback))
+      context: context, sender: Sender(run: run, incarnation: Incarnation(1), peer: .random()),
+      endpoint: endpoint ?? bulkEndpoint, security: .none(.loopback))
   }
+
+  /// Of the run's extents.
+  var layout: ExtentLayout { plan.extentLayout(run: Digest(high: run.high, low: run.low)) }
 
   func say(_ message: CoordinatorMessage, to peer: PeerID, incarnation: UInt64 = 1) throws {
     let sender = Sender(run: run, incarnation: Incarnation(incarnation), peer: PeerID(rawValue: 1))
@@ -72,16 +76,30 @@ final class ScriptedCoordinator: Sendable {
     try say(.welcome(welcome), to: peer, incarnation: incarnation)
   }
 
+  func welcomeShard(_ peer: PeerID) throws {
+    try say(.shardWelcome(ShardWelcome(configuration: recipe, bulkPort: bulkEndpoint.port, rows: 0)), to: peer)
+  }
+
   /// The next message of a kind, others passed over.
-  func next<Value>(_ kind: (WorkerMessage) -> Value?, seconds: Int = 15) throws -> (value: Value, from: Sender) {
+  private func next<Value>(
+    of kind: (Message) -> Value?, seconds: Int = 15
+  ) throws -> (value: Value, from: Sender) {
     let deadline = ContinuousClock.now + .seconds(seconds)
     while ContinuousClock.now < deadline {
       guard case .message(let incoming)? = try control.receive(timeout: .milliseconds(200)),
-        case .worker(let message) = incoming.envelope.message, let value = kind(message)
+        let value = kind(incoming.envelope.message)
       else { continue }
       return (value, incoming.envelope.sender)
     }
     throw WireError.closed
+  }
+
+  func next<Value>(_ kind: (WorkerMessage) -> Value?) throws -> (value: Value, from: Sender) {
+    try next(of: { if case .worker(let message) = $0 { kind(message) } else { nil } })
+  }
+
+  func nextOfShard<Value>(_ kind: (ShardMessage) -> Value?) throws -> (value: Value, from: Sender) {
+    try next(of: { if case .shard(let message) = $0 { kind(message) } else { nil } })
   }
 
   func hello() throws -> Sender { try next { if case .hello(let hello) = $0 { hello } else { nil } }.from }

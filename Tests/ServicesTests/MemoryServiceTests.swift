@@ -1,0 +1,128 @@
+import Durability
+import Foundation
+import MemoryBank
+import Numerics
+import Services
+import Synchronization
+import Testing
+import Training
+import Wire
+
+@Suite("A memory shard", .timeLimit(.minutes(1))) struct MemoryServiceTests {
+  private let folder = NSTemporaryDirectory() + "massl-shard-" + UUID().uuidString
+
+  /// The first extent of a run, eight rows, as a coordinator has it.
+  private struct Source {
+    let rows: RowStore
+    var extent: ExtentIdentity { ExtentIdentity(index: 0, before: rows.sealed[0].before, after: rows.sealed[0].after) }
+
+    init(_ layout: ExtentLayout, in directory: String) throws {
+      rows = try RowStore(
+        storage: FileStorage(), directory: directory, layout: layout, window: MemoryWindow(size: 16, rows: 0),
+        digest: MemoryDigest())
+      let floats = FloatBuffer((0..<8 * layout.width).map { Float($0) })
+      try rows.append(floats.matrix(rows: 8, columns: layout.width))
+      try rows.flush()
+    }
+  }
+
+  private func options(_ coordinator: ScriptedCoordinator, listen: Endpoint) -> MemoryOptions {
+    MemoryOptions(
+      coordinator: coordinator.control.endpoint, directory: folder + "/shard", capacity: 1 << 20, listen: listen,
+      name: "test", security: .none(.loopback), serving: .none(.loopback))
+  }
+
+  /// Starts a shard; the queue has how it ended.
+  private func start(
+    _ coordinator: ScriptedCoordinator, listen: Endpoint, _ book: LogBook
+  ) throws -> (MemoryService, BoundedQueue<MemoryService.Outcome>) {
+    let shard = try MemoryService(options(coordinator, listen: listen), log: book.log)
+    let ended = BoundedQueue<MemoryService.Outcome>(capacity: 1)
+    startThread(named: "shard") {
+      if let outcome = try? shard.run() { ended.append(outcome) }
+      ended.close()
+    }
+    return (shard, ended)
+  }
+
+  private func change(_ coordinator: ScriptedCoordinator) throws -> ExtentChange {
+    try coordinator.nextOfShard { if case .report(let report) = $0 { report.changes.last } else { nil } }.value
+  }
+
+  @Test("Damage that a request meets is said, served no further and mended, and the shard goes on") func damage() throws
+  {
+    defer { try? FileManager.default.removeItem(atPath: folder) }
+    let source = Mutex<Source?>(nil)
+    let coordinator = try ScriptedCoordinator(keys: ["extent_rows": "8"]) { request in
+      guard case .records(let extent, let first, let count) = request,
+        let records = try? source.withLock({ try $0?.rows.records(extent: extent, first: first, count: count) })
+      else { return nil }
+      return (.records(extent: extent, first: first), .bytes(records))
+    }
+    let whole = try Source(coordinator.layout, in: folder + "/source")
+    source.withLock { $0 = whole }
+    let held = HeldExtent(index: 0, after: whole.rows.sealed[0].mark)
+    // What holds a service ends with this call.
+    let first = try meetsDamage(coordinator, whole, held)
+
+    // 4. Once it ended, the next one has its address, its directory and its rows.
+    let (again, ended) = try reopened(coordinator, listen: first.address.endpoint, LogBook())
+    let second = try coordinator.nextOfShard { if case .hello(let hello) = $0 { hello } else { nil } }.value
+    #expect(second.shard == first.shard && second.held == [held] && second.address == first.address)
+    again.requestStop()
+    #expect(ended.next() == .stopped)
+  }
+
+  /// - Returns: the shard's hello.
+  private func meetsDamage(
+    _ coordinator: ScriptedCoordinator, _ whole: Source, _ held: HeldExtent
+  ) throws -> ShardHello {
+    let assigned = AssignedExtent(extent: whole.extent, sources: [.coordinator])
+    let book = LogBook()
+    let (shard, ended) = try start(coordinator, listen: Endpoint("tcp://127.0.0.1:0"), book)
+
+    // 1. It copies what it should hold.
+    let (hello, sender) = try coordinator.nextOfShard { if case .hello(let hello) = $0 { hello } else { nil } }
+    #expect(hello.held.isEmpty && hello.address.endpoint == shard.endpoint)
+    try coordinator.welcomeShard(sender.peer)
+    try coordinator.say(.assignment(Assignment(number: 1, heard: 0, extents: [assigned])), to: sender.peer)
+    #expect(try change(coordinator) == .held(held))
+
+    // 2. A bit of row 3 turns.
+    let path = folder + "/shard/rows-000000000000"
+    let file = try FileStorage().open(path, .updating)
+    var byte = [UInt8](repeating: 0, count: 1)
+    let place = 64 + 3 * coordinator.layout.recordSize
+    try byte.withUnsafeMutableBytes { try file.read(at: place, into: $0) }
+    byte[0] ^= 1
+    try byte.withUnsafeBytes { try file.write($0, at: place) }
+    let client = try coordinator.client(of: shard.endpoint)
+    defer { client.stop() }
+    #expect(throws: WorkerError.refused("\(MemoryBankError.damagedRow(file: path, row: 3))")) {
+      _ = try client.ask(.records(extent: 0, first: 0, count: 8))
+    }
+    #expect(try change(coordinator) == .damaged(0))
+    #expect(book.waits(for: "Extents 0 in \(folder)/shard are damaged"))
+
+    // 3. It is told again, and has it whole again.
+    try coordinator.say(.assignment(Assignment(number: 2, heard: 2, extents: [assigned])), to: sender.peer)
+    #expect(try change(coordinator) == .held(held))
+    #expect(try client.ask(.records(extent: 0, first: 0, count: 8)).bulk?.count == 8 * coordinator.layout.recordSize)
+
+    shard.requestStop()
+    #expect(ended.next() == .stopped)
+    return hello
+  }
+
+  /// In one process the last thread of the one before lets go of the port a moment after `run`.
+  private func reopened(
+    _ coordinator: ScriptedCoordinator, listen: Endpoint, _ book: LogBook
+  ) throws -> (MemoryService, BoundedQueue<MemoryService.Outcome>) {
+    for _ in 0..<500 {
+      do { return try start(coordinator, listen: listen, book) } catch WireError.addressInUse {
+        Thread.sleep(forTimeInterval: 0.01)
+      }
+    }
+    return try start(coordinator, listen: listen, book)
+  }
+}
