@@ -101,17 +101,17 @@ extension CheckpointDirectory {
   }
 
   /// Removes all but the newest `count` checkpoints, `newestWhole`, and those that are kept for good: their manifests say
-  /// whether with their rows (`rowsKeptForGood`) or for their weights alone.
+  /// whether with their rows or for their weights alone.
   ///
   /// - Parameters:
   ///   - every: of every so many steps the first checkpoint is kept for good, none of the first so many; 0: none. What was
   ///     kept for good once remains, as it was, whatever is given later.
   ///   - keepsRows: whether those that come to be kept for good now need their rows.
-  /// - Returns: the oldest row that the others need, nil if they need none.
+  /// - Returns: the rows that those need which remain.
   @discardableResult
   public func prune(
     keeping count: Int, forGoodEvery every: Int = 0, keepsRows: Bool = false, newestWhole: Int
-  ) throws -> Int? {
+  ) throws -> NeededRows {
     // A damaged one has no say in anything: nothing can be resumed from it.
     let manifests = try steps().map { step in (step, manifest: try? checkpoint(ofStep: step).manifest) }
     var keptPeriod = 0
@@ -125,22 +125,21 @@ extension CheckpointDirectory {
         try remove(step)
       }
     }
-    return try steps().compactMap { try? checkpoint(ofStep: $0).manifest }.filter { $0.weightsOnly == nil }
-      .map(\.oldestRow).min()
+    return try neededRows()
   }
 
-  /// The rows that checkpoints kept for good need.
-  public func rowsKeptForGood() throws -> [Range<Int>] {
-    try steps().compactMap { try? checkpoint(ofStep: $0).manifest }.filter { $0.weightsOnly == false }
-      .map { min($0.oldestRow, $0.rows)..<$0.rows }
-  }
-
-  /// Which rows the checkpoints need that can be resumed: none below `oldest`; each of them has those below `settled`. Nil
-  /// if there are none.
-  public func rowsNeeded() throws -> (oldest: Int, settled: Int)? {
-    let manifests = try steps().compactMap { try? checkpoint(ofStep: $0).manifest }.filter { $0.weightsOnly != true }
-    guard let oldest = manifests.map(\.oldestRow).min(), let settled = manifests.map(\.rows).min() else { return nil }
-    return (oldest, settled)
+  /// The memory rows that checkpoints need. A damaged one needs none.
+  public func neededRows() throws -> NeededRows {
+    var needed = NeededRows()
+    for manifest in try steps().compactMap({ try? checkpoint(ofStep: $0).manifest }) {
+      let rows = manifest.oldestRow..<max(manifest.oldestRow, manifest.rows)
+      switch manifest.weightsOnly {
+      case nil: needed.recent.append(rows)
+      case false?: needed.keptForGood.append(rows)
+      case true?: break
+      }
+    }
+    return needed
   }
 
   /// Says so durably, before anybody removes rows that the checkpoint had.

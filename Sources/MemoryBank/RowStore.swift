@@ -208,7 +208,9 @@ extension RowStore {
   ///
   /// Once synchronizing has failed it always throws: after a failed fsync the kernel may have dropped what it could not
   /// write, and a second fsync would not say so.
-  public func flush() throws {
+  /// - Returns: the extents that the ledger names since this call.
+  @discardableResult
+  public func flush() throws -> [ExtentRecord] {
     let (files, namesChanged, sealed) = try state.withLock { state in
       if state.flushFailed { throw MemoryBankError.flushFailedBefore(directory: directory) }
       let files = state.dirty.sorted().compactMap { state.files[$0] }
@@ -222,9 +224,10 @@ extension RowStore {
       state.withLock { $0.flushFailed = true }
       throw error
     }
-    guard !sealed.isEmpty else { return }
+    guard !sealed.isEmpty else { return [] }
     try change { ledger in for record in sealed { ledger.add(record) } }
     state.withLock { $0.newlySealed.removeAll { sealed.contains($0) } }
+    return sealed
   }
 
   /// Removes the files whose rows are all below `row` and none of which is in `kept`: neither the window nor a kept

@@ -81,9 +81,7 @@ final class CoordinatorCheckpoints: Sendable {
   ) throws {
     let plan = resumed.plan
     // The manifest names rows: they must be durable before it is.
-    let known = Set(rows.sealed.map(\.index))
-    try rows.flush()
-    for record in rows.sealed where !known.contains(record.index) { memory(.extentSealed(record.identity)) }
+    for record in try rows.flush() { memory(.extentSealed(record.identity)) }
     let manifest = Manifest(
       run: resumed.directory.run, incarnation: incarnation.number, step: version.step,
       epoch: plan.epoch(ofStep: version.step), student: version.studentDigest, teacher: version.teacherDigest,
@@ -96,14 +94,14 @@ final class CoordinatorCheckpoints: Sendable {
     try resumed.checkpoints.write(version.content(plan), manifest)
     // The checkpoint is durable: what goes wrong in clearing up is no failure of it.
     do {
-      let oldest = try resumed.checkpoints.prune(
+      let needed = try resumed.checkpoints.prune(
         keeping: plan.configuration.keepCheckpoints, forGoodEvery: plan.configuration.keepEverySteps,
         keepsRows: plan.configuration.keepMemory, newestWhole: version.step)
-      if let oldest {
-        try rows.prune(below: min(oldest, manifest.oldestRow), except: resumed.checkpoints.rowsKeptForGood())
+      if let oldest = needed.oldestOfRecent {
+        try rows.prune(below: min(oldest, manifest.oldestRow), except: needed.keptForGood)
       }
-      if let needed = try resumed.checkpoints.rowsNeeded() {
-        memory(.rowsNeeded(from: min(needed.oldest, manifest.oldestRow), settled: needed.settled))
+      if let oldest = needed.oldest, let settled = needed.settled {
+        memory(.rowsNeeded(from: min(oldest, manifest.oldestRow), settled: settled))
       }
     } catch {
       log(.warning, "Old checkpoints could not be removed: \(error)")

@@ -116,7 +116,7 @@ extension ResumedRun {
         extent: record.identity,
         holders: (holders[record.index] ?? []).map { ShardID(high: $0.high, low: $0.low) })
     }
-    let needed = try? checkpoints.rowsNeeded()
+    let needed = try? checkpoints.neededRows()
     return ResumedMemory(
       ledger: Ledger(entries: entries), local: rows.localExtents, oldestRow: needed?.oldest ?? 0,
       settledRows: needed?.settled ?? 0)

@@ -171,9 +171,9 @@ struct CheckpointAtomicityTests {
     for step in 1...5 {
       try directory.write(Fixture(1).content, Fixture.manifest(step: step, oldestRow: step * 100))
     }
-    #expect(try directory.prune(keeping: 2, newestWhole: 2) == 200)
+    #expect(try directory.prune(keeping: 2, newestWhole: 2).oldestOfRecent == 200)
     #expect(try directory.steps() == [2, 4, 5])
-    #expect(try directory.prune(keeping: 0, newestWhole: 5) == 500)
+    #expect(try directory.prune(keeping: 0, newestWhole: 5).oldestOfRecent == 500)
     #expect(try directory.steps() == [5])
   }
 
@@ -183,17 +183,17 @@ struct CheckpointAtomicityTests {
       try directory.write(Fixture(Float(step)).content, Fixture.manifest(step: step, oldestRow: step * 50))
     }
     for step in [10, 20, 30] { try write(step) }
-    #expect(try directory.prune(keeping: 1, forGoodEvery: 20, keepsRows: true, newestWhole: 30) == 1500)
+    #expect(try directory.prune(keeping: 1, forGoodEvery: 20, keepsRows: true, newestWhole: 30).oldestOfRecent == 1500)
     #expect(try directory.steps() == [20, 30])
     #expect(try directory.checkpoint(ofStep: 20).manifest.weightsOnly == false)
-    #expect(try directory.rowsKeptForGood() == [1000..<1280])
+    #expect(try directory.neededRows().keptForGood == [1000..<1280])
     // Later ones may be kept without: this one has its rows still.
     try write(40)
     try write(50)
-    #expect(try directory.prune(keeping: 1, forGoodEvery: 20, newestWhole: 50) == 2500)
+    #expect(try directory.prune(keeping: 1, forGoodEvery: 20, newestWhole: 50).oldestOfRecent == 2500)
     #expect(
       try directory.steps().map { try directory.checkpoint(ofStep: $0).manifest.weightsOnly } == [false, true, nil])
-    #expect(try directory.rowsKeptForGood().count == 1)
+    #expect(try directory.neededRows().keptForGood.count == 1)
   }
 
   @Test func theFirstOfEveryPeriodStaysForGoodWithItsWeightsAlone() throws {
@@ -204,7 +204,7 @@ struct CheckpointAtomicityTests {
     }
     for step in [4, 9, 10, 14, 23, 25, 30] { try write(step) }
     // Of 10 to 19, of 20 to 29; 30 is among the newest, and has its rows still.
-    #expect(try directory.prune(keeping: 1, forGoodEvery: 10, newestWhole: 30) == 3000)
+    #expect(try directory.prune(keeping: 1, forGoodEvery: 10, newestWhole: 30).oldestOfRecent == 3000)
     #expect(try directory.steps() == [10, 23, 30])
     #expect(
       try directory.steps().map { try directory.checkpoint(ofStep: $0).manifest.weightsOnly } == [true, true, nil])
@@ -215,7 +215,7 @@ struct CheckpointAtomicityTests {
     }
     // For good: whatever is asked for later.
     try write(31)
-    #expect(try directory.prune(keeping: 1, newestWhole: 31) == 3100)
+    #expect(try directory.prune(keeping: 1, newestWhole: 31).oldestOfRecent == 3100)
     #expect(try directory.steps() == [10, 23, 31])
     let text = try Inspection(of: "run/checkpoints/step-00000010", in: storage).text()
     #expect(text.contains("step 10, epoch 1, whole, kept for good: weights only"))

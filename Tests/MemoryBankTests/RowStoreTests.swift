@@ -140,7 +140,7 @@ struct RowStoreTests {
         storage.cutPower(after: cut)
         // The rest of an extent, more extents, pruning: none may touch rows 0..<13 that the window needs.
         try? first.append(rows(13..<30, shift: 50))
-        try? first.flush()
+        _ = try? first.flush()
         storage.restart(cuttingPower: seed)
         let second = try store(storage, rows: 13, digest: digest, cachedRows: 16)
         #expect(try read(second, Array(0..<13)) == rows(0..<13).array, "cut \(cut), seed \(seed)")
@@ -341,7 +341,7 @@ struct ReleasedExtentsTests {
         try? first.record(holders: [0: [shard]])
         try? first.release([0])
         try? first.append(rows(20..<30))
-        try? first.flush()
+        _ = try? first.flush()
         storage.restart(cuttingPower: seed)
         let second = try store(storage, size: 64, rows: 20, digest: digest)
         let isHere = second.localExtents.contains(0)
