@@ -5,8 +5,10 @@ import Testing
 /// Real processes: wherever the memory's rows are, and whatever becomes of who holds them, the bits are the same.
 @Suite(.serialized) struct ShardTests {
   let workshop: Workshop
-  /// Small files, so that a short run has many; no cache, so that rows are asked for in every step.
-  static let recipe = ["--extent-rows", "32", "--max-steps", "40", "--checkpoint-every-steps", "3"]
+  /// Small files, so that a short run has many: twelve in the memory of a step.
+  static let recipe = [
+    "--extent-rows", "32", "--memory-size", "384", "--max-steps", "40", "--checkpoint-every-steps", "3",
+  ]
 
   init() throws { workshop = try Workshop() }
 
@@ -45,6 +47,11 @@ import Testing
     }
   }
 
+  /// Trains without shards to the middle of the run: from there on there are rows to move, at whatever pace.
+  private func begin(_ run: String) throws {
+    #expect(try Program.run(workshop.arguments(run) + Self.recipe + ["--max-steps", "30"]).status == 0)
+  }
+
   private func calm() throws -> [String] {
     #expect(try Program.run(workshop.arguments("calm") + Self.recipe).status == 0)
     return try workshop.digests("calm", step: 40)
@@ -53,25 +60,28 @@ import Testing
   @Test func digestsDoNotDependOnWhoHoldsTheRows() throws {
     let expected = try calm()
     for (run, count, replicas) in [("one", 1, "1"), ("two", 3, "2")] {
+      try begin(run)
       let owner = try coordinator(run, ["--memory-replicas", replicas])
       let address = try workshop.address(run)
       let shards = try (0..<count).map { try shard(address, "\(run)-\($0)") }
+      func moved() -> Int { (0..<count).reduce(0) { $0 + extents("\(run)-\($1)") } }
+      try self.await("rows in the shards") { moved() > 8 }
       let computing = try worker(address)
       owner.waitUntilExit()
       computing.waitUntilExit()
       for process in shards { process.waitUntilExit() }
       #expect(owner.terminationStatus == 0 && shards.allSatisfy { $0.terminationStatus == 0 })
       #expect(try workshop.digests(run, step: 40) == expected, "\(count) shards")
-      #expect((0..<count).reduce(0) { $0 + extents("\(run)-\($1)") } > 8, "rows did move")
+      #expect(moved() > 8, "rows did move")
     }
   }
 
   @Test func aShardIsKilledOneJoinsAndOneIsDrained() throws {
     let expected = try calm()
+    try begin("moved")
     let owner = try coordinator("moved", ["--memory-replicas", "1"])
     let address = try workshop.address("moved")
     let first = try shard(address, "first")
-    let computing = try worker(address)
     try self.await("rows in the first shard") { extents("first") >= 3 }
     // Killed, and started again with its directory.
     kill(first.processIdentifier, SIGKILL)
@@ -84,6 +94,7 @@ import Testing
     }
     let drained = try Program.run(["memory", "drain", "first", "--coordinator", address])
     #expect(drained.status == 0, "\(drained)")
+    let computing = try worker(address)
     again.waitUntilExit()
     #expect(again.terminationStatus == 0)
     owner.waitUntilExit()
