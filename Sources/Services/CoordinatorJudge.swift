@@ -83,24 +83,14 @@ final class CoordinatorJudge: Sendable {
     let blocks = plan.blockPlan(step: step, rows: version.rows, floor: version.floor)
     let (size, width) = (blocks.blockSize, plan.configuration.bottleneckDim)
     let memory = FloatBuffer(count: blocks.blockCount * size * width)
-    let seeded = plan.seededRows
     let rowSize = rows.layout.rowSize
     for block in 0..<blocks.blockCount {
       let matrix = memory.matrix(at: block * size * width, rows: size, columns: width)
-      var (stored, places): ([Int], [Int]) = ([], [])
-      for position in 0..<size {
-        let row = blocks.row(block: block, position: position)
-        if blocks.window.isSeeded(row) {
-          seeded.write(row: row, into: matrix.row(at: position))
-        } else {
-          stored.append(row)
-          places.append(position)
-        }
-      }
-      guard !stored.isEmpty else { continue }
-      var found = [UInt8](repeating: 0, count: stored.count * rowSize)
+      let places = blocks.writeSeededRows(of: block, plan.seededRows, into: matrix)
+      guard !places.isEmpty else { continue }
+      var found = [UInt8](repeating: 0, count: places.count * rowSize)
       try found.withUnsafeMutableBytes { found in
-        try rows.read(stored, into: found)
+        try rows.read(places.map { blocks.row(block: block, position: $0) }, into: found)
         for (index, place) in places.enumerated() {
           let row = UnsafeRawBufferPointer(rebasing: found[(index * rowSize)..<((index + 1) * rowSize)])
           plan.rowType.load(row, into: matrix.row(at: place))

@@ -38,11 +38,9 @@ struct ReplayedMemory {
     try (0..<plan.blockCount).map { block in
       let matrix = FloatBuffer(count: plan.blockSize * seeded.width)
         .matrix(rows: plan.blockSize, columns: seeded.width)
-      for position in 0..<plan.blockSize {
+      for position in plan.writeSeededRows(of: block, seeded, into: matrix) {
         let (row, place) = (plan.row(block: block, position: position), matrix.rows(position..<position + 1))
-        if plan.window.isSeeded(row) {
-          seeded.write(row: row, into: place.row(at: 0))
-        } else if row < stored {
+        if row < stored {
           _ = try files.read(row..<row + 1, into: place)
         } else {
           // All steps enqueue as many.
