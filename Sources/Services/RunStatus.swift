@@ -108,22 +108,6 @@ extension RunStatus {
     try container.encode(memory, forKey: .memory)
     try container.encode(digests, forKey: .digests)
   }
-
-  /// "{}" if a number is not finite, which JSON has no word for.
-  public func json() -> String {
-    let encoder = JSONEncoder()
-    encoder.keyEncodingStrategy = .convertToSnakeCase
-    encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-    return (try? encoder.encode(self)).map { String(decoding: $0, as: UTF8.self) } ?? "{}"
-  }
-
-  /// Nil if `json` is no status.
-  public init?(json: String) {
-    let decoder = JSONDecoder()
-    decoder.keyDecodingStrategy = .convertFromSnakeCase
-    guard let status = try? decoder.decode(RunStatus.self, from: Data(json.utf8)) else { return nil }
-    self = status
-  }
 }
 
 // MARK: - Of a run that nobody coordinates
