@@ -24,7 +24,6 @@ public enum LoopbackTraffic {
     ]
   }
 
-  static func loopback(_ port: Int = 0) throws(WireError) -> Endpoint { try Endpoint("tcp://127.0.0.1:\(port)") }
 }
 
 // MARK: - This program's sockets
@@ -39,7 +38,7 @@ private final class OwnSockets {
   init() throws {
     context = try Context()
     let router = try RouterSocket(
-      in: context, listeningOn: LoopbackTraffic.loopback(), for: .bulk, security: .none(.loopback))
+      in: context, listeningOn: Endpoint("tcp://127.0.0.1:0"), for: .bulk, security: .none(.loopback))
     dealer = try DealerSocket(
       in: context, as: sender.peer, connectingTo: router.endpoint, for: .bulk, security: .none(.loopback))
     let floats = FloatBuffer(count: Limits.bulkFloats)

@@ -9,6 +9,7 @@ public enum MatrixProducts {
     var rows: Int
     var inner: Int
     var columns: Int
+    var description: String { "\(name) \(rows)x\(inner)x\(columns)" }
     var operations: Double { 2 * Double(rows) * Double(inner) * Double(columns) }
   }
 
@@ -25,7 +26,7 @@ public enum MatrixProducts {
     let rates = zip(products, seconds).map { $0.operations / $1 / 1e9 }
     return zip(products, rates).dropFirst().map { product, rate in
       Figure(
-        product.shape.name, rate, unit: "GFLOP/s", ceiling: .init(ceilingName, rates[0]), digest: product.digest)
+        product.shape.description, rate, unit: "GFLOP/s", ceiling: .init(ceilingName, rates[0]), digest: product.digest)
     }
   }
 
@@ -47,10 +48,7 @@ public enum MatrixProducts {
         columns: architecture.headHiddenDim),
       Shape(
         name: "logits of a block", rows: 2 * batch, inner: architecture.bottleneckDim, columns: configuration.blockSize),
-    ].map {
-      Shape(
-        name: "\($0.name) \($0.rows)x\($0.inner)x\($0.columns)", rows: $0.rows, inner: $0.inner, columns: $0.columns)
-    }
+    ]
   }
 }
 
@@ -70,7 +68,8 @@ final class SimultaneousProducts: @unchecked Sendable {
     repetitions = max(1, Int(2e9 / shape.operations))
     factors = (0..<threads).map { _ in
       (
-        Self.drawn(shape.rows, shape.inner, 1), Self.drawn(shape.inner, shape.columns, 2),
+        drawnMatrix(rows: shape.rows, columns: shape.inner, 1),
+        drawnMatrix(rows: shape.inner, columns: shape.columns, 2),
         FloatBuffer(count: shape.rows * shape.columns).matrix(rows: shape.rows, columns: shape.columns)
       )
     }
@@ -87,9 +86,6 @@ final class SimultaneousProducts: @unchecked Sendable {
 
   var digest: String { "\(factors[0].2.buffer.digest)" }
 
-  private static func drawn(_ rows: Int, _ columns: Int, _ number: UInt64) -> Matrix {
-    drawnMatrix(rows: rows, columns: columns, number)
-  }
 }
 
 /// Uniform numbers in -1..<1, the same for the same shape and number.

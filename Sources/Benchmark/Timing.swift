@@ -10,9 +10,7 @@ enum Timing {
     var seconds = [[Double]](repeating: [], count: subjects.count)
     for _ in 0..<rounds {
       for (index, subject) in subjects.enumerated() {
-        let start = now()
-        try subject()
-        seconds[index].append(now() - start)
+        seconds[index].append(try ContinuousClock().measure(subject) / .seconds(1))
       }
     }
     return seconds.map { $0.sorted()[$0.count / 2] }
@@ -28,12 +26,6 @@ enum Timing {
       }
     }
     for _ in 0..<count { _ = ended.next() }
-  }
-
-  private static func now() -> Double {
-    var time = timespec()
-    clock_gettime(CLOCK_MONOTONIC, &time)
-    return Double(time.tv_sec) + Double(time.tv_nsec) * 1e-9
   }
 
   /// The most bytes that this process ever had resident.

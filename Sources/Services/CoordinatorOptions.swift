@@ -17,13 +17,6 @@ public struct CoordinatorOptions: Sendable {
   /// Of the control socket; the bulk socket takes the port above it, or any free one if this port is 0.
   public var listen: Endpoint
   public var security: Security<ServerKeys>
-  /// Towards memory shards, when an extent is fetched back from one.
-  var shardSecurity: Security<ClientKeys> {
-    switch security {
-    case .none(let reason): .none(reason)
-    case .curve(let keys): .curve(ClientKeys(own: keys.own, server: keys.own.publicKey))
-    }
-  }
   /// The digest of this machine's probe slice; workers must have the same.
   public var probe: Digest
   /// Accept workers of another compute class.
@@ -47,6 +40,16 @@ public struct CoordinatorOptions: Sendable {
     self.probe = probe
     self.allowsMixed = allowsMixed
     self.rowCacheBytes = rowCacheBytes
+  }
+}
+
+extension CoordinatorOptions {
+  /// Towards memory shards, when an extent is fetched back from one; each has a public key of its own.
+  var shardSecurity: Security<ClientKeys> {
+    switch security {
+    case .none(let reason): .none(reason)
+    case .curve(let keys): .curve(ClientKeys(own: keys.own, server: keys.own.publicKey))
+    }
   }
 }
 

@@ -16,8 +16,9 @@ import Wire
 ///     let service = try CoordinatorService(options) { level, text in ... }
 ///     let reason = service.run { report in ... }    // blocks; requestStop() from any thread ends it
 ///
-/// Five threads beside the caller's: the control socket's, the bulk socket's, the update's, the checkpoints', the judge's. Any of them
-/// gives the state machine its events, one at a time; carrying out an effect never waits.
+/// Threads beside the caller's: the control socket's, the bulk socket's, the update's, the checkpoints', the judge's, and
+/// two for the memory's extents. Any of them gives the state machine its events, one at a time; carrying out an effect
+/// never waits.
 public final class CoordinatorService: Sendable {
   /// How a run of this process ended.
   public enum Outcome: Sendable, Equatable {

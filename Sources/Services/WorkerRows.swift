@@ -10,15 +10,6 @@ package final class WorkerRows: Sendable {
   private struct State {
     let cache: RowCache
     var incarnation: Incarnation
-    var counts = Counts()
-  }
-
-  /// Since the process began.
-  struct Counts: Sendable {
-    /// Rows of steps, seeded ones aside.
-    var wanted = 0
-    /// Of them, those that were not here.
-    var fetched = 0
   }
 
   private let plan: RunPlan
@@ -43,8 +34,6 @@ package final class WorkerRows: Sendable {
       state.incarnation = incarnation
     }
   }
-
-  var counts: Counts { state.withLock { $0.counts } }
 }
 
 // MARK: - A step's blocks
@@ -70,9 +59,7 @@ extension WorkerRows {
           state.cache.gather(
             blocks, block: block, positions: 0..<blocks.blockSize, into: matrix(block, of: blocks, in: memory)))
       }
-      let computed = blocks.window.stored.isEmpty
-      state.counts.wanted += computed ? 0 : blocks.blockCount * blocks.blockSize
-      try fetch(&gathered, blocks, known: known, from: holders, &state)
+      try fetch(&gathered, blocks, known: known, from: holders, state.cache)
       return gathered
     }
   }
@@ -86,7 +73,7 @@ extension WorkerRows {
     var gathered = gathered
     try state.withLock { state in
       guard state.incarnation == incarnation else { throw WorkerError.refused("the coordinator started anew") }
-      try fetch(&gathered, blocks, known: gathered.rows, from: holders, &state)
+      try fetch(&gathered, blocks, known: gathered.rows, from: holders, state.cache)
     }
   }
 
@@ -96,11 +83,9 @@ extension WorkerRows {
   }
 
   private func fetch(
-    _ gathered: inout GatheredBlocks, _ blocks: BlockPlan, known: Int, from holders: RowHolders, _ state: inout State
+    _ gathered: inout GatheredBlocks, _ blocks: BlockPlan, known: Int, from holders: RowHolders, _ cache: RowCache
   ) throws {
     let pieces = try pieces(&gathered, blocks, known: known, from: holders)
-    state.counts.fetched += pieces.reduce(0) { $0 + $1.request.rows }
-    let cache = state.cache
     let (step, rows, floor, memory) = (gathered.step, gathered.rows, gathered.floor, gathered.memory)
     let rowSize = plan.configuration.bottleneckDim * plan.rowType.bytes
     var fetch = RowFetch(pieces) { $0.message(step: step, rows: rows, floor: floor) }

@@ -134,7 +134,8 @@ package struct MemoryCommand: ParsableCommand {
   struct Drain: ParsableCommand {
     static let configuration = CommandConfiguration(
       abstract: "Empty a shard and send it away: its extents are copied elsewhere first.")
-    @Argument(help: ArgumentHelp("The shard: its name, or the first digits of its identity.", valueName: "shard"))
+    @Argument(
+      help: ArgumentHelp("The shard: its name, or its identity as 'massl memory list' shows it.", valueName: "shard"))
     var shard: String
     @OptionGroup var asked: Asked
 
