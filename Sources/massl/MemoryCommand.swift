@@ -53,7 +53,9 @@ package struct MemoryCommand: ParsableCommand {
 
     @OptionGroup var security: PeerSecurityOptions
 
-    @Option(help: ArgumentHelp("Public keys that may ask for rows, one a line; with --key.", valueName: "file"))
+    @Option(
+      help: ArgumentHelp(
+        "Public keys that may ask for rows, one a line, read again when it changes; with --key.", valueName: "file"))
     var allowedKeys: String?
 
     @Option(help: "Least severe message in the log.")
@@ -73,26 +75,20 @@ package struct MemoryCommand: ParsableCommand {
       let search = try CoordinatorSearch(coordinator) { [security] in try security.security(for: $0) }
       let log = ProcessLog("memory", level: logLevel)
       let signals = Signals(withParent: stopWithParent)
+      let listen = try Endpoint(listen)
+      let serving = try listeningSecurity(
+        for: listen, key: security.key, allowedKeys: allowedKeys, insecure: security.insecure, log: log.line)
       while let found = try search.find(until: { signals.haveCome }, log: log.line) {
-        let listen = try Endpoint(listen)
         let service = try MemoryService(
           MemoryOptions(
             coordinator: found.endpoint, directory: directory, capacity: capacity.bytes, listen: listen,
             advertised: advertise.map { try Endpoint($0) }, name: host ?? ProcessInfo.processInfo.hostName,
-            security: found.security, serving: serving(listen), givesUpAfter: search.mayMove ? .seconds(10) : nil),
+            security: found.security, serving: serving, givesUpAfter: search.mayMove ? .seconds(10) : nil),
           log: log.line)
         log.line(.info, "Serves rows at \(service.endpoint), shard \(service.shard).")
         signals.tell { service.requestStop() }
         if try service.run() != .silent { return }
       }
-    }
-
-    private func serving(_ listen: Endpoint) throws -> Security<ServerKeys> {
-      var keys: ServerKeys?
-      if let key = security.key, let allowedKeys {
-        keys = ServerKeys(own: try KeyPair(contentsOf: key), allowed: AllowedKeys(try AllowedKeys.read(allowedKeys)))
-      }
-      return try .decide(for: listen, keys: keys, insecure: security.insecure)
     }
   }
 

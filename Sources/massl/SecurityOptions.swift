@@ -55,27 +55,39 @@ package struct CoordinatorSecurityOptions: ParsableArguments {
     }
   }
 
-  /// Between looks at the file of allowed keys.
-  private static let keysPause = 1.0
-
-  /// Keys that come into the file of allowed ones later, or leave it, count from then on: a thread sees to that.
   /// - Throws: `WireError` of the key files, or where keys are needed and not given.
   func security(for endpoint: Endpoint, log: @escaping ServiceLog) throws -> Security<ServerKeys> {
-    guard let key, let allowedKeys else { return try .decide(for: endpoint, keys: nil, insecure: insecure) }
-    let file = try AllowedKeysFile(allowedKeys)
-    let keys = ServerKeys(own: try KeyPair(contentsOf: key), allowed: file.keys)
-    let security = try Security.decide(for: endpoint, keys: keys, insecure: insecure)
-    startThread(named: "massl-keyfile") {
-      while true {
-        Thread.sleep(forTimeInterval: Self.keysPause)
-        do {
-          guard let change = try file.refresh() else { continue }
-          log(.info, "Read \(file.path) again: \(change.added) keys more are allowed, \(change.removed) no longer.")
-        } catch {
-          log(.warning, "The keys that were allowed before still are: \(error)")
-        }
+    try listeningSecurity(for: endpoint, key: key, allowedKeys: allowedKeys, insecure: insecure, log: log)
+  }
+}
+
+/// Between looks at a file of allowed keys.
+private let allowedKeysPause = 1.0
+
+/// How a process listens: a coordinator, or a memory shard.
+///
+/// Keys that come into the file of allowed ones later, or leave it, count from then on: a thread sees to that.
+/// - Parameters:
+///   - key: file of its own key pair.
+///   - allowedKeys: file of the keys that may connect.
+/// - Throws: `WireError` of the key files, or where keys are needed and not given.
+func listeningSecurity(
+  for endpoint: Endpoint, key: String?, allowedKeys: String?, insecure: Bool, log: @escaping ServiceLog
+) throws -> Security<ServerKeys> {
+  guard let key, let allowedKeys else { return try .decide(for: endpoint, keys: nil, insecure: insecure) }
+  let file = try AllowedKeysFile(allowedKeys)
+  let keys = ServerKeys(own: try KeyPair(contentsOf: key), allowed: file.keys)
+  let security = try Security.decide(for: endpoint, keys: keys, insecure: insecure)
+  startThread(named: "massl-keyfile") {
+    while true {
+      Thread.sleep(forTimeInterval: allowedKeysPause)
+      do {
+        guard let change = try file.refresh() else { continue }
+        log(.info, "Read \(file.path) again: \(change.added) keys more are allowed, \(change.removed) no longer.")
+      } catch {
+        log(.warning, "The keys that were allowed before still are: \(error)")
       }
     }
-    return security
   }
+  return security
 }
