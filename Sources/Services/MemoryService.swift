@@ -17,25 +17,16 @@ import Wire
 ///
 /// Threads: the control socket's, the bulk socket's, one that copies, one that reads its files through for damage.
 public final class MemoryService: Sendable {
-  /// How a shard's work ended.
-  public enum Outcome: Sendable, Equatable {
-    /// The run is over, or this shard was drained.
-    case finished
-    /// It was asked to stop.
-    case stopped
-    /// Nobody answered for `MemoryOptions.givesUpAfter`.
-    case silent
-  }
+  public typealias Outcome = PeerOutcome
 
   private static let tick = Duration.milliseconds(200)
-  private static let reportEvery = Duration.seconds(1)
   /// So long after its start another process with this shard's identity may be its own predecessor.
   private static let duplicatePatience = Duration.seconds(15)
 
   private let options: MemoryOptions
   private let log: ServiceLog
   private let context: Context
-  private let peer = PeerID.random()
+  private let line: ControlLine
   private let directory: ShardDirectory
   private let storage: any Storage
   private let bulkSocket: RouterSocket
@@ -46,13 +37,10 @@ public final class MemoryService: Sendable {
   private let begun = ContinuousClock.now
 
   private struct State: Sendable {
-    var control: SocketThread?
     /// Nil until the shape of the rows is known.
     var store: ExtentStore?
     /// From a welcome on.
     var session: Session?
-    var patience: WorkerPatience
-    var reportAt = ContinuousClock.now
     /// What has happened to extents and is not known to be heard.
     var changes: [ExtentChange] = []
     /// The number of the first of `changes`.
@@ -93,9 +81,8 @@ public final class MemoryService: Sendable {
     }
     let key: PublicKey? = if case .curve(let keys) = options.serving { keys.own.publicKey } else { nil }
     address = ShardAddress(endpoint: endpoint.onThisMachine, key: key)
-    var state = State(patience: WorkerPatience(at: .now))
-    state.store = store
-    self.state = Mutex(state)
+    line = ControlLine(to: options.coordinator, givesUpAfter: options.givesUpAfter, log: log)
+    state = Mutex(State(store: store))
   }
 
   /// Where it serves rows.
@@ -107,18 +94,12 @@ public final class MemoryService: Sendable {
   /// Serves until the run is over, it was drained, or `requestStop` is called. May be called once.
   /// - Throws: `MemoryError`; `WireError` for an endpoint that can never be reached.
   public func run() throws -> Outcome {
-    let socket = try DealerSocket(
-      in: context, as: peer, connectingTo: options.coordinator, for: .control, security: options.security)
+    try line.open(in: context, security: options.security, tick: Self.tick) { [self] in handle($0) }
     let bulk = try SocketThread(
       named: "massl-bulk", owning: bulkSocket, outboxCapacity: 1, tick: .milliseconds(20)
     ) { [self] event, socket in
       serving.withLock { $0 }?.handle(event, socket)
     }
-    let control = try SocketThread(named: "massl-control", owning: socket, outboxCapacity: 256, tick: Self.tick) {
-      [self] event, _ in
-      handle(event)
-    }
-    state.withLock { $0.control = control }
     let scrub = ExtentScrub { [self] in
       state.withLock { $0.store }
     } report: { [self] in
@@ -132,7 +113,7 @@ public final class MemoryService: Sendable {
     }
     session?.copying.stop()
     if let session { say(.goodbye, session.sender) }
-    control.stop()
+    line.close()
     bulk.stop()
     // Let go of, for what it reports to holds this.
     serving.withLock { $0 = nil }
@@ -146,47 +127,22 @@ public final class MemoryService: Sendable {
   private func end(_ error: any Error) { _ = outcome.tryAppend(.failure(error)) }
 
   private func say(_ message: ShardMessage, _ sender: Sender) {
-    _ = state.withLock { $0.control }?.send(Outgoing(Envelope(sender: sender, message: .shard(message))))
+    line.say(.shard(message), from: sender)
   }
 }
 
 // MARK: - The control socket's thread
 
 extension MemoryService {
-  private func handle(_ event: SocketEvent) {
+  private func handle(_ event: ControlLine.Event) {
     switch event {
-    case .received(.message(let incoming)):
-      guard case .coordinator(let message) = incoming.envelope.message else { return }
-      state.withLock { $0.patience.heard(at: .now) }
-      receive(message, from: incoming.envelope.sender)
-    case .received(.malformed(_, let error)): log(.warning, "\(error)")
-    case .undelivered(let outgoing, _):
-      guard case .shard(.hello) = outgoing.envelope.message else { return }
-      state.withLock { $0.patience.helloWasNotSent(at: .now) }
-    case .tick: tick()
-    case .failed(let error):
-      end(MemoryError.socketFailed(coordinator: "\(options.coordinator)", reason: "\(error)"))
+    case .received(let message, let sender): receive(message, from: sender)
+    case .wantsHello: hello()
+    case .isDue: report()
+    case .isSilent: _ = outcome.tryAppend(.success(.silent))
+    case .failed(let reason):
+      end(MemoryError.socketFailed(coordinator: "\(options.coordinator)", reason: reason))
     }
-  }
-
-  private func tick() {
-    let now = ContinuousClock.now
-    let (complaint, isHelloDue, isReportDue) = state.withLock { state in
-      let isHelloDue = state.session == nil && state.patience.saysHello(at: now, random: .random(in: 0..<1))
-      let isReportDue = state.session != nil && now >= state.reportAt
-      return (state.patience.complaint(at: now), isHelloDue, isReportDue)
-    }
-    if let complaint {
-      log(
-        .warning,
-        "No answer from the coordinator at \(options.coordinator) for \(complaint.components.seconds) s; still trying."
-      )
-    }
-    if let limit = options.givesUpAfter, state.withLock({ $0.patience.silence(at: now) }) >= limit {
-      _ = outcome.tryAppend(.success(.silent))
-    }
-    if isHelloDue { hello() }
-    if isReportDue { report() }
   }
 
   private func hello() {
@@ -200,14 +156,13 @@ extension MemoryService {
         capacity: options.capacity, held: held, changes: state.firstChange)
     }
     let run = directory.layout.map { RunIdentity(high: $0.run.high, low: $0.run.low) }
-    let sender = Sender(run: run ?? RunIdentity(high: 0, low: 0), incarnation: Incarnation(0), peer: peer)
+    let sender = Sender(run: run ?? RunIdentity(high: 0, low: 0), incarnation: Incarnation(0), peer: line.peer)
     say(.hello(hello), sender)
   }
 
   private func report() {
     let served = serving.withLock { $0 }?.counts ?? ShardServing.Counts()
     let (report, sender) = state.withLock { state in
-      state.reportAt = .now + Self.reportEvery
       return (
         ShardReport(
           first: state.firstChange, changes: Array(state.changes.prefix(Wire.Limits.extentsAssigned)),
@@ -226,7 +181,7 @@ extension MemoryService {
       // A welcome comes again when a hello was sent twice.
       guard !isOfSession else { return }
       session?.copying.stop()
-      join(welcome, as: Sender(run: sender.run, incarnation: sender.incarnation, peer: peer))
+      join(welcome, as: Sender(run: sender.run, incarnation: sender.incarnation, peer: line.peer))
     case .assignment(let assignment): if isOfSession, let session { take(assignment, session) }
     case .refusal(let refusal): refused(refusal, session)
     case .finished:
@@ -243,12 +198,9 @@ extension MemoryService {
     case .unknownPeer:
       guard let session else { return log(.warning, refusal.text) }
       session.copying.stop()
-      state.withLock { state in
-        state.session = nil
-        state.patience.begin(at: .now)
-      }
+      state.withLock { $0.session = nil }
+      line.isUnknown()
       log(.info, "\(refusal.text) Saying hello again.")
-      tick()
     case .malformed, .tooManyPeers: log(.warning, refusal.text)
     // The other process may be dead already, and the coordinator not know it yet.
     case .duplicateShard where age < Self.duplicatePatience:
@@ -282,6 +234,7 @@ extension MemoryService {
         state.session = Session(sender: sender, copying: copying)
         state.assignment = 0
       }
+      line.isWelcomed()
       log(.info, "Joined the run at \(options.coordinator), incarnation \(sender.incarnation.number).")
       report()
     } catch let error as ConfigurationError {

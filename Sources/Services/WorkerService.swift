@@ -13,36 +13,24 @@ import Wire
 /// The control socket's thread says hello until it is welcomed; the welcome begins a `WorkerSession`, which does the
 /// work. A coordinator that is away is waited for; one that comes back, or does not know this worker, is greeted anew.
 public final class WorkerService: Sendable {
-  /// How a worker's work ended.
-  public enum Outcome: Sendable, Equatable {
-    /// The run is over.
-    case finished
-    /// It was asked to stop.
-    case stopped
-    /// Nobody answered for `WorkerOptions.givesUpAfter`.
-    case silent
-  }
+  public typealias Outcome = PeerOutcome
 
   private static let tick = Duration.milliseconds(500)
-  private static let readyEvery = Duration.seconds(1)
 
   private let options: WorkerOptions
   private let log: ServiceLog
   private let context: Context
-  private let peer = PeerID.random()
+  private let line: ControlLine
   /// This machine's own pictures.
   private let own: DataSet?
   private let outcome = BoundedQueue<Result<Outcome, WorkerError>>(capacity: 1)
-  private let state = Mutex(State(patience: WorkerPatience(at: .now)))
+  private let state = Mutex(State())
 
   private struct State: Sendable {
-    var control: SocketThread?
     /// From a welcome on.
     var session: WorkerSession?
     /// Outlives sessions; nil before the first one.
     var rows: (run: RunIdentity, welcome: Welcome, kept: WorkerRows)?
-    var patience: WorkerPatience
-    var readyAt = ContinuousClock.now
   }
 
   /// - Throws: `VisionError` when there are no pictures in the folder given, `WireError` when ZeroMQ cannot start.
@@ -51,28 +39,19 @@ public final class WorkerService: Sendable {
     self.log = log
     own = try options.data.map { try DataSet(root: $0) }
     context = try Context()
+    line = ControlLine(to: options.coordinator, givesUpAfter: options.givesUpAfter, log: log)
   }
 
   /// Works until the run is over or `requestStop` is called.
   /// - Throws: `WorkerError.turnedAway`, `.socketFailed`; `WireError` for an endpoint that can never be reached.
   public func run() throws -> Outcome {
-    let socket = try DealerSocket(
-      in: context, as: peer, connectingTo: options.coordinator, for: .control, security: options.security)
-    let thread = try SocketThread(
-      named: "massl-control", owning: socket, outboxCapacity: 256, tick: Self.tick
-    ) { [self] event, _ in
-      handle(event)
-    }
-    state.withLock { $0.control = thread }
+    try line.open(in: context, security: options.security, tick: Self.tick) { [self] in handle($0) }
     let result = outcome.next() ?? .success(.stopped)
     let session = state.withLock { $0.session }
     session?.stop()
     if let session { say(.goodbye, session.sender) }
-    thread.stop()
-    state.withLock { state in
-      state.control = nil
-      state.session = nil
-    }
+    line.close()
+    state.withLock { $0.session = nil }
     return try result.get()
   }
 
@@ -82,54 +61,28 @@ public final class WorkerService: Sendable {
   private func end(_ error: WorkerError) { _ = outcome.tryAppend(.failure(error)) }
 
   private func say(_ message: WorkerMessage, _ sender: Sender) {
-    _ = state.withLock { $0.control }?.send(Outgoing(Envelope(sender: sender, message: .worker(message))))
+    line.say(.worker(message), from: sender)
   }
 }
 
 // MARK: - The control socket's thread
 
 extension WorkerService {
-  private func handle(_ event: SocketEvent) {
+  private func handle(_ event: ControlLine.Event) {
     switch event {
-    case .received(.message(let incoming)):
-      guard case .coordinator(let message) = incoming.envelope.message else { return }
-      state.withLock { $0.patience.heard(at: .now) }
-      receive(message, from: incoming.envelope.sender)
-    case .received(.malformed(_, let error)): log(.warning, "\(error)")
-    case .undelivered(let outgoing, _):
-      guard case .worker(.hello) = outgoing.envelope.message else { return }
-      state.withLock { $0.patience.helloWasNotSent(at: .now) }
-    case .tick: tick()
-    case .failed(let error): end(.socketFailed(coordinator: "\(options.coordinator)", reason: "\(error)"))
-    }
-  }
-
-  private func tick() {
-    let now = ContinuousClock.now
-    let (session, complaint, isHelloDue, isReadyDue) = state.withLock { state in
-      let isHelloDue = state.session == nil && state.patience.saysHello(at: now, random: .random(in: 0..<1))
-      let isReadyDue = state.session != nil && now >= state.readyAt
-      if isReadyDue { state.readyAt = now + Self.readyEvery }
-      return (state.session, state.patience.complaint(at: now), isHelloDue, isReadyDue)
-    }
-    if let complaint {
-      log(
-        .warning,
-        "No answer from the coordinator at \(options.coordinator) for \(complaint.components.seconds) s; still trying."
-      )
-    }
-    if let limit = options.givesUpAfter, state.withLock({ $0.patience.silence(at: now) }) >= limit {
-      _ = outcome.tryAppend(.success(.silent))
-    }
-    if isHelloDue { hello() }
-    if isReadyDue {
+    case .received(let message, let sender): receive(message, from: sender)
+    case .wantsHello: hello()
+    case .isDue:
+      let session = state.withLock { $0.session }
       session?.sayReady()
       session?.announceAgain()
+    case .isSilent: _ = outcome.tryAppend(.success(.silent))
+    case .failed(let reason): end(.socketFailed(coordinator: "\(options.coordinator)", reason: reason))
     }
   }
 
   private func hello() {
-    let sender = Sender(run: RunIdentity(high: 0, low: 0), incarnation: Incarnation(0), peer: peer)
+    let sender = Sender(run: RunIdentity(high: 0, low: 0), incarnation: Incarnation(0), peer: line.peer)
     say(
       .hello(
         Hello(
@@ -145,7 +98,7 @@ extension WorkerService {
       // A welcome comes again when a hello was sent twice.
       guard !isOfSession else { return }
       session?.stop()
-      join(welcome, as: Sender(run: sender.run, incarnation: sender.incarnation, peer: peer))
+      join(welcome, as: Sender(run: sender.run, incarnation: sender.incarnation, peer: line.peer))
     case .refusal(let refusal): refused(refusal, session)
     case .finished: _ = outcome.tryAppend(.success(.finished))
     case .lease(let lease): if isOfSession { session?.take(lease) }
@@ -170,11 +123,12 @@ extension WorkerService {
         pictures: WorkerPictures(bulk: bulk, own: own, run: welcome.data, log: log),
         rows: rows(of: plan, welcome, sender),
         holders: RowHolders(
-          layout: plan.extentLayout(run: Digest(high: sender.run.high, low: sender.run.low)), peer: peer
+          layout: plan.extentLayout(run: Digest(high: sender.run.high, low: sender.run.low)), peer: line.peer
         ) { try clients.client(of: $0) },
         threads: options.threads, flipsBitEvery: options.flipsBitEvery, log: log
       ) { [self] in say($0, $1) }
       state.withLock { $0.session = session }
+      line.isWelcomed()
       log(.info, "Joined the run at \(options.coordinator), incarnation \(sender.incarnation.number).")
       session.sayReady()
     } catch {
@@ -201,13 +155,10 @@ extension WorkerService {
       // Without a session the hello itself was refused, for now: the next one waits its turn.
       guard let session else { return log(.warning, refusal.text) }
       session.stop()
-      state.withLock { state in
-        state.session = nil
-        state.patience.begin(at: .now)
-      }
+      state.withLock { $0.session = nil }
+      line.isUnknown()
       log(.info, "\(refusal.text) Saying hello again.")
-      tick()
-    // The next tick says hello again.
+    // Hello is said again in a while.
     case .malformed, .tooManyPeers, .duplicateShard: log(.warning, refusal.text)
     case .protocolVersion, .computeClass, .quarantined:
       end(.turnedAway(coordinator: "\(options.coordinator)", reason: refusal.text))
