@@ -1,0 +1,182 @@
+import Coordination
+import Numerics
+import Wire
+import TestSupport
+
+/// The coordinator's process around the real state machine, and the checks of all that the machine asks for.
+extension Simulation {
+  var settings: CoordinatorSettings {
+    CoordinatorSettings(
+      run: Self.run, incarnation: incarnation, protocolVersion: 1, probe: Self.probe,
+      welcome: Welcome(configuration: "", bulkPort: 1, data: DataIdentity(count: 1000, digest: Self.probe), rows: 0),
+      slices: truth.tree.count, lastStep: lastStep, gradientCount: 100, floatsPerSlice: 10,
+      checkpointEverySteps: checkpointEverySteps, checkpointEvery: .seconds(30), pictureName: { "picture \($0)" },
+      pictures: { _, slice in [slice] })
+  }
+
+  var incarnation: Incarnation { Incarnation(coordinator.disk.incarnation) }
+
+  /// As the process hears it.
+  func heard(_ sender: Sender) -> Sender {
+    var sender = sender
+    if bug == .takesResultsOfOlderIncarnations { sender.incarnation = incarnation }
+    return sender
+  }
+
+  /// The newest checkpoint, which must be a calm run's; nil if there is none, or something is wrong.
+  mutating func openDisk() -> Updated? {
+    let before = coordinator.disk.incarnation
+    do {
+      let newest = try coordinator.disk.open(&random)
+      if incarnation.number <= before { fail("incarnation \(incarnation.number) after \(before)") }
+      let step = newest?.step ?? -1
+      if step < coordinator.reportedDurable {
+        fail("checkpoint \(coordinator.reportedDurable) was durable, but \(step) is the newest")
+      }
+      if let newest, newest != truth.versions[step] { fail("checkpoint \(step) has other bits than a calm run's") }
+      return newest
+    } catch {
+      fail("the run directory: \(error)")
+      return nil
+    }
+  }
+
+  mutating func startCoordinator() {
+    guard coordinator.machine == nil, coordinator.stopped == nil else { return }
+    coordinator.life += 1
+    coordinator.clock = Self.clockAtStart
+    coordinator.stoppedUntil = 0
+    let newest = openDisk()
+    guard broken == nil else { return }
+    let version = newest ?? truth.versions[0]
+    coordinator.version = version
+    coordinator.previous = nil
+    coordinator.machine = Coordinator(settings, resuming: version, durableStep: newest?.step, at: now)
+    coordinator.expected = [:]
+    coordinator.arrived = [:]
+    coordinator.sum = TreeSum(tree: truth.tree)
+    coordinator.acceptedSlices = []
+    coordinator.isUpdating = false
+    coordinator.writing = nil
+    schedule(.tick(life: coordinator.life), in: 0)
+  }
+
+  /// Gives the machine an event, checks it, and carries its effects out.
+  mutating func tell(_ event: Event) {
+    guard coordinator.machine != nil, coordinator.stopped == nil else { return }
+    let now = now
+    let effects = coordinator.machine?.handle(event, at: now) ?? []
+    do {
+      try coordinator.machine?.checkInvariants()
+    } catch {
+      fail("\(error), after \(event)")
+    }
+    for effect in effects { carryOut(effect) }
+  }
+
+  mutating func carryOut(_ effect: Effect) {
+    switch effect {
+    case .send(let message, let peer):
+      guard let index = indexOfPeer[peer] else { return }
+      send(.toWorker(message, incarnation, peer), worker: index, toWorker: true)
+    case .expectPush(let lease, _, let finished):
+      if coordinator.expected[lease] != nil { fail("lease \(lease.number) is expected twice") }
+      coordinator.expected[lease] = finished
+      if coordinator.expected.count > Coordination.Limits.gradientsInFlight { fail("too many gradients in flight") }
+    case .abandonPush(let lease):
+      if coordinator.expected.removeValue(forKey: lease) == nil { fail("lease \(lease.number) was not expected") }
+    case .accept(let lease, let finished): accept(lease, finished)
+    case .startUpdate(let step):
+      if coordinator.isUpdating || step != coordinator.version.step { fail("update of step \(step) out of turn") }
+      if coordinator.sum.total == nil { fail("update of step \(step) with \(coordinator.sum.waitingNodes)") }
+      coordinator.isUpdating = true
+      schedule(.updated(life: coordinator.life), in: random.next(below: Self.second / 5))
+    case .writeCheckpoint(let step): beginCheckpoint(of: step)
+    case .stop(let reason):
+      coordinator.stopped = reason
+      guard reason == .finished else { return }
+      // Whatever happens to the machine from here on, the end of the run is on its disk.
+      coordinator.disk.crash(writing: nil, losingPower: true, &random)
+      coordinator.final = openDisk()
+      if coordinator.final?.step != lastStep { fail("finished without a checkpoint") }
+    case .sendStatus, .log: break
+    }
+  }
+
+  mutating func arrive(_ lease: LeaseID, _ payload: Digest, from sender: Sender) {
+    guard coordinator.machine != nil, sender.incarnation == incarnation else { return }
+    guard let finished = coordinator.expected[lease] else {
+      if bug == .countsDuplicatePushes, let again = coordinator.arrived[lease], again.payload == payload { add(again) }
+      return
+    }
+    coordinator.arrived[lease] = finished
+    send(
+      .pushed(lease, sender.incarnation, sender.peer), worker: indexOfPeer[sender.peer], toWorker: true)
+    tell(.pushArrived(lease, payload == finished.payload ? .whole : .damaged))
+  }
+
+  mutating func accept(_ lease: LeaseID, _ finished: Finished) {
+    guard coordinator.expected.removeValue(forKey: lease) == finished, coordinator.arrived[lease] == finished else {
+      return fail("lease \(lease.number) is accepted without its payload")
+    }
+    add(finished)
+  }
+
+  mutating func add(_ finished: Finished) {
+    guard finished.step == coordinator.version.step else {
+      return fail("a result of step \(finished.step) counts in step \(coordinator.version.step)")
+    }
+    if let loss = finished.losses.first(where: { $0.consistency != Double(incarnation.number) }) {
+      return fail("a result of incarnation \(Int(loss.consistency)) counts in incarnation \(incarnation.number)")
+    }
+    for slice in finished.slices.indices where !coordinator.acceptedSlices.insert(slice).inserted {
+      return fail("slice \(slice) of step \(finished.step) is counted twice")
+    }
+    coordinator.sum.insert(finished.payload, at: finished.slices, add: Truth.sum)
+  }
+
+  mutating func update() {
+    guard let total = coordinator.sum.total else { return fail("an update without a sum") }
+    coordinator.previous = coordinator.version
+    coordinator.version = Truth.updated(coordinator.version, with: total, in: truth.tree)
+    if coordinator.version != truth.versions[coordinator.version.step] {
+      fail("step \(coordinator.version.step) has other bits than a calm run's")
+    }
+    coordinator.sum = TreeSum(tree: truth.tree)
+    coordinator.acceptedSlices = []
+    coordinator.arrived = [:]
+    coordinator.isUpdating = false
+    tell(.updateFinished(coordinator.version))
+  }
+
+  mutating func beginCheckpoint(of step: Int) {
+    if coordinator.writing != nil { fail("two checkpoints at once") }
+    if step != coordinator.version.step || coordinator.isUpdating { fail("checkpoint of step \(step) out of turn") }
+    coordinator.writing = coordinator.version
+    if bug == .claimsStepsBeforeTheirUpdate, var claimed = coordinator.previous {
+      claimed.step = step
+      coordinator.writing = claimed
+    }
+    if bug == .reportsCheckpointsEarly { coordinator.reportedDurable = max(coordinator.reportedDurable, step) }
+    schedule(
+      .written(life: coordinator.life, fails: random.chance(faults.checkpointFailure)),
+      in: random.next(below: 2 * Self.second))
+  }
+
+  mutating func finishCheckpoint(fails: Bool) {
+    guard let version = coordinator.writing else { return fail("a checkpoint that was not begun") }
+    coordinator.writing = nil
+    do {
+      if fails {
+        try coordinator.disk.writeOnFullDisk(version, &random)
+      } else {
+        try coordinator.disk.write(version)
+      }
+      coordinator.reportedDurable = max(coordinator.reportedDurable, version.step)
+      tell(.checkpointFinished(step: version.step, failure: nil))
+    } catch {
+      if !fails { fail("checkpoint \(version.step): \(error)") }
+      tell(.checkpointFinished(step: version.step, failure: "\(error)"))
+    }
+  }
+}
