@@ -53,15 +53,20 @@ let package = Package(
       name: "Services",
       dependencies: [
         "Training", "Checkpoints", "Wire", "Coordination", "Telemetry", "Configuration", "Durability", "MemoryBank",
-        "Networks", "Numerics", "Optimization", "Vision",
+        "Networks", "Numerics", "Objective", "Optimization", "Vision",
       ]),
     .target(
       name: "Evaluation",
       dependencies: ["Numerics", "Vision", "Networks", "Checkpoints", "Configuration", "Durability", "Training"]),
+    .target(
+      name: "Benchmark",
+      dependencies: [
+        "CZeroMQ", "Numerics", "Vision", "Networks", "Objective", "Optimization", "MemoryBank", "Wire", "Training",
+      ]),
     .executableTarget(
       name: "massl",
       dependencies: [
-        "Services", "Verification", "Evaluation", "Checkpoints", "Durability", "Networks", "Configuration",
+        "Services", "Verification", "Evaluation", "Benchmark", "Checkpoints", "Durability", "Networks", "Configuration",
         "Coordination", "Numerics", "Telemetry", "Training", "Vision",
         "Optimization", "Wire", .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Logging", package: "swift-log"),
@@ -98,6 +103,7 @@ let package = Package(
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ]),
     .testTarget(name: "ProcessTests", dependencies: ["massl", "TestSupport"]),
+    .testTarget(name: "BenchmarkTests", dependencies: ["Benchmark", "Configuration", "Training"]),
     .testTarget(name: "EvaluationTests", dependencies: ["Evaluation", "Numerics"]),
   ],
   swiftLanguageModes: [.v6]

@@ -1312,6 +1312,681 @@ void   massl__unavailable__free_unpacked
   assert(message->base.descriptor == &massl__unavailable__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
+void   massl__extent__init
+                     (Massl__Extent         *message)
+{
+  static const Massl__Extent init_value = MASSL__EXTENT__INIT;
+  *message = init_value;
+}
+size_t massl__extent__get_packed_size
+                     (const Massl__Extent *message)
+{
+  assert(message->base.descriptor == &massl__extent__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t massl__extent__pack
+                     (const Massl__Extent *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &massl__extent__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t massl__extent__pack_to_buffer
+                     (const Massl__Extent *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &massl__extent__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Massl__Extent *
+       massl__extent__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Massl__Extent *)
+     protobuf_c_message_unpack (&massl__extent__descriptor,
+                                allocator, len, data);
+}
+void   massl__extent__free_unpacked
+                     (Massl__Extent *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &massl__extent__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   massl__shard_address__init
+                     (Massl__ShardAddress         *message)
+{
+  static const Massl__ShardAddress init_value = MASSL__SHARD_ADDRESS__INIT;
+  *message = init_value;
+}
+size_t massl__shard_address__get_packed_size
+                     (const Massl__ShardAddress *message)
+{
+  assert(message->base.descriptor == &massl__shard_address__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t massl__shard_address__pack
+                     (const Massl__ShardAddress *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &massl__shard_address__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t massl__shard_address__pack_to_buffer
+                     (const Massl__ShardAddress *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &massl__shard_address__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Massl__ShardAddress *
+       massl__shard_address__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Massl__ShardAddress *)
+     protobuf_c_message_unpack (&massl__shard_address__descriptor,
+                                allocator, len, data);
+}
+void   massl__shard_address__free_unpacked
+                     (Massl__ShardAddress *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &massl__shard_address__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   massl__shard_hello__init
+                     (Massl__ShardHello         *message)
+{
+  static const Massl__ShardHello init_value = MASSL__SHARD_HELLO__INIT;
+  *message = init_value;
+}
+size_t massl__shard_hello__get_packed_size
+                     (const Massl__ShardHello *message)
+{
+  assert(message->base.descriptor == &massl__shard_hello__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t massl__shard_hello__pack
+                     (const Massl__ShardHello *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &massl__shard_hello__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t massl__shard_hello__pack_to_buffer
+                     (const Massl__ShardHello *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &massl__shard_hello__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Massl__ShardHello *
+       massl__shard_hello__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Massl__ShardHello *)
+     protobuf_c_message_unpack (&massl__shard_hello__descriptor,
+                                allocator, len, data);
+}
+void   massl__shard_hello__free_unpacked
+                     (Massl__ShardHello *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &massl__shard_hello__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   massl__shard_report__init
+                     (Massl__ShardReport         *message)
+{
+  static const Massl__ShardReport init_value = MASSL__SHARD_REPORT__INIT;
+  *message = init_value;
+}
+size_t massl__shard_report__get_packed_size
+                     (const Massl__ShardReport *message)
+{
+  assert(message->base.descriptor == &massl__shard_report__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t massl__shard_report__pack
+                     (const Massl__ShardReport *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &massl__shard_report__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t massl__shard_report__pack_to_buffer
+                     (const Massl__ShardReport *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &massl__shard_report__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Massl__ShardReport *
+       massl__shard_report__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Massl__ShardReport *)
+     protobuf_c_message_unpack (&massl__shard_report__descriptor,
+                                allocator, len, data);
+}
+void   massl__shard_report__free_unpacked
+                     (Massl__ShardReport *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &massl__shard_report__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   massl__shard_goodbye__init
+                     (Massl__ShardGoodbye         *message)
+{
+  static const Massl__ShardGoodbye init_value = MASSL__SHARD_GOODBYE__INIT;
+  *message = init_value;
+}
+size_t massl__shard_goodbye__get_packed_size
+                     (const Massl__ShardGoodbye *message)
+{
+  assert(message->base.descriptor == &massl__shard_goodbye__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t massl__shard_goodbye__pack
+                     (const Massl__ShardGoodbye *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &massl__shard_goodbye__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t massl__shard_goodbye__pack_to_buffer
+                     (const Massl__ShardGoodbye *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &massl__shard_goodbye__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Massl__ShardGoodbye *
+       massl__shard_goodbye__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Massl__ShardGoodbye *)
+     protobuf_c_message_unpack (&massl__shard_goodbye__descriptor,
+                                allocator, len, data);
+}
+void   massl__shard_goodbye__free_unpacked
+                     (Massl__ShardGoodbye *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &massl__shard_goodbye__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   massl__memory_request__init
+                     (Massl__MemoryRequest         *message)
+{
+  static const Massl__MemoryRequest init_value = MASSL__MEMORY_REQUEST__INIT;
+  *message = init_value;
+}
+size_t massl__memory_request__get_packed_size
+                     (const Massl__MemoryRequest *message)
+{
+  assert(message->base.descriptor == &massl__memory_request__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t massl__memory_request__pack
+                     (const Massl__MemoryRequest *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &massl__memory_request__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t massl__memory_request__pack_to_buffer
+                     (const Massl__MemoryRequest *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &massl__memory_request__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Massl__MemoryRequest *
+       massl__memory_request__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Massl__MemoryRequest *)
+     protobuf_c_message_unpack (&massl__memory_request__descriptor,
+                                allocator, len, data);
+}
+void   massl__memory_request__free_unpacked
+                     (Massl__MemoryRequest *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &massl__memory_request__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   massl__shard_welcome__init
+                     (Massl__ShardWelcome         *message)
+{
+  static const Massl__ShardWelcome init_value = MASSL__SHARD_WELCOME__INIT;
+  *message = init_value;
+}
+size_t massl__shard_welcome__get_packed_size
+                     (const Massl__ShardWelcome *message)
+{
+  assert(message->base.descriptor == &massl__shard_welcome__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t massl__shard_welcome__pack
+                     (const Massl__ShardWelcome *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &massl__shard_welcome__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t massl__shard_welcome__pack_to_buffer
+                     (const Massl__ShardWelcome *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &massl__shard_welcome__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Massl__ShardWelcome *
+       massl__shard_welcome__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Massl__ShardWelcome *)
+     protobuf_c_message_unpack (&massl__shard_welcome__descriptor,
+                                allocator, len, data);
+}
+void   massl__shard_welcome__free_unpacked
+                     (Massl__ShardWelcome *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &massl__shard_welcome__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   massl__assigned_extent__init
+                     (Massl__AssignedExtent         *message)
+{
+  static const Massl__AssignedExtent init_value = MASSL__ASSIGNED_EXTENT__INIT;
+  *message = init_value;
+}
+size_t massl__assigned_extent__get_packed_size
+                     (const Massl__AssignedExtent *message)
+{
+  assert(message->base.descriptor == &massl__assigned_extent__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t massl__assigned_extent__pack
+                     (const Massl__AssignedExtent *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &massl__assigned_extent__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t massl__assigned_extent__pack_to_buffer
+                     (const Massl__AssignedExtent *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &massl__assigned_extent__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Massl__AssignedExtent *
+       massl__assigned_extent__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Massl__AssignedExtent *)
+     protobuf_c_message_unpack (&massl__assigned_extent__descriptor,
+                                allocator, len, data);
+}
+void   massl__assigned_extent__free_unpacked
+                     (Massl__AssignedExtent *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &massl__assigned_extent__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   massl__assignment__init
+                     (Massl__Assignment         *message)
+{
+  static const Massl__Assignment init_value = MASSL__ASSIGNMENT__INIT;
+  *message = init_value;
+}
+size_t massl__assignment__get_packed_size
+                     (const Massl__Assignment *message)
+{
+  assert(message->base.descriptor == &massl__assignment__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t massl__assignment__pack
+                     (const Massl__Assignment *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &massl__assignment__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t massl__assignment__pack_to_buffer
+                     (const Massl__Assignment *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &massl__assignment__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Massl__Assignment *
+       massl__assignment__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Massl__Assignment *)
+     protobuf_c_message_unpack (&massl__assignment__descriptor,
+                                allocator, len, data);
+}
+void   massl__assignment__free_unpacked
+                     (Massl__Assignment *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &massl__assignment__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   massl__memory_list__init
+                     (Massl__MemoryList         *message)
+{
+  static const Massl__MemoryList init_value = MASSL__MEMORY_LIST__INIT;
+  *message = init_value;
+}
+size_t massl__memory_list__get_packed_size
+                     (const Massl__MemoryList *message)
+{
+  assert(message->base.descriptor == &massl__memory_list__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t massl__memory_list__pack
+                     (const Massl__MemoryList *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &massl__memory_list__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t massl__memory_list__pack_to_buffer
+                     (const Massl__MemoryList *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &massl__memory_list__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Massl__MemoryList *
+       massl__memory_list__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Massl__MemoryList *)
+     protobuf_c_message_unpack (&massl__memory_list__descriptor,
+                                allocator, len, data);
+}
+void   massl__memory_list__free_unpacked
+                     (Massl__MemoryList *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &massl__memory_list__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   massl__drain_answer__init
+                     (Massl__DrainAnswer         *message)
+{
+  static const Massl__DrainAnswer init_value = MASSL__DRAIN_ANSWER__INIT;
+  *message = init_value;
+}
+size_t massl__drain_answer__get_packed_size
+                     (const Massl__DrainAnswer *message)
+{
+  assert(message->base.descriptor == &massl__drain_answer__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t massl__drain_answer__pack
+                     (const Massl__DrainAnswer *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &massl__drain_answer__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t massl__drain_answer__pack_to_buffer
+                     (const Massl__DrainAnswer *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &massl__drain_answer__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Massl__DrainAnswer *
+       massl__drain_answer__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Massl__DrainAnswer *)
+     protobuf_c_message_unpack (&massl__drain_answer__descriptor,
+                                allocator, len, data);
+}
+void   massl__drain_answer__free_unpacked
+                     (Massl__DrainAnswer *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &massl__drain_answer__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   massl__records_request__init
+                     (Massl__RecordsRequest         *message)
+{
+  static const Massl__RecordsRequest init_value = MASSL__RECORDS_REQUEST__INIT;
+  *message = init_value;
+}
+size_t massl__records_request__get_packed_size
+                     (const Massl__RecordsRequest *message)
+{
+  assert(message->base.descriptor == &massl__records_request__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t massl__records_request__pack
+                     (const Massl__RecordsRequest *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &massl__records_request__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t massl__records_request__pack_to_buffer
+                     (const Massl__RecordsRequest *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &massl__records_request__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Massl__RecordsRequest *
+       massl__records_request__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Massl__RecordsRequest *)
+     protobuf_c_message_unpack (&massl__records_request__descriptor,
+                                allocator, len, data);
+}
+void   massl__records_request__free_unpacked
+                     (Massl__RecordsRequest *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &massl__records_request__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   massl__records__init
+                     (Massl__Records         *message)
+{
+  static const Massl__Records init_value = MASSL__RECORDS__INIT;
+  *message = init_value;
+}
+size_t massl__records__get_packed_size
+                     (const Massl__Records *message)
+{
+  assert(message->base.descriptor == &massl__records__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t massl__records__pack
+                     (const Massl__Records *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &massl__records__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t massl__records__pack_to_buffer
+                     (const Massl__Records *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &massl__records__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Massl__Records *
+       massl__records__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Massl__Records *)
+     protobuf_c_message_unpack (&massl__records__descriptor,
+                                allocator, len, data);
+}
+void   massl__records__free_unpacked
+                     (Massl__Records *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &massl__records__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   massl__holders_request__init
+                     (Massl__HoldersRequest         *message)
+{
+  static const Massl__HoldersRequest init_value = MASSL__HOLDERS_REQUEST__INIT;
+  *message = init_value;
+}
+size_t massl__holders_request__get_packed_size
+                     (const Massl__HoldersRequest *message)
+{
+  assert(message->base.descriptor == &massl__holders_request__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t massl__holders_request__pack
+                     (const Massl__HoldersRequest *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &massl__holders_request__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t massl__holders_request__pack_to_buffer
+                     (const Massl__HoldersRequest *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &massl__holders_request__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Massl__HoldersRequest *
+       massl__holders_request__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Massl__HoldersRequest *)
+     protobuf_c_message_unpack (&massl__holders_request__descriptor,
+                                allocator, len, data);
+}
+void   massl__holders_request__free_unpacked
+                     (Massl__HoldersRequest *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &massl__holders_request__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   massl__holders__init
+                     (Massl__Holders         *message)
+{
+  static const Massl__Holders init_value = MASSL__HOLDERS__INIT;
+  *message = init_value;
+}
+size_t massl__holders__get_packed_size
+                     (const Massl__Holders *message)
+{
+  assert(message->base.descriptor == &massl__holders__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t massl__holders__pack
+                     (const Massl__Holders *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &massl__holders__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t massl__holders__pack_to_buffer
+                     (const Massl__Holders *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &massl__holders__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Massl__Holders *
+       massl__holders__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Massl__Holders *)
+     protobuf_c_message_unpack (&massl__holders__descriptor,
+                                allocator, len, data);
+}
+void   massl__holders__free_unpacked
+                     (Massl__Holders *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &massl__holders__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
 static const ProtobufCFieldDescriptor massl__envelope_head__field_descriptors[1] =
 {
   {
@@ -1350,7 +2025,7 @@ const ProtobufCMessageDescriptor massl__envelope_head__descriptor =
   (ProtobufCMessageInit) massl__envelope_head__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor massl__envelope__field_descriptors[29] =
+static const ProtobufCFieldDescriptor massl__envelope__field_descriptors[41] =
 {
   {
     "protocol_version",
@@ -1485,6 +2160,54 @@ static const ProtobufCFieldDescriptor massl__envelope__field_descriptors[29] =
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
   {
+    "shard_hello",
+    24,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Massl__Envelope, body_case),
+    offsetof(Massl__Envelope, shard_hello),
+    &massl__shard_hello__descriptor,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "shard_report",
+    25,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Massl__Envelope, body_case),
+    offsetof(Massl__Envelope, shard_report),
+    &massl__shard_report__descriptor,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "shard_goodbye",
+    26,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Massl__Envelope, body_case),
+    offsetof(Massl__Envelope, shard_goodbye),
+    &massl__shard_goodbye__descriptor,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "memory_request",
+    27,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Massl__Envelope, body_case),
+    offsetof(Massl__Envelope, memory_request),
+    &massl__memory_request__descriptor,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
     "welcome",
     32,
     PROTOBUF_C_LABEL_NONE,
@@ -1581,6 +2304,54 @@ static const ProtobufCFieldDescriptor massl__envelope__field_descriptors[29] =
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
   {
+    "shard_welcome",
+    40,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Massl__Envelope, body_case),
+    offsetof(Massl__Envelope, shard_welcome),
+    &massl__shard_welcome__descriptor,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "assignment",
+    41,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Massl__Envelope, body_case),
+    offsetof(Massl__Envelope, assignment),
+    &massl__assignment__descriptor,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "memory_list",
+    42,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Massl__Envelope, body_case),
+    offsetof(Massl__Envelope, memory_list),
+    &massl__memory_list__descriptor,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "drain_answer",
+    43,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Massl__Envelope, body_case),
+    offsetof(Massl__Envelope, drain_answer),
+    &massl__drain_answer__descriptor,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
     "weights_request",
     48,
     PROTOBUF_C_LABEL_NONE,
@@ -1624,6 +2395,30 @@ static const ProtobufCFieldDescriptor massl__envelope__field_descriptors[29] =
     offsetof(Massl__Envelope, body_case),
     offsetof(Massl__Envelope, push),
     &massl__push__descriptor,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "records_request",
+    52,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Massl__Envelope, body_case),
+    offsetof(Massl__Envelope, records_request),
+    &massl__records_request__descriptor,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "holders_request",
+    53,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Massl__Envelope, body_case),
+    offsetof(Massl__Envelope, holders_request),
+    &massl__holders_request__descriptor,
     NULL,
     0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
@@ -1700,46 +2495,83 @@ static const ProtobufCFieldDescriptor massl__envelope__field_descriptors[29] =
     0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "records",
+    70,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Massl__Envelope, body_case),
+    offsetof(Massl__Envelope, records),
+    &massl__records__descriptor,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "holders",
+    71,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Massl__Envelope, body_case),
+    offsetof(Massl__Envelope, holders),
+    &massl__holders__descriptor,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned massl__envelope__field_indices_by_name[] = {
-  16,   /* field[16] = cancel */
+  24,   /* field[24] = assignment */
+  20,   /* field[20] = cancel */
+  26,   /* field[26] = drain_answer */
   4,   /* field[4] = exchange */
   7,   /* field[7] = finished */
   10,   /* field[10] = goodbye */
-  15,   /* field[15] = grant */
-  14,   /* field[14] = heartbeat */
+  19,   /* field[19] = grant */
+  18,   /* field[18] = heartbeat */
   5,   /* field[5] = hello */
+  40,   /* field[40] = holders */
+  32,   /* field[32] = holders_request */
   2,   /* field[2] = incarnation */
-  13,   /* field[13] = lease */
+  17,   /* field[17] = lease */
+  25,   /* field[25] = memory_list */
+  14,   /* field[14] = memory_request */
   3,   /* field[3] = peer */
-  25,   /* field[25] = picture */
-  21,   /* field[21] = picture_request */
+  35,   /* field[35] = picture */
+  29,   /* field[29] = picture_request */
   0,   /* field[0] = protocol_version */
-  22,   /* field[22] = push */
-  27,   /* field[27] = pushed */
+  30,   /* field[30] = push */
+  37,   /* field[37] = pushed */
   6,   /* field[6] = ready */
-  12,   /* field[12] = refusal */
+  39,   /* field[39] = records */
+  31,   /* field[31] = records_request */
+  16,   /* field[16] = refusal */
   8,   /* field[8] = returned */
-  24,   /* field[24] = rows */
-  20,   /* field[20] = rows_request */
+  34,   /* field[34] = rows */
+  28,   /* field[28] = rows_request */
   1,   /* field[1] = run */
-  18,   /* field[18] = run_finished */
-  26,   /* field[26] = same_picture */
-  17,   /* field[17] = status */
+  22,   /* field[22] = run_finished */
+  36,   /* field[36] = same_picture */
+  13,   /* field[13] = shard_goodbye */
+  11,   /* field[11] = shard_hello */
+  12,   /* field[12] = shard_report */
+  23,   /* field[23] = shard_welcome */
+  21,   /* field[21] = status */
   9,   /* field[9] = status_request */
-  28,   /* field[28] = unavailable */
-  23,   /* field[23] = weights */
-  19,   /* field[19] = weights_request */
-  11,   /* field[11] = welcome */
+  38,   /* field[38] = unavailable */
+  33,   /* field[33] = weights */
+  27,   /* field[27] = weights_request */
+  15,   /* field[15] = welcome */
 };
-static const ProtobufCIntRange massl__envelope__number_ranges[5 + 1] =
+static const ProtobufCIntRange massl__envelope__number_ranges[6 + 1] =
 {
   { 1, 0 },
   { 16, 5 },
-  { 32, 11 },
-  { 48, 19 },
-  { 64, 23 },
-  { 0, 29 }
+  { 24, 11 },
+  { 32, 15 },
+  { 48, 27 },
+  { 64, 33 },
+  { 0, 41 }
 };
 const ProtobufCMessageDescriptor massl__envelope__descriptor =
 {
@@ -1749,10 +2581,10 @@ const ProtobufCMessageDescriptor massl__envelope__descriptor =
   "Massl__Envelope",
   "massl",
   sizeof(Massl__Envelope),
-  29,
+  41,
   massl__envelope__field_descriptors,
   massl__envelope__field_indices_by_name,
-  5,  massl__envelope__number_ranges,
+  6,  massl__envelope__number_ranges,
   (ProtobufCMessageInit) massl__envelope__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
@@ -1935,7 +2767,7 @@ const ProtobufCMessageDescriptor massl__ready__descriptor =
   (ProtobufCMessageInit) massl__ready__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor massl__finished__field_descriptors[9] =
+static const ProtobufCFieldDescriptor massl__finished__field_descriptors[10] =
 {
   {
     "lease",
@@ -2045,8 +2877,21 @@ static const ProtobufCFieldDescriptor massl__finished__field_descriptors[9] =
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "chosen",
+    10,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Massl__Finished, chosen),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned massl__finished__field_indices_by_name[] = {
+  9,   /* field[9] = chosen */
   5,   /* field[5] = consistency */
   6,   /* field[6] = koleo */
   0,   /* field[0] = lease */
@@ -2060,7 +2905,7 @@ static const unsigned massl__finished__field_indices_by_name[] = {
 static const ProtobufCIntRange massl__finished__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 9 }
+  { 0, 10 }
 };
 const ProtobufCMessageDescriptor massl__finished__descriptor =
 {
@@ -2070,7 +2915,7 @@ const ProtobufCMessageDescriptor massl__finished__descriptor =
   "Massl__Finished",
   "massl",
   sizeof(Massl__Finished),
-  9,
+  10,
   massl__finished__field_descriptors,
   massl__finished__field_indices_by_name,
   1,  massl__finished__number_ranges,
@@ -2128,7 +2973,7 @@ const ProtobufCMessageDescriptor massl__undecodable_picture__descriptor =
   (ProtobufCMessageInit) massl__undecodable_picture__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor massl__returned__field_descriptors[3] =
+static const ProtobufCFieldDescriptor massl__returned__field_descriptors[4] =
 {
   {
     "lease",
@@ -2166,8 +3011,21 @@ static const ProtobufCFieldDescriptor massl__returned__field_descriptors[3] =
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "is_passing",
+    4,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BOOL,
+    0,   /* quantifier_offset */
+    offsetof(Massl__Returned, is_passing),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned massl__returned__field_indices_by_name[] = {
+  3,   /* field[3] = is_passing */
   0,   /* field[0] = lease */
   1,   /* field[1] = reason */
   2,   /* field[2] = undecodable */
@@ -2175,7 +3033,7 @@ static const unsigned massl__returned__field_indices_by_name[] = {
 static const ProtobufCIntRange massl__returned__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 3 }
+  { 0, 4 }
 };
 const ProtobufCMessageDescriptor massl__returned__descriptor =
 {
@@ -2185,7 +3043,7 @@ const ProtobufCMessageDescriptor massl__returned__descriptor =
   "Massl__Returned",
   "massl",
   sizeof(Massl__Returned),
-  3,
+  4,
   massl__returned__field_descriptors,
   massl__returned__field_indices_by_name,
   1,  massl__returned__number_ranges,
@@ -2369,7 +3227,7 @@ const ProtobufCMessageDescriptor massl__refusal__descriptor =
   (ProtobufCMessageInit) massl__refusal__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor massl__lease__field_descriptors[7] =
+static const ProtobufCFieldDescriptor massl__lease__field_descriptors[8] =
 {
   {
     "lease",
@@ -2455,8 +3313,21 @@ static const ProtobufCFieldDescriptor massl__lease__field_descriptors[7] =
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "holders_version",
+    8,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Massl__Lease, holders_version),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned massl__lease__field_indices_by_name[] = {
+  7,   /* field[7] = holders_version */
   0,   /* field[0] = lease */
   6,   /* field[6] = memory_floor */
   5,   /* field[5] = rows */
@@ -2468,7 +3339,7 @@ static const unsigned massl__lease__field_indices_by_name[] = {
 static const ProtobufCIntRange massl__lease__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 7 }
+  { 0, 8 }
 };
 const ProtobufCMessageDescriptor massl__lease__descriptor =
 {
@@ -2478,7 +3349,7 @@ const ProtobufCMessageDescriptor massl__lease__descriptor =
   "Massl__Lease",
   "massl",
   sizeof(Massl__Lease),
-  7,
+  8,
   massl__lease__field_descriptors,
   massl__lease__field_indices_by_name,
   1,  massl__lease__number_ranges,
@@ -2732,7 +3603,7 @@ const ProtobufCMessageDescriptor massl__weights_request__descriptor =
   (ProtobufCMessageInit) massl__weights_request__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor massl__rows_request__field_descriptors[5] =
+static const ProtobufCFieldDescriptor massl__rows_request__field_descriptors[7] =
 {
   {
     "step",
@@ -2794,18 +3665,44 @@ static const ProtobufCFieldDescriptor massl__rows_request__field_descriptors[5] 
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "rows",
+    6,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Massl__RowsRequest, rows),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "memory_floor",
+    7,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Massl__RowsRequest, memory_floor),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned massl__rows_request__field_indices_by_name[] = {
   1,   /* field[1] = block */
   3,   /* field[3] = count */
   2,   /* field[2] = first */
+  6,   /* field[6] = memory_floor */
   4,   /* field[4] = missing */
+  5,   /* field[5] = rows */
   0,   /* field[0] = step */
 };
 static const ProtobufCIntRange massl__rows_request__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 5 }
+  { 0, 7 }
 };
 const ProtobufCMessageDescriptor massl__rows_request__descriptor =
 {
@@ -2815,7 +3712,7 @@ const ProtobufCMessageDescriptor massl__rows_request__descriptor =
   "Massl__RowsRequest",
   "massl",
   sizeof(Massl__RowsRequest),
-  5,
+  7,
   massl__rows_request__field_descriptors,
   massl__rows_request__field_indices_by_name,
   1,  massl__rows_request__number_ranges,
@@ -3294,7 +4191,1012 @@ const ProtobufCMessageDescriptor massl__unavailable__descriptor =
   (ProtobufCMessageInit) massl__unavailable__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCEnumValue massl__refusal_reason__enum_values_by_number[7] =
+static const ProtobufCFieldDescriptor massl__extent__field_descriptors[3] =
+{
+  {
+    "index",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Massl__Extent, index),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "before",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Massl__Extent, before),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "after",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Massl__Extent, after),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned massl__extent__field_indices_by_name[] = {
+  2,   /* field[2] = after */
+  1,   /* field[1] = before */
+  0,   /* field[0] = index */
+};
+static const ProtobufCIntRange massl__extent__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 3 }
+};
+const ProtobufCMessageDescriptor massl__extent__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "massl.Extent",
+  "Extent",
+  "Massl__Extent",
+  "massl",
+  sizeof(Massl__Extent),
+  3,
+  massl__extent__field_descriptors,
+  massl__extent__field_indices_by_name,
+  1,  massl__extent__number_ranges,
+  (ProtobufCMessageInit) massl__extent__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor massl__shard_address__field_descriptors[2] =
+{
+  {
+    "endpoint",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Massl__ShardAddress, endpoint),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "key",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Massl__ShardAddress, key),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned massl__shard_address__field_indices_by_name[] = {
+  0,   /* field[0] = endpoint */
+  1,   /* field[1] = key */
+};
+static const ProtobufCIntRange massl__shard_address__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 2 }
+};
+const ProtobufCMessageDescriptor massl__shard_address__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "massl.ShardAddress",
+  "ShardAddress",
+  "Massl__ShardAddress",
+  "massl",
+  sizeof(Massl__ShardAddress),
+  2,
+  massl__shard_address__field_descriptors,
+  massl__shard_address__field_indices_by_name,
+  1,  massl__shard_address__number_ranges,
+  (ProtobufCMessageInit) massl__shard_address__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor massl__shard_hello__field_descriptors[8] =
+{
+  {
+    "protocol_version",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Massl__ShardHello, protocol_version),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "name",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Massl__ShardHello, name),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "shard",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Massl__ShardHello, shard),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "address",
+    4,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Massl__ShardHello, address),
+    &massl__shard_address__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "capacity",
+    5,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Massl__ShardHello, capacity),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "held",
+    6,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_UINT64,
+    offsetof(Massl__ShardHello, n_held),
+    offsetof(Massl__ShardHello, held),
+    NULL,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_PACKED,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "after",
+    7,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_FIXED64,
+    offsetof(Massl__ShardHello, n_after),
+    offsetof(Massl__ShardHello, after),
+    NULL,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_PACKED,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "changes",
+    8,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Massl__ShardHello, changes),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned massl__shard_hello__field_indices_by_name[] = {
+  3,   /* field[3] = address */
+  6,   /* field[6] = after */
+  4,   /* field[4] = capacity */
+  7,   /* field[7] = changes */
+  5,   /* field[5] = held */
+  1,   /* field[1] = name */
+  0,   /* field[0] = protocol_version */
+  2,   /* field[2] = shard */
+};
+static const ProtobufCIntRange massl__shard_hello__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 8 }
+};
+const ProtobufCMessageDescriptor massl__shard_hello__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "massl.ShardHello",
+  "ShardHello",
+  "Massl__ShardHello",
+  "massl",
+  sizeof(Massl__ShardHello),
+  8,
+  massl__shard_hello__field_descriptors,
+  massl__shard_hello__field_indices_by_name,
+  1,  massl__shard_hello__number_ranges,
+  (ProtobufCMessageInit) massl__shard_hello__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor massl__shard_report__field_descriptors[11] =
+{
+  {
+    "first",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Massl__ShardReport, first),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "changed",
+    2,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_UINT64,
+    offsetof(Massl__ShardReport, n_changed),
+    offsetof(Massl__ShardReport, changed),
+    NULL,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_PACKED,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "states",
+    3,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_ENUM,
+    offsetof(Massl__ShardReport, n_states),
+    offsetof(Massl__ShardReport, states),
+    &massl__extent_state__descriptor,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_PACKED,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "after",
+    4,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_FIXED64,
+    offsetof(Massl__ShardReport, n_after),
+    offsetof(Massl__ShardReport, after),
+    NULL,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_PACKED,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "used",
+    5,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Massl__ShardReport, used),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "capacity",
+    6,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Massl__ShardReport, capacity),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "is_full",
+    7,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BOOL,
+    0,   /* quantifier_offset */
+    offsetof(Massl__ShardReport, is_full),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "served_rows",
+    8,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Massl__ShardReport, served_rows),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "served_bytes",
+    9,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Massl__ShardReport, served_bytes),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "assignment",
+    10,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Massl__ShardReport, assignment),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "problem",
+    11,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Massl__ShardReport, problem),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned massl__shard_report__field_indices_by_name[] = {
+  3,   /* field[3] = after */
+  9,   /* field[9] = assignment */
+  5,   /* field[5] = capacity */
+  1,   /* field[1] = changed */
+  0,   /* field[0] = first */
+  6,   /* field[6] = is_full */
+  10,   /* field[10] = problem */
+  8,   /* field[8] = served_bytes */
+  7,   /* field[7] = served_rows */
+  2,   /* field[2] = states */
+  4,   /* field[4] = used */
+};
+static const ProtobufCIntRange massl__shard_report__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 11 }
+};
+const ProtobufCMessageDescriptor massl__shard_report__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "massl.ShardReport",
+  "ShardReport",
+  "Massl__ShardReport",
+  "massl",
+  sizeof(Massl__ShardReport),
+  11,
+  massl__shard_report__field_descriptors,
+  massl__shard_report__field_indices_by_name,
+  1,  massl__shard_report__number_ranges,
+  (ProtobufCMessageInit) massl__shard_report__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+#define massl__shard_goodbye__field_descriptors NULL
+#define massl__shard_goodbye__field_indices_by_name NULL
+#define massl__shard_goodbye__number_ranges NULL
+const ProtobufCMessageDescriptor massl__shard_goodbye__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "massl.ShardGoodbye",
+  "ShardGoodbye",
+  "Massl__ShardGoodbye",
+  "massl",
+  sizeof(Massl__ShardGoodbye),
+  0,
+  massl__shard_goodbye__field_descriptors,
+  massl__shard_goodbye__field_indices_by_name,
+  0,  massl__shard_goodbye__number_ranges,
+  (ProtobufCMessageInit) massl__shard_goodbye__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor massl__memory_request__field_descriptors[1] =
+{
+  {
+    "drain",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Massl__MemoryRequest, drain),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned massl__memory_request__field_indices_by_name[] = {
+  0,   /* field[0] = drain */
+};
+static const ProtobufCIntRange massl__memory_request__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 1 }
+};
+const ProtobufCMessageDescriptor massl__memory_request__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "massl.MemoryRequest",
+  "MemoryRequest",
+  "Massl__MemoryRequest",
+  "massl",
+  sizeof(Massl__MemoryRequest),
+  1,
+  massl__memory_request__field_descriptors,
+  massl__memory_request__field_indices_by_name,
+  1,  massl__memory_request__number_ranges,
+  (ProtobufCMessageInit) massl__memory_request__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor massl__shard_welcome__field_descriptors[3] =
+{
+  {
+    "configuration",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Massl__ShardWelcome, configuration),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "bulk_port",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Massl__ShardWelcome, bulk_port),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "rows",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Massl__ShardWelcome, rows),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned massl__shard_welcome__field_indices_by_name[] = {
+  1,   /* field[1] = bulk_port */
+  0,   /* field[0] = configuration */
+  2,   /* field[2] = rows */
+};
+static const ProtobufCIntRange massl__shard_welcome__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 3 }
+};
+const ProtobufCMessageDescriptor massl__shard_welcome__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "massl.ShardWelcome",
+  "ShardWelcome",
+  "Massl__ShardWelcome",
+  "massl",
+  sizeof(Massl__ShardWelcome),
+  3,
+  massl__shard_welcome__field_descriptors,
+  massl__shard_welcome__field_indices_by_name,
+  1,  massl__shard_welcome__number_ranges,
+  (ProtobufCMessageInit) massl__shard_welcome__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor massl__assigned_extent__field_descriptors[2] =
+{
+  {
+    "extent",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Massl__AssignedExtent, extent),
+    &massl__extent__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "sources",
+    2,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Massl__AssignedExtent, n_sources),
+    offsetof(Massl__AssignedExtent, sources),
+    &massl__shard_address__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned massl__assigned_extent__field_indices_by_name[] = {
+  0,   /* field[0] = extent */
+  1,   /* field[1] = sources */
+};
+static const ProtobufCIntRange massl__assigned_extent__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 2 }
+};
+const ProtobufCMessageDescriptor massl__assigned_extent__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "massl.AssignedExtent",
+  "AssignedExtent",
+  "Massl__AssignedExtent",
+  "massl",
+  sizeof(Massl__AssignedExtent),
+  2,
+  massl__assigned_extent__field_descriptors,
+  massl__assigned_extent__field_indices_by_name,
+  1,  massl__assigned_extent__number_ranges,
+  (ProtobufCMessageInit) massl__assigned_extent__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor massl__assignment__field_descriptors[4] =
+{
+  {
+    "number",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Massl__Assignment, number),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "heard",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Massl__Assignment, heard),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "extents",
+    3,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Massl__Assignment, n_extents),
+    offsetof(Massl__Assignment, extents),
+    &massl__assigned_extent__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "removed",
+    4,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_UINT64,
+    offsetof(Massl__Assignment, n_removed),
+    offsetof(Massl__Assignment, removed),
+    NULL,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_PACKED,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned massl__assignment__field_indices_by_name[] = {
+  2,   /* field[2] = extents */
+  1,   /* field[1] = heard */
+  0,   /* field[0] = number */
+  3,   /* field[3] = removed */
+};
+static const ProtobufCIntRange massl__assignment__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 4 }
+};
+const ProtobufCMessageDescriptor massl__assignment__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "massl.Assignment",
+  "Assignment",
+  "Massl__Assignment",
+  "massl",
+  sizeof(Massl__Assignment),
+  4,
+  massl__assignment__field_descriptors,
+  massl__assignment__field_indices_by_name,
+  1,  massl__assignment__number_ranges,
+  (ProtobufCMessageInit) massl__assignment__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor massl__memory_list__field_descriptors[1] =
+{
+  {
+    "json",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Massl__MemoryList, json),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned massl__memory_list__field_indices_by_name[] = {
+  0,   /* field[0] = json */
+};
+static const ProtobufCIntRange massl__memory_list__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 1 }
+};
+const ProtobufCMessageDescriptor massl__memory_list__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "massl.MemoryList",
+  "MemoryList",
+  "Massl__MemoryList",
+  "massl",
+  sizeof(Massl__MemoryList),
+  1,
+  massl__memory_list__field_descriptors,
+  massl__memory_list__field_indices_by_name,
+  1,  massl__memory_list__number_ranges,
+  (ProtobufCMessageInit) massl__memory_list__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor massl__drain_answer__field_descriptors[2] =
+{
+  {
+    "is_accepted",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BOOL,
+    0,   /* quantifier_offset */
+    offsetof(Massl__DrainAnswer, is_accepted),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "text",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Massl__DrainAnswer, text),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned massl__drain_answer__field_indices_by_name[] = {
+  0,   /* field[0] = is_accepted */
+  1,   /* field[1] = text */
+};
+static const ProtobufCIntRange massl__drain_answer__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 2 }
+};
+const ProtobufCMessageDescriptor massl__drain_answer__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "massl.DrainAnswer",
+  "DrainAnswer",
+  "Massl__DrainAnswer",
+  "massl",
+  sizeof(Massl__DrainAnswer),
+  2,
+  massl__drain_answer__field_descriptors,
+  massl__drain_answer__field_indices_by_name,
+  1,  massl__drain_answer__number_ranges,
+  (ProtobufCMessageInit) massl__drain_answer__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor massl__records_request__field_descriptors[3] =
+{
+  {
+    "extent",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Massl__RecordsRequest, extent),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "first",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Massl__RecordsRequest, first),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "count",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Massl__RecordsRequest, count),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned massl__records_request__field_indices_by_name[] = {
+  2,   /* field[2] = count */
+  0,   /* field[0] = extent */
+  1,   /* field[1] = first */
+};
+static const ProtobufCIntRange massl__records_request__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 3 }
+};
+const ProtobufCMessageDescriptor massl__records_request__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "massl.RecordsRequest",
+  "RecordsRequest",
+  "Massl__RecordsRequest",
+  "massl",
+  sizeof(Massl__RecordsRequest),
+  3,
+  massl__records_request__field_descriptors,
+  massl__records_request__field_indices_by_name,
+  1,  massl__records_request__number_ranges,
+  (ProtobufCMessageInit) massl__records_request__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor massl__records__field_descriptors[2] =
+{
+  {
+    "extent",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Massl__Records, extent),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "first",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Massl__Records, first),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned massl__records__field_indices_by_name[] = {
+  0,   /* field[0] = extent */
+  1,   /* field[1] = first */
+};
+static const ProtobufCIntRange massl__records__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 2 }
+};
+const ProtobufCMessageDescriptor massl__records__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "massl.Records",
+  "Records",
+  "Massl__Records",
+  "massl",
+  sizeof(Massl__Records),
+  2,
+  massl__records__field_descriptors,
+  massl__records__field_indices_by_name,
+  1,  massl__records__number_ranges,
+  (ProtobufCMessageInit) massl__records__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor massl__holders_request__field_descriptors[2] =
+{
+  {
+    "first",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Massl__HoldersRequest, first),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "count",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Massl__HoldersRequest, count),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned massl__holders_request__field_indices_by_name[] = {
+  1,   /* field[1] = count */
+  0,   /* field[0] = first */
+};
+static const ProtobufCIntRange massl__holders_request__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 2 }
+};
+const ProtobufCMessageDescriptor massl__holders_request__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "massl.HoldersRequest",
+  "HoldersRequest",
+  "Massl__HoldersRequest",
+  "massl",
+  sizeof(Massl__HoldersRequest),
+  2,
+  massl__holders_request__field_descriptors,
+  massl__holders_request__field_indices_by_name,
+  1,  massl__holders_request__number_ranges,
+  (ProtobufCMessageInit) massl__holders_request__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor massl__holders__field_descriptors[5] =
+{
+  {
+    "version",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Massl__Holders, version),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "first",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Massl__Holders, first),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "shards",
+    3,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Massl__Holders, n_shards),
+    offsetof(Massl__Holders, shards),
+    &massl__shard_address__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "counts",
+    4,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_UINT32,
+    offsetof(Massl__Holders, n_counts),
+    offsetof(Massl__Holders, counts),
+    NULL,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_PACKED,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "indices",
+    5,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_UINT32,
+    offsetof(Massl__Holders, n_indices),
+    offsetof(Massl__Holders, indices),
+    NULL,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_PACKED,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned massl__holders__field_indices_by_name[] = {
+  3,   /* field[3] = counts */
+  1,   /* field[1] = first */
+  4,   /* field[4] = indices */
+  2,   /* field[2] = shards */
+  0,   /* field[0] = version */
+};
+static const ProtobufCIntRange massl__holders__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 5 }
+};
+const ProtobufCMessageDescriptor massl__holders__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "massl.Holders",
+  "Holders",
+  "Massl__Holders",
+  "massl",
+  sizeof(Massl__Holders),
+  5,
+  massl__holders__field_descriptors,
+  massl__holders__field_indices_by_name,
+  1,  massl__holders__number_ranges,
+  (ProtobufCMessageInit) massl__holders__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCEnumValue massl__refusal_reason__enum_values_by_number[8] =
 {
   { "REFUSAL_REASON_UNSPECIFIED", "MASSL__REFUSAL_REASON__REFUSAL_REASON_UNSPECIFIED", 0 },
   { "REFUSAL_REASON_PROTOCOL_VERSION", "MASSL__REFUSAL_REASON__REFUSAL_REASON_PROTOCOL_VERSION", 1 },
@@ -3303,13 +5205,15 @@ static const ProtobufCEnumValue massl__refusal_reason__enum_values_by_number[7] 
   { "REFUSAL_REASON_OTHER_RUN", "MASSL__REFUSAL_REASON__REFUSAL_REASON_OTHER_RUN", 4 },
   { "REFUSAL_REASON_MALFORMED", "MASSL__REFUSAL_REASON__REFUSAL_REASON_MALFORMED", 5 },
   { "REFUSAL_REASON_TOO_MANY_PEERS", "MASSL__REFUSAL_REASON__REFUSAL_REASON_TOO_MANY_PEERS", 6 },
+  { "REFUSAL_REASON_DUPLICATE_SHARD", "MASSL__REFUSAL_REASON__REFUSAL_REASON_DUPLICATE_SHARD", 16 },
 };
 static const ProtobufCIntRange massl__refusal_reason__value_ranges[] = {
-{0, 0},{0, 7}
+{0, 0},{16, 7},{0, 8}
 };
-static const ProtobufCEnumValueIndex massl__refusal_reason__enum_values_by_name[7] =
+static const ProtobufCEnumValueIndex massl__refusal_reason__enum_values_by_name[8] =
 {
   { "REFUSAL_REASON_COMPUTE_CLASS", 2 },
+  { "REFUSAL_REASON_DUPLICATE_SHARD", 7 },
   { "REFUSAL_REASON_MALFORMED", 5 },
   { "REFUSAL_REASON_OTHER_RUN", 4 },
   { "REFUSAL_REASON_PROTOCOL_VERSION", 1 },
@@ -3324,11 +5228,11 @@ const ProtobufCEnumDescriptor massl__refusal_reason__descriptor =
   "RefusalReason",
   "Massl__RefusalReason",
   "massl",
-  7,
+  8,
   massl__refusal_reason__enum_values_by_number,
-  7,
+  8,
   massl__refusal_reason__enum_values_by_name,
-  1,
+  2,
   massl__refusal_reason__value_ranges,
   NULL,NULL,NULL,NULL   /* reserved[1234] */
 };
@@ -3364,5 +5268,37 @@ const ProtobufCEnumDescriptor massl__network__descriptor =
   massl__network__enum_values_by_name,
   1,
   massl__network__value_ranges,
+  NULL,NULL,NULL,NULL   /* reserved[1234] */
+};
+static const ProtobufCEnumValue massl__extent_state__enum_values_by_number[4] =
+{
+  { "EXTENT_STATE_UNSPECIFIED", "MASSL__EXTENT_STATE__EXTENT_STATE_UNSPECIFIED", 0 },
+  { "EXTENT_STATE_HELD", "MASSL__EXTENT_STATE__EXTENT_STATE_HELD", 1 },
+  { "EXTENT_STATE_REMOVED", "MASSL__EXTENT_STATE__EXTENT_STATE_REMOVED", 2 },
+  { "EXTENT_STATE_DAMAGED", "MASSL__EXTENT_STATE__EXTENT_STATE_DAMAGED", 3 },
+};
+static const ProtobufCIntRange massl__extent_state__value_ranges[] = {
+{0, 0},{0, 4}
+};
+static const ProtobufCEnumValueIndex massl__extent_state__enum_values_by_name[4] =
+{
+  { "EXTENT_STATE_DAMAGED", 3 },
+  { "EXTENT_STATE_HELD", 1 },
+  { "EXTENT_STATE_REMOVED", 2 },
+  { "EXTENT_STATE_UNSPECIFIED", 0 },
+};
+const ProtobufCEnumDescriptor massl__extent_state__descriptor =
+{
+  PROTOBUF_C__ENUM_DESCRIPTOR_MAGIC,
+  "massl.ExtentState",
+  "ExtentState",
+  "Massl__ExtentState",
+  "massl",
+  4,
+  massl__extent_state__enum_values_by_number,
+  4,
+  massl__extent_state__enum_values_by_name,
+  1,
+  massl__extent_state__value_ranges,
   NULL,NULL,NULL,NULL   /* reserved[1234] */
 };

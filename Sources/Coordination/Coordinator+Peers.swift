@@ -8,6 +8,11 @@ extension Coordinator {
   mutating func receive(_ message: WorkerMessage, from sender: Sender, _ effects: inout [Effect]) {
     guard !isIgnored(sender.peer) else { return }
     if case .statusRequest = message { return effects.append(.sendStatus(to: sender.peer)) }
+    if case .memoryRequest = message { return }
+    if case .drainRequest = message {
+      return effects.append(
+        .send(.drain(isAccepted: false, text: "No memory shard has joined this run."), to: sender.peer))
+    }
     if case .hello(let hello) = message { return greet(hello, from: sender, &effects) }
     guard let problem = refusal(of: sender) else {
       peers[sender.peer]?.heard = now
@@ -18,7 +23,7 @@ extension Coordinator {
       case .goodbye:
         effects.append(.log(.info, "\(described(sender.peer)) leaves."))
         forget(sender.peer, &effects)
-      case .hello, .statusRequest: break  // handled above
+      case .hello, .statusRequest, .memoryRequest, .drainRequest: break  // handled above
       }
       return
     }

@@ -48,6 +48,10 @@ extension Coordinator {
     }
     let count = settings.payloadCount(slices: lease.slices.count)
     if finished.payloadCount != count { return "a payload of \(finished.payloadCount) floats, not \(count)" }
+    let (slots, chosen) = (settings.watchedSlots, finished.chosen)
+    if chosen.count != (slots + 7) / 8 || slots % 8 != 0 && chosen[chosen.count - 1] >> UInt8(slots % 8) != 0 {
+      return "\(chosen.count) bytes of chosen slots, not a bit for each of \(slots)"
+    }
     return problem(of: finished.undecodable)
   }
 
@@ -193,6 +197,12 @@ extension Coordinator {
     // Too many in a row to replace one by the next are too many for the run.
     note(message.undecodable, &effects)
     guard phase == .computing else { return }
+    guard !message.isPassing else {
+      return effects.append(
+        .log(
+          .warning,
+          "\(described(peer)) gave back \(described(lease.slices)) for now: \(shortened(message.reason))"))
+    }
     for slice in lease.slices.indices { returned[slice, default: [:]][peer, default: 0] += 1 }
     let reason = shortened(message.reason)
     let present = peers.values.filter(isPresent)

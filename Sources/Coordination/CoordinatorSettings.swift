@@ -21,6 +21,8 @@ public struct CoordinatorSettings: Sendable {
   public var gradientCount: Int
   /// Floats in a lease's payload besides: rows and running statistics of one slice.
   public var floatsPerSlice: Int
+  /// Slots of the memory that a result says of whether they were chosen.
+  public var watchedSlots: Int
   /// A checkpoint at every multiple of this step; nil for none.
   public var checkpointEverySteps: Int?
   /// The same, for checkpoints that are kept for good; nil for none.
@@ -34,7 +36,7 @@ public struct CoordinatorSettings: Sendable {
 
   public init(
     run: RunIdentity, incarnation: Incarnation, protocolVersion: UInt32, probe: Digest, allowsMixed: Bool = false,
-    welcome: Welcome, slices: Int, lastStep: Int, gradientCount: Int, floatsPerSlice: Int,
+    welcome: Welcome, slices: Int, lastStep: Int, gradientCount: Int, floatsPerSlice: Int, watchedSlots: Int = 0,
     checkpointEverySteps: Int? = nil, keepEverySteps: Int? = nil, checkpointEvery: Duration? = nil,
     pictureName: @escaping @Sendable (Int) -> String,
     pictures: @escaping @Sendable (_ step: Int, _ slice: Int) -> [Int]
@@ -49,6 +51,7 @@ public struct CoordinatorSettings: Sendable {
     self.lastStep = lastStep
     self.gradientCount = gradientCount
     self.floatsPerSlice = floatsPerSlice
+    self.watchedSlots = watchedSlots
     self.checkpointEverySteps = checkpointEverySteps
     self.keepEverySteps = keepEverySteps
     self.checkpointEvery = checkpointEvery

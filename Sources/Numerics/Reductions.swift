@@ -45,6 +45,29 @@ public func sumRows(of a: Matrix, addingTo v: Vector) {
   }
 }
 
+/// Where the largest element of a row is; the first of them in its lane, the lowest lane's first. 0 if none is a number.
+///
+/// - Parameter row: 0..<x.rows.
+/// - Complexity: one pass over the row.
+public func columnOfLargest(_ x: Matrix, row: Int) -> Int {
+  invariant(row >= 0 && row < x.rows)
+  let (x, count) = (x.base + row * x.stride, x.columns)
+  let lane = SIMD8<Int32>(0, 1, 2, 3, 4, 5, 6, 7)
+  var (top, place) = (Lanes(repeating: -.infinity), SIMD8<Int32>.zero)
+  var i = 0
+  while i < count {
+    let rest = count - i
+    let lanes = rest < laneCount ? x.lanes(at: i, first: rest, filler: -.infinity) : x.lanes(at: i)
+    let isLarger = lanes .> top
+    top = top.replacing(with: lanes, where: isLarger)
+    place = place.replacing(with: lane &+ Int32(truncatingIfNeeded: i), where: isLarger)
+    i += laneCount
+  }
+  var best = 0
+  for lane in 1..<laneCount where top[lane] > top[best] { best = lane }
+  return Int(place[best])
+}
+
 /// The sum of v's squares, accumulated in Double.
 public func sumOfSquares(_ v: Vector) -> Double { dot(v, v) }
 

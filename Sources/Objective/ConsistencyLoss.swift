@@ -33,6 +33,9 @@ public struct ConsistencyLoss {
   /// Blocks whose entropy is in `entropy`; their targets are ready if kept.
   private var blocksSeen = 0
   private var entropy = 0.0
+  /// In each block, for each teacher row, the position of the memory row nearest to it (the largest target):
+  /// block * 2 batch + teacher row. Whole after the first group.
+  public private(set) var nearest: [Int]
 
   /// Rows of logits held at once: tall enough for a product at full speed, small enough for the cache. Part of the
   /// arithmetic: a product's rounding may follow from its height.
@@ -50,6 +53,7 @@ public struct ConsistencyLoss {
     keepsTargets = shape.blockCount * blockTargets * MemoryLayout<Float>.stride <= targetBytes
     panelViews = max(1, min(shape.views, Self.panelRows / shape.batch))
     teacher = FloatBuffer(count: 2 * shape.batch * shape.width).matrix(rows: 2 * shape.batch, columns: shape.width)
+    nearest = Array(repeating: 0, count: shape.blockCount * 2 * shape.batch)
     targets = FloatBuffer(count: (keepsTargets ? shape.blockCount : 1) * blockTargets)
     logits = FloatBuffer(count: panelViews * shape.batch * shape.blockSize)
       .matrix(rows: panelViews * shape.batch, columns: shape.blockSize)
@@ -139,6 +143,7 @@ extension ConsistencyLoss {
     let entropyOfBlock = softmaxRowsMeasuringEntropy(place)
     if index == blocksSeen {
       entropy += entropyOfBlock
+      for row in 0..<rows { nearest[index * rows + row] = columnOfLargest(place, row: row) }
       blocksSeen += 1
     }
     return place

@@ -102,12 +102,17 @@ final class CoordinatorBulk: Sendable {
       switch request {
       case .weights(let network, let step, let offset, let count):
         reply = try weights(network, step, offset, count)
-      case .rows(let step, let block, let first, let count, let missing):
-        reply = try rows(step, block, first, count, missing)
+      case .rows(let step, let rows, let floor, let block, let first, let count, let missing):
+        let window = weights.current
+        guard window.step != step || (window.rows, window.floor) == (rows, floor) else {
+          throw Unavailable("rows of another memory at step \(step)")
+        }
+        reply = try self.rows(step, block, first, count, missing)
       case .picture(let index, let offset, let own): reply = try picture(index, offset, own, &state)
       case .push(let lease, let offset):
         guard let chunk = incoming.bulk else { throw Unavailable("a push without its floats") }
         reply = try push(lease, offset, chunk, from: incoming.peer, &state)
+      case .records, .holders: throw Unavailable("no memory shard has joined this run")
       }
     } catch let unavailable as Unavailable {
       reply = (.unavailable(reason: unavailable.reason), nil)

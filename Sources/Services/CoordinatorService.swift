@@ -3,8 +3,10 @@ import Configuration
 import Coordination
 import Durability
 import Glibc
+import MemoryBank
 import Numerics
 import Synchronization
+import Telemetry
 import Training
 import Vision
 import Wire
@@ -63,6 +65,7 @@ public final class CoordinatorService: Sendable {
     /// Nil before `run` and once it ends: messages are dropped.
     var thread: SocketThread?
     var newest: StepReport?
+    var collapse: CollapseWatch
     var hasEnded = false
   }
 
@@ -108,7 +111,7 @@ public final class CoordinatorService: Sendable {
         data: DataIdentity(count: data.identity.count, digest: data.identity.digest),
         rows: resumed.version.rows),
       slices: plan.slices, lastStep: plan.lastStep, gradientCount: plan.layout.count,
-      floatsPerSlice: plan.floatsPerSlice,
+      floatsPerSlice: plan.floatsPerSlice, watchedSlots: SlotMarks.watched(of: configuration.memorySize),
       checkpointEverySteps: configuration.checkpointEverySteps == 0 ? nil : configuration.checkpointEverySteps,
       keepEverySteps: configuration.keepEverySteps == 0 ? nil : configuration.keepEverySteps,
       checkpointEvery: configuration.checkpointEveryMinutes == 0
@@ -117,7 +120,8 @@ public final class CoordinatorService: Sendable {
     control = Mutex(
       Control(
         coordinator: Coordinator(
-          settings, resuming: resumed.version.updated, durableStep: resumed.durableStep, at: Self.now())))
+          settings, resuming: resumed.version.updated, durableStep: resumed.durableStep, at: Self.now()),
+        collapse: CollapseWatch(blockSize: configuration.blockSize, memorySize: configuration.memorySize)))
   }
 
   /// Coordinates until the run is done, was asked to stop, or cannot go on. May be called once.
@@ -128,7 +132,15 @@ public final class CoordinatorService: Sendable {
   public func run(record: @escaping @Sendable (StepReport) -> Void) throws -> Outcome {
     updates.start(
       record: { [self] report in
-        control.withLock { $0.newest = report }
+        let change = control.withLock { control in
+          control.newest = report
+          return control.collapse.take(report.record)
+        }
+        switch change {
+        case .begins(let text): log(.warning, text)
+        case .ends(let text): log(.info, text)
+        case nil: break
+        }
         record(report)
       },
       finish: { [self] result in
@@ -281,7 +293,7 @@ extension CoordinatorService {
     let version = weights.current
     return RunStatus(
       coordination: control.coordinator.status(at: Self.now()), run: directory.run.description, plan: plan,
-      newest: control.newest?.record, isRunning: true,
+      newest: control.newest?.record, isRunning: true, warning: control.collapse.warning,
       memory: RunStatus.Memory(size: plan.configuration.memorySize, rows: version.rows),
       digests: RunStatus.Digests(
         student: "\(version.studentDigest)", teacher: "\(version.teacherDigest)", memory: "\(version.memory)"))

@@ -2,6 +2,7 @@ import Durability
 import Glibc
 import MemoryBank
 import Numerics
+import Objective
 import Optimization
 import Synchronization
 import Telemetry
@@ -72,6 +73,7 @@ final class CoordinatorUpdates: Sendable {
     var spare = Spare(plan)
     var rate = RateEstimator(startingAt: Self.seconds())
     var last = Self.seconds()
+    var chosen = ChosenRows(memorySize: plan.configuration.memorySize, rows: weights.current.rows)
     while let work = queue.next() {
       switch work {
       case .add(let arrival):
@@ -88,10 +90,11 @@ final class CoordinatorUpdates: Sendable {
           weights.publish(version)
           let now = Self.seconds()
           rate.finished(images: plan.configuration.batchSize, at: now)
+          chosen.update(total.chosen, newRows: old.rows..<version.rows)
           record(
             report(
-              version, total.losses, gradientNorm: gradientNorm, rate: rate.imagesPerSecond ?? 0,
-              workers: step.peers.count, seconds: now - last))
+              version, total.losses, gradientNorm: gradientNorm, chosenShare: chosen.share, spare.rows,
+              rate: rate.imagesPerSecond ?? 0, workers: step.peers.count, seconds: now - last))
           last = now
           step = Step(tree: plan.tree)
           finish(.success(version))
@@ -158,8 +161,9 @@ extension CoordinatorUpdates {
   }
 
   private func report(
-    _ version: WeightsVersion, _ losses: [SliceLoss], gradientNorm: Double, rate: Double, workers: Int,
-    seconds: Double
+    _ version: WeightsVersion, _ losses: [SliceLoss], gradientNorm: Double, chosenShare: Double?,
+    _ newRows: FloatBuffer,
+    rate: Double, workers: Int, seconds: Double
   ) -> StepReport {
     let step = version.step - 1
     // In slice order, whoever computed them.
@@ -171,6 +175,9 @@ extension CoordinatorUpdates {
       record: MetricsRecord(
         step: version.step, epoch: Double(version.step) / Double(plan.stepsPerEpoch), loss: consistency + koleo,
         consistency: consistency, koleo: koleo, targetEntropy: losses.reduce(0) { $0 + $1.targetEntropy },
+        embeddingSpread: embeddingSpread(
+          newRows.matrix(rows: plan.configuration.batchSize, columns: plan.configuration.bottleneckDim)),
+        chosenShare: chosenShare,
         lr: plan.learningRate[step], weightDecay: plan.weightDecay[step], momentumTeacher: plan.momentum[step],
         teacherTemp: plan.teacherTemperature[step], gradientNorm: gradientNorm, imagesPerSecond: rate,
         workers: workers, memoryRows: version.rows, time: Double(now.tv_sec) + Double(now.tv_nsec) * 1e-9),

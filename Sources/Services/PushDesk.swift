@@ -52,7 +52,7 @@ final class PushDesk: Sendable {
       let sum = SliceSum(
         slices: finished.slices, gradient: state.gradients.take(),
         tail: FloatBuffer(count: finished.slices.count * floatsPerSlice), losses: finished.losses,
-        undecodable: finished.undecodable)
+        chosen: finished.chosen, undecodable: finished.undecodable)
       state.places[lease] = Place(arrival: Arrival(sum: sum, peer: peer), announced: finished.payload)
     }
   }

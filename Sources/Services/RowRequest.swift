@@ -39,7 +39,10 @@ package struct RowRequest: Equatable, Sendable {
     return requests
   }
 
-  func message(step: Int) -> BulkRequest {
-    .rows(step: step, block: block, first: positions.lowerBound, count: positions.count, missing: missing)
+  func message(of lease: Lease) -> BulkRequest {
+    .rows(
+      step: lease.step, rows: lease.rows, floor: lease.memoryFloor, block: block, first: positions.lowerBound,
+      count: positions.count,
+      missing: missing)
   }
 }

@@ -34,14 +34,20 @@ public struct RunStatus: Codable, Sendable {
   public var epochs: Int
   /// Nil before the first step.
   public var loss: Double?
+  /// Of the newest step, as in `MetricsRecord`; nil where that has none.
+  public var targetEntropy: Double?
+  public var embeddingSpread: Double?
+  public var chosenShare: Double?
+  /// What people should look into: a run that seems to collapse.
+  public var warning: String?
   public var imagesPerSecond: Double?
   public var secondsLeft: Double?
   public var memory: Memory
   public var digests: Digests
 
   init(
-    coordination: Status, run: String, plan: RunPlan, newest: MetricsRecord?, isRunning: Bool, memory: Memory,
-    digests: Digests
+    coordination: Status, run: String, plan: RunPlan, newest: MetricsRecord?, isRunning: Bool,
+    warning: String? = nil, memory: Memory, digests: Digests
   ) {
     self.coordination = coordination
     self.run = run
@@ -49,6 +55,9 @@ public struct RunStatus: Codable, Sendable {
     epoch = plan.runningEpoch(afterStep: coordination.step)
     epochs = plan.configuration.epochs
     loss = newest.flatMap { $0.loss.isFinite ? $0.loss : nil }
+    targetEntropy = newest.flatMap { $0.targetEntropy.isFinite ? $0.targetEntropy : nil }
+    (embeddingSpread, chosenShare) = (newest?.embeddingSpread, newest?.chosenShare)
+    self.warning = warning
     imagesPerSecond = isRunning ? newest?.imagesPerSecond : nil
     secondsLeft = imagesPerSecond.flatMap { plan.secondsLeft(afterStep: coordination.step, imagesPerSecond: $0) }
     self.memory = memory
@@ -60,7 +69,8 @@ public struct RunStatus: Codable, Sendable {
 
 extension RunStatus {
   private enum CodingKeys: String, CodingKey {
-    case run, computeClass, epoch, epochs, loss, imagesPerSecond, secondsLeft, memory, digests
+    case run, computeClass, epoch, epochs, loss, targetEntropy, embeddingSpread, chosenShare, warning
+    case imagesPerSecond, secondsLeft, memory, digests
   }
 
   public init(from decoder: any Decoder) throws {
@@ -71,6 +81,10 @@ extension RunStatus {
     epoch = try container.decode(Int.self, forKey: .epoch)
     epochs = try container.decode(Int.self, forKey: .epochs)
     loss = try container.decodeIfPresent(Double.self, forKey: .loss)
+    targetEntropy = try container.decodeIfPresent(Double.self, forKey: .targetEntropy)
+    embeddingSpread = try container.decodeIfPresent(Double.self, forKey: .embeddingSpread)
+    chosenShare = try container.decodeIfPresent(Double.self, forKey: .chosenShare)
+    warning = try container.decodeIfPresent(String.self, forKey: .warning)
     imagesPerSecond = try container.decodeIfPresent(Double.self, forKey: .imagesPerSecond)
     secondsLeft = try container.decodeIfPresent(Double.self, forKey: .secondsLeft)
     memory = try container.decode(Memory.self, forKey: .memory)
@@ -85,6 +99,10 @@ extension RunStatus {
     try container.encode(epoch, forKey: .epoch)
     try container.encode(epochs, forKey: .epochs)
     try container.encodeIfPresent(loss, forKey: .loss)
+    try container.encodeIfPresent(targetEntropy, forKey: .targetEntropy)
+    try container.encodeIfPresent(embeddingSpread, forKey: .embeddingSpread)
+    try container.encodeIfPresent(chosenShare, forKey: .chosenShare)
+    try container.encodeIfPresent(warning, forKey: .warning)
     try container.encodeIfPresent(imagesPerSecond, forKey: .imagesPerSecond)
     try container.encodeIfPresent(secondsLeft, forKey: .secondsLeft)
     try container.encode(memory, forKey: .memory)

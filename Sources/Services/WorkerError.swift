@@ -15,6 +15,9 @@ public enum WorkerError: Error, Equatable, CustomStringConvertible {
   /// The connection cannot be used any more.
   case socketFailed(coordinator: String, reason: String)
 
+  /// It may pass by itself, and says nothing about the lease.
+  var isPassing: Bool { self == .bulkUnanswered }
+
   public var description: String {
     switch self {
     case .bulkUnanswered: "the coordinator does not answer on its bulk socket"

@@ -60,7 +60,7 @@ package final class WorkerRows: Sendable {
           missing: cache.gather(blocks, block: block, positions: 0..<blocks.blockSize, into: matrix(block)),
           positions: blocks.blockSize, rowsAtMost: Limits.bulkFloats / width)
       }
-      try bulk.ask(requests.map { $0.message(step: lease.step) }) { index, reply, frame in
+      try bulk.ask(requests.map { $0.message(of: lease) }) { index, reply, frame in
         let request = requests[index]
         let asked = BulkReply.rows(step: lease.step, block: request.block, first: request.positions.lowerBound)
         guard reply == asked, let frame, frame.count == request.rows * width * MemoryLayout<Float>.stride else {

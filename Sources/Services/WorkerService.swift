@@ -151,7 +151,7 @@ extension WorkerService {
     case .lease(let lease): if isOfSession { session?.take(lease) }
     case .grant(let lease): if isOfSession { session?.push(lease) }
     case .cancel(let lease): if isOfSession { session?.cancel(lease) }
-    case .heartbeat, .status: break
+    case .heartbeat, .status, .shardWelcome, .assignment, .memory, .drain: break
     }
   }
 
@@ -203,7 +203,7 @@ extension WorkerService {
       log(.info, "\(refusal.text) Saying hello again.")
       tick()
     // The next tick says hello again.
-    case .malformed, .tooManyPeers: log(.warning, refusal.text)
+    case .malformed, .tooManyPeers, .duplicateShard: log(.warning, refusal.text)
     case .protocolVersion, .computeClass:
       end(.turnedAway(coordinator: "\(options.coordinator)", reason: refusal.text))
     }

@@ -148,7 +148,8 @@ extension WorkerSession {
   private func giveBack(_ lease: LeaseID, _ error: any Error) {
     _ = forget(lease)
     log(.warning, "Gave lease \(lease.number) back: \(error).")
-    var returned = Returned(lease: lease, reason: "\(error)")
+    let isPassing = (error as? WorkerError)?.isPassing ?? false
+    var returned = Returned(lease: lease, reason: "\(error)", isPassing: isPassing)
     if case VisionError.noneDecodes(let pictures) = error {
       returned.undecodable = pictures.map { UndecodablePicture(picture: $0.index, reason: $0.reason) }
     }
@@ -204,7 +205,7 @@ extension WorkerSession {
   private func announce(_ total: SliceSum, of lease: Lease) {
     let finished = Finished(
       lease: lease.lease, step: lease.step, slices: lease.slices, payload: total.payloadDigest,
-      payloadCount: total.payloadCount, losses: total.losses, undecodable: total.undecodable)
+      payloadCount: total.payloadCount, losses: total.losses, chosen: total.chosen, undecodable: total.undecodable)
     let isWanted = state.withLock { state in
       guard state.held[lease.lease] != nil else { return false }
       state.held[lease.lease] = .announced(total, finished)

@@ -15,6 +15,12 @@ public struct MetricsRecord: Sendable, Equatable, Decodable {
   /// Mean entropy of the teacher's targets, in nats: near the logarithm of `block_size` they say nothing, near 0 they all
   /// point at one row.
   public var targetEntropy: Double
+  /// How far apart the step's new memory rows are: 1 when spread evenly over the sphere, 0 when all are the same. Nil in
+  /// records of older versions.
+  public var embeddingSpread: Double?
+  /// Of the rows in memory, the share that was ever the nearest to a teacher view, 0...1. Nil for a while after a resume,
+  /// until every row has come since.
+  public var chosenShare: Double?
   public var lr: Double
   public var weightDecay: Double
   public var momentumTeacher: Double
@@ -30,8 +36,9 @@ public struct MetricsRecord: Sendable, Equatable, Decodable {
   public var time: Double
 
   public init(
-    step: Int, epoch: Double, loss: Double, consistency: Double, koleo: Double, targetEntropy: Double, lr: Double,
-    weightDecay: Double, momentumTeacher: Double, teacherTemp: Double, gradientNorm: Double, imagesPerSecond: Double,
+    step: Int, epoch: Double, loss: Double, consistency: Double, koleo: Double, targetEntropy: Double,
+    embeddingSpread: Double?, chosenShare: Double?, lr: Double, weightDecay: Double, momentumTeacher: Double,
+    teacherTemp: Double, gradientNorm: Double, imagesPerSecond: Double,
     workers: Int, memoryRows: Int, time: Double
   ) {
     self.step = step
@@ -40,6 +47,8 @@ public struct MetricsRecord: Sendable, Equatable, Decodable {
     self.consistency = consistency
     self.koleo = koleo
     self.targetEntropy = targetEntropy
+    self.embeddingSpread = embeddingSpread
+    self.chosenShare = chosenShare
     self.lr = lr
     self.weightDecay = weightDecay
     self.momentumTeacher = momentumTeacher
@@ -55,7 +64,8 @@ public struct MetricsRecord: Sendable, Equatable, Decodable {
   public func json() -> String {
     let numbers: [(String, Double)] = [
       ("epoch", epoch), ("loss", loss), ("consistency", consistency), ("koleo", koleo),
-      ("target_entropy", targetEntropy), ("lr", lr), ("weight_decay", weightDecay),
+      ("target_entropy", targetEntropy), ("embedding_spread", embeddingSpread ?? .nan),
+      ("chosen_share", chosenShare ?? .nan), ("lr", lr), ("weight_decay", weightDecay),
       ("momentum_teacher", momentumTeacher), ("teacher_temp", teacherTemp), ("gradient_norm", gradientNorm),
       ("images_per_second", imagesPerSecond),
     ]

@@ -1,4 +1,5 @@
 import Configuration
+import MemoryBank
 import Networks
 import Numerics
 import Objective
@@ -305,7 +306,19 @@ extension SliceComputer {
         SliceLoss(
           consistency: consistency, koleo: configuration.koleoWeight * spread, targetEntropy: loss.targetEntropy)
       ],
-      undecodable: undecodable)
+      chosen: chosen(step: step), undecodable: undecodable)
+  }
+
+  /// The slots of the rows that were nearest to a teacher view.
+  private func chosen(step: Int) -> [UInt8] {
+    // Which row is in a slot plays no part.
+    let order = plan.blockPlan(step: step, rows: 0, floor: 0)
+    var marks = SlotMarks(size: plan.configuration.memorySize)
+    let rows = 2 * plan.configuration.sliceSize
+    for (index, position) in loss.nearest.enumerated() {
+      marks.mark(order.slot(block: index / rows, position: position))
+    }
+    return marks.bytes
   }
 
   private func rows(of group: ViewGroup) -> Range<Int> {

@@ -16,10 +16,12 @@ public struct SliceSum: Sendable {
   public let tail: FloatBuffer
   /// One a slice, in slice order.
   public var losses: [SliceLoss]
+  /// `SlotMarks` of the memory rows that were nearest to a teacher view in their block.
+  public var chosen: [UInt8]
   public var undecodable: [UndecodablePicture]
 
   public init(
-    slices: SliceRange, gradient: FloatBuffer, tail: FloatBuffer, losses: [SliceLoss],
+    slices: SliceRange, gradient: FloatBuffer, tail: FloatBuffer, losses: [SliceLoss], chosen: [UInt8],
     undecodable: [UndecodablePicture]
   ) {
     invariant(losses.count == slices.count, "one loss a slice")
@@ -28,6 +30,7 @@ public struct SliceSum: Sendable {
     self.gradient = gradient
     self.tail = tail
     self.losses = losses
+    self.chosen = chosen
     self.undecodable = undecodable
   }
 
@@ -49,6 +52,7 @@ public struct SliceSum: Sendable {
     return SliceSum(
       slices: SliceRange(first: left.slices.first, count: left.slices.count + right.slices.count),
       gradient: left.gradient, tail: tail, losses: left.losses + right.losses,
+      chosen: zip(left.chosen, right.chosen).map { $0 | $1 },
       undecodable: left.undecodable + right.undecodable)
   }
 }

@@ -62,7 +62,7 @@ extension Envelope {
 }
 
 /// Reads fields of unpacked messages; a field that it refuses is named together with the peer.
-private struct FieldReader {
+struct FieldReader {
   let peer: PeerID?
 
   func bad(_ field: String, _ problem: String) -> WireError { .badField(peer: peer, field: field, problem: problem) }
@@ -79,9 +79,15 @@ private struct FieldReader {
             lease: LeaseID(c.returned.pointee.lease),
             reason: try text(c.returned.pointee.reason, "returned.reason", Limits.sentence),
             undecodable: try undecodable(
-              c.returned.pointee.undecodable, c.returned.pointee.n_undecodable, "returned.undecodable"))))
+              c.returned.pointee.undecodable, c.returned.pointee.n_undecodable, "returned.undecodable"),
+            isPassing: c.returned.pointee.is_passing != 0)))
     case MASSL__ENVELOPE__BODY_STATUS_REQUEST: .worker(.statusRequest)
     case MASSL__ENVELOPE__BODY_GOODBYE: .worker(.goodbye)
+
+    case MASSL__ENVELOPE__BODY_SHARD_HELLO: .shard(.hello(try shardHello(c.shard_hello.pointee)))
+    case MASSL__ENVELOPE__BODY_SHARD_REPORT: .shard(.report(try shardReport(c.shard_report.pointee)))
+    case MASSL__ENVELOPE__BODY_SHARD_GOODBYE: .shard(.goodbye)
+    case MASSL__ENVELOPE__BODY_MEMORY_REQUEST: .worker(try memoryRequest(c.memory_request.pointee))
 
     case MASSL__ENVELOPE__BODY_WELCOME: .coordinator(.welcome(try welcome(c.welcome.pointee)))
     case MASSL__ENVELOPE__BODY_REFUSAL: .coordinator(.refusal(try refusal(c.refusal.pointee)))
@@ -93,6 +99,15 @@ private struct FieldReader {
     case MASSL__ENVELOPE__BODY_STATUS:
       .coordinator(.status(json: try text(c.status.pointee.json, "status.json", Limits.document)))
     case MASSL__ENVELOPE__BODY_RUN_FINISHED: .coordinator(.finished)
+    case MASSL__ENVELOPE__BODY_SHARD_WELCOME: .coordinator(.shardWelcome(try shardWelcome(c.shard_welcome.pointee)))
+    case MASSL__ENVELOPE__BODY_ASSIGNMENT: .coordinator(.assignment(try assignment(c.assignment.pointee)))
+    case MASSL__ENVELOPE__BODY_MEMORY_LIST:
+      .coordinator(.memory(json: try text(c.memory_list.pointee.json, "memory_list.json", Limits.document)))
+    case MASSL__ENVELOPE__BODY_DRAIN_ANSWER:
+      .coordinator(
+        .drain(
+          isAccepted: c.drain_answer.pointee.is_accepted != 0,
+          text: try text(c.drain_answer.pointee.text, "drain_answer.text", Limits.sentence)))
 
     case MASSL__ENVELOPE__BODY_WEIGHTS_REQUEST: .bulkRequest(try weightsRequest(c.weights_request.pointee))
     case MASSL__ENVELOPE__BODY_ROWS_REQUEST: .bulkRequest(try rowsRequest(c.rows_request.pointee))
@@ -100,6 +115,8 @@ private struct FieldReader {
     case MASSL__ENVELOPE__BODY_PUSH:
       .bulkRequest(
         .push(lease: LeaseID(c.push.pointee.lease), offset: try offset(c.push.pointee.offset, "push.offset")))
+    case MASSL__ENVELOPE__BODY_RECORDS_REQUEST: .bulkRequest(try recordsRequest(c.records_request.pointee))
+    case MASSL__ENVELOPE__BODY_HOLDERS_REQUEST: .bulkRequest(try holdersRequest(c.holders_request.pointee))
 
     case MASSL__ENVELOPE__BODY_WEIGHTS:
       .bulkReply(
@@ -119,6 +136,12 @@ private struct FieldReader {
     case MASSL__ENVELOPE__BODY_UNAVAILABLE:
       .bulkReply(
         .unavailable(reason: try text(c.unavailable.pointee.reason, "unavailable.reason", Limits.sentence)))
+    case MASSL__ENVELOPE__BODY_RECORDS:
+      .bulkReply(
+        .records(
+          extent: try offset(c.records.pointee.extent, "records.extent"),
+          first: try offset(c.records.pointee.first, "records.first")))
+    case MASSL__ENVELOPE__BODY_HOLDERS: .bulkReply(.holders(try holders(c.holders.pointee)))
     default: throw .noBody(peer: peer)
     }
   }
@@ -148,6 +171,9 @@ extension FieldReader {
     let consistency = try shares(c.consistency, c.n_consistency, of: slices, "finished.consistency")
     let koleo = try shares(c.koleo, c.n_koleo, of: slices, "finished.koleo")
     let entropy = try shares(c.target_entropy, c.n_target_entropy, of: slices, "finished.target_entropy")
+    guard c.chosen.len <= Limits.chosenBytes else {
+      throw bad("finished.chosen", "has \(c.chosen.len) bytes, more than \(Limits.chosenBytes)")
+    }
     return Finished(
       lease: LeaseID(c.lease), step: try step(c.step, "finished.step"), slices: slices,
       payload: try digest(c.payload, "finished.payload"),
@@ -155,6 +181,7 @@ extension FieldReader {
       losses: (0..<slices.count).map {
         SliceLoss(consistency: consistency[$0], koleo: koleo[$0], targetEntropy: entropy[$0])
       },
+      chosen: Array(UnsafeBufferPointer(start: c.chosen.data, count: c.chosen.len)),
       undecodable: try undecodable(c.undecodable, c.n_undecodable, "finished.undecodable"))
   }
 
@@ -205,7 +232,8 @@ extension FieldReader {
     Lease(
       lease: LeaseID(c.lease), step: try step(c.step, "lease.step"), slices: try slices(c.slices, "lease.slices"),
       student: try digest(c.student, "lease.student"), teacher: try digest(c.teacher, "lease.teacher"),
-      rows: try offset(c.rows, "lease.rows"), memoryFloor: try offset(c.memory_floor, "lease.memory_floor"))
+      rows: try offset(c.rows, "lease.rows"), memoryFloor: try offset(c.memory_floor, "lease.memory_floor"),
+      holdersVersion: c.holders_version)
   }
 }
 
@@ -229,7 +257,8 @@ extension FieldReader {
       throw bad("rows_request.missing", "has bits past its \(count) rows")
     }
     return .rows(
-      step: try step(c.step, "rows_request.step"), block: try offset(c.block, "rows_request.block"),
+      step: try step(c.step, "rows_request.step"), rows: try offset(c.rows, "rows_request.rows"),
+      floor: try offset(c.memory_floor, "rows_request.memory_floor"), block: try offset(c.block, "rows_request.block"),
       first: try offset(c.first, "rows_request.first"), count: count, missing: missing)
   }
 

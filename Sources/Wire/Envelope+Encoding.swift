@@ -23,6 +23,7 @@ extension Envelope {
       c.pointee.exchange = exchange
       switch message {
       case .worker(let message): memory.write(message, into: c)
+      case .shard(let message): memory.write(message, into: c)
       case .coordinator(let message): memory.write(message, into: c)
       case .bulkRequest(let request): memory.write(request, into: c)
       case .bulkReply(let reply): memory.write(reply, into: c)
@@ -37,7 +38,7 @@ extension Envelope {
 }
 
 /// The C structs of one message, and all that they point to, until it is packed.
-private final class MessageMemory {
+final class MessageMemory {
   private var pieces: [UnsafeMutableRawPointer] = []
 
   deinit { pieces.forEach { free($0) } }
@@ -97,7 +98,7 @@ private final class MessageMemory {
 }
 
 /// - Returns: `value`, which the receiver would refuse if it were not in `0 ..< limit`.
-private func number(_ value: Int, below limit: Int = Limits.offset) -> UInt64 {
+func number(_ value: Int, below limit: Int = Limits.offset) -> UInt64 {
   invariant(value >= 0 && value < limit, "\(value) is to be sent, but is not below \(limit)")
   return UInt64(value)
 }
@@ -131,6 +132,7 @@ extension MessageMemory {
       c.pointee.lease = returned.lease.number
       c.pointee.reason = text(returned.reason, cutTo: Limits.sentence)
       (c.pointee.n_undecodable, c.pointee.undecodable) = write(returned.undecodable)
+      c.pointee.is_passing = returned.isPassing ? 1 : 0
       envelope.pointee.returned = c
       envelope.pointee.body_case = MASSL__ENVELOPE__BODY_RETURNED
     case .statusRequest:
@@ -139,6 +141,10 @@ extension MessageMemory {
     case .goodbye:
       envelope.pointee.goodbye = make(Massl__Goodbye.self, massl__goodbye__init)
       envelope.pointee.body_case = MASSL__ENVELOPE__BODY_GOODBYE
+    case .memoryRequest: write(memoryRequest: "", into: envelope)
+    case .drainRequest(let shard):
+      invariant(!shard.isEmpty, "a shard without a name is to be drained")
+      write(memoryRequest: shard, into: envelope)
     }
   }
 
@@ -158,6 +164,8 @@ extension MessageMemory {
       finished.losses.count, array(finished.losses.map(\.targetEntropy))
     )
     (c.pointee.n_undecodable, c.pointee.undecodable) = write(finished.undecodable)
+    invariant(finished.chosen.count <= Limits.chosenBytes, "\(finished.chosen.count) bytes of chosen slots")
+    c.pointee.chosen = bytes(finished.chosen)
     return c
   }
 
@@ -199,6 +207,7 @@ extension MessageMemory {
       c.pointee.teacher = digest(lease.teacher)
       c.pointee.rows = number(lease.rows)
       c.pointee.memory_floor = number(lease.memoryFloor)
+      c.pointee.holders_version = lease.holdersVersion
       envelope.pointee.lease = c
       envelope.pointee.body_case = MASSL__ENVELOPE__BODY_LEASE
     case .heartbeat(let step):
@@ -224,6 +233,27 @@ extension MessageMemory {
     case .finished:
       envelope.pointee.run_finished = make(Massl__RunFinished.self, massl__run_finished__init)
       envelope.pointee.body_case = MASSL__ENVELOPE__BODY_RUN_FINISHED
+    case .shardWelcome(let welcome):
+      let c = make(Massl__ShardWelcome.self, massl__shard_welcome__init)
+      c.pointee.configuration = document(welcome.configuration)
+      c.pointee.bulk_port = UInt32(number(welcome.bulkPort, below: 65_536))
+      c.pointee.rows = number(welcome.rows)
+      envelope.pointee.shard_welcome = c
+      envelope.pointee.body_case = MASSL__ENVELOPE__BODY_SHARD_WELCOME
+    case .assignment(let assignment):
+      envelope.pointee.assignment = write(assignment)
+      envelope.pointee.body_case = MASSL__ENVELOPE__BODY_ASSIGNMENT
+    case .memory(let json):
+      let c = make(Massl__MemoryList.self, massl__memory_list__init)
+      c.pointee.json = document(json)
+      envelope.pointee.memory_list = c
+      envelope.pointee.body_case = MASSL__ENVELOPE__BODY_MEMORY_LIST
+    case .drain(let isAccepted, let text):
+      let c = make(Massl__DrainAnswer.self, massl__drain_answer__init)
+      c.pointee.is_accepted = isAccepted ? 1 : 0
+      c.pointee.text = self.text(text, cutTo: Limits.sentence)
+      envelope.pointee.drain_answer = c
+      envelope.pointee.body_case = MASSL__ENVELOPE__BODY_DRAIN_ANSWER
     }
   }
 }
@@ -241,7 +271,7 @@ extension MessageMemory {
       c.pointee.count = number(count, below: Limits.bulkFloats + 1)
       envelope.pointee.weights_request = c
       envelope.pointee.body_case = MASSL__ENVELOPE__BODY_WEIGHTS_REQUEST
-    case .rows(let step, let block, let first, let count, let missing):
+    case .rows(let step, let rows, let floor, let block, let first, let count, let missing):
       let c = make(Massl__RowsRequest.self, massl__rows_request__init)
       c.pointee.step = number(step)
       c.pointee.block = number(block)
@@ -249,6 +279,8 @@ extension MessageMemory {
       c.pointee.count = number(count, below: Limits.rowsPerRequest + 1)
       invariant(missing.count == (count + 7) / 8, "one bit a row")
       c.pointee.missing = bytes(missing)
+      c.pointee.rows = number(rows)
+      c.pointee.memory_floor = number(floor)
       envelope.pointee.rows_request = c
       envelope.pointee.body_case = MASSL__ENVELOPE__BODY_ROWS_REQUEST
     case .picture(let index, let offset, let own):
@@ -269,6 +301,19 @@ extension MessageMemory {
       c.pointee.offset = number(offset)
       envelope.pointee.push = c
       envelope.pointee.body_case = MASSL__ENVELOPE__BODY_PUSH
+    case .records(let extent, let first, let count):
+      let c = make(Massl__RecordsRequest.self, massl__records_request__init)
+      c.pointee.extent = number(extent)
+      c.pointee.first = number(first)
+      c.pointee.count = number(count, below: Limits.rowsPerRequest + 1)
+      envelope.pointee.records_request = c
+      envelope.pointee.body_case = MASSL__ENVELOPE__BODY_RECORDS_REQUEST
+    case .holders(let first, let count):
+      let c = make(Massl__HoldersRequest.self, massl__holders_request__init)
+      c.pointee.first = number(first)
+      c.pointee.count = number(count, below: Limits.extentsPerRequest + 1)
+      envelope.pointee.holders_request = c
+      envelope.pointee.body_case = MASSL__ENVELOPE__BODY_HOLDERS_REQUEST
     }
   }
 
@@ -310,6 +355,15 @@ extension MessageMemory {
       c.pointee.reason = text(reason, cutTo: Limits.sentence)
       envelope.pointee.unavailable = c
       envelope.pointee.body_case = MASSL__ENVELOPE__BODY_UNAVAILABLE
+    case .records(let extent, let first):
+      let c = make(Massl__Records.self, massl__records__init)
+      c.pointee.extent = number(extent)
+      c.pointee.first = number(first)
+      envelope.pointee.records = c
+      envelope.pointee.body_case = MASSL__ENVELOPE__BODY_RECORDS
+    case .holders(let table):
+      envelope.pointee.holders = write(table)
+      envelope.pointee.body_case = MASSL__ENVELOPE__BODY_HOLDERS
     }
   }
 }

@@ -21,6 +21,7 @@ public struct Envelope: Hashable, Sendable {
 /// Whatever one process says to another.
 public enum Message: Hashable, Sendable {
   case worker(WorkerMessage)
+  case shard(ShardMessage)
   case coordinator(CoordinatorMessage)
   case bulkRequest(BulkRequest)
   case bulkReply(BulkReply)
@@ -28,7 +29,7 @@ public enum Message: Hashable, Sendable {
   /// Whether a bulk frame follows the envelope.
   public var carriesBulk: Bool {
     switch self {
-    case .bulkRequest(.push), .bulkReply(.weights), .bulkReply(.rows), .bulkReply(.picture): true
+    case .bulkRequest(.push), .bulkReply(.weights), .bulkReply(.rows), .bulkReply(.picture), .bulkReply(.records): true
     default: false
     }
   }

@@ -31,3 +31,19 @@ public struct LeaseID: Hashable, Comparable, Sendable {
   public init(_ number: UInt64) { self.number = number }
   public static func < (left: LeaseID, right: LeaseID) -> Bool { left.number < right.number }
 }
+
+/// A memory shard: 128 random bits that it keeps in its directory, with its rows.
+public struct ShardID: Hashable, Comparable, Sendable, CustomStringConvertible {
+  public let high: UInt64
+  public let low: UInt64
+
+  public init(high: UInt64, low: UInt64) {
+    self.high = high
+    self.low = low
+  }
+
+  public static func < (left: ShardID, right: ShardID) -> Bool { (left.high, left.low) < (right.high, right.low) }
+
+  /// 32 lower-case hexadecimal digits.
+  public var description: String { Digest(high: high, low: low).description }
+}

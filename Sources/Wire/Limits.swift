@@ -35,12 +35,29 @@ public enum Limits {
   public static let heldLeases = 4096
   /// Undecodable pictures named in one lease: with more than that, the data set is beyond saving.
   public static let undecodablePictures = 1024
+  /// Bytes that say which of the memory's watched slots were chosen.
+  public static let chosenBytes = 8192
   /// Steps of a run: at 1000 a second, 8,900 years.
   public static let step = 1 << 48
   /// Bytes, floats, rows or pictures, as offset or count: keyed permutations reach as far.
   public static let offset = 1 << 48
   /// Rows in one request; they must fit a bulk frame, and none is narrower than 16 bytes.
   public static let rowsPerRequest = 65_536
+
+  // MARK: Memory shards
+
+  /// Extents that a shard holds: they fit one `shardHello`, 12 bytes each, and are 8 TiB of usual ones.
+  public static let extentsPerShard = 131_072
+  /// Extents in one `assignment`: what is pulled at once, and what is removed.
+  public static let extentsAssigned = 4096
+  /// Who has an extent that is to be pulled: more than would ever be asked.
+  public static let sources = 8
+  /// Extents in one piece of the table of holders.
+  public static let extentsPerRequest = 65_536
+  /// Copies of an extent.
+  public static let holders = 8
+  /// Shards in a run.
+  public static let shards = 1024
 
   // MARK: Texts, in bytes of UTF-8
 

@@ -29,6 +29,10 @@ public enum WorkerMessage: Hashable, Sendable {
   case statusRequest
   /// Leaves for good; its leases are free.
   case goodbye
+  /// Asks for a `memory` answer; any peer may, without a hello.
+  case memoryRequest
+  /// Asks that a shard, by its name or the digits of its identity, be emptied and sent away; any peer may.
+  case drainRequest(shard: String)
 }
 
 public struct Hello: Hashable, Sendable {
@@ -72,12 +76,14 @@ public struct Finished: Hashable, Sendable {
   public var payloadCount: Int
   /// One a slice, in slice order.
   public var losses: [SliceLoss]
+  /// Which of the memory's watched slots held the row nearest to a teacher view: a bit each, lowest bit of a byte first.
+  public var chosen: [UInt8]
   /// Pictures whose bytes do not decode, with the reason.
   public var undecodable: [UndecodablePicture]
 
   public init(
     lease: LeaseID, step: Int, slices: SliceRange, payload: Digest, payloadCount: Int, losses: [SliceLoss],
-    undecodable: [UndecodablePicture]
+    chosen: [UInt8] = [], undecodable: [UndecodablePicture]
   ) {
     self.lease = lease
     self.step = step
@@ -85,6 +91,7 @@ public struct Finished: Hashable, Sendable {
     self.payload = payload
     self.payloadCount = payloadCount
     self.losses = losses
+    self.chosen = chosen
     self.undecodable = undecodable
   }
 }
@@ -131,10 +138,13 @@ public struct Returned: Hashable, Sendable {
   public var reason: String
   /// Pictures that do not decode, if that is the reason: too many in a row to replace one by the next.
   public var undecodable: [UndecodablePicture]
-  public init(lease: LeaseID, reason: String, undecodable: [UndecodablePicture] = []) {
+  /// Something outside was in the way and may pass (rows that nobody serves just now): nobody's fault, however often.
+  public var isPassing: Bool
+  public init(lease: LeaseID, reason: String, undecodable: [UndecodablePicture] = [], isPassing: Bool = false) {
     self.lease = lease
     self.reason = reason
     self.undecodable = undecodable
+    self.isPassing = isPassing
   }
 }
 
@@ -153,8 +163,15 @@ public enum CoordinatorMessage: Hashable, Sendable {
   /// This lease's result is no longer wanted (it is done, or its step is): drop it, stop computing it.
   case cancel(LeaseID)
   case status(json: String)
-  /// The run is over: leave with exit code 0.
+  /// The run is over, or a drained shard is empty: leave with exit code 0.
   case finished
+  case shardWelcome(ShardWelcome)
+  /// What a shard should hold, in bounded pieces: the newest counts.
+  case assignment(Assignment)
+  /// Shards and extents, as `massl memory list --json` prints them.
+  case memory(json: String)
+  /// Whether the shard will be drained; a sentence.
+  case drain(isAccepted: Bool, text: String)
 }
 
 public struct Welcome: Hashable, Sendable {
@@ -198,6 +215,8 @@ public struct Refusal: Hashable, Sendable {
     case malformed = 5
     /// The coordinator has as many workers as it takes: ask again later.
     case tooManyPeers = 6
+    /// Two running shards have the same identity: a copied directory.
+    case duplicateShard = 16
   }
   public var reason: Reason
   /// A sentence for people.
@@ -220,9 +239,12 @@ public struct Lease: Hashable, Sendable {
   public var rows: Int
   /// Row numbers below this are seeded, not stored; 0 unless `memory_size` grew.
   public var memoryFloor: Int
+  /// Of the table of who holds which extent: a worker with an older one asks for it. 0: the coordinator serves all rows.
+  public var holdersVersion: UInt64
 
   public init(
-    lease: LeaseID, step: Int, slices: SliceRange, student: Digest, teacher: Digest, rows: Int, memoryFloor: Int
+    lease: LeaseID, step: Int, slices: SliceRange, student: Digest, teacher: Digest, rows: Int, memoryFloor: Int,
+    holdersVersion: UInt64 = 0
   ) {
     self.lease = lease
     self.step = step
@@ -231,22 +253,28 @@ public struct Lease: Hashable, Sendable {
     self.teacher = teacher
     self.rows = rows
     self.memoryFloor = memoryFloor
+    self.holdersVersion = holdersVersion
   }
 }
 
 // MARK: - Bulk
 
-/// What a worker asks or pushes on the bulk socket. A push carries one bulk frame; the others none.
+/// What is asked or pushed on the bulk socket of the coordinator, or of a shard (rows and records). A push carries one bulk frame; the others none.
 public enum BulkRequest: Hashable, Sendable {
   /// Floats `offset ..< offset + count` of a network's parameters at a step.
   case weights(network: Network, step: Int, offset: Int, count: Int)
   /// Rows at positions `first ..< first + count` of block `block` of the step's permutation; only those whose bit is set
-  /// in `missing` (bit i of byte i / 8, little-endian) are sent, in position order.
-  case rows(step: Int, block: Int, first: Int, count: Int, missing: [UInt8])
+  /// in `missing` (bit i of byte i / 8, little-endian) are sent, in position order. `rows` and `floor` are the lease's:
+  /// with them whoever holds rows knows which ones these are.
+  case rows(step: Int, rows: Int, floor: Int, block: Int, first: Int, count: Int, missing: [UInt8])
   /// The bytes of a picture from `offset` on, unless the asker's own file has this size and digest.
   case picture(index: Int, offset: Int, own: PictureIdentity?)
   /// Floats `offset ..< offset + frame` of a granted lease's payload; the frame follows.
   case push(lease: LeaseID, offset: Int)
+  /// Rows `first ..< first + count` of an extent, as they are stored, with their checksums: for a shard that copies it.
+  case records(extent: Int, first: Int, count: Int)
+  /// Who holds extents `first ..< first + count`.
+  case holders(first: Int, count: Int)
 }
 
 public enum Network: UInt32, Hashable, Sendable, CaseIterable {
@@ -266,7 +294,7 @@ public struct PictureIdentity: Hashable, Sendable {
   }
 }
 
-/// What the coordinator answers on the bulk socket. All but the last three carry one bulk frame.
+/// What is answered on the bulk socket. Weights, rows, pictures and records carry one bulk frame.
 public enum BulkReply: Hashable, Sendable {
   case weights(network: Network, step: Int, offset: Int)
   case rows(step: Int, block: Int, first: Int)
@@ -278,4 +306,6 @@ public enum BulkReply: Hashable, Sendable {
   case pushed(LeaseID)
   /// What was asked for is not here (any more, or yet): drop the lease, or ask later.
   case unavailable(reason: String)
+  case records(extent: Int, first: Int)
+  case holders(HolderTable)
 }

@@ -18,6 +18,11 @@ enum StatusText {
       ("student", status.digests.student), ("teacher", status.digests.teacher),
       ("rows", status.digests.memory),
     ]
+    if let entropy = status.targetEntropy, let spread = status.embeddingSpread {
+      let chosen = status.chosenShare.map { String(format: ", %.3f of rows chosen", $0) } ?? ""
+      rows.append(("embeddings", String(format: "spread %.3f, target entropy %.3f", spread, entropy) + chosen))
+    }
+    if let warning = status.warning { rows.append(("warning", warning)) }
     if run.undecodablePictures > 0 { rows.append(("undecodable", "\(run.undecodablePictures) pictures replaced")) }
     for worker in run.workers {
       let rate = worker.slicesPerSecond.map { String(format: "%.2f slices/s", $0) } ?? "no slice yet"

@@ -89,6 +89,7 @@ struct HandshakeTests {
   @Test(
     arguments: [
       { $0.step += 1 }, { $0.slices.count += 1 }, { $0.losses = [] }, { $0.payloadCount = .max },
+      { $0.chosen = [] }, { $0.chosen = [0, 0, 0] }, { $0.chosen = [0, 0x10] },
       { $0.undecodable = [UndecodablePicture(picture: 1000, reason: "")] },
     ] as [@Sendable (inout Finished) -> Void])
   func resultsOutOfBoundsChangeNothing(spoil: @Sendable (inout Finished) -> Void) throws {

@@ -193,6 +193,20 @@ struct LeaseTests {
     #expect(why.contains("a.jpg: input/output error") && why.contains("Slice 0 of step 0"))
   }
 
+  @Test func anOutageIsWaitedForHoweverLong() throws {
+    var script = Script(slices: 1, durableStep: 0)
+    var leases = try script.join(1)
+    var returns = 0
+    for _ in 0..<100 {
+      for lease in leases {
+        returns += 1
+        try script.say(.returned(Returned(lease: lease.lease, reason: "no answer", isPassing: true)), 1)
+      }
+      leases = try script.ready(1, idle: 1, after: 500)
+    }
+    #expect(returns > 4 * Coordination.Limits.returns && script.stops.isEmpty)
+  }
+
   @Test func onlyAgreementOnANonFiniteLossStopsTheRun() throws {
     var script = Script(slices: 2, from: 7, durableStep: 7)
     let first = try script.join(1)[0]

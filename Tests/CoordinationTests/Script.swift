@@ -23,7 +23,8 @@ struct Script {
       run: Self.run, incarnation: incarnation, protocolVersion: 2, probe: Self.probe, allowsMixed: allowsMixed,
       welcome: Welcome(
         configuration: "recipe", bulkPort: 9, data: DataIdentity(count: pictures, digest: Self.probe), rows: 0),
-      slices: slices, lastStep: lastStep, gradientCount: 100, floatsPerSlice: 10, checkpointEverySteps: everySteps,
+      slices: slices, lastStep: lastStep, gradientCount: 100, floatsPerSlice: 10, watchedSlots: 12,
+      checkpointEverySteps: everySteps,
       keepEverySteps: keepEvery,
       checkpointEvery: every, pictureName: { "picture-\($0).jpg" },
       pictures: { step, slice in [100 * step + 2 * slice, 100 * step + 2 * slice + 1] })
@@ -80,6 +81,7 @@ struct Script {
       lease: lease.lease, step: lease.step, slices: lease.slices, payload: Digest(high: 4, low: 4),
       payloadCount: 100 + 10 * lease.slices.count,
       losses: lease.slices.indices.map { _ in SliceLoss(consistency: loss, koleo: 0, targetEntropy: 1) },
+      chosen: [0xFF, 0x0F],
       undecodable: undecodable.map { UndecodablePicture(picture: $0, reason: "no JPEG") })
   }
 

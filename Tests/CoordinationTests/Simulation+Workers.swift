@@ -74,7 +74,7 @@ extension Simulation {
       workers[index].held[lease] = nil
       computeWhatWaits(index)
     case .finished: say(.goodbye, index)
-    case .heartbeat, .status: break
+    case .heartbeat, .status, .shardWelcome, .assignment, .memory, .drain: break
     }
   }
 

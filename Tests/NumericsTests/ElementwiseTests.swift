@@ -20,6 +20,14 @@ import Testing
     #expect([a, b, c].allSatisfy(gapsAreWhole))
   }
 
+  @Test(arguments: Shape.odd) func largestIsFoundInEachRow(shape: Shape) {
+    let a = shape.matrix(salt: 6)
+    for row in 0..<shape.rows {
+      let values = a.row(at: row).array
+      #expect(columnOfLargest(a, row: row) == values.indices.max { values[$0] < values[$1] })
+    }
+  }
+
   @Test(arguments: Shape.odd) func vectorsMatch(shape: Shape) {
     let (a, c) = (shape.rowVector(salt: 1), shape.rowVector(salt: 2))
     let expected = zip(a.array, c.array).map { $1.addingProduct(-2, $0) }

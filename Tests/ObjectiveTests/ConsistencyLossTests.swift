@@ -61,6 +61,20 @@ import Testing
     #expect(abs(entropy - c.naive.entropy(teacher: doubles(c.teacher))) < 1e-5)
   }
 
+  @Test func nearestRowsAreThoseWithTheLargestProduct() {
+    let c = Case(Sizes(batch: 5, views: 3, width: 6, blockSize: 21, blocks: 4))
+    var loss = ConsistencyLoss(shape: c.shape, studentTemperature: 0.1)
+    loss.begin(teacher: c.teacher, temperature: 0.05)
+    let gradient = FloatBuffer(count: c.student.rows * 6).matrix(rows: c.student.rows, columns: 6)
+    _ = loss.add(student: c.student, firstView: 0, blocks: c.blocks, to: gradient)
+    let expected = c.blocks.flatMap { block in
+      (0..<10).map { row in
+        (0..<21).max { dot(c.teacher.row(at: row), block.row(at: $0)) < dot(c.teacher.row(at: row), block.row(at: $1)) }
+      }
+    }
+    #expect(loss.nearest == expected)
+  }
+
   @Test(arguments: [
     small, Sizes(batch: 2, views: 2, width: 5, blockSize: 8, blocks: 1),
     Sizes(batch: 1, views: 5, width: 9, blockSize: 33, blocks: 2),

@@ -3,6 +3,7 @@ import Configuration
 import Coordination
 import Durability
 import Foundation
+import MemoryBank
 import Numerics
 import Services
 import Synchronization
@@ -85,7 +86,7 @@ private final class MadeUpWorker {
       slices: lease.slices, gradient: FloatBuffer(count: plan.layout.count),
       tail: FloatBuffer(count: lease.slices.count * plan.floatsPerSlice),
       losses: lease.slices.indices.map { SliceLoss(consistency: loss(lease.step, $0), koleo: 0, targetEntropy: 1) },
-      undecodable: [])
+      chosen: SlotMarks(size: plan.configuration.memorySize).bytes, undecodable: [])
     for index in 0..<sum.gradient.count { sum.gradient[index] = Float((index + lease.step) % 7) * 1e-3 }
     for index in 0..<sum.tail.count { sum.tail[index] = Float((lease.slices.first + lease.step + index) % 5) }
     sums[lease.lease] = sum
@@ -93,7 +94,7 @@ private final class MadeUpWorker {
       .finished(
         Finished(
           lease: lease.lease, step: lease.step, slices: lease.slices, payload: sum.payloadDigest,
-          payloadCount: sum.payloadCount, losses: sum.losses, undecodable: [])))
+          payloadCount: sum.payloadCount, losses: sum.losses, chosen: sum.chosen, undecodable: [])))
     try say(.ready(Ready(idleThreads: 1, held: Array(sums.keys))))
   }
 

@@ -9,7 +9,7 @@ import Wire
   /// Every row that is served is full of its own number.
   private static func coordinator(_ plan: RunPlan) throws -> ScriptedCoordinator {
     try ScriptedCoordinator { request in
-      guard case .rows(let step, let block, let first, let count, let missing) = request else { return nil }
+      guard case .rows(let step, _, _, let block, let first, let count, let missing) = request else { return nil }
       let blocks = plan.blockPlan(step: step, rows: plan.configuration.batchSize * step, floor: 0)
       let wanted = (0..<count).filter { missing[$0 / 8] >> UInt8($0 % 8) & 1 == 1 }
         .map { blocks.row(block: block, position: first + $0) }
@@ -21,7 +21,7 @@ import Wire
 
   private static func asked(_ requests: [BulkRequest]) -> Int {
     requests.reduce(0) { count, request in
-      guard case .rows(_, _, _, _, let missing) = request else { return count }
+      guard case .rows(_, _, _, _, _, _, let missing) = request else { return count }
       return count + missing.reduce(0) { $0 + $1.nonzeroBitCount }
     }
   }

@@ -159,7 +159,31 @@ import Wire
       #expect(record.consistency > 0 && record.koleo != 0)
       // Each target is a distribution over a block of 8 rows.
       #expect(record.targetEntropy > 0 && record.targetEntropy <= log(8) + 1e-6)
+      #expect((record.embeddingSpread ?? 0) > 0 && (record.embeddingSpread ?? 2) < 1.01)
     }
+    // 6 pictures a step choose for two views each; 6 of 16 rows are new, and not chosen yet.
+    let shares = ending.reports.map { $0.record.chosenShare ?? -1 }
+    #expect(shares.allSatisfy { $0 > 0 && $0 <= 10.0 / 16 }, "\(shares)")
+  }
+
+  @Test("A run that collapses is warned of in words, once, and in its status", .timeLimit(.minutes(1)))
+  func collapses() throws {
+    let run = try SmallRun(pictures: 20)
+    let status = Mutex<RunStatus?>(nil)
+    // Targets so soft that they say nothing.
+    let keys = ["max_steps": "50", "teacher_temp": "100", "warmup_teacher_temp": "100"]
+    let ending = try Self.run(run, keys, data: run.data) { report, endpoint in
+      guard report.record.step == 49 else { return }
+      let inquiry = try? StatusInquiry(of: endpoint, security: .none(.loopback))
+      guard case .status(let answer)? = try? inquiry?.ask(patience: .seconds(10)) else { return }
+      status.withLock { $0 = answer }
+    }
+    #expect(try ending.outcome.get() == .finished)
+    let warnings = ending.coordinator.filter { $0.contains("seems to collapse") }
+    #expect(warnings.count == 1 && warnings[0].contains("the teacher's targets say nothing"), "\(ending.coordinator)")
+    #expect(status.withLock { $0?.warning } == warnings.first)
+    #expect(status.withLock { $0?.targetEntropy } == ending.reports.map(\.record.targetEntropy)[48])
+    #expect(status.withLock { $0?.chosenShare } == ending.reports[48].record.chosenShare)
   }
 
   @Test("It outlives its coordinator: the next one has it go on, with the same bits", .timeLimit(.minutes(1)))

@@ -7,7 +7,7 @@ struct MetricsWriterTests {
   static func record(_ step: Int, loss: Double = 6.5) -> MetricsRecord {
     MetricsRecord(
       step: step, epoch: Double(step) / 10, loss: loss, consistency: loss + 0.25, koleo: -0.25, targetEntropy: 3.5,
-      lr: 1e-6, weightDecay: 0.04, momentumTeacher: 0.992,
+      embeddingSpread: 0.75, chosenShare: step < 7 ? nil : 0.5, lr: 1e-6, weightDecay: 0.04, momentumTeacher: 0.992,
       teacherTemp: 0.04, gradientNorm: 1.5, imagesPerSecond: 38.5, workers: 2, memoryRows: 64 * step, time: 1.7e9)
   }
 
@@ -28,7 +28,8 @@ struct MetricsWriterTests {
     let object = try #require(try JSONSerialization.jsonObject(with: Data(line.utf8)) as? [String: Any])
     #expect(
       Set(object.keys) == [
-        "step", "epoch", "loss", "consistency", "koleo", "target_entropy", "lr", "weight_decay", "momentum_teacher",
+        "step", "epoch", "loss", "consistency", "koleo", "target_entropy", "embedding_spread",
+        "chosen_share", "lr", "weight_decay", "momentum_teacher",
         "teacher_temp", "gradient_norm",
         "images_per_second", "workers", "memory_rows", "time",
       ])
@@ -36,6 +37,8 @@ struct MetricsWriterTests {
     #expect(object["lr"] as? Double == 1e-6)
     #expect(object["koleo"] as? Double == -0.25)
     #expect(object["target_entropy"] as? Double == 3.5)
+    #expect(object["embedding_spread"] as? Double == 0.75)
+    #expect(object["chosen_share"] as? Double == 0.5)
     #expect(object["memory_rows"] as? Int == 448)
   }
 

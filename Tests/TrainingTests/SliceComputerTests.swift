@@ -61,6 +61,23 @@ struct SmallRun {
     #expect(try run.sum(slice: 0, by: used).payloadDigest != fresh.payloadDigest)
   }
 
+  @Test func chosenAreTheSlotsOfTheRowsNearestToTheTeachersViews() throws {
+    let run = try SmallRun()
+    let computer = try SliceComputer(run.plan)
+    let sum = try run.sum(slice: 1, step: 3, by: computer)
+    let teacher = computer.lastTeacherEmbeddings
+    let order = run.plan.blockPlan(step: 3, rows: 0, floor: 0)
+    var marks = SlotMarks(size: 64)
+    for (index, block) in run.blocks.enumerated() {
+      for row in 0..<teacher.rows {
+        let view = teacher.row(at: row)
+        let nearest = (0..<block.rows).max { dot(view, block.row(at: $0)) < dot(view, block.row(at: $1)) }!
+        marks.mark(order.slot(block: index, position: nearest))
+      }
+    }
+    #expect(sum.chosen == marks.bytes && marks.share > 0)
+  }
+
   /// The loss falls along the gradient as the gradient says: the whole slice, views and drop path included.
   @Test(arguments: [false, true]) func gradientPredictsTheLoss(batchNorm: Bool) throws {
     let run = try SmallRun(batchNorm: batchNorm, koleo: 0.05)

@@ -108,6 +108,26 @@ struct EnvelopeTests {
     }
   }
 
+  @Test func moreChosenSlotsThanAreWatchedAreRefused() throws {
+    var random = SplitMix64(seed: 5)
+    let finished = Finished(
+      lease: LeaseID(1), step: 1, slices: SliceRange(first: 0, count: 1), payload: random.digest(), payloadCount: 1,
+      losses: [SliceLoss(consistency: 1, koleo: 0, targetEntropy: 1)],
+      chosen: Array(repeating: 0xA5, count: Limits.chosenBytes), undecodable: [])
+    var bytes = Envelope(sender: someSender(&random), message: .worker(.finished(finished))).encoded()
+    #expect(try Envelope(decoding: bytes).message == .worker(.finished(finished)))
+    // 8192 is 80 40 as a varint; one more, and in the length around it.
+    let at = try #require(bytes.indices.dropLast(2).first { Array(bytes[$0..<$0 + 3]) == [0x52, 0x80, 0x40] })
+    bytes[at + 1] = 0x81
+    bytes.append(0xA5)
+    let outer = try #require(bytes.indices.dropLast(2).first { Array(bytes[$0..<$0 + 2]) == [0x92, 0x01] })
+    bytes[outer + 2] += 1
+    #expect(throws: WireError.badField(peer: nil, field: "finished.chosen", problem: "has 8193 bytes, more than 8192"))
+    {
+      try Envelope(decoding: bytes)
+    }
+  }
+
   @Test func anotherPeersIdIsRefused() {
     var random = SplitMix64(seed: 2)
     let envelope = Envelope(sender: someSender(&random), message: .worker(.goodbye))

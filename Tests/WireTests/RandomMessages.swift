@@ -48,6 +48,7 @@ func everyMessage(_ random: inout SplitMix64) -> [Message] {
               consistency: .random(in: -9...9, using: &random), koleo: .random(in: -9...9, using: &random),
               targetEntropy: .random(in: 0...9, using: &random))
           },
+          chosen: (0..<random.number(below: 40)).map { _ in UInt8.random(in: 0 ... .max, using: &random) },
           undecodable: (0..<Int.random(in: 0..<4, using: &random)).map { _ in
             UndecodablePicture(picture: random.number(), reason: random.text(atMost: Limits.shortText))
           }))),
@@ -57,7 +58,7 @@ func everyMessage(_ random: inout SplitMix64) -> [Message] {
           lease: lease, reason: random.text(atMost: Limits.sentence),
           undecodable: (0..<Int.random(in: 0..<4, using: &random)).map { _ in
             UndecodablePicture(picture: random.number(), reason: random.text(atMost: Limits.shortText))
-          }))),
+          }, isPassing: .random(using: &random)))),
     .worker(.statusRequest),
     .worker(.goodbye),
     .coordinator(
@@ -73,7 +74,7 @@ func everyMessage(_ random: inout SplitMix64) -> [Message] {
       .lease(
         Lease(
           lease: lease, step: random.number(), slices: slices, student: random.digest(), teacher: random.digest(),
-          rows: random.number(), memoryFloor: random.number()))),
+          rows: random.number(), memoryFloor: random.number(), holdersVersion: random.next()))),
     .coordinator(.heartbeat(step: random.number())),
     .coordinator(.grant(lease)),
     .coordinator(.cancel(lease)),
@@ -84,7 +85,9 @@ func everyMessage(_ random: inout SplitMix64) -> [Message] {
         network: network, step: random.number(), offset: random.number(),
         count: 1 + random.number(below: Limits.bulkFloats))),
     .bulkRequest(
-      .rows(step: random.number(), block: random.number(), first: random.number(), count: rows, missing: missing)),
+      .rows(
+        step: random.number(), rows: random.number(), floor: random.number(), block: random.number(),
+        first: random.number(), count: rows, missing: missing)),
     .bulkRequest(.picture(index: random.number(), offset: random.number(), own: nil)),
     .bulkRequest(
       .picture(
@@ -97,7 +100,7 @@ func everyMessage(_ random: inout SplitMix64) -> [Message] {
     .bulkReply(.samePicture(index: random.number())),
     .bulkReply(.pushed(lease)),
     .bulkReply(.unavailable(reason: random.text(atMost: Limits.sentence))),
-  ]
+  ] + everyShardMessage(&random)
 }
 
 func someSender(_ random: inout SplitMix64, peer: PeerID? = nil) -> Sender {

@@ -44,6 +44,21 @@ typedef struct Massl__Picture Massl__Picture;
 typedef struct Massl__SamePicture Massl__SamePicture;
 typedef struct Massl__Pushed Massl__Pushed;
 typedef struct Massl__Unavailable Massl__Unavailable;
+typedef struct Massl__Extent Massl__Extent;
+typedef struct Massl__ShardAddress Massl__ShardAddress;
+typedef struct Massl__ShardHello Massl__ShardHello;
+typedef struct Massl__ShardReport Massl__ShardReport;
+typedef struct Massl__ShardGoodbye Massl__ShardGoodbye;
+typedef struct Massl__MemoryRequest Massl__MemoryRequest;
+typedef struct Massl__ShardWelcome Massl__ShardWelcome;
+typedef struct Massl__AssignedExtent Massl__AssignedExtent;
+typedef struct Massl__Assignment Massl__Assignment;
+typedef struct Massl__MemoryList Massl__MemoryList;
+typedef struct Massl__DrainAnswer Massl__DrainAnswer;
+typedef struct Massl__RecordsRequest Massl__RecordsRequest;
+typedef struct Massl__Records Massl__Records;
+typedef struct Massl__HoldersRequest Massl__HoldersRequest;
+typedef struct Massl__Holders Massl__Holders;
 
 
 /* --- enums --- */
@@ -55,7 +70,8 @@ typedef enum _Massl__RefusalReason {
   MASSL__REFUSAL_REASON__REFUSAL_REASON_UNKNOWN_PEER = 3,
   MASSL__REFUSAL_REASON__REFUSAL_REASON_OTHER_RUN = 4,
   MASSL__REFUSAL_REASON__REFUSAL_REASON_MALFORMED = 5,
-  MASSL__REFUSAL_REASON__REFUSAL_REASON_TOO_MANY_PEERS = 6
+  MASSL__REFUSAL_REASON__REFUSAL_REASON_TOO_MANY_PEERS = 6,
+  MASSL__REFUSAL_REASON__REFUSAL_REASON_DUPLICATE_SHARD = 16
     PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(MASSL__REFUSAL_REASON)
 } Massl__RefusalReason;
 typedef enum _Massl__Network {
@@ -66,6 +82,13 @@ typedef enum _Massl__Network {
   MASSL__NETWORK__NETWORK_TEACHER_STATISTICS = 4
     PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(MASSL__NETWORK)
 } Massl__Network;
+typedef enum _Massl__ExtentState {
+  MASSL__EXTENT_STATE__EXTENT_STATE_UNSPECIFIED = 0,
+  MASSL__EXTENT_STATE__EXTENT_STATE_HELD = 1,
+  MASSL__EXTENT_STATE__EXTENT_STATE_REMOVED = 2,
+  MASSL__EXTENT_STATE__EXTENT_STATE_DAMAGED = 3
+    PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(MASSL__EXTENT_STATE)
+} Massl__ExtentState;
 
 /* --- messages --- */
 
@@ -90,6 +113,10 @@ typedef enum {
   MASSL__ENVELOPE__BODY_RETURNED = 19,
   MASSL__ENVELOPE__BODY_STATUS_REQUEST = 20,
   MASSL__ENVELOPE__BODY_GOODBYE = 21,
+  MASSL__ENVELOPE__BODY_SHARD_HELLO = 24,
+  MASSL__ENVELOPE__BODY_SHARD_REPORT = 25,
+  MASSL__ENVELOPE__BODY_SHARD_GOODBYE = 26,
+  MASSL__ENVELOPE__BODY_MEMORY_REQUEST = 27,
   MASSL__ENVELOPE__BODY_WELCOME = 32,
   MASSL__ENVELOPE__BODY_REFUSAL = 33,
   MASSL__ENVELOPE__BODY_LEASE = 34,
@@ -98,16 +125,24 @@ typedef enum {
   MASSL__ENVELOPE__BODY_CANCEL = 37,
   MASSL__ENVELOPE__BODY_STATUS = 38,
   MASSL__ENVELOPE__BODY_RUN_FINISHED = 39,
+  MASSL__ENVELOPE__BODY_SHARD_WELCOME = 40,
+  MASSL__ENVELOPE__BODY_ASSIGNMENT = 41,
+  MASSL__ENVELOPE__BODY_MEMORY_LIST = 42,
+  MASSL__ENVELOPE__BODY_DRAIN_ANSWER = 43,
   MASSL__ENVELOPE__BODY_WEIGHTS_REQUEST = 48,
   MASSL__ENVELOPE__BODY_ROWS_REQUEST = 49,
   MASSL__ENVELOPE__BODY_PICTURE_REQUEST = 50,
   MASSL__ENVELOPE__BODY_PUSH = 51,
+  MASSL__ENVELOPE__BODY_RECORDS_REQUEST = 52,
+  MASSL__ENVELOPE__BODY_HOLDERS_REQUEST = 53,
   MASSL__ENVELOPE__BODY_WEIGHTS = 64,
   MASSL__ENVELOPE__BODY_ROWS = 65,
   MASSL__ENVELOPE__BODY_PICTURE = 66,
   MASSL__ENVELOPE__BODY_SAME_PICTURE = 67,
   MASSL__ENVELOPE__BODY_PUSHED = 68,
-  MASSL__ENVELOPE__BODY_UNAVAILABLE = 69
+  MASSL__ENVELOPE__BODY_UNAVAILABLE = 69,
+  MASSL__ENVELOPE__BODY_RECORDS = 70,
+  MASSL__ENVELOPE__BODY_HOLDERS = 71
     PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(MASSL__ENVELOPE__BODY__CASE)
 } Massl__Envelope__BodyCase;
 
@@ -140,6 +175,16 @@ struct  Massl__Envelope
     Massl__StatusRequest *status_request;
     Massl__Goodbye *goodbye;
     /*
+     * Control, memory shard to coordinator.
+     */
+    Massl__ShardHello *shard_hello;
+    Massl__ShardReport *shard_report;
+    Massl__ShardGoodbye *shard_goodbye;
+    /*
+     * Control, from whoever asks about shards.
+     */
+    Massl__MemoryRequest *memory_request;
+    /*
      * Control, coordinator to worker.
      */
     Massl__Welcome *welcome;
@@ -151,6 +196,16 @@ struct  Massl__Envelope
     Massl__Status *status;
     Massl__RunFinished *run_finished;
     /*
+     * Control, coordinator to memory shard.
+     */
+    Massl__ShardWelcome *shard_welcome;
+    Massl__Assignment *assignment;
+    /*
+     * Control, coordinator to whoever asked about shards.
+     */
+    Massl__MemoryList *memory_list;
+    Massl__DrainAnswer *drain_answer;
+    /*
      * Bulk, worker to coordinator. Push carries a bulk frame.
      */
     Massl__WeightsRequest *weights_request;
@@ -158,7 +213,15 @@ struct  Massl__Envelope
     Massl__PictureRequest *picture_request;
     Massl__Push *push;
     /*
-     * Bulk, coordinator to worker. The first three carry a bulk frame.
+     * Bulk, shard to whoever holds an extent.
+     */
+    Massl__RecordsRequest *records_request;
+    /*
+     * Bulk, worker to coordinator.
+     */
+    Massl__HoldersRequest *holders_request;
+    /*
+     * Bulk, coordinator to worker. The first three, and records, carry a bulk frame.
      */
     Massl__Weights *weights;
     Massl__Rows *rows;
@@ -166,6 +229,8 @@ struct  Massl__Envelope
     Massl__SamePicture *same_picture;
     Massl__Pushed *pushed;
     Massl__Unavailable *unavailable;
+    Massl__Records *records;
+    Massl__Holders *holders;
   };
 };
 #define MASSL__ENVELOPE__INIT \
@@ -231,10 +296,15 @@ struct  Massl__Finished
   double *target_entropy;
   size_t n_undecodable;
   Massl__UndecodablePicture **undecodable;
+  /*
+   * Bit i of byte i / 8, lowest bit first: whether the i-th watched slot of the memory held the row nearest to a teacher
+   * view in its block. Bits past the last slot are zero.
+   */
+  ProtobufCBinaryData chosen;
 };
 #define MASSL__FINISHED__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&massl__finished__descriptor) \
-    , 0, 0, NULL, {0,NULL}, 0, 0,NULL, 0,NULL, 0,NULL, 0,NULL }
+    , 0, 0, NULL, {0,NULL}, 0, 0,NULL, 0,NULL, 0,NULL, 0,NULL, {0,NULL} }
 
 
 struct  Massl__UndecodablePicture
@@ -255,10 +325,14 @@ struct  Massl__Returned
   char *reason;
   size_t n_undecodable;
   Massl__UndecodablePicture **undecodable;
+  /*
+   * Something outside was in the way and may pass: rows that nobody serves just now, for one.
+   */
+  protobuf_c_boolean is_passing;
 };
 #define MASSL__RETURNED__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&massl__returned__descriptor) \
-    , 0, (char *)protobuf_c_empty_string, 0,NULL }
+    , 0, (char *)protobuf_c_empty_string, 0,NULL, 0 }
 
 
 struct  Massl__StatusRequest
@@ -317,10 +391,14 @@ struct  Massl__Lease
   ProtobufCBinaryData teacher;
   uint64_t rows;
   uint64_t memory_floor;
+  /*
+   * Of the table of who holds which extent; 0: the coordinator serves all rows.
+   */
+  uint64_t holders_version;
 };
 #define MASSL__LEASE__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&massl__lease__descriptor) \
-    , 0, 0, NULL, {0,NULL}, {0,NULL}, 0, 0 }
+    , 0, 0, NULL, {0,NULL}, {0,NULL}, 0, 0, 0 }
 
 
 struct  Massl__Heartbeat
@@ -396,10 +474,15 @@ struct  Massl__RowsRequest
    * Bit i of byte i / 8, lowest bit first: whether row i of the count is wanted. Bits past the count are zero.
    */
   ProtobufCBinaryData missing;
+  /*
+   * The step's memory, so that a shard can work out which rows these are.
+   */
+  uint64_t rows;
+  uint64_t memory_floor;
 };
 #define MASSL__ROWS_REQUEST__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&massl__rows_request__descriptor) \
-    , 0, 0, 0, 0, {0,NULL} }
+    , 0, 0, 0, 0, {0,NULL}, 0, 0 }
 
 
 struct  Massl__PictureRequest
@@ -503,6 +586,249 @@ struct  Massl__Unavailable
 #define MASSL__UNAVAILABLE__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&massl__unavailable__descriptor) \
     , (char *)protobuf_c_empty_string }
+
+
+/*
+ * Which rows an extent has: the memory's digest before its first and after its last.
+ */
+struct  Massl__Extent
+{
+  ProtobufCMessage base;
+  uint64_t index;
+  ProtobufCBinaryData before;
+  ProtobufCBinaryData after;
+};
+#define MASSL__EXTENT__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&massl__extent__descriptor) \
+    , 0, {0,NULL}, {0,NULL} }
+
+
+/*
+ * Where a shard's bulk socket is; no key where it does without.
+ */
+struct  Massl__ShardAddress
+{
+  ProtobufCMessage base;
+  char *endpoint;
+  ProtobufCBinaryData key;
+};
+#define MASSL__SHARD_ADDRESS__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&massl__shard_address__descriptor) \
+    , (char *)protobuf_c_empty_string, {0,NULL} }
+
+
+struct  Massl__ShardHello
+{
+  ProtobufCMessage base;
+  uint32_t protocol_version;
+  char *name;
+  /*
+   * 16 random bytes, kept in its directory.
+   */
+  ProtobufCBinaryData shard;
+  Massl__ShardAddress *address;
+  /*
+   * Bytes.
+   */
+  uint64_t capacity;
+  /*
+   * Every extent that it holds whole: index, and the low half of the digest after it.
+   */
+  size_t n_held;
+  uint64_t *held;
+  size_t n_after;
+  uint64_t *after;
+  /*
+   * Changes since this process began that the above includes.
+   */
+  uint64_t changes;
+};
+#define MASSL__SHARD_HELLO__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&massl__shard_hello__descriptor) \
+    , 0, (char *)protobuf_c_empty_string, {0,NULL}, NULL, 0, 0,NULL, 0,NULL, 0 }
+
+
+struct  Massl__ShardReport
+{
+  ProtobufCMessage base;
+  /*
+   * The number of the first change below; those before were sent before.
+   */
+  uint64_t first;
+  /*
+   * One element a change each; after is 0 unless the extent is held.
+   */
+  size_t n_changed;
+  uint64_t *changed;
+  size_t n_states;
+  Massl__ExtentState *states;
+  size_t n_after;
+  uint64_t *after;
+  /*
+   * Bytes.
+   */
+  uint64_t used;
+  uint64_t capacity;
+  protobuf_c_boolean is_full;
+  /*
+   * Since its process began.
+   */
+  uint64_t served_rows;
+  uint64_t served_bytes;
+  /*
+   * The assignment that it works on.
+   */
+  uint64_t assignment;
+  /*
+   * Why it cannot do what it is assigned; empty if it can.
+   */
+  char *problem;
+};
+#define MASSL__SHARD_REPORT__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&massl__shard_report__descriptor) \
+    , 0, 0,NULL, 0,NULL, 0,NULL, 0, 0, 0, 0, 0, 0, (char *)protobuf_c_empty_string }
+
+
+struct  Massl__ShardGoodbye
+{
+  ProtobufCMessage base;
+};
+#define MASSL__SHARD_GOODBYE__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&massl__shard_goodbye__descriptor) \
+     }
+
+
+/*
+ * A list, unless it names a shard that is to be drained.
+ */
+struct  Massl__MemoryRequest
+{
+  ProtobufCMessage base;
+  char *drain;
+};
+#define MASSL__MEMORY_REQUEST__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&massl__memory_request__descriptor) \
+    , (char *)protobuf_c_empty_string }
+
+
+struct  Massl__ShardWelcome
+{
+  ProtobufCMessage base;
+  char *configuration;
+  uint32_t bulk_port;
+  uint64_t rows;
+};
+#define MASSL__SHARD_WELCOME__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&massl__shard_welcome__descriptor) \
+    , (char *)protobuf_c_empty_string, 0, 0 }
+
+
+struct  Massl__AssignedExtent
+{
+  ProtobufCMessage base;
+  Massl__Extent *extent;
+  /*
+   * Who has it; an empty endpoint is the coordinator.
+   */
+  size_t n_sources;
+  Massl__ShardAddress **sources;
+};
+#define MASSL__ASSIGNED_EXTENT__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&massl__assigned_extent__descriptor) \
+    , NULL, 0,NULL }
+
+
+struct  Massl__Assignment
+{
+  ProtobufCMessage base;
+  uint64_t number;
+  /*
+   * Changes that the coordinator has heard of.
+   */
+  uint64_t heard;
+  size_t n_extents;
+  Massl__AssignedExtent **extents;
+  size_t n_removed;
+  uint64_t *removed;
+};
+#define MASSL__ASSIGNMENT__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&massl__assignment__descriptor) \
+    , 0, 0, 0,NULL, 0,NULL }
+
+
+struct  Massl__MemoryList
+{
+  ProtobufCMessage base;
+  char *json;
+};
+#define MASSL__MEMORY_LIST__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&massl__memory_list__descriptor) \
+    , (char *)protobuf_c_empty_string }
+
+
+struct  Massl__DrainAnswer
+{
+  ProtobufCMessage base;
+  protobuf_c_boolean is_accepted;
+  char *text;
+};
+#define MASSL__DRAIN_ANSWER__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&massl__drain_answer__descriptor) \
+    , 0, (char *)protobuf_c_empty_string }
+
+
+struct  Massl__RecordsRequest
+{
+  ProtobufCMessage base;
+  uint64_t extent;
+  uint64_t first;
+  uint64_t count;
+};
+#define MASSL__RECORDS_REQUEST__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&massl__records_request__descriptor) \
+    , 0, 0, 0 }
+
+
+struct  Massl__Records
+{
+  ProtobufCMessage base;
+  uint64_t extent;
+  uint64_t first;
+};
+#define MASSL__RECORDS__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&massl__records__descriptor) \
+    , 0, 0 }
+
+
+struct  Massl__HoldersRequest
+{
+  ProtobufCMessage base;
+  uint64_t first;
+  uint64_t count;
+};
+#define MASSL__HOLDERS_REQUEST__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&massl__holders_request__descriptor) \
+    , 0, 0 }
+
+
+struct  Massl__Holders
+{
+  ProtobufCMessage base;
+  uint64_t version;
+  uint64_t first;
+  size_t n_shards;
+  Massl__ShardAddress **shards;
+  /*
+   * One element an extent: how many of the indices into shards are its holders; none: the coordinator has it.
+   */
+  size_t n_counts;
+  uint32_t *counts;
+  size_t n_indices;
+  uint32_t *indices;
+};
+#define MASSL__HOLDERS__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&massl__holders__descriptor) \
+    , 0, 0, 0,NULL, 0,NULL, 0,NULL }
 
 
 /* Massl__EnvelopeHead methods */
@@ -1056,6 +1382,291 @@ Massl__Unavailable *
 void   massl__unavailable__free_unpacked
                      (Massl__Unavailable *message,
                       ProtobufCAllocator *allocator);
+/* Massl__Extent methods */
+void   massl__extent__init
+                     (Massl__Extent         *message);
+size_t massl__extent__get_packed_size
+                     (const Massl__Extent   *message);
+size_t massl__extent__pack
+                     (const Massl__Extent   *message,
+                      uint8_t             *out);
+size_t massl__extent__pack_to_buffer
+                     (const Massl__Extent   *message,
+                      ProtobufCBuffer     *buffer);
+Massl__Extent *
+       massl__extent__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   massl__extent__free_unpacked
+                     (Massl__Extent *message,
+                      ProtobufCAllocator *allocator);
+/* Massl__ShardAddress methods */
+void   massl__shard_address__init
+                     (Massl__ShardAddress         *message);
+size_t massl__shard_address__get_packed_size
+                     (const Massl__ShardAddress   *message);
+size_t massl__shard_address__pack
+                     (const Massl__ShardAddress   *message,
+                      uint8_t             *out);
+size_t massl__shard_address__pack_to_buffer
+                     (const Massl__ShardAddress   *message,
+                      ProtobufCBuffer     *buffer);
+Massl__ShardAddress *
+       massl__shard_address__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   massl__shard_address__free_unpacked
+                     (Massl__ShardAddress *message,
+                      ProtobufCAllocator *allocator);
+/* Massl__ShardHello methods */
+void   massl__shard_hello__init
+                     (Massl__ShardHello         *message);
+size_t massl__shard_hello__get_packed_size
+                     (const Massl__ShardHello   *message);
+size_t massl__shard_hello__pack
+                     (const Massl__ShardHello   *message,
+                      uint8_t             *out);
+size_t massl__shard_hello__pack_to_buffer
+                     (const Massl__ShardHello   *message,
+                      ProtobufCBuffer     *buffer);
+Massl__ShardHello *
+       massl__shard_hello__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   massl__shard_hello__free_unpacked
+                     (Massl__ShardHello *message,
+                      ProtobufCAllocator *allocator);
+/* Massl__ShardReport methods */
+void   massl__shard_report__init
+                     (Massl__ShardReport         *message);
+size_t massl__shard_report__get_packed_size
+                     (const Massl__ShardReport   *message);
+size_t massl__shard_report__pack
+                     (const Massl__ShardReport   *message,
+                      uint8_t             *out);
+size_t massl__shard_report__pack_to_buffer
+                     (const Massl__ShardReport   *message,
+                      ProtobufCBuffer     *buffer);
+Massl__ShardReport *
+       massl__shard_report__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   massl__shard_report__free_unpacked
+                     (Massl__ShardReport *message,
+                      ProtobufCAllocator *allocator);
+/* Massl__ShardGoodbye methods */
+void   massl__shard_goodbye__init
+                     (Massl__ShardGoodbye         *message);
+size_t massl__shard_goodbye__get_packed_size
+                     (const Massl__ShardGoodbye   *message);
+size_t massl__shard_goodbye__pack
+                     (const Massl__ShardGoodbye   *message,
+                      uint8_t             *out);
+size_t massl__shard_goodbye__pack_to_buffer
+                     (const Massl__ShardGoodbye   *message,
+                      ProtobufCBuffer     *buffer);
+Massl__ShardGoodbye *
+       massl__shard_goodbye__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   massl__shard_goodbye__free_unpacked
+                     (Massl__ShardGoodbye *message,
+                      ProtobufCAllocator *allocator);
+/* Massl__MemoryRequest methods */
+void   massl__memory_request__init
+                     (Massl__MemoryRequest         *message);
+size_t massl__memory_request__get_packed_size
+                     (const Massl__MemoryRequest   *message);
+size_t massl__memory_request__pack
+                     (const Massl__MemoryRequest   *message,
+                      uint8_t             *out);
+size_t massl__memory_request__pack_to_buffer
+                     (const Massl__MemoryRequest   *message,
+                      ProtobufCBuffer     *buffer);
+Massl__MemoryRequest *
+       massl__memory_request__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   massl__memory_request__free_unpacked
+                     (Massl__MemoryRequest *message,
+                      ProtobufCAllocator *allocator);
+/* Massl__ShardWelcome methods */
+void   massl__shard_welcome__init
+                     (Massl__ShardWelcome         *message);
+size_t massl__shard_welcome__get_packed_size
+                     (const Massl__ShardWelcome   *message);
+size_t massl__shard_welcome__pack
+                     (const Massl__ShardWelcome   *message,
+                      uint8_t             *out);
+size_t massl__shard_welcome__pack_to_buffer
+                     (const Massl__ShardWelcome   *message,
+                      ProtobufCBuffer     *buffer);
+Massl__ShardWelcome *
+       massl__shard_welcome__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   massl__shard_welcome__free_unpacked
+                     (Massl__ShardWelcome *message,
+                      ProtobufCAllocator *allocator);
+/* Massl__AssignedExtent methods */
+void   massl__assigned_extent__init
+                     (Massl__AssignedExtent         *message);
+size_t massl__assigned_extent__get_packed_size
+                     (const Massl__AssignedExtent   *message);
+size_t massl__assigned_extent__pack
+                     (const Massl__AssignedExtent   *message,
+                      uint8_t             *out);
+size_t massl__assigned_extent__pack_to_buffer
+                     (const Massl__AssignedExtent   *message,
+                      ProtobufCBuffer     *buffer);
+Massl__AssignedExtent *
+       massl__assigned_extent__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   massl__assigned_extent__free_unpacked
+                     (Massl__AssignedExtent *message,
+                      ProtobufCAllocator *allocator);
+/* Massl__Assignment methods */
+void   massl__assignment__init
+                     (Massl__Assignment         *message);
+size_t massl__assignment__get_packed_size
+                     (const Massl__Assignment   *message);
+size_t massl__assignment__pack
+                     (const Massl__Assignment   *message,
+                      uint8_t             *out);
+size_t massl__assignment__pack_to_buffer
+                     (const Massl__Assignment   *message,
+                      ProtobufCBuffer     *buffer);
+Massl__Assignment *
+       massl__assignment__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   massl__assignment__free_unpacked
+                     (Massl__Assignment *message,
+                      ProtobufCAllocator *allocator);
+/* Massl__MemoryList methods */
+void   massl__memory_list__init
+                     (Massl__MemoryList         *message);
+size_t massl__memory_list__get_packed_size
+                     (const Massl__MemoryList   *message);
+size_t massl__memory_list__pack
+                     (const Massl__MemoryList   *message,
+                      uint8_t             *out);
+size_t massl__memory_list__pack_to_buffer
+                     (const Massl__MemoryList   *message,
+                      ProtobufCBuffer     *buffer);
+Massl__MemoryList *
+       massl__memory_list__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   massl__memory_list__free_unpacked
+                     (Massl__MemoryList *message,
+                      ProtobufCAllocator *allocator);
+/* Massl__DrainAnswer methods */
+void   massl__drain_answer__init
+                     (Massl__DrainAnswer         *message);
+size_t massl__drain_answer__get_packed_size
+                     (const Massl__DrainAnswer   *message);
+size_t massl__drain_answer__pack
+                     (const Massl__DrainAnswer   *message,
+                      uint8_t             *out);
+size_t massl__drain_answer__pack_to_buffer
+                     (const Massl__DrainAnswer   *message,
+                      ProtobufCBuffer     *buffer);
+Massl__DrainAnswer *
+       massl__drain_answer__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   massl__drain_answer__free_unpacked
+                     (Massl__DrainAnswer *message,
+                      ProtobufCAllocator *allocator);
+/* Massl__RecordsRequest methods */
+void   massl__records_request__init
+                     (Massl__RecordsRequest         *message);
+size_t massl__records_request__get_packed_size
+                     (const Massl__RecordsRequest   *message);
+size_t massl__records_request__pack
+                     (const Massl__RecordsRequest   *message,
+                      uint8_t             *out);
+size_t massl__records_request__pack_to_buffer
+                     (const Massl__RecordsRequest   *message,
+                      ProtobufCBuffer     *buffer);
+Massl__RecordsRequest *
+       massl__records_request__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   massl__records_request__free_unpacked
+                     (Massl__RecordsRequest *message,
+                      ProtobufCAllocator *allocator);
+/* Massl__Records methods */
+void   massl__records__init
+                     (Massl__Records         *message);
+size_t massl__records__get_packed_size
+                     (const Massl__Records   *message);
+size_t massl__records__pack
+                     (const Massl__Records   *message,
+                      uint8_t             *out);
+size_t massl__records__pack_to_buffer
+                     (const Massl__Records   *message,
+                      ProtobufCBuffer     *buffer);
+Massl__Records *
+       massl__records__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   massl__records__free_unpacked
+                     (Massl__Records *message,
+                      ProtobufCAllocator *allocator);
+/* Massl__HoldersRequest methods */
+void   massl__holders_request__init
+                     (Massl__HoldersRequest         *message);
+size_t massl__holders_request__get_packed_size
+                     (const Massl__HoldersRequest   *message);
+size_t massl__holders_request__pack
+                     (const Massl__HoldersRequest   *message,
+                      uint8_t             *out);
+size_t massl__holders_request__pack_to_buffer
+                     (const Massl__HoldersRequest   *message,
+                      ProtobufCBuffer     *buffer);
+Massl__HoldersRequest *
+       massl__holders_request__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   massl__holders_request__free_unpacked
+                     (Massl__HoldersRequest *message,
+                      ProtobufCAllocator *allocator);
+/* Massl__Holders methods */
+void   massl__holders__init
+                     (Massl__Holders         *message);
+size_t massl__holders__get_packed_size
+                     (const Massl__Holders   *message);
+size_t massl__holders__pack
+                     (const Massl__Holders   *message,
+                      uint8_t             *out);
+size_t massl__holders__pack_to_buffer
+                     (const Massl__Holders   *message,
+                      ProtobufCBuffer     *buffer);
+Massl__Holders *
+       massl__holders__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   massl__holders__free_unpacked
+                     (Massl__Holders *message,
+                      ProtobufCAllocator *allocator);
 /* --- per-message closures --- */
 
 typedef void (*Massl__EnvelopeHead_Closure)
@@ -1145,6 +1756,51 @@ typedef void (*Massl__Pushed_Closure)
 typedef void (*Massl__Unavailable_Closure)
                  (const Massl__Unavailable *message,
                   void *closure_data);
+typedef void (*Massl__Extent_Closure)
+                 (const Massl__Extent *message,
+                  void *closure_data);
+typedef void (*Massl__ShardAddress_Closure)
+                 (const Massl__ShardAddress *message,
+                  void *closure_data);
+typedef void (*Massl__ShardHello_Closure)
+                 (const Massl__ShardHello *message,
+                  void *closure_data);
+typedef void (*Massl__ShardReport_Closure)
+                 (const Massl__ShardReport *message,
+                  void *closure_data);
+typedef void (*Massl__ShardGoodbye_Closure)
+                 (const Massl__ShardGoodbye *message,
+                  void *closure_data);
+typedef void (*Massl__MemoryRequest_Closure)
+                 (const Massl__MemoryRequest *message,
+                  void *closure_data);
+typedef void (*Massl__ShardWelcome_Closure)
+                 (const Massl__ShardWelcome *message,
+                  void *closure_data);
+typedef void (*Massl__AssignedExtent_Closure)
+                 (const Massl__AssignedExtent *message,
+                  void *closure_data);
+typedef void (*Massl__Assignment_Closure)
+                 (const Massl__Assignment *message,
+                  void *closure_data);
+typedef void (*Massl__MemoryList_Closure)
+                 (const Massl__MemoryList *message,
+                  void *closure_data);
+typedef void (*Massl__DrainAnswer_Closure)
+                 (const Massl__DrainAnswer *message,
+                  void *closure_data);
+typedef void (*Massl__RecordsRequest_Closure)
+                 (const Massl__RecordsRequest *message,
+                  void *closure_data);
+typedef void (*Massl__Records_Closure)
+                 (const Massl__Records *message,
+                  void *closure_data);
+typedef void (*Massl__HoldersRequest_Closure)
+                 (const Massl__HoldersRequest *message,
+                  void *closure_data);
+typedef void (*Massl__Holders_Closure)
+                 (const Massl__Holders *message,
+                  void *closure_data);
 
 /* --- services --- */
 
@@ -1153,6 +1809,7 @@ typedef void (*Massl__Unavailable_Closure)
 
 extern const ProtobufCEnumDescriptor    massl__refusal_reason__descriptor;
 extern const ProtobufCEnumDescriptor    massl__network__descriptor;
+extern const ProtobufCEnumDescriptor    massl__extent_state__descriptor;
 extern const ProtobufCMessageDescriptor massl__envelope_head__descriptor;
 extern const ProtobufCMessageDescriptor massl__envelope__descriptor;
 extern const ProtobufCMessageDescriptor massl__slices__descriptor;
@@ -1182,6 +1839,21 @@ extern const ProtobufCMessageDescriptor massl__picture__descriptor;
 extern const ProtobufCMessageDescriptor massl__same_picture__descriptor;
 extern const ProtobufCMessageDescriptor massl__pushed__descriptor;
 extern const ProtobufCMessageDescriptor massl__unavailable__descriptor;
+extern const ProtobufCMessageDescriptor massl__extent__descriptor;
+extern const ProtobufCMessageDescriptor massl__shard_address__descriptor;
+extern const ProtobufCMessageDescriptor massl__shard_hello__descriptor;
+extern const ProtobufCMessageDescriptor massl__shard_report__descriptor;
+extern const ProtobufCMessageDescriptor massl__shard_goodbye__descriptor;
+extern const ProtobufCMessageDescriptor massl__memory_request__descriptor;
+extern const ProtobufCMessageDescriptor massl__shard_welcome__descriptor;
+extern const ProtobufCMessageDescriptor massl__assigned_extent__descriptor;
+extern const ProtobufCMessageDescriptor massl__assignment__descriptor;
+extern const ProtobufCMessageDescriptor massl__memory_list__descriptor;
+extern const ProtobufCMessageDescriptor massl__drain_answer__descriptor;
+extern const ProtobufCMessageDescriptor massl__records_request__descriptor;
+extern const ProtobufCMessageDescriptor massl__records__descriptor;
+extern const ProtobufCMessageDescriptor massl__holders_request__descriptor;
+extern const ProtobufCMessageDescriptor massl__holders__descriptor;
 
 PROTOBUF_C__END_DECLS
 

@@ -1,0 +1,105 @@
+import Numerics
+import Training
+
+/// `massl bench gemm`: the step's products at their own shapes, beside sgemm at 4096^3.
+public enum MatrixProducts {
+  /// A product `[rows, inner] x [inner, columns]`.
+  struct Shape {
+    var name: String
+    var rows: Int
+    var inner: Int
+    var columns: Int
+    var operations: Double { 2 * Double(rows) * Double(inner) * Double(columns) }
+  }
+
+  /// Side of the ceiling's square matrices.
+  static let ceilingSide = 4096
+  static let ceilingName = "sgemm \(ceilingSide)^3"
+
+  /// - Parameters:
+  ///   - plan: whose step's shapes are measured.
+  ///   - threads: products at once, each on one thread.
+  public static func measure(_ plan: RunPlan, threads: Int, rounds: Int) throws -> [Figure] {
+    let products = ([ceiling] + shapes(of: plan)).map { SimultaneousProducts($0, threads: threads) }
+    let seconds = try Timing.medians(rounds: rounds, products.map { product in { product.run() } })
+    let rates = zip(products, seconds).map { $0.operations / $1 / 1e9 }
+    return zip(products, rates).dropFirst().map { product, rate in
+      Figure(
+        product.shape.name, rate, unit: "GFLOP/s", ceiling: .init(ceilingName, rates[0]), digest: product.digest)
+    }
+  }
+
+  static let ceiling = Shape(name: ceilingName, rows: ceilingSide, inner: ceilingSide, columns: ceilingSide)
+
+  static func shapes(of plan: RunPlan) -> [Shape] {
+    let (architecture, configuration) = (plan.architecture, plan.configuration)
+    let (d, batch) = (architecture.embedDim, configuration.sliceSize)
+    let global = 2 * batch * architecture.tokens(side: configuration.imageSize)
+    let local = configuration.localViewsPerGroup * batch * architecture.tokens(side: configuration.localSize)
+    let tokens = architecture.tokens(side: configuration.imageSize)
+    return [
+      Shape(name: "qkv, global views", rows: global, inner: d, columns: 3 * d),
+      Shape(name: "qkv, local views", rows: local, inner: d, columns: 3 * d),
+      Shape(name: "mlp, global views", rows: global, inner: d, columns: architecture.mlpDim),
+      Shape(name: "a head's scores", rows: tokens, inner: d / architecture.numHeads, columns: tokens),
+      Shape(
+        name: "head's hidden layer", rows: 2 * batch, inner: architecture.headHiddenDim,
+        columns: architecture.headHiddenDim),
+      Shape(
+        name: "logits of a block", rows: 2 * batch, inner: architecture.bottleneckDim, columns: configuration.blockSize),
+    ].map {
+      Shape(
+        name: "\($0.name) \($0.rows)x\($0.inner)x\($0.columns)", rows: $0.rows, inner: $0.inner, columns: $0.columns)
+    }
+  }
+}
+
+/// The same product on several threads at once, often enough to be timed.
+///
+/// `@unchecked Sendable`: factors number i are used by thread i alone.
+final class SimultaneousProducts: @unchecked Sendable {
+  let shape: MatrixProducts.Shape
+  private let threads: Int
+  private let repetitions: Int
+  /// A thread's own: a, b and c.
+  private let factors: [(Matrix, Matrix, Matrix)]
+
+  init(_ shape: MatrixProducts.Shape, threads: Int) {
+    self.shape = shape
+    self.threads = threads
+    repetitions = max(1, Int(2e9 / shape.operations))
+    factors = (0..<threads).map { _ in
+      (
+        Self.drawn(shape.rows, shape.inner, 1), Self.drawn(shape.inner, shape.columns, 2),
+        FloatBuffer(count: shape.rows * shape.columns).matrix(rows: shape.rows, columns: shape.columns)
+      )
+    }
+  }
+
+  var operations: Double { Double(threads * repetitions) * shape.operations }
+
+  func run() {
+    Timing.onThreads(threads) { [self] thread in
+      let (a, b, c) = factors[thread]
+      for _ in 0..<repetitions { multiply(a, .asIs, b, into: c) }
+    }
+  }
+
+  var digest: String { "\(factors[0].2.buffer.digest)" }
+
+  private static func drawn(_ rows: Int, _ columns: Int, _ number: UInt64) -> Matrix {
+    drawnMatrix(rows: rows, columns: columns, number)
+  }
+}
+
+/// Uniform numbers in -1..<1, the same for the same shape and number.
+func drawnMatrix(rows: Int, columns: Int, _ number: UInt64) -> Matrix {
+  let buffer = FloatBuffer(count: rows * columns)
+  var stream = RandomStream(RandomKey(seed: number, purpose: .synthesis))
+  buffer.withMutableBytes(of: 0..<buffer.count) { bytes in
+    for index in 0..<buffer.count {
+      bytes.storeBytes(of: Float(stream.uniform() * 2 - 1), toByteOffset: index * 4, as: Float.self)
+    }
+  }
+  return buffer.matrix(rows: rows, columns: columns)
+}

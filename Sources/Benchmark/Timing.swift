@@ -1,0 +1,45 @@
+import Glibc
+import Synchronization
+import Wire
+
+/// Seconds that things take, measured in turn: what the machine does besides then falls on all of them alike.
+enum Timing {
+  /// The median seconds of each subject over so many rounds; every subject runs once in every round, and once before.
+  static func medians(rounds: Int, _ subjects: [() throws -> Void]) throws -> [Double] {
+    for subject in subjects { try subject() }
+    var seconds = [[Double]](repeating: [], count: subjects.count)
+    for _ in 0..<rounds {
+      for (index, subject) in subjects.enumerated() {
+        let start = now()
+        try subject()
+        seconds[index].append(now() - start)
+      }
+    }
+    return seconds.map { $0.sorted()[$0.count / 2] }
+  }
+
+  /// Runs `body` on so many threads at once, each with its number, and returns when all have ended.
+  static func onThreads(_ count: Int, _ body: @escaping @Sendable (Int) -> Void) {
+    let ended = BoundedQueue<Int>(capacity: count)
+    for index in 0..<count {
+      startThread(named: "massl-bench-\(index)") {
+        body(index)
+        _ = ended.append(index)
+      }
+    }
+    for _ in 0..<count { _ = ended.next() }
+  }
+
+  private static func now() -> Double {
+    var time = timespec()
+    clock_gettime(CLOCK_MONOTONIC, &time)
+    return Double(time.tv_sec) + Double(time.tv_nsec) * 1e-9
+  }
+
+  /// The most bytes that this process ever had resident.
+  static var peakBytes: Int {
+    var usage = rusage()
+    getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &usage)
+    return usage.ru_maxrss * 1024
+  }
+}

@@ -1,0 +1,48 @@
+import Networks
+import Numerics
+import Optimization
+import Training
+
+/// `massl bench update`: clipping, optimizer, teacher average and digests over all cores, in bytes that must be read or
+/// written, beside a copy.
+public enum UpdateAlone {
+  public static func measure(_ plan: RunPlan, rounds: Int) throws -> Figure {
+    let count = plan.layout.count
+    func weights(_ seed: UInt64) -> FloatBuffer { initialParameters(layout: plan.layout, seed: seed) }
+    let (student, teacher, gradient) = (weights(1), weights(2), weights(3))
+    let (nextStudent, nextTeacher) = (FloatBuffer(count: count), FloatBuffer(count: count))
+    let state = plan.optimizer.makeState()
+    var nextState = plan.optimizer.makeState()
+    var digest = ""
+    let seconds = try Timing.medians(
+      rounds: rounds,
+      [
+        {
+          // Chunks over all cores, as the update has them.
+          let chunk = 1 << 18
+          forEachChunk((count + chunk - 1) / chunk) { index in
+            let range = index * chunk..<min(count, (index + 1) * chunk)
+            copy(
+              gradient.vector(at: range.lowerBound, count: range.count),
+              into: nextTeacher.vector(at: range.lowerBound, count: range.count))
+          }
+        },
+        {
+          _ = plan.optimizer.update(
+            student, gradient: gradient, state: state, learningRate: 1e-4, weightDecay: 0.04, into: nextStudent,
+            &nextState)
+          averageTeacher(teacher, student: nextStudent, momentum: 0.99, into: nextTeacher)
+          digest = "\(nextStudent.digest)"
+          _ = nextTeacher.digest
+        },
+      ])
+    // A float each: the norm reads the gradient; the rule reads weights, gradient and moments, and writes weights and
+    // moments; the average reads two and writes one; the digests read two.
+    let moments = Double(plan.optimizer.rule.momentNames.count)
+    let floats = 1 + (3 + 2 * moments) + 3 + 2
+    let bytes = Double(count) * 4
+    return Figure(
+      "update", bytes * floats / seconds[1] / 1e9, unit: "GB/s",
+      ceiling: .init("copy", 2 * bytes / seconds[0] / 1e9), digest: digest)
+  }
+}

@@ -1,0 +1,50 @@
+import Benchmark
+import Configuration
+import Foundation
+import Testing
+import Training
+
+/// Figures stand beside ceilings of the same run, and name the bits that were computed.
+@Suite struct FigureTests {
+  /// A network that is computed in milliseconds.
+  private func plan(blockSize: Int = 32) throws -> RunPlan {
+    var configuration = RunConfiguration()
+    (configuration.embedDim, configuration.depth, configuration.numHeads) = (24, 1, 3)
+    (configuration.patchSize, configuration.imageSize, configuration.localSize) = (4, 16, 8)
+    (configuration.localCropsNumber, configuration.headHiddenDim, configuration.bottleneckDim) = (2, 32, 16)
+    (configuration.batchSize, configuration.sliceSize) = (6, 2)
+    (configuration.memorySize, configuration.blockSize) = (64, blockSize)
+    return try RunPlan(configuration: configuration, pictures: 6)
+  }
+
+  @Test func aStepHasTheSameBitsOnOneThreadAndOnThree() throws {
+    func digest(_ plan: RunPlan, threads: Int) throws -> String {
+      let step = try WholeStep(plan, threads: threads)
+      step.run()
+      step.run()
+      return step.digest
+    }
+    let one = try digest(plan(), threads: 1)
+    #expect(try digest(plan(), threads: 3) == one)
+    #expect(try digest(plan(blockSize: 16), threads: 1) != one)
+  }
+
+  @Test func jsonHasTheFieldsThatProgramsLookFor() throws {
+    var figure = Figure("step", 60, unit: "GFLOP/s", ceiling: .init("sgemm", 80))
+    figure.imagesPerSecond = 12
+    figure.peakBytes = 1 << 20
+    let encoder = JSONEncoder()
+    encoder.keyEncodingStrategy = .convertToSnakeCase
+    let object = try #require(
+      JSONSerialization.jsonObject(with: encoder.encode(figure)) as? [String: Any])
+    #expect(object["images_per_second"] as? Double == 12)
+    #expect(object["peak_bytes"] as? Int == 1 << 20)
+    #expect(object["ceiling_ratio"] as? Double == 0.75)
+  }
+
+  @Test func framesCrossLoopbackThroughOwnSocketsAndBareOnes() throws {
+    let figures = try LoopbackTraffic.measure(rounds: 1)
+    #expect(figures.map { $0.ceiling?.name } == ["raw ZeroMQ", "raw TCP"])
+    #expect(figures.allSatisfy { $0.value > 0 && $0.ceiling?.value ?? 0 > 0 })
+  }
+}

@@ -1,0 +1,32 @@
+import Configuration
+import Testing
+import Training
+
+/// Operations an image are those of the published method, counted by hand for two networks.
+@Suite struct OperationsTests {
+  @Test func aSmallVisionTransformerTakes124GFLOPAnImage() throws {
+    var configuration = RunConfiguration()
+    (configuration.embedDim, configuration.depth, configuration.numHeads) = (384, 12, 6)
+    (configuration.patchSize, configuration.imageSize, configuration.localSize) = (16, 224, 96)
+    configuration.localCropsNumber = 10
+    (configuration.batchSize, configuration.sliceSize) = (4, 2)
+    (configuration.memorySize, configuration.blockSize) = (131_072, 16_384)
+    let plan = try RunPlan(configuration: configuration, pictures: 4)
+    #expect(abs(plan.operationsPerImage / 1e9 - 124.2) < 0.1)
+  }
+
+  @Test func fourBlocksOn32PixelsTake3GFLOPAnImageAndFewBlocksLess() throws {
+    var configuration = RunConfiguration()
+    (configuration.embedDim, configuration.depth, configuration.numHeads) = (192, 4, 3)
+    (configuration.patchSize, configuration.imageSize, configuration.localSize) = (4, 32, 16)
+    configuration.localCropsNumber = 4
+    (configuration.batchSize, configuration.sliceSize) = (64, 32)
+    (configuration.memorySize, configuration.blockSize) = (8192, 1024)
+    let plan = try RunPlan(configuration: configuration, pictures: 64)
+    #expect(abs(plan.operationsPerImage / 1e9 - 2.95) < 0.01)
+
+    configuration.blocksPerStep = 1
+    let oneBlock = try RunPlan(configuration: configuration, pictures: 64)
+    #expect(oneBlock.lossOperationsPerImage * 8 == plan.lossOperationsPerImage)
+  }
+}
