@@ -14,10 +14,11 @@ public final class StoredRows {
   ///   - directory: of the run's memory.
   ///   - run: the run's identity, which is in every file's header.
   ///   - width: floats a row.
-  public init(in directory: String, of run: Digest, width: Int, storage: any Storage) {
+  ///   - rowsPerExtent: as the store has it that wrote them.
+  public init(in directory: String, of run: Digest, width: Int, storage: any Storage, rowsPerExtent: Int? = nil) {
     self.directory = directory
     self.storage = storage
-    layout = ExtentLayout(run: run, width: width, capacity: RowStore.rowsPerExtent(width: width))
+    layout = ExtentLayout(run: run, width: width, capacity: rowsPerExtent ?? RowStore.rowsPerExtent(width: width))
   }
 
   /// Copies consecutive rows, as many as are in one file, into the first rows of a matrix `[any, width]`.

@@ -25,7 +25,8 @@ final class CoordinatorCheckpoints: Sendable {
 
   /// - Parameters:
   ///   - finish: takes each written step, and why it failed if it did.
-  ///   - lose: takes the reason if this process may not be the only coordinator of its run directory.
+  ///   - lose: takes the reason if no checkpoint of this process can be durable any more: it may not be the only
+  ///     coordinator of its run directory, or the disk may lack rows that it took for written.
   func start(
     finish: @escaping @Sendable (_ step: Int, _ failure: String?) -> Void,
     lose: @escaping @Sendable (String) -> Void
@@ -34,13 +35,18 @@ final class CoordinatorCheckpoints: Sendable {
       while let version = queue.next() {
         do {
           try resumed.directory.verifyLock()
+          // The manifest names rows: they must be durable before it is.
+          try rows.flush()
         } catch {
+          // Not to be tried again: see `RowStore.flush`.
           lose("\(error)")
           continue
         }
         do {
           try write(version)
           finish(version.step, nil)
+        } catch DurabilityError.lockLost(let path) {
+          lose("\(DurabilityError.lockLost(path: path))")
         } catch {
           finish(version.step, "\(error)")
         }
@@ -62,8 +68,6 @@ final class CoordinatorCheckpoints: Sendable {
 
   private func write(_ version: WeightsVersion) throws {
     let plan = resumed.plan
-    // The manifest names rows: they must be durable before it is.
-    try rows.flush()
     let manifest = Manifest(
       run: resumed.directory.run, incarnation: incarnation.number, step: version.step,
       epoch: plan.epoch(ofStep: version.step), student: version.studentDigest, teacher: version.teacherDigest,

@@ -65,10 +65,10 @@ struct ResumedRun: Sendable {
     // 4. Weights and memory.
     let enqueued = manifest?.rows ?? 0
     let floor = plan.floor(manifest?.floor ?? 0, rows: enqueued, memoryWas: saved.memorySize)
-    let (memoryPath, run) = (directory.memoryPath, directory.run)
+    let (ownStorage, memoryPath, run) = (directory.storage, directory.memoryPath, directory.run)
     func memory() throws -> RowStore {
       try RowStore(
-        storage: storage, directory: memoryPath, run: run, width: given.bottleneckDim,
+        storage: ownStorage, directory: memoryPath, run: run, width: given.bottleneckDim,
         window: MemoryWindow(size: given.memorySize, rows: enqueued, floor: floor),
         digest: manifest.map { MemoryDigest(resuming: $0.memory) } ?? MemoryDigest(), cacheBytes: options.rowCacheBytes)
     }
