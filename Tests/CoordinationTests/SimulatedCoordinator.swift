@@ -4,11 +4,11 @@ import Wire
 
 /// The process around the real state machine, and its disk.
 struct SimulatedCoordinator {
-  /// What outlives a crash.
-  var disk = SimulatedDisk()
-  /// The newest checkpoint that was ever reported durable.
-  var reportedDurable = -1
+  var disk: SimulatedDisk
+  /// Counts the processes: what was scheduled for one is void for the others.
   var life = 0
+  /// Another may have its run directory: whatever it does must not count.
+  var hasLostLock = false
   /// Nil while it is down.
   var machine: Coordinator?
   var version: Updated
@@ -27,6 +27,4 @@ struct SimulatedCoordinator {
   var isUpdating = false
   var writing: Updated?
   var stopped: StopReason?
-  /// Of the checkpoint with which the run finished.
-  var final: Updated?
 }

@@ -1,4 +1,6 @@
 import Coordination
+import Durability
+import MemoryBank
 import Numerics
 import Wire
 import TestSupport
@@ -23,18 +25,22 @@ extension Simulation {
     return sender
   }
 
-  /// The newest checkpoint, which must be a calm run's; nil if there is none, or something is wrong.
-  mutating func openDisk() -> Updated? {
+  /// The newest checkpoint, which must be a calm run's, as must be the rows; nil if there is none, or something is wrong.
+  mutating func openDisk() -> Outcome? {
     let before = coordinator.disk.incarnation
     do {
       let newest = try coordinator.disk.open(&random)
       if incarnation.number <= before { fail("incarnation \(incarnation.number) after \(before)") }
-      let step = newest?.step ?? -1
-      if step < coordinator.reportedDurable {
-        fail("checkpoint \(coordinator.reportedDurable) was durable, but \(step) is the newest")
-      }
-      if let newest, newest != truth.versions[step] { fail("checkpoint \(step) has other bits than a calm run's") }
-      return newest
+      let step = newest?.version.step ?? -1
+      if step < reportedDurable { fail("checkpoint \(reportedDurable) was durable, but \(step) is the newest") }
+      guard let newest else { return nil }
+      if newest.version != truth.versions[step] { fail("checkpoint \(step) has other bits than a calm run's") }
+      if newest.memory != truth.memories[step] { fail("checkpoint \(step) has another memory than a calm run's") }
+      let stored = coordinator.disk.stored(rows: newest.version.rows)
+      let rows = try coordinator.disk.read(stored)
+      if rows != truth.rows(stored) { fail("rows \(stored) have other bits than a calm run's") }
+      try coordinator.disk.checkKeptRows(truth)
+      return Outcome(version: newest.version, memory: newest.memory, rows: rows)
     } catch {
       fail("the run directory: \(error)")
       return nil
@@ -48,10 +54,11 @@ extension Simulation {
     coordinator.stoppedUntil = 0
     let newest = openDisk()
     guard broken == nil else { return }
-    let version = newest ?? truth.versions[0]
+    let version = newest?.version ?? truth.versions[0]
+    coordinator.hasLostLock = false
     coordinator.version = version
     coordinator.previous = nil
-    coordinator.machine = Coordinator(settings, resuming: version, durableStep: newest?.step, at: now)
+    coordinator.machine = Coordinator(settings, resuming: version, durableStep: newest?.version.step, at: now)
     coordinator.expected = [:]
     coordinator.arrived = [:]
     coordinator.sum = TreeSum(tree: truth.tree)
@@ -93,12 +100,13 @@ extension Simulation {
       schedule(.updated(life: coordinator.life), in: random.next(below: Self.second / 5))
     case .writeCheckpoint(let step): beginCheckpoint(of: step)
     case .stop(let reason):
+      if coordinator.hasLostLock { return fail("a coordinator without its lock stopped: \(reason)") }
       coordinator.stopped = reason
       guard reason == .finished else { return }
       // Whatever happens to the machine from here on, the end of the run is on its disk.
-      coordinator.disk.crash(writing: nil, losingPower: true, &random)
-      coordinator.final = openDisk()
-      if coordinator.final?.step != lastStep { fail("finished without a checkpoint") }
+      coordinator.disk.crash(writing: nil, appending: nil, losingPower: true, &random)
+      outcome = openDisk()
+      if outcome?.version.step != lastStep { fail("finished without a checkpoint") }
     case .sendStatus, .log: break
     }
   }
@@ -137,6 +145,10 @@ extension Simulation {
 
   mutating func update() {
     guard let total = coordinator.sum.total else { return fail("an update without a sum") }
+    if random.chance(faults.coordinatorCrash), !coordinator.hasLostLock {
+      return crashCoordinator(losingPower: random.chance(faults.powerCut))
+    }
+    guard enqueue(Truth.rows(of: total, in: truth.tree)) else { return }
     coordinator.previous = coordinator.version
     coordinator.version = Truth.updated(coordinator.version, with: total, in: truth.tree)
     if coordinator.version != truth.versions[coordinator.version.step] {
@@ -149,6 +161,48 @@ extension Simulation {
     tell(.updateFinished(coordinator.version))
   }
 
+  /// Stores a step's rows. A full disk is waited for; without its lock the process ends.
+  /// - Returns: whether they are stored.
+  private mutating func enqueue(_ rows: Matrix) -> Bool {
+    guard let store = coordinator.disk.rows else { return false }
+    let before = (store.rows, store.digest)
+    do {
+      try coordinator.disk.append(rows, onFullDisk: random.chance(faults.rowFailure) ? random.next() : nil)
+      if coordinator.hasLostLock { fail("a coordinator without its lock stored rows") }
+      let step = coordinator.version.step + 1
+      if store.digest.state != truth.memories[step] { fail("step \(step) has another memory than a calm run's") }
+      // The oldest of the memory and the newest, as a worker may want them.
+      let stored = coordinator.disk.stored(rows: store.rows)
+      for number in [stored.lowerBound, stored.upperBound - 1] {
+        let row = number..<(number + 1)
+        if try coordinator.disk.read(row) != truth.rows(row) { fail("row \(number) has other bits") }
+      }
+      return true
+    } catch let error as DurabilityError where error.isOutOfSpace {
+      past["fullDisks", default: 0] += 1
+      if before != (store.rows, store.digest) { fail("rows count that there was no room for") }
+      schedule(.updated(life: coordinator.life), in: Self.second)
+    } catch DurabilityError.lockLost {
+      if !coordinator.hasLostLock { fail("the lock was lost to nobody") }
+      endCoordinator()
+    } catch {
+      fail("rows: \(error)")
+    }
+    return false
+  }
+
+  mutating func tick(_ happening: Happening) {
+    // The real process looks at each tick; this one seldom, so that the other looks are needed.
+    if random.chance(0.02), (try? coordinator.disk.verifyLock()) == nil { return endCoordinator() }
+    schedule(happening, in: Self.second / 10)
+    tell(.tick)
+  }
+
+  /// What a checkpoint of this version names.
+  func saved(_ version: Updated) -> SimulatedDisk.Saved {
+    SimulatedDisk.Saved(version: version, memory: truth.memories[version.step])
+  }
+
   mutating func beginCheckpoint(of step: Int) {
     if coordinator.writing != nil { fail("two checkpoints at once") }
     if step != coordinator.version.step || coordinator.isUpdating { fail("checkpoint of step \(step) out of turn") }
@@ -157,7 +211,7 @@ extension Simulation {
       claimed.step = step
       coordinator.writing = claimed
     }
-    if bug == .reportsCheckpointsEarly { coordinator.reportedDurable = max(coordinator.reportedDurable, step) }
+    if bug == .reportsCheckpointsEarly { reportedDurable = max(reportedDurable, step) }
     schedule(
       .written(life: coordinator.life, fails: random.chance(faults.checkpointFailure)),
       in: random.next(below: 2 * Self.second))
@@ -167,13 +221,15 @@ extension Simulation {
     guard let version = coordinator.writing else { return fail("a checkpoint that was not begun") }
     coordinator.writing = nil
     do {
-      if fails {
-        try coordinator.disk.writeOnFullDisk(version, &random)
-      } else {
-        try coordinator.disk.write(version)
-      }
-      coordinator.reportedDurable = max(coordinator.reportedDurable, version.step)
+      try coordinator.disk.write(saved(version), onFullDisk: fails ? random.next() : nil)
+      if coordinator.hasLostLock { fail("a coordinator without its lock wrote a checkpoint") }
+      reportedDurable = max(reportedDurable, version.step)
+      do { try coordinator.disk.checkKeptRows(truth) } catch { fail("after checkpoint \(version.step): \(error)") }
       tell(.checkpointFinished(step: version.step, failure: nil))
+    } catch let lost as SimulatedDisk.Lost {
+      past[coordinator.hasLostLock ? "lostCheckpoints" : "lostFlushes", default: 0] += 1
+      if !fails && !coordinator.hasLostLock { fail("checkpoint \(version.step): \(lost.reason)") }
+      endCoordinator()
     } catch {
       if !fails { fail("checkpoint \(version.step): \(error)") }
       tell(.checkpointFinished(step: version.step, failure: "\(error)"))

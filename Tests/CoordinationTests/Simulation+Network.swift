@@ -31,6 +31,31 @@ extension Simulation {
     return true
   }
 
+  /// Which coordinator a worker is connected to: one that outlived its lock keeps those that it has, and may get others.
+  mutating func life(heardBy sender: Sender) -> Int {
+    guard let outlived else { return coordinator.life }
+    let isNew = sender.incarnation.number == 0
+    let isItsOwn = sender.incarnation.number == outlived.disk.incarnation
+    return isItsOwn || isNew && random.chance(0.5) ? outlived.life : coordinator.life
+  }
+
+  /// Lets the coordinator of this life act, if it still runs.
+  mutating func act(for life: Int, _ happening: Happening, _ body: (inout Simulation) -> Void) {
+    let isOutlived = outlived?.life == life
+    guard isOutlived || coordinator.life == life else { return }
+    if isOutlived { exchangeCoordinators() }
+    if coordinator.machine != nil, !isCoordinatorStopped(happening) { body(&self) }
+    if isOutlived {
+      exchangeCoordinators()
+      if outlived?.machine == nil { outlived = nil }
+    }
+  }
+
+  private mutating func exchangeCoordinators() {
+    guard let other = outlived else { return }
+    (coordinator, outlived) = (other, coordinator)
+  }
+
   /// The same for the coordinator.
   mutating func isCoordinatorStopped(_ happening: Happening) -> Bool {
     guard coordinator.stoppedUntil > time else { return false }

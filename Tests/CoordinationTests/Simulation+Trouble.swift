@@ -28,7 +28,8 @@ extension Simulation {
       let length = random.next(below: 60 * Self.second)
       coordinator.clock = random.chance(0.5) ? coordinator.clock + length : coordinator.clock - length
     }
-    if random.chance(faults.rival) {
+    if random.chance(faults.lostLock) { breakLock() }
+    if random.chance(faults.rival), coordinator.machine != nil {
       past["rivals", default: 0] += 1
       if !coordinator.disk.turnsAway(&random) { fail("a second coordinator got the run directory") }
     }
@@ -48,8 +49,40 @@ extension Simulation {
     past["crashes", default: 0] += 1
     if losingPower { past["powerCuts", default: 0] += 1 }
     if coordinator.writing != nil { past["tornWrites", default: 0] += 1 }
-    coordinator.disk.crash(writing: coordinator.writing, losingPower: losingPower, &random)
+    let rows = coordinator.isUpdating ? coordinator.sum.total.map { Truth.rows(of: $0, in: truth.tree) } : nil
+    if rows != nil { past["tornRows", default: 0] += 1 }
+    coordinator.disk.crash(
+      writing: coordinator.writing.map(saved), appending: random.chance(0.5) ? rows : nil, losingPower: losingPower,
+      &random)
+    // All on this machine.
+    outlived = nil
     coordinator.machine = nil
     schedule(.coordinatorStarts, in: random.next(below: 5 * Self.second))
+  }
+
+  /// Somebody removes the lock file and starts another coordinator. The one that runs goes on, at once or after a while.
+  private mutating func breakLock() {
+    guard let machine = coordinator.machine, outlived == nil else { return }
+    past["lostLocks", default: 0] += 1
+    add(machine, to: &past)
+    coordinator.disk.storage.breakLock(SimulatedDisk.lockPath)
+    var old = coordinator
+    old.hasLostLock = true
+    if random.chance(0.5) { old.stoppedUntil = time + random.next(below: 20 * Self.second) }
+    outlived = old
+    coordinator.life += 1
+    coordinator.machine = nil
+    coordinator.disk.close()
+    schedule(.coordinatorStarts, in: random.next(below: 5 * Self.second))
+  }
+
+  /// The process ends by itself; a supervisor starts it again.
+  mutating func endCoordinator() {
+    if !coordinator.hasLostLock {
+      if let machine = coordinator.machine { add(machine, to: &past) }
+      schedule(.coordinatorStarts, in: random.next(below: 5 * Self.second))
+    }
+    coordinator.machine = nil
+    coordinator.disk.close()
   }
 }

@@ -19,6 +19,12 @@ struct Simulation {
     case claimsStepsBeforeTheirUpdate
     /// What was said to the coordinator's last life counts in this one.
     case takesResultsOfOlderIncarnations
+    /// A manifest has its name before the rows that it names are durable.
+    case publishesManifestsBeforeTheirRows
+    /// Rows go that the newest checkpoint does not need, though an older one that is kept does.
+    case prunesRowsOfKeptCheckpoints
+    /// A coordinator that lost its lock goes on writing.
+    case ignoresLostLocks
   }
 
   /// What happens at some time.
@@ -35,6 +41,14 @@ struct Simulation {
     case updated(life: Int)
     case written(life: Int, fails: Bool)
     case trouble
+  }
+
+  /// What a run has on its disk in the end.
+  struct Outcome: Equatable {
+    let version: Updated
+    let memory: Digest
+    /// All rows of the memory that are stored, read back.
+    let rows: [Float]
   }
 
   static let probe = Digest(high: 7, low: 7)
@@ -54,6 +68,12 @@ struct Simulation {
   private(set) var time: UInt64 = 0
   var workers: [SimulatedWorker] = []
   var coordinator: SimulatedCoordinator
+  /// One that lost its lock and does not know it yet; while it acts, the one that has the lock.
+  var outlived: SimulatedCoordinator?
+  /// The newest checkpoint that was ever reported durable.
+  var reportedDurable = -1
+  /// As it is on the disk when the run is done.
+  var outcome: Outcome?
   /// Which worker a peer number belongs to, past lives included.
   var indexOfPeer: [PeerID: Int] = [:]
   /// By worker: nothing gets through to it, from it, or both, until then.
@@ -76,7 +96,14 @@ struct Simulation {
     lastStep = 4 + Int(random.next(below: 8))
     checkpointEverySteps = 1 + Int(random.next(below: 4))
     truth = Truth(slices: slices, steps: lastStep)
-    coordinator = SimulatedCoordinator(version: truth.versions[0], sum: TreeSum(tree: truth.tree))
+    let rowsPerStep = Truth.rowsPerSlice * slices
+    let memorySize = rowsPerStep * (1 + Int(random.next(below: 3))) + Int(random.next(below: UInt64(rowsPerStep)))
+    let disk = SimulatedDisk.Settings(
+      memorySize: memorySize, keptCheckpoints: 1 + Int(random.next(below: 3)),
+      cacheBytes: memorySize * Truth.width * 2 * Int(random.next(below: 3)))
+    coordinator = SimulatedCoordinator(
+      disk: SimulatedDisk(SimulatedStorage(), disk, bug: bug), version: truth.versions[0],
+      sum: TreeSum(tree: truth.tree))
     let drawn = 1 + Int(random.next(below: 5))
     for _ in 0..<(count ?? drawn) {
       workers.append(
@@ -116,9 +143,6 @@ struct Simulation {
   /// What the coordinator's clock shows.
   var now: Instant { Instant(nanoseconds: time + coordinator.clock) }
 
-  /// As it is on the disk when the run is done.
-  var finalVersion: Updated? { coordinator.final }
-
   /// Why the run has not finished; nil when it has.
   var unfinished: String? {
     guard coordinator.stopped != .finished else { return nil }
@@ -130,6 +154,7 @@ struct Simulation {
   mutating func stopFaults() {
     faults = .none
     coordinator.stoppedUntil = 0
+    outlived?.stoppedUntil = 0
     for index in workers.indices {
       workers[index].stoppedUntil = 0
       (cutTo[index], cutFrom[index]) = (0, 0)
@@ -157,9 +182,9 @@ struct Simulation {
   mutating func perform(_ happening: Happening) {
     switch happening {
     case .toCoordinator(let message, let sender):
-      if !isCoordinatorStopped(happening) { tell(.message(message, from: heard(sender))) }
+      act(for: life(heardBy: sender), happening) { $0.tell(.message(message, from: $0.heard(sender))) }
     case .push(let lease, let payload, let sender):
-      if !isCoordinatorStopped(happening) { arrive(lease, payload, from: heard(sender)) }
+      act(for: life(heardBy: sender), happening) { $0.arrive(lease, payload, from: $0.heard(sender)) }
     case .toWorker(let message, let incarnation, let peer):
       guard let index = living(peer, orLater: happening) else { return }
       hear(message, incarnation, index)
@@ -175,15 +200,11 @@ struct Simulation {
       computed(lease, index)
     case .coordinatorStarts: startCoordinator()
     case .tick(let life):
-      guard life == coordinator.life, coordinator.machine != nil, !isCoordinatorStopped(happening) else { return }
-      schedule(happening, in: Self.second / 10)
-      tell(.tick)
+      act(for: life, happening) { $0.tick(happening) }
     case .updated(let life):
-      guard life == coordinator.life, coordinator.machine != nil, !isCoordinatorStopped(happening) else { return }
-      update()
+      act(for: life, happening) { $0.update() }
     case .written(let life, let fails):
-      guard life == coordinator.life, coordinator.machine != nil, !isCoordinatorStopped(happening) else { return }
-      finishCheckpoint(fails: fails)
+      act(for: life, happening) { $0.finishCheckpoint(fails: fails) }
     case .trouble:
       makeTrouble()
       schedule(.trouble, in: Self.second)

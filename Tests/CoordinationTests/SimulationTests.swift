@@ -24,7 +24,7 @@ struct SimulationTests {
     rough.stopFaults()
     rough.run(toStep: nil, eventsAtMost: 60_000)
     #expect(rough.broken == nil && rough.unfinished == nil, "\(rough.replay)")
-    #expect(rough.finalVersion != nil && rough.finalVersion == calm.finalVersion, "\(rough.replay)")
+    #expect(rough.outcome != nil && rough.outcome == calm.outcome, "\(rough.replay)")
   }
 
   /// A world in which nothing happens shows nothing.
@@ -37,7 +37,9 @@ struct SimulationTests {
     }
     for kind in [
       "late", "duplicates", "expired", "lost", "returned", "damaged", "refusals", "malformed", "absent",
-      "failedCheckpoints", "crashes", "powerCuts", "tornWrites", "stops", "jumps", "rivals",
+      "failedCheckpoints", "crashes", "powerCuts", "tornWrites", "tornRows", "fullDisks", "lostFlushes", "lostLocks",
+      "lostCheckpoints",
+      "stops", "jumps", "rivals",
     ] {
       #expect(sum[kind, default: 0] > 10, "\(kind): \(sum)")
     }
@@ -49,7 +51,7 @@ struct SimulationTests {
     var many = Simulation(seed: 5, workers: workers, faults: .none)
     one.run(toStep: nil, eventsAtMost: 20_000)
     many.run(toStep: nil, eventsAtMost: 20_000)
-    #expect(one.finalVersion != nil && one.finalVersion == many.finalVersion, "\(many.replay)")
+    #expect(one.outcome != nil && one.outcome == many.outcome, "\(many.replay)")
   }
 
   @Test func theSameSeedGivesTheSameEvents() {
@@ -76,7 +78,7 @@ struct SimulationTests {
           struck.run(toStep: nil, eventsAtMost: event)
           if victim < 2 { struck.crashWorker(victim) } else { struck.crashCoordinator(losingPower: victim == 2) }
           struck.run(toStep: nil, eventsAtMost: 20_000)
-          let isRight = struck.broken == nil && struck.finalVersion == calm.finalVersion
+          let isRight = struck.broken == nil && struck.outcome == calm.outcome
           #expect(isRight, "victim \(victim) at event \(event) of seed \(calm.seed): \(struck.replay)")
         }
       }
@@ -117,5 +119,23 @@ struct SimulationTests {
     faults.longestDelay = 8 * Simulation.second
     let found = found(.takesResultsOfOlderIncarnations, under: faults)
     #expect(found.contains { $0.contains("counts in incarnation") })
+  }
+
+  @Test func aManifestThatIsPublishedBeforeItsRowsIsFound() {
+    var faults = Faults.none
+    faults.coordinatorCrash = 0.3
+    faults.powerCut = 1
+    #expect(found(.publishesManifestsBeforeTheirRows, under: faults).contains { $0.contains("memory/rows-") })
+  }
+
+  @Test func aRowThatIsDroppedThoughAKeptCheckpointNeedsItIsFound() {
+    let found = found(.prunesRowsOfKeptCheckpoints, under: .none)
+    #expect(found.contains { $0.contains("memory/rows-") && $0.contains("is missing") })
+  }
+
+  @Test func aCoordinatorThatWritesWithoutItsLockIsFound() {
+    var faults = Faults.none
+    faults.lostLock = 0.3
+    #expect(found(.ignoresLostLocks, under: faults).contains { $0.contains("without its lock") })
   }
 }

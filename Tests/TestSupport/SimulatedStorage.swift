@@ -50,6 +50,14 @@ extension SimulatedStorage {
   /// Bytes that all files together may have; more is a full disk.
   public func setCapacity(_ bytes: Int) { state.withLock { $0.capacity = bytes } }
 
+  /// Somebody removes a locked file: its owner does not notice before it verifies the lock, and others can have it.
+  public func breakLock(_ path: String) {
+    state.withLock {
+      $0.locks[path]?.lock?.release()
+      $0.locks[path] = nil
+    }
+  }
+
   /// The process dies and the machine lives on: locks are free, open files are closed, nothing is lost.
   public func restart() { state.withLock { $0.restart() } }
 
@@ -187,7 +195,7 @@ extension SimulatedStorage {
   }
 
   public func freeSpace(at path: String) throws -> Int {
-    try operate(.inspect, path) { $0.capacity - $0.bytesInUse }
+    try operate(.inspect, path) { ($0.capacity ?? 1 << 40) - $0.bytesInUse }
   }
 }
 
@@ -252,7 +260,7 @@ extension SimulatedStorage {
       var changed = state.file(file.node)
       let before = changed.bytes.count
       changed.apply(change)
-      guard state.bytesInUse + changed.bytes.count - before <= state.capacity else {
+      if let capacity = state.capacity, state.bytesInUse + changed.bytes.count - before > capacity {
         throw DurabilityError.failed(operation: operation, path: file.path, number: ENOSPC)
       }
       state.nodes[file.node] = .file(changed)
@@ -333,7 +341,8 @@ private struct State: Sendable {
   var life = 0
   var failure: (at: Int, number: Int32)?
   var powerCutAt: Int?
-  var capacity = 1 << 40
+  /// Nil: as much as is wanted.
+  var capacity: Int?
 
   mutating func begin(_ operation: DurabilityError.Operation, _ path: String, handle: Int?) throws {
     if let powerCutAt, operations >= powerCutAt { throw PowerCut() }
