@@ -67,7 +67,7 @@ let package = Package(
       name: "massl",
       dependencies: [
         "Services", "Verification", "Evaluation", "Benchmark", "Checkpoints", "Durability", "Networks", "Configuration",
-        "Coordination", "Numerics", "Telemetry", "Training", "Vision",
+        "Coordination", "MemoryBank", "Numerics", "Telemetry", "Training", "Vision",
         "Optimization", "Wire", .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Logging", package: "swift-log"),
       ]),

@@ -39,7 +39,7 @@ public final class WholeStep: @unchecked Sendable {
       return drawnMatrix(rows: configuration.sliceSize, columns: 3 * side * side, UInt64(view))
     }
     blocks = plan.blockPlan(step: 0, rows: 0, floor: 0)
-      .seededBlocks(seed: configuration.seed, width: configuration.bottleneckDim)
+      .seededBlocks(plan.seededRows)
     computers = try (0..<self.threads).map { _ in try SliceComputer(plan) }
     gradients = (0..<plan.slices).map { _ in FloatBuffer(count: plan.layout.count) }
     func weights() -> FloatBuffer { initialParameters(layout: plan.layout, seed: configuration.seed) }

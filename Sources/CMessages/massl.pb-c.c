@@ -2639,7 +2639,7 @@ const ProtobufCMessageDescriptor massl__slices__descriptor =
   (ProtobufCMessageInit) massl__slices__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor massl__hello__field_descriptors[4] =
+static const ProtobufCFieldDescriptor massl__hello__field_descriptors[5] =
 {
   {
     "protocol_version",
@@ -2689,8 +2689,21 @@ static const ProtobufCFieldDescriptor massl__hello__field_descriptors[4] =
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "host",
+    5,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Massl__Hello, host),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned massl__hello__field_indices_by_name[] = {
+  4,   /* field[4] = host */
   1,   /* field[1] = name */
   3,   /* field[3] = probe */
   0,   /* field[0] = protocol_version */
@@ -2699,7 +2712,7 @@ static const unsigned massl__hello__field_indices_by_name[] = {
 static const ProtobufCIntRange massl__hello__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 4 }
+  { 0, 5 }
 };
 const ProtobufCMessageDescriptor massl__hello__descriptor =
 {
@@ -2709,7 +2722,7 @@ const ProtobufCMessageDescriptor massl__hello__descriptor =
   "Massl__Hello",
   "massl",
   sizeof(Massl__Hello),
-  4,
+  5,
   massl__hello__field_descriptors,
   massl__hello__field_indices_by_name,
   1,  massl__hello__number_ranges,
@@ -5196,7 +5209,7 @@ const ProtobufCMessageDescriptor massl__holders__descriptor =
   (ProtobufCMessageInit) massl__holders__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCEnumValue massl__refusal_reason__enum_values_by_number[8] =
+static const ProtobufCEnumValue massl__refusal_reason__enum_values_by_number[9] =
 {
   { "REFUSAL_REASON_UNSPECIFIED", "MASSL__REFUSAL_REASON__REFUSAL_REASON_UNSPECIFIED", 0 },
   { "REFUSAL_REASON_PROTOCOL_VERSION", "MASSL__REFUSAL_REASON__REFUSAL_REASON_PROTOCOL_VERSION", 1 },
@@ -5205,18 +5218,20 @@ static const ProtobufCEnumValue massl__refusal_reason__enum_values_by_number[8] 
   { "REFUSAL_REASON_OTHER_RUN", "MASSL__REFUSAL_REASON__REFUSAL_REASON_OTHER_RUN", 4 },
   { "REFUSAL_REASON_MALFORMED", "MASSL__REFUSAL_REASON__REFUSAL_REASON_MALFORMED", 5 },
   { "REFUSAL_REASON_TOO_MANY_PEERS", "MASSL__REFUSAL_REASON__REFUSAL_REASON_TOO_MANY_PEERS", 6 },
+  { "REFUSAL_REASON_QUARANTINED", "MASSL__REFUSAL_REASON__REFUSAL_REASON_QUARANTINED", 7 },
   { "REFUSAL_REASON_DUPLICATE_SHARD", "MASSL__REFUSAL_REASON__REFUSAL_REASON_DUPLICATE_SHARD", 16 },
 };
 static const ProtobufCIntRange massl__refusal_reason__value_ranges[] = {
-{0, 0},{16, 7},{0, 8}
+{0, 0},{16, 8},{0, 9}
 };
-static const ProtobufCEnumValueIndex massl__refusal_reason__enum_values_by_name[8] =
+static const ProtobufCEnumValueIndex massl__refusal_reason__enum_values_by_name[9] =
 {
   { "REFUSAL_REASON_COMPUTE_CLASS", 2 },
-  { "REFUSAL_REASON_DUPLICATE_SHARD", 7 },
+  { "REFUSAL_REASON_DUPLICATE_SHARD", 8 },
   { "REFUSAL_REASON_MALFORMED", 5 },
   { "REFUSAL_REASON_OTHER_RUN", 4 },
   { "REFUSAL_REASON_PROTOCOL_VERSION", 1 },
+  { "REFUSAL_REASON_QUARANTINED", 7 },
   { "REFUSAL_REASON_TOO_MANY_PEERS", 6 },
   { "REFUSAL_REASON_UNKNOWN_PEER", 3 },
   { "REFUSAL_REASON_UNSPECIFIED", 0 },
@@ -5228,9 +5243,9 @@ const ProtobufCEnumDescriptor massl__refusal_reason__descriptor =
   "RefusalReason",
   "Massl__RefusalReason",
   "massl",
-  8,
+  9,
   massl__refusal_reason__enum_values_by_number,
-  8,
+  9,
   massl__refusal_reason__enum_values_by_name,
   2,
   massl__refusal_reason__value_ranges,

@@ -134,6 +134,22 @@ extension CheckpointDirectory {
       SealedJSON.bytes(of: manifest), to: "\(path)/\(Self.name(of: step))/\(Checkpoint.manifestFile)")
   }
 
+  /// Renames checkpoints: `suspect-1-step-NNNNNNNN` the first time, `suspect-2-...` the next.
+  func aside(_ steps: [Int]) throws -> [String] {
+    let times = try storage.list(path).compactMap { name -> Int? in
+      let parts = name.split(separator: "-")
+      return parts.count == 4 && parts[0] == "suspect" ? Int(parts[1]) : nil
+    }
+    let number = (times.max() ?? 0) + 1
+    let names = try steps.map { step in
+      let (old, new) = (Self.name(of: step), "suspect-\(number)-\(Self.name(of: step))")
+      try storage.rename("\(path)/\(old)", to: "\(path)/\(new)")
+      return new
+    }
+    if !names.isEmpty { try storage.synchronizeDirectory(path) }
+    return names
+  }
+
   private func remove(_ step: Int) throws {
     let name = Self.name(of: step)
     // Under another name first, durably: half a checkpoint must not be found under its own.

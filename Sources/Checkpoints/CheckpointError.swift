@@ -4,6 +4,8 @@ public enum CheckpointError: Error, Equatable, CustomStringConvertible {
   case damaged(file: String, tensor: String?, reason: String)
   /// A file that says what the run is does not hold what was written.
   case damagedRecord(file: String, reason: String)
+  /// The record of hosts in quarantine cannot be read.
+  case damagedQuarantine(file: String, reason: String)
   /// A safetensors file that is not as the format wants it.
   case malformed(file: String, tensor: String?, reason: String)
   /// A tensor that is wanted is not in the file.
@@ -28,6 +30,9 @@ public enum CheckpointError: Error, Equatable, CustomStringConvertible {
       "\(file) is damaged: \(Self.subject(tensor)) \(reason). Delete that step's directory to resume from the one before."
     case .damagedRecord(let file, let reason):
       "\(file) is damaged: it \(reason). Restore it from a backup: without it the run cannot go on."
+    case .damagedQuarantine(let file, let reason):
+      "\(file) is damaged: it \(reason). Mend it, or delete it to let every host in again: the next one found wrong will "
+        + "be in a new one."
     case .malformed(let file, let tensor, let reason):
       "\(file) is not a sound safetensors file: \(Self.subject(tensor)) \(reason). Write or copy it anew."
     case .missingTensor(let file, let tensor):

@@ -32,13 +32,15 @@ public struct Manifest: Codable, Equatable, Sendable {
   public var optimizer: OptimizerRecord
   /// True once it is kept for its weights alone: its memory rows may be gone. Nil in all others.
   public var weightsOnly: Bool?
+  /// By host: the first step in which a result of it counts that nobody compared. Nil in checkpoints of before audits.
+  public var unaudited: [String: Int]?
   /// By file name; filled in when the checkpoint is written.
   public var files: [String: FileRecord] = [:]
 
   public init(
     run: Digest, incarnation: UInt64, step: Int, epoch: Int, student: Digest, teacher: Digest, memory: Digest,
     rows: Int, floor: Int, oldestRow: Int, data: DataRecord, configuration: String, changes: [ConfigurationChange],
-    optimizer: OptimizerRecord
+    optimizer: OptimizerRecord, unaudited: [String: Int]? = nil
   ) {
     self.run = run
     self.incarnation = incarnation
@@ -54,6 +56,7 @@ public struct Manifest: Codable, Equatable, Sendable {
     self.configuration = configuration
     self.changes = changes
     self.optimizer = optimizer
+    self.unaudited = unaudited
   }
 }
 
@@ -67,7 +70,8 @@ extension Manifest {
     [
       ("step", step), ("epoch", epoch), ("rows", rows), ("floor", floor), ("oldest_row", oldestRow),
       ("data.count", data.count), ("optimizer.steps", optimizer.steps),
-    ] + changes.map { ("changes.step", $0.step) } + files.values.map { ("files.size", $0.size) }
+    ] + (unaudited ?? [:]).values.map { ("unaudited", $0) } + changes.map { ("changes.step", $0.step) }
+      + files.values.map { ("files.size", $0.size) }
   }
 
   /// What a file of tensors says of itself, so that it can be used without this manifest: run, step, configuration.
@@ -119,22 +123,6 @@ public struct FileRecord: Codable, Hashable, Sendable {
   /// Of all bytes before the tensors'.
   public var header: Digest
   public var tensors: [String: Digest]
-}
-
-extension Digest: Codable {
-  public init(from decoder: Decoder) throws {
-    let container = try decoder.singleValueContainer()
-    let text = try container.decode(String.self)
-    guard let digest = Digest(text) else {
-      throw DecodingError.dataCorruptedError(in: container, debugDescription: "'\(text)' is no digest")
-    }
-    self = digest
-  }
-
-  public func encode(to encoder: Encoder) throws {
-    var container = encoder.singleValueContainer()
-    try container.encode(description)
-  }
 }
 
 // MARK: - On disk

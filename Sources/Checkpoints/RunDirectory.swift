@@ -6,6 +6,7 @@ import Numerics
 ///     config.yaml          the configuration that it was started with
 ///     run.json             its identity and data set
 ///     incarnation.json     how often a coordinator has started on it
+///     quarantine.json      hosts that gave wrong results, if there are any
 ///     coordinator.lock     locked by the coordinator that runs, whose process number it holds
 ///     checkpoints/  memory/  metrics.jsonl  coordinator.log
 public struct RunDirectory: Sendable {

@@ -156,6 +156,11 @@ extension ConfigurationKey {
     integer(
       "block_size", .trajectory, \.blockSize, 1...(1 << 24), "rows in a block (partition_size of the reference)"),
     integer("blocks_per_step", .trajectory, \.blocksPerStep, 0...(1 << 40), "blocks in a step's loss; 0: all"),
+    choice("memory_dtype", .identity, \.memoryDtype, "how rows are stored and sent; fp16 halves both"),
+    integer(
+      "memory_granule", .identity, \.memoryGranule, 1...(1 << 20),
+      "neighbouring rows drawn together; divides block_size"),
+    integer("extent_rows", .identity, \.extentRows, 0...(1 << 20), "rows in a file of the memory; 0: 64 MiB of them"),
   ]
 
   private static let operation: [ConfigurationKey] = [
@@ -170,7 +175,11 @@ extension ConfigurationKey {
       "keep_every_steps", .operational, \.keepEverySteps, 0...Int.max,
       "first checkpoint of every so many steps is kept, weights only; 0: none"),
     number(
+      "audit_rate", .operational, \.auditRate, .probability, "share of the leases that are computed twice and compared"),
+    choice("audit_action", .operational, \.auditAction, "what to do about the earlier steps of a host found wrong"),
+    number(
       "grace", .operational, \.grace, .above(0, to: 1e6), "seconds for the last checkpoint when told to leave"),
+    integer("memory_replicas", .operational, \.memoryReplicas, 1...64, "shards that hold each file of the memory"),
     ConfigurationKey(
       "listen", .operational, .endpoint, "where the coordinator listens, tcp://HOST:PORT; port 0: any free one",
       read: { .text($0.listen) }, write: { $0.listen = $1.text }),

@@ -56,6 +56,10 @@ extension RunConfiguration {
           + "Give 0 for all."
       ]
     }
+    guard blockSize % memoryGranule == 0 else {
+      let fitting = nearby(divisorsOf: blockSize, memoryGranule)
+      return ["memory_granule \(memoryGranule) must divide block_size \(blockSize)\(fitting)."]
+    }
     guard batchSize <= memorySize else {
       return ["batch_size \(batchSize) is more than memory_size \(memorySize), which takes one row a picture."]
     }

@@ -120,6 +120,12 @@ public struct RunConfiguration: Sendable, Equatable {
   public var blockSize = 16384
   /// Blocks that a step's loss is taken over; 0: all of them.
   public var blocksPerStep = 0
+  /// How rows are stored and sent; part of the identity, for rows are rounded to it.
+  public var memoryDtype = MemoryDtypeName.fp32
+  /// Rows that stand next to each other in the memory and are drawn together; divides `blockSize`.
+  public var memoryGranule = 1
+  /// Rows in one file of the memory; 0: what makes 64 MiB, at most 65,536.
+  public var extentRows = 0
 
   // MARK: Operation
 
@@ -131,8 +137,14 @@ public struct RunConfiguration: Sendable, Equatable {
   public var keepCheckpoints = 3
   /// Of every so many steps the first checkpoint is kept for good, but not its memory rows; 0: none.
   public var keepEverySteps = 0
+  /// Share of the leases that are given to a second worker, and whose answers are compared. 0...1.
+  public var auditRate = 0.001
+  /// What becomes of steps that a host found wrong may have spoilt.
+  public var auditAction = AuditAction.rollback
   /// Seconds from SIGTERM to the end of the process, the last checkpoint included.
   public var grace = 30.0
+  /// Shards (`massl memory`) that hold each whole file of the memory.
+  public var memoryReplicas = 1
   /// Where the coordinator listens: `tcp://HOST:PORT`, 0 as the port for any free one.
   public var listen = "tcp://127.0.0.1:5570"
   public var logLevel = LogLevelName.info
@@ -207,6 +219,19 @@ public enum ComputeClassName: String, Sendable, CaseIterable {
 
 public enum OptimizerName: String, Sendable, CaseIterable {
   case adamw, sgd, lars
+}
+
+/// How memory rows are stored and sent.
+public enum MemoryDtypeName: String, Sendable, CaseIterable {
+  case fp32, fp16
+}
+
+/// What to do about steps with results that nobody compared, of a host whose results turned out wrong.
+public enum AuditAction: String, Sendable, CaseIterable {
+  /// Go back to before them.
+  case rollback
+  /// Go on, and name them.
+  case report
 }
 
 /// The least severe message that is written to the log.

@@ -55,7 +55,21 @@ extension Coordinator {
       try require(0...peer.threads ~= peer.idleThreads, "\(peer.idleThreads) idle threads of \(described(peer.id))")
       try require(peer.heard <= now, "\(described(peer.id)) heard in the future")
     }
-    // 5. Checkpoints go forward.
+    // 5. Audits: what is granted has its verdict, and whoever is in quarantine has nothing.
+    for lease in granted {
+      guard let finished = lease.finished else { continue }
+      try require(isCleared(finished), "\(described(lease.slices)) comes before its audit")
+    }
+    for peer in peers.values {
+      try require(quarantine(of: peer.host) == nil, "\(described(peer.id)) works in quarantine")
+    }
+    for (node, audit) in audits {
+      try require(tree.isNode(node) && audit.answers.count <= Limits.answers, "audit of \(node)")
+      try require(!node.indices.contains { isAccepted[$0] }, "\(described(node)) is audited and accepted")
+    }
+    // 6. Memory shards.
+    try board?.checkInvariants()
+    // 7. Checkpoints go forward.
     try require(durableStep ?? 0 <= step && checkpointInFlight ?? 0 <= step, "a checkpoint ahead of step \(step)")
     try require(checkpointInFlight == nil || durableStep ?? -1 < step || phase == .stopped, "a checkpoint too many")
   }

@@ -6,7 +6,7 @@ import Wire
 extension Coordinator {
   /// Gives every idle thread something to do, if there is something.
   mutating func leaseSlices(_ effects: inout [Effect]) {
-    guard phase == .computing else { return }
+    guard phase == .computing, !isWaitingForRows else { return }
     for peer in peersInOrder where peer.idleThreads > 0 && isPresent(peer) {
       var open = leases.count { $0.peer == peer.id }
       while let current = peers[peer.id], current.idleThreads > 0, open < Limits.leases(threads: current.threads),
@@ -19,6 +19,7 @@ extension Coordinator {
   }
 
   private mutating func issue(_ node: SliceRange, to peer: Peer, _ effects: inout [Effect]) {
+    drawAudit(of: node)
     issued += 1
     let threads = min(node.count, peer.idleThreads)
     let rounds = (node.count + threads - 1) / threads
@@ -32,7 +33,8 @@ extension Coordinator {
         .lease(
           Lease(
             lease: lease.id, step: step, slices: node, student: version.student, teacher: version.teacher,
-            rows: version.rows, memoryFloor: version.memoryFloor)), to: peer.id))
+            rows: version.rows, memoryFloor: version.memoryFloor,
+            holdersVersion: board?.version ?? 0)), to: peer.id))
   }
 
   /// The node that an idle worker should compute next; nil when there is none for it.
@@ -48,14 +50,18 @@ extension Coordinator {
     }
     for bar in bars where bar.peer == peer.id && bar.until > now { allowed[bar.slice] = false }
 
-    // 2. Slices that nobody computes.
+    // 2. Answers to compare with come first: others wait for them.
+    if let node = nodeToAudit(by: peer, copies: copies, allowed: allowed) { return node }
+
+    // 3. Slices that nobody computes.
     let free = copies.indices.filter { !isAccepted[$0] && copies[$0] == 0 }.count
     let limit = leaseSize(for: peer, of: free)
     if let node = tree.largestFreeNode(in: zip(allowed, copies).map { $0 && $1 == 0 }, atMost: limit) { return node }
 
-    // 3. Slices that somebody computes, but this worker would probably have sooner: the oldest first.
+    // 4. Slices that somebody computes, but this worker would probably have sooner: the oldest first. Copies of audited
+    // ones are whole, as above.
     for lease in leases where lease.state == .computing && !lease.isOverdue && lease.peer != peer.id {
-      guard isWorthACopy(lease, by: peer) else { continue }
+      guard audits[lease.slices] == nil, isWorthACopy(lease, by: peer) else { continue }
       for copy in 1..<Limits.copies {
         let candidates = copies.indices.map {
           lease.slices.indices.contains($0) && allowed[$0] && copies[$0] == copy
@@ -76,7 +82,7 @@ extension Coordinator {
   }
 
   /// Whether `peer` would probably have a lease's slices before the worker that computes them.
-  private func isWorthACopy(_ lease: OpenLease, by peer: Peer) -> Bool {
+  func isWorthACopy(_ lease: OpenLease, by peer: Peer) -> Bool {
     let age = now - lease.issuedAt
     let own = peer.pace.map { $0 * ((lease.slices.count + peer.idleThreads - 1) / peer.idleThreads) }
     guard let pace = peers[lease.peer]?.pace else { return age > (own.map { $0 * 2 } ?? Limits.firstHedge) }

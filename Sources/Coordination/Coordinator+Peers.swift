@@ -8,10 +8,10 @@ extension Coordinator {
   mutating func receive(_ message: WorkerMessage, from sender: Sender, _ effects: inout [Effect]) {
     guard !isIgnored(sender.peer) else { return }
     if case .statusRequest = message { return effects.append(.sendStatus(to: sender.peer)) }
-    if case .memoryRequest = message { return }
-    if case .drainRequest = message {
-      return effects.append(
-        .send(.drain(isAccepted: false, text: "No memory shard has joined this run."), to: sender.peer))
+    if case .memoryRequest = message { return effects.append(.sendMemory(to: sender.peer)) }
+    if case .drainRequest(let shard) = message {
+      let answer = board?.drain(shard) ?? (false, "This run keeps its memory in the coordinator.")
+      return effects.append(.send(.drain(isAccepted: answer.0, text: answer.1), to: sender.peer))
     }
     if case .hello(let hello) = message { return greet(hello, from: sender, &effects) }
     guard let problem = refusal(of: sender) else {
@@ -47,14 +47,14 @@ extension Coordinator {
     return nil
   }
 
-  private func outdated(by sender: Sender) -> Refusal {
+  func outdated(by sender: Sender) -> Refusal {
     Refusal(
       reason: .unknownPeer,
       text: "This is incarnation \(settings.incarnation.number) of the run, and \(sender.incarnation.number) has been "
         + "seen: a newer coordinator was started elsewhere. Stop this one.")
   }
 
-  private mutating func refuse(_ peer: PeerID, _ refusal: Refusal, _ effects: inout [Effect]) {
+  mutating func refuse(_ peer: PeerID, _ refusal: Refusal, _ effects: inout [Effect]) {
     counts.refusals += 1
     effects.append(.send(.refusal(refusal), to: peer))
   }
@@ -89,8 +89,9 @@ extension Coordinator {
     guard 1...Limits.threads ~= hello.threads else {
       return offend(peer, "hello with \(hello.threads) threads; 1 to \(Limits.threads) are allowed", &effects)
     }
-    guard hello.name.utf8.count <= Limits.textLength else {
-      return offend(peer, "hello with a name of \(hello.name.utf8.count) bytes", &effects)
+    guard hello.name.utf8.count <= Limits.textLength, hello.host.utf8.count <= Limits.textLength else {
+      return offend(
+        peer, "hello with a name of \(hello.name.utf8.count) bytes, a host of \(hello.host.utf8.count)", &effects)
     }
     if let refusal = refusal(of: hello, from: sender) {
       effects.append(.log(.warning, "Refused worker '\(hello.name)': \(refusal.text)"))
@@ -103,11 +104,12 @@ extension Coordinator {
           .warning,
           "Worker '\(hello.name)' is of another compute class: from here on the result depends on who computed it."))
     }
-    // With other threads it is another worker.
-    if let known = peers[peer], known.threads != hello.threads { forget(peer, &effects) }
+    // With other threads or on another host it is another worker.
+    if let known = peers[peer], known.threads != hello.threads || known.host != hello.host { forget(peer, &effects) }
     if peers[peer] == nil {
       joined += 1
-      peers[peer] = Peer(id: peer, order: joined, name: hello.name, threads: hello.threads, heard: now)
+      peers[peer] = Peer(
+        id: peer, order: joined, name: hello.name, host: hello.host, threads: hello.threads, heard: now)
       effects.append(.log(.info, "\(described(peer)) joins with \(hello.threads) threads."))
     } else {
       // Said twice, or the welcome was lost. What it holds it says with `ready`.
@@ -137,6 +139,13 @@ extension Coordinator {
         reason: .computeClass,
         text: "The worker's probe slice is \(hello.probe), the coordinator's \(settings.probe): its CPU or libraries "
           + "round differently. Give both the same compute_class and build, or --allow-mixed to do without equal bits.")
+    }
+    if let refusal = quarantine(of: hello.host) { return refusal }
+    if unaudited[hello.host] == nil, unaudited.count >= Limits.hosts {
+      return Refusal(
+        reason: .tooManyPeers,
+        text: "The run remembers \(Limits.hosts) hosts that worked for it, and takes no more: give this worker a host "
+          + "name that was there before (--host).")
     }
     if peers[sender.peer] == nil, peers.count >= Limits.peers {
       return Refusal(

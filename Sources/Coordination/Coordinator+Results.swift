@@ -35,6 +35,7 @@ extension Coordinator {
       guard bad.isEmpty else { return gaveNotFinite(lease, slices: bad.map(\.0), &effects) }
       leases[index].state = .waiting(finished, since: now)
       waiting.append(lease.id)
+      hear(finished, from: peer, &effects)
     }
   }
 
@@ -81,7 +82,7 @@ extension Coordinator {
     var granted = leases.filter(\.isGranted).map(\.slices)
     for id in waiting where granted.count < Limits.gradientsInFlight {
       guard let index = index(of: id), case .waiting(let finished, _) = leases[index].state,
-        let peer = peers[leases[index].peer], isPresent(peer),
+        let peer = peers[leases[index].peer], isPresent(peer), isCleared(finished),
         !granted.contains(where: { $0.overlaps(leases[index].slices) })
       else { continue }
       leases[index].state = .granted(finished, heard: now)
@@ -133,6 +134,7 @@ extension Coordinator {
       effects.append(.log(.error, "Slice \(slice) of step \(step) was not finite \(what)"))
     }
     acceptedNodes.append(lease.slices)
+    note(acceptedFrom: lease.peer, finished)
     peers[lease.peer]?.accepted += lease.slices.count
     counts.accepted += 1
     effects.append(.accept(lease.id, finished))

@@ -13,7 +13,9 @@ extension Coordinator {
     notFinite = [:]
     returned = [:]
     bars = []
+    audits = [:]
     phase = .computing
+    board?.windowMoved()
     for every in [settings.checkpointEverySteps, settings.keepEverySteps].compactMap(\.self)
     where step.isMultiple(of: every) { checkpointIsOwed = true }
     if step == settings.lastStep {
@@ -49,6 +51,9 @@ extension Coordinator {
       }
       phase = .leaving(until: now + Limits.farewell)
       for peer in peersInOrder { effects.append(.send(.finished, to: peer.id)) }
+      for shard in board?.shardsInOrder ?? [] where shard.isPresent {
+        if let peer = shard.peer { effects.append(.send(.finished, to: peer)) }
+      }
       conclude(&effects)
     case .leaving(let until) where peers.isEmpty || now >= until:
       phase = .stopped
@@ -105,7 +110,7 @@ extension Coordinator {
     phase = .stopped
     let last: StopReason =
       switch reason {
-      case .finished, .requested: .hindered(text)
+      case .finished, .requested, .goesBack: .hindered(text)
       case .failed(let why): .failed("\(why) \(text)")
       case .hopeless(let why): .hopeless("\(why) \(text)")
       case .hindered(let why): .hindered("\(why) \(text)")

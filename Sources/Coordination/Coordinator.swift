@@ -55,6 +55,8 @@ public struct Coordinator: Sendable {
   var isAccepted: [Bool]
   /// The accepted leases' nodes, in the order of acceptance; disjoint.
   var acceptedNodes: [SliceRange] = []
+  /// By node: those of the step that are computed twice.
+  var audits: [SliceRange: Audit] = [:]
   /// Who must not get a slice for a while.
   var bars: [Bar] = []
   /// Results of the step that were not finite, by slice: who said so.
@@ -64,6 +66,9 @@ public struct Coordinator: Sendable {
 
   // MARK: The run
 
+  var quarantined: [QuarantinedHost]
+  /// By host: the first step in which a result of it counts that nobody compared.
+  var unaudited: [String: Int]
   /// By picture: they are counted once, however often they are met.
   var undecodable: Set<Int> = []
   /// The first of them, named.
@@ -80,6 +85,10 @@ public struct Coordinator: Sendable {
   var checkpointNotBefore: Instant
   /// Failed tries at the last checkpoint.
   var lastCheckpointFailures = 0
+  /// Who holds the memory's extents; nil when the coordinator alone does.
+  var board: ShardBoard?
+  /// When the coordinator started.
+  let begun: Instant
   /// SIGTERM came: at the end, a checkpoint that cannot be written does not keep the process.
   var isAskedToStop = false
   var counts = Counts()
@@ -89,10 +98,14 @@ public struct Coordinator: Sendable {
   /// - Parameters:
   ///   - version: the weights to go on from: those of the newest whole checkpoint, or new ones of step 0.
   ///   - durableStep: the step of that checkpoint; nil when there is none.
+  ///   - memory: what is known of extents and shards; of use only with `settings.memory`.
   ///   - now: the time.
   /// - Precondition: at least one slice, `version.step` within the run, checkpoint cadences above zero: the
   ///   configuration has been checked.
-  public init(_ settings: CoordinatorSettings, resuming version: Updated, durableStep: Int?, at now: Instant) {
+  public init(
+    _ settings: CoordinatorSettings, resuming version: Updated, durableStep: Int?,
+    memory: ResumedMemory = ResumedMemory(), at now: Instant
+  ) {
     invariant(settings.slices >= 1, "a step has slices")
     invariant(0...settings.lastStep ~= version.step, "step \(version.step) of \(settings.lastStep)")
     invariant(settings.checkpointEverySteps ?? 1 >= 1, "a checkpoint every 0 steps")
@@ -103,9 +116,13 @@ public struct Coordinator: Sendable {
     self.version = version
     self.now = now
     self.isAccepted = [Bool](repeating: false, count: settings.slices)
+    self.quarantined = settings.audits.quarantined
+    self.unaudited = settings.audits.unaudited
     self.durableStep = durableStep
     self.checkpointBegun = now
     self.checkpointNotBefore = now
+    begun = now
+    board = settings.memory.map { ShardBoard($0, resuming: memory, at: now) }
     if version.step == settings.lastStep { phase = .concluding(.finished) }
   }
 
@@ -122,18 +139,31 @@ public struct Coordinator: Sendable {
     guard phase != .stopped else { return effects }
     switch event {
     case .message(let message, let sender): receive(message, from: sender, &effects)
+    case .shardMessage(let message, let sender): receive(message, from: sender, &effects)
+    case .extentSealed(let extent): board?.sealed(extent)
+    case .rowsNeeded(let oldest, let settled): board?.needed(from: oldest, settled: settled)
+    case .ledgerWritten(let number, let failure):
+      let (time, failure) = (now, failure.map(shortened))
+      board?.ledgerWritten(number, failure: failure, at: time, &effects)
+    case .extentFetched(let index, let failure):
+      let failure = failure.map(shortened)
+      board?.fetched(index, failure: failure, &effects)
     case .malformed(let peer, let reason):
       if !isIgnored(peer) { offend(peer, reason, &effects) }
     case .pushProgressed(let lease): pushProgressed(lease)
     case .pushArrived(let lease, let outcome): pushArrived(lease, outcome, &effects)
     case .updateFinished(let updated): updateFinished(updated, &effects)
     case .checkpointFinished(let step, let failure): checkpointFinished(step, failure: failure, &effects)
+    case .judged(let finished): judged(finished, &effects)
+    case .judgementFailed(let step, let node, let reason): judgementFailed(of: node, in: step, reason: reason, &effects)
     case .tick: break
     case .stopRequested: stopRequested(&effects)
     }
     // Whatever happened, time has passed, and something may have become possible.
     expire(&effects)
+    requestJudgements(&effects)
     grant(&effects)
+    planMemory(&effects)
     writeCheckpointIfDue(&effects)
     conclude(&effects)
     leaseSlices(&effects)
@@ -147,6 +177,7 @@ struct Peer: Sendable {
   /// Its place in the order of joining.
   var order: Int
   var name: String
+  var host: String
   var threads: Int
   /// Threads without work, as it said last, less what was leased since.
   var idleThreads = 0

@@ -29,6 +29,9 @@ public struct CoordinatorSettings: Sendable {
   public var keepEverySteps: Int?
   /// A checkpoint when the one before was begun so long ago; nil for none.
   public var checkpointEvery: Duration?
+  public var audits = AuditSettings()
+  /// Nil: the memory is the coordinator's alone, and memory shards are refused.
+  public var memory: MemorySettings?
   /// The path of a picture, for people.
   public var pictureName: @Sendable (Int) -> String
   /// The pictures of a step's slice, for people.
@@ -38,7 +41,7 @@ public struct CoordinatorSettings: Sendable {
     run: RunIdentity, incarnation: Incarnation, protocolVersion: UInt32, probe: Digest, allowsMixed: Bool = false,
     welcome: Welcome, slices: Int, lastStep: Int, gradientCount: Int, floatsPerSlice: Int, watchedSlots: Int = 0,
     checkpointEverySteps: Int? = nil, keepEverySteps: Int? = nil, checkpointEvery: Duration? = nil,
-    pictureName: @escaping @Sendable (Int) -> String,
+    memory: MemorySettings? = nil, pictureName: @escaping @Sendable (Int) -> String,
     pictures: @escaping @Sendable (_ step: Int, _ slice: Int) -> [Int]
   ) {
     self.run = run
@@ -55,6 +58,7 @@ public struct CoordinatorSettings: Sendable {
     self.checkpointEverySteps = checkpointEverySteps
     self.keepEverySteps = keepEverySteps
     self.checkpointEvery = checkpointEvery
+    self.memory = memory
     self.pictureName = pictureName
     self.pictures = pictures
   }

@@ -28,6 +28,16 @@ public struct Instant: Hashable, Comparable, Sendable {
 public enum Event: Hashable, Sendable {
   /// A peer said something on the control socket; `sender` is as the peer claims, the socket has checked its routing id.
   case message(WorkerMessage, from: Sender)
+  /// A memory shard said something on the control socket.
+  case shardMessage(ShardMessage, from: Sender)
+  /// The last row of an extent was appended to the coordinator's own file.
+  case extentSealed(ExtentIdentity)
+  /// Which rows kept checkpoints need: none below `from`; each of them has those below `settled`.
+  case rowsNeeded(from: Int, settled: Int)
+  /// The ledger with this number is durable, or could not be written for this reason.
+  case ledgerWritten(number: UInt64, failure: String?)
+  /// An extent is in a file of the coordinator's own, durable, or could not be fetched for this reason.
+  case extentFetched(Int, failure: String?)
   /// A peer sent bytes that are no message.
   case malformed(from: PeerID, reason: String)
   /// Some of a granted lease's payload has arrived; at least once a second while chunks come.
@@ -38,6 +48,10 @@ public enum Event: Hashable, Sendable {
   case updateFinished(Updated)
   /// A checkpoint of this step is durable, or failed for this reason.
   case checkpointFinished(step: Int, failure: String?)
+  /// What the coordinator's own computing says about a node that it was to judge; the lease means nothing.
+  case judged(Finished)
+  /// It could not be computed.
+  case judgementFailed(step: Int, SliceRange, reason: String)
   /// Time passes; at least every 100 ms.
   case tick
   /// SIGTERM, SIGINT: finish with a last checkpoint.
@@ -79,6 +93,16 @@ public enum Effect: Hashable, Sendable {
   case send(CoordinatorMessage, to: PeerID)
   /// Send the status as it is now: `Coordinator.status(at:)` with what only the process knows.
   case sendStatus(to: PeerID)
+  /// Send `Coordinator.memoryStatus(at:)` with what only the process knows.
+  case sendMemory(to: PeerID)
+  /// Make this table of extents durable, in the place of the one before; one at a time.
+  case writeLedger(number: UInt64, Ledger)
+  /// Remove the coordinator's own files of these extents: shards hold them.
+  case releaseExtents([Int])
+  /// Pull an extent into a file of the coordinator's own.
+  case fetchExtent(AssignedExtent)
+  /// Rows below this are seeded from now on, in the version of this step: `--forget-lost-rows`.
+  case raiseFloor(to: Int)
   /// Make room for this lease's payload: chunks of it may arrive now.
   case expectPush(LeaseID, from: PeerID, Finished)
   /// Forget what has arrived of this lease's payload.
@@ -88,6 +112,11 @@ public enum Effect: Hashable, Sendable {
   /// Every slice of the step is accepted: clip, optimize, average, enqueue.
   case startUpdate(step: Int)
   case writeCheckpoint(step: Int)
+  /// Compute a node of the step here too, and say what comes of it.
+  case judge(step: Int, SliceRange)
+  /// Remember these durably before any later effect; with them, if the run is to go back, that only checkpoints of this
+  /// step and before count.
+  case quarantine([QuarantinedHost], goingBackTo: Int?)
   /// All is said and durable: leave.
   case stop(StopReason)
   case log(LogLevel, String)
@@ -100,6 +129,8 @@ public enum StopReason: Hashable, Sendable {
   case finished
   /// Asked to; the last checkpoint is written.
   case requested
+  /// To be opened again, from the newest checkpoint of this step or before it.
+  case goesBack(toStep: Int)
   /// This cannot go on; a sentence. Whether another start helps is not known.
   case failed(String)
   /// The same: every start would end here.
@@ -110,7 +141,7 @@ public enum StopReason: Hashable, Sendable {
   /// Why it failed, if it did.
   public var failure: String? {
     switch self {
-    case .finished, .requested: nil
+    case .finished, .requested, .goesBack: nil
     case .failed(let why), .hopeless(let why), .hindered(let why): why
     }
   }

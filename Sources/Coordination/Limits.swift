@@ -93,6 +93,41 @@ public enum Limits {
   /// Pictures that are named when the run stops for a slice that is not finite: a usual slice's, and a line of log.
   public static let notFiniteNamed = 64
 
+  // MARK: Audits
+
+  /// An answer waits so long for another to compare it with; then the coordinator computes the slices itself. Longer than
+  /// most leases take, short enough for a worker that hangs.
+  public static let audit = Duration.seconds(60)
+
+  /// Answers about one node: three hosts that all differ are for the coordinator to judge.
+  public static let answers = 3
+
+  /// How often the coordinator may fail to compute a node that it is to judge before it gives up.
+  public static let judgements = 3
+
+  /// Hosts with unaudited results that a run remembers, in each checkpoint's manifest.
+  public static let hosts = 65_536
+
+  // MARK: Memory shards
+
+  /// Extents that a shard pulls at once: enough to hide a round trip, few enough to leave the network to the steps.
+  public static let extentsInFlight = 4
+
+  /// A shard that is away for so long is not waited for: what it had is copied again from others. Its restart is cheaper.
+  public static let shardReturn = Duration.seconds(30)
+
+  /// The table of extents is written at most so often: it grows with the memory.
+  public static let ledgerPause = Duration.seconds(1)
+
+  /// How often people are told that rows are missing.
+  public static let complaint = Duration.seconds(60)
+
+  /// Shards may come so long after the coordinator's start before `--forget-lost-rows` forgets what they have.
+  public static let forgetting = Duration.seconds(30)
+
+  /// Peers that spoke for a shard, or were drained, that are remembered.
+  public static let formerPeers = 64
+
   // MARK: Checkpoints
 
   /// After a checkpoint that failed the next try waits: a full disk does not empty itself at once.

@@ -20,11 +20,15 @@ public struct Status: Hashable, Codable, Sendable {
   public var workers: [Worker]
   public var undecodablePictures: Int
   public var counts: Counts
+  /// Hosts that gave wrong results, whose workers are refused.
+  public var quarantined: [QuarantinedHost]
+  /// Nil when the memory is the coordinator's alone.
+  public var memoryShards: MemoryStatus?
 
   public init(
     step: Int, lastStep: Int, phase: String, incarnation: UInt64, slices: Int, acceptedSlices: Int = 0,
     durableStep: Int?, checkpointInFlight: Int? = nil, workers: [Worker] = [], undecodablePictures: Int = 0,
-    counts: Counts = Counts()
+    counts: Counts = Counts(), quarantined: [QuarantinedHost] = [], memoryShards: MemoryStatus? = nil
   ) {
     self.step = step
     self.lastStep = lastStep
@@ -37,6 +41,8 @@ public struct Status: Hashable, Codable, Sendable {
     self.workers = workers
     self.undecodablePictures = undecodablePictures
     self.counts = counts
+    self.quarantined = quarantined
+    self.memoryShards = memoryShards
   }
 
   public struct Worker: Hashable, Codable, Sendable {
@@ -78,6 +84,12 @@ public struct Counts: Hashable, Codable, Sendable {
   /// Workers of another compute class that were accepted.
   public var otherClass = 0
   public var failedCheckpoints = 0
+  /// Leases whose answer was compared before it counted.
+  public var audited = 0
+  /// Nodes that the coordinator itself was to compute.
+  public var judged = 0
+  /// Answers that were other than the right ones.
+  public var wrong = 0
 
   public init() {}
 }
@@ -96,7 +108,8 @@ extension Coordinator {
           slicesPerSecond: peer.pace.map { Double(peer.threads) / max($0 / .seconds(1), 1e-9) },
           acceptedSlices: peer.accepted, secondsSinceHeard: (time - peer.heard) / .seconds(1))
       },
-      undecodablePictures: undecodable.count, counts: counts)
+      undecodablePictures: undecodable.count, counts: counts, quarantined: quarantined,
+      memoryShards: memoryStatus(at: time))
   }
 
   private var phaseName: String {

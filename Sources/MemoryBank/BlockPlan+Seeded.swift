@@ -2,10 +2,9 @@ import Numerics
 
 extension BlockPlan {
   /// The blocks of a memory that holds no stored row, each `[blockSize, width]`.
-  public func seededBlocks(seed: UInt64, width: Int) -> [Matrix] {
-    let seeded = SeededRows(seed: seed, width: width)
-    return (0..<blockCount).map { block in
-      let matrix = FloatBuffer(count: blockSize * width).matrix(rows: blockSize, columns: width)
+  public func seededBlocks(_ seeded: SeededRows) -> [Matrix] {
+    (0..<blockCount).map { block in
+      let matrix = FloatBuffer(count: blockSize * seeded.width).matrix(rows: blockSize, columns: seeded.width)
       for position in 0..<blockSize {
         seeded.write(row: row(block: block, position: position), into: matrix.row(at: position))
       }

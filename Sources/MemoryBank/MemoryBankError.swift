@@ -9,6 +9,11 @@ public enum MemoryBankError: Error, Equatable, CustomStringConvertible {
   case missingExtent(file: String, rows: Range<Int>)
   /// A row was asked for that is not stored (any more, or yet).
   case notHeld(row: Int, held: Range<Int>)
+  /// Rows of an extent that is not in this directory, or not whole.
+  case extentNotHeld(directory: String, row: Int)
+  /// What came as a copy of an extent is not that extent.
+  case brokenCopy(extent: Int, reason: String)
+  case damagedLedger(file: String)
   /// An earlier flush failed, so what the disk has of the rows since is unknown.
   case flushFailedBefore(directory: String)
 
@@ -29,6 +34,14 @@ public enum MemoryBankError: Error, Equatable, CustomStringConvertible {
         + "it from a backup, or start a new run from a checkpoint of this one."
     case .notHeld(let row, let held):
       "row \(row) is not stored here; rows \(held.lowerBound) to \(held.upperBound - 1) are."
+    case .extentNotHeld(let directory, let row):
+      "row \(row) is not in \(directory). Ask another shard, or the coordinator."
+    case .brokenCopy(let extent, let reason):
+      "what came as a copy of extent \(extent) is not that extent: \(reason). It is fetched again; if that stays so, "
+        + "check the disk and the network of the shard that it came from."
+    case .damagedLedger(let file):
+      "\(file) is damaged: it says which shards hold which rows. Restore it from a backup, or start a new run from a "
+        + "checkpoint of this one."
     case .flushFailedBefore(let directory):
       "rows in \(directory) could not be made durable before, so the disk may lack some. Check the disk, then start "
         + "the coordinator again: it resumes from the newest checkpoint."

@@ -2,7 +2,8 @@ import Numerics
 
 /// A digest of all rows ever enqueued, in their order: each row is hashed together with the state before it.
 ///
-/// It costs the same however large the memory is, and where two runs have the same digest they have the same rows.
+/// It costs the same however large the memory is, and where two runs have the same digest they have the same rows. It is
+/// taken of the rows as they are stored, so that whoever has a piece of the chain's rows can follow it without computing.
 public struct MemoryDigest: Hashable, Sendable {
   /// Of the rows so far; what a manifest keeps.
   public private(set) var state: Digest
@@ -13,31 +14,27 @@ public struct MemoryDigest: Hashable, Sendable {
   /// Goes on from a state that a manifest kept.
   public init(resuming state: Digest) { self.state = state }
 
-  public mutating func append(_ rows: Matrix) {
-    var link = [UInt8](repeating: 0, count: 16 + rows.columns * MemoryLayout<Float>.stride)
-    for index in 0..<rows.rows {
-      state = link.withUnsafeMutableBytes { link in
-        link.storeBytes(of: state.high.littleEndian, as: UInt64.self)
-        link.storeBytes(of: state.low.littleEndian, toByteOffset: 8, as: UInt64.self)
-        rows.withBytes(ofRow: index) { UnsafeMutableRawBufferPointer(rebasing: link[16...]).copyMemory(from: $0) }
-        return Digest(of: UnsafeRawBufferPointer(link))
+  public mutating func append(_ rows: Matrix, as rowType: RowType = .fp32) {
+    withUnsafeTemporaryAllocation(byteCount: 16 + rows.columns * rowType.bytes, alignment: 16) { link in
+      for index in 0..<rows.rows {
+        rowType.store(rows.row(at: index), into: UnsafeMutableRawBufferPointer(rebasing: link[16...]))
+        append(link)
       }
     }
   }
-}
 
-extension Matrix {
-  func withBytes<Result>(ofRow row: Int, _ body: (UnsafeRawBufferPointer) throws -> Result) rethrows -> Result {
-    invariant(row >= 0 && row < rows)
-    let start = offset + row * stride
-    return try buffer.withBytes(of: start..<(start + columns), body)
+  /// A row's bytes as they are stored.
+  mutating func append(row: UnsafeRawBufferPointer) {
+    withUnsafeTemporaryAllocation(byteCount: 16 + row.count, alignment: 16) { link in
+      UnsafeMutableRawBufferPointer(rebasing: link[16...]).copyMemory(from: row)
+      append(link)
+    }
   }
 
-  func withMutableBytes<Result>(
-    ofRow row: Int, _ body: (UnsafeMutableRawBufferPointer) throws -> Result
-  ) rethrows -> Result {
-    invariant(row >= 0 && row < rows)
-    let start = offset + row * stride
-    return try buffer.withMutableBytes(of: start..<(start + columns), body)
+  /// - Parameter link: room for the state, then the row.
+  private mutating func append(_ link: UnsafeMutableRawBufferPointer) {
+    link.storeBytes(of: state.high.littleEndian, as: UInt64.self)
+    link.storeBytes(of: state.low.littleEndian, toByteOffset: 8, as: UInt64.self)
+    state = Digest(of: UnsafeRawBufferPointer(link))
   }
 }

@@ -10,33 +10,51 @@ import Numerics
 ///     // ask for the rows whose bits are set, then
 ///     cache.insert(received, missing, of: plan, block: b, positions: 0..<plan.blockSize, into: block)
 ///
+/// Rows are kept as they are stored and sent. RAM is taken as rows come, and bookkeeping (at most 24 bytes a row, within
+/// the bound) follows from the room, not from the memory's size.
+///
 /// Not thread-safe: one thread owns it and fills block matrices, which the computing threads then only read.
 public final class RowCache {
-  /// Rows that there is room for.
+  /// Rows that there is room for; 0: every row is computed or fetched each time.
   public let capacity: Int
   private let memorySize: Int
   private let seeded: SeededRows
-  private let rows: Matrix
-  /// The number of the row in each place.
-  private var numbers: [Int?]
-  /// Where each row is, if there are fewer places than slots; empty else.
-  private var places: [Int: Int] = [:]
+  private let rowSize: Int
+  /// Rows as they are stored, a place each.
+  private let rows: FloatBuffer?
+  /// The number of the row in each place; `nobody` where there is none.
+  private var numbers: [Int]
+  /// Where each row is, if there are fewer places than slots: place + 1 at the hash of its number or after it, 0 where
+  /// there is none; at most half full.
+  private var table: [UInt32] = []
   /// The place that the next row takes, if there are fewer places than slots.
   private var nextPlace = 0
 
+  /// No row has this number.
+  private static let nobody = Int.min
+  /// A number and two places of the table.
+  private static let bookkeeping = 24
+
   /// - Parameters:
   ///   - memorySize: K; with another K, make another cache.
-  ///   - capacity: rows to have room for; more than K are of no use.
-  public init(memorySize: Int, capacity: Int, seeded: SeededRows) {
-    invariant(memorySize > 0 && capacity > 0, "a cache of \(capacity) rows for \(memorySize)")
+  ///   - bytes: of RAM at most, bookkeeping included; less than a row takes is none.
+  public init(memorySize: Int, bytes: Int, seeded: SeededRows) {
+    invariant(memorySize > 0 && bytes >= 0, "a cache of \(bytes) bytes for \(memorySize) rows")
     self.memorySize = memorySize
-    self.capacity = min(capacity, memorySize)
     self.seeded = seeded
-    rows = FloatBuffer(count: self.capacity * seeded.width).matrix(rows: self.capacity, columns: seeded.width)
-    numbers = Array(repeating: nil, count: self.capacity)
+    rowSize = seeded.width * seeded.rowType.bytes
+    capacity = min(memorySize, bytes / (rowSize + Self.bookkeeping), Int(UInt32.max) - 1)
+    rows = capacity > 0 ? FloatBuffer(count: (capacity * rowSize + 3) / 4) : nil
+    numbers = Array(repeating: Self.nobody, count: capacity)
+    if capacity > 0 && !holdsAll { table = Array(repeating: 0, count: 1 << Self.bits(capacity)) }
   }
 
   private var holdsAll: Bool { capacity == memorySize }
+
+  /// Of a table of at least one and a half, and at most three, times as many entries.
+  private static func bits(_ capacity: Int) -> Int {
+    Int.bitWidth - (capacity + capacity / 2).leadingZeroBitCount
+  }
 }
 
 // MARK: - Use
@@ -60,11 +78,15 @@ extension RowCache {
     var missing = [UInt8](repeating: 0, count: (positions.count + 7) / 8)
     for (index, position) in positions.enumerated() {
       let row = plan.row(block: block, position: position)
+      let target = matrix.row(at: position)
       if let place = place(of: row) {
-        copy(rows.row(at: place), into: matrix, at: position)
+        withBytes(ofPlace: place) { seeded.rowType.load(UnsafeRawBufferPointer($0), into: target) }
       } else if plan.window.isSeeded(row) {
-        seeded.write(row: row, into: matrix.row(at: position))
-        if holdsAll { keep(matrix.row(at: position), row) }
+        seeded.write(row: row, into: target)
+        if holdsAll {
+          let place = makePlace(for: row)
+          withBytes(ofPlace: place) { seeded.rowType.store(target, into: $0) }
+        }
       } else {
         missing[index / 8] |= 1 << UInt8(index % 8)
       }
@@ -74,17 +96,20 @@ extension RowCache {
 
   /// Takes the rows that were missing, in the order of their positions, into the cache and into the block.
   /// - Parameters:
-  ///   - received: `[number of bits set in missing, width]`.
+  ///   - received: as they are stored, one after the other; as many as there are bits set in missing.
   ///   - missing: as `gather` returned it for the same positions.
   public func insert(
-    _ received: Matrix, _ missing: [UInt8], of plan: BlockPlan, block: Int, positions: Range<Int>, into matrix: Matrix
+    _ received: UnsafeRawBufferPointer, _ missing: [UInt8], of plan: BlockPlan, block: Int, positions: Range<Int>,
+    into matrix: Matrix
   ) {
-    invariant(received.columns == seeded.width && matrix.rows == plan.blockSize && matrix.columns == seeded.width)
-    invariant(received.rows == missing.reduce(0) { $0 + $1.nonzeroBitCount }, "\(received.rows) rows received")
+    invariant(matrix.rows == plan.blockSize && matrix.columns == seeded.width)
+    invariant(
+      received.count == missing.reduce(0) { $0 + $1.nonzeroBitCount } * rowSize, "\(received.count) bytes of rows")
     var next = 0
     for (index, position) in positions.enumerated() where missing[index / 8] >> UInt8(index % 8) & 1 == 1 {
-      copy(received.row(at: next), into: matrix, at: position)
-      keep(received.row(at: next), plan.row(block: block, position: position))
+      let row = UnsafeRawBufferPointer(rebasing: received[(next * rowSize)..<((next + 1) * rowSize)])
+      seeded.rowType.load(row, into: matrix.row(at: position))
+      keep(row, plan.row(block: block, position: position))
       next += 1
     }
   }
@@ -93,9 +118,10 @@ extension RowCache {
   /// `floor` are now seeded.
   public func restart(rows: Int, floor: Int) {
     for place in 0..<capacity {
-      guard let number = numbers[place], number >= rows || (0..<max(floor, 0)).contains(number) else { continue }
-      numbers[place] = nil
-      places[number] = nil
+      let number = numbers[place]
+      guard number != Self.nobody, number >= rows || (0..<max(floor, 0)).contains(number) else { continue }
+      if !holdsAll { removeEntry(of: number) }
+      numbers[place] = Self.nobody
     }
   }
 }
@@ -104,30 +130,76 @@ extension RowCache {
 
 extension RowCache {
   private func place(of row: Int) -> Int? {
-    guard holdsAll else { return places[row] }
-    let slot = MemoryWindow.slot(of: row, size: memorySize)
-    return numbers[slot] == row ? slot : nil
+    if holdsAll {
+      let slot = MemoryWindow.slot(of: row, size: memorySize)
+      return numbers[slot] == row ? slot : nil
+    }
+    return capacity == 0 ? nil : entry(of: row).map { Int(table[$0]) - 1 }
   }
 
-  private func keep(_ vector: Vector, _ row: Int) {
+  private func keep(_ bytes: UnsafeRawBufferPointer, _ row: Int) {
+    // Two answers may bring the same row; it needs one place.
+    guard capacity > 0, place(of: row) == nil else { return }
+    let place = makePlace(for: row)
+    withBytes(ofPlace: place) { $0.copyMemory(from: bytes) }
+  }
+
+  private func makePlace(for row: Int) -> Int {
     let place: Int
     if holdsAll {
       place = MemoryWindow.slot(of: row, size: memorySize)
     } else {
-      // Two answers may bring the same row; it needs one place.
-      guard places[row] == nil else { return }
       place = nextPlace
       nextPlace = (nextPlace + 1) % capacity
-      if let old = numbers[place] { places[old] = nil }
-      places[row] = place
+      if numbers[place] != Self.nobody { removeEntry(of: numbers[place]) }
+      var index = home(of: row)
+      while table[index] != 0 { index = (index + 1) & (table.count - 1) }
+      table[index] = UInt32(place + 1)
     }
     numbers[place] = row
-    copy(vector, into: rows, at: place)
+    return place
   }
 
-  private func copy(_ vector: Vector, into matrix: Matrix, at row: Int) {
-    matrix.withMutableBytes(ofRow: row) { target in
-      vector.buffer.withBytes(of: vector.offset..<(vector.offset + vector.count)) { target.copyMemory(from: $0) }
+  private func withBytes(ofPlace place: Int, _ body: (UnsafeMutableRawBufferPointer) -> Void) {
+    guard let rows else { return }
+    rows.withMutableBytes(of: 0..<rows.count) {
+      body(UnsafeMutableRawBufferPointer(rebasing: $0[(place * rowSize)..<((place + 1) * rowSize)]))
     }
+  }
+}
+
+// MARK: - The table: open addressing with linear probes
+
+extension RowCache {
+  private func home(of row: Int) -> Int {
+    let hash = UInt64(bitPattern: Int64(row)) &* 0x9E37_79B9_7F4A_7C15
+    return Int(hash >> UInt64(64 - table.count.trailingZeroBitCount))
+  }
+
+  private func entry(of row: Int) -> Int? {
+    var index = home(of: row)
+    while table[index] != 0 {
+      if numbers[Int(table[index]) - 1] == row { return index }
+      index = (index + 1) & (table.count - 1)
+    }
+    return nil
+  }
+
+  /// Entries after it move up, so that no probe ends too early (Knuth, 6.4, algorithm R). Before its number goes.
+  private func removeEntry(of row: Int) {
+    guard var hole = entry(of: row) else { return }
+    let mask = table.count - 1
+    var index = hole
+    while true {
+      index = (index + 1) & mask
+      guard table[index] != 0 else { break }
+      let start = home(of: numbers[Int(table[index]) - 1])
+      // It may move if its home is not between the hole and it.
+      if (index - start) & mask >= (index - hole) & mask {
+        table[hole] = table[index]
+        hole = index
+      }
+    }
+    table[hole] = 0
   }
 }

@@ -10,11 +10,11 @@ extension RowStore {
   /// - Parameters:
   ///   - numbers: the other run's rows; they keep their numbers, so they begin where this store ends.
   ///   - directory: of the other run's memory.
-  ///   - run: the other run's identity.
+  ///   - other: of the other run's files.
   /// - Throws: `MemoryBankError` if a file is missing, damaged or another run's; `DurabilityError`.
-  public func append(rows numbers: Range<Int>, from directory: String, of run: Digest) throws {
+  public func append(rows numbers: Range<Int>, from directory: String, layout other: ExtentLayout) throws {
     invariant(numbers.lowerBound == rows || numbers.isEmpty, "rows from \(numbers.lowerBound) on, after \(rows)")
-    let other = StoredRows(in: directory, of: run, width: layout.width, storage: storage)
+    let other = StoredRows(in: directory, layout: other, storage: storage)
     let buffer = FloatBuffer(count: Self.copiedTogether * layout.width)
       .matrix(rows: Self.copiedTogether, columns: layout.width)
     var number = numbers.lowerBound

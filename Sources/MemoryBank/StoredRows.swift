@@ -8,17 +8,14 @@ public final class StoredRows {
   private let storage: any Storage
   /// By extent.
   private var files: [Int: any StorageFile] = [:]
-  private var records: [UInt8] = []
 
   /// - Parameters:
   ///   - directory: of the run's memory.
-  ///   - run: the run's identity, which is in every file's header.
-  ///   - width: floats a row.
-  ///   - rowsPerExtent: as the store has it that wrote them.
-  public init(in directory: String, of run: Digest, width: Int, storage: any Storage, rowsPerExtent: Int? = nil) {
+  ///   - layout: of the run's extents.
+  public init(in directory: String, layout: ExtentLayout, storage: any Storage) {
     self.directory = directory
     self.storage = storage
-    layout = ExtentLayout(run: run, width: width, capacity: rowsPerExtent ?? RowStore.rowsPerExtent(width: width))
+    self.layout = layout
   }
 
   /// Copies consecutive rows, as many as are in one file, into the first rows of a matrix `[any, width]`.
@@ -30,19 +27,10 @@ public final class StoredRows {
     let index = layout.index(of: numbers.lowerBound)
     let file = try file(index)
     let count = min(min(numbers.count, rows.rows), layout.rows(of: index).upperBound - numbers.lowerBound)
-    if records.count < count * layout.recordSize {
-      records = [UInt8](repeating: 0, count: count * layout.recordSize)
-    }
-    try records.withUnsafeMutableBytes { records in
-      let records = UnsafeMutableRawBufferPointer(rebasing: records[..<(count * layout.recordSize)])
-      try file.read(at: layout.offset(of: numbers.lowerBound), into: records)
-      for row in 0..<count {
-        let record = UnsafeRawBufferPointer(
-          rebasing: records[(row * layout.recordSize)..<((row + 1) * layout.recordSize)])
-        let number = numbers.lowerBound + row
-        guard rows.withMutableBytes(ofRow: row, { layout.read(record, number: number, into: $0) }) else {
-          throw MemoryBankError.damagedRow(file: file.path, row: number)
-        }
+    let records = try layout.records(in: file, from: numbers.lowerBound, count: count)
+    records.withUnsafeBytes { bytes in
+      layout.forEachRecord(in: bytes, from: 0) { row, record in
+        layout.rowType.load(layout.row(of: record), into: rows.row(at: row))
       }
     }
     return count

@@ -37,6 +37,23 @@ public struct Digest: Hashable, Sendable, CustomStringConvertible {
   }
 }
 
+/// As its digits, in JSON a string.
+extension Digest: Codable {
+  public init(from decoder: Decoder) throws {
+    let container = try decoder.singleValueContainer()
+    let text = try container.decode(String.self)
+    guard let digest = Digest(text) else {
+      throw DecodingError.dataCorruptedError(in: container, debugDescription: "'\(text)' is no digest")
+    }
+    self = digest
+  }
+
+  public func encode(to encoder: Encoder) throws {
+    var container = encoder.singleValueContainer()
+    try container.encode(description)
+  }
+}
+
 extension FloatBuffer {
   /// The digest of all its bytes.
   public var digest: Digest { withBytes(of: 0..<count) { Digest(of: $0) } }

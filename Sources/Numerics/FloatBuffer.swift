@@ -12,6 +12,8 @@ public final class FloatBuffer: @unchecked Sendable {
   /// Floats, not bytes; at least 1.
   public let count: Int
   let base: UnsafeMutablePointer<Float>
+  /// 0 if the memory is the allocator's.
+  private let mappedBytes: Int
 
   /// Cache lines, and the widest vector register, are 64 bytes.
   static let alignment = 64
@@ -19,16 +21,29 @@ public final class FloatBuffer: @unchecked Sendable {
   /// Bytes past the end that kernels may read, not write: eight floats from the last one on.
   static let padding = 32
 
+  /// Bytes from which a buffer is pages of its own: zero without being written, and no memory until they are.
+  static let mappedFrom = 4 << 20
+
   public init(count: Int) {
     invariant(count > 0, "a buffer of \(count) floats")
     self.count = count
     let used = count * MemoryLayout<Float>.stride + Self.padding
     let bytes = (used + Self.alignment - 1) / Self.alignment * Self.alignment
-    guard let memory = aligned_alloc(Self.alignment, bytes) else {
-      fatalError("out of memory: \(bytes) bytes for a buffer of \(count) floats")
-    }
-    memset(memory, 0, bytes)
+    mappedBytes = bytes >= Self.mappedFrom ? bytes : 0
+    let memory = mappedBytes > 0 ? Self.mapped(bytes) : Self.allocated(bytes)
+    guard let memory else { fatalError("out of memory: \(bytes) bytes for a buffer of \(count) floats") }
     base = memory.bindMemory(to: Float.self, capacity: count)
+  }
+
+  private static func allocated(_ bytes: Int) -> UnsafeMutableRawPointer? {
+    guard let memory = aligned_alloc(alignment, bytes) else { return nil }
+    memset(memory, 0, bytes)
+    return memory
+  }
+
+  private static func mapped(_ bytes: Int) -> UnsafeMutableRawPointer? {
+    let memory = mmap(nil, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0)
+    return memory == MAP_FAILED ? nil : memory
   }
 
   public convenience init(_ values: [Float]) {
@@ -36,7 +51,7 @@ public final class FloatBuffer: @unchecked Sendable {
     values.withUnsafeBufferPointer { base.update(from: $0.baseAddress!, count: count) }
   }
 
-  deinit { free(base) }
+  deinit { if mappedBytes > 0 { munmap(base, mappedBytes) } else { free(base) } }
 }
 
 // MARK: - Windows

@@ -9,6 +9,7 @@ public enum Purpose: UInt32, Sendable, CaseIterable {
   case dropPath = 5
   case seededRow = 6
   case synthesis = 7
+  case audit = 8
 }
 
 /// Names one stream of random numbers. Streams of different keys are independent.

@@ -154,14 +154,23 @@ extension CoordinatorBulk {
     }
     let wanted = (0..<count).filter { missing[$0 / 8] >> UInt8($0 % 8) & 1 == 1 }
       .map { blocks.row(block: block, position: first + $0) }
-    let width = plan.configuration.bottleneckDim
-    guard !wanted.isEmpty, wanted.count * width <= Wire.Limits.bulkFloats else {
-      throw Unavailable("\(wanted.count) rows; 1 to \(Wire.Limits.bulkFloats / width) may be asked for at once")
+    let rowSize = rows.layout.rowSize
+    guard !wanted.isEmpty, wanted.count * rowSize <= Wire.Limits.bulkBytes else {
+      throw Unavailable("\(wanted.count) rows; 1 to \(Wire.Limits.bulkBytes / rowSize) may be asked for at once")
     }
     if let seeded = wanted.first(where: blocks.window.isSeeded) { throw Unavailable("row \(seeded) is seeded") }
-    let found = FloatBuffer(count: wanted.count * width)
-    try rows.read(wanted, into: found.matrix(rows: wanted.count, columns: width))
-    return (.rows(step: step, block: block, first: first), .floats(found, 0..<found.count))
+    return (.rows(step: step, block: block, first: first), try stored(wanted))
+  }
+
+  /// Rows as they are stored; sent from where they were read to, where that is whole floats.
+  private func stored(_ numbers: [Int]) throws -> Bulk {
+    let bytes = numbers.count * rows.layout.rowSize
+    let found = FloatBuffer(count: (bytes + 3) / 4)
+    return try found.withMutableBytes(of: 0..<found.count) { target in
+      let target = UnsafeMutableRawBufferPointer(rebasing: target[..<bytes])
+      try rows.read(numbers, into: target)
+      return bytes % 4 == 0 ? .floats(found, 0..<found.count) : .bytes(Array(target))
+    }
   }
 
   private func picture(

@@ -13,7 +13,7 @@ final class CoordinatorCheckpoints: Sendable {
   private let incarnation: Incarnation
   private let log: ServiceLog
   /// The state machine begins one at a time; leaving adds one more.
-  private let queue = BoundedQueue<WeightsVersion>(capacity: 2)
+  private let queue = BoundedQueue<(version: WeightsVersion, unaudited: [String: Int])>(capacity: 2)
   private let ended = BoundedQueue<Bool>(capacity: 1)
 
   init(resumed: ResumedRun, incarnation: Incarnation, log: @escaping ServiceLog) {
@@ -32,21 +32,16 @@ final class CoordinatorCheckpoints: Sendable {
     lose: @escaping @Sendable (String) -> Void
   ) {
     startThread(named: "massl-checkpt") { [self] in
-      while let version = queue.next() {
+      while let (version, unaudited) = queue.next() {
         do {
           try resumed.directory.verifyLock()
-          // The manifest names rows: they must be durable before it is.
-          try rows.flush()
-        } catch {
-          // Not to be tried again: see `RowStore.flush`.
-          lose("\(error)")
-          continue
-        }
-        do {
-          try write(version)
+          try write(version, unaudited)
           finish(version.step, nil)
         } catch DurabilityError.lockLost(let path) {
           lose("\(DurabilityError.lockLost(path: path))")
+        } catch let error as MemoryBankError {
+          // Not to be tried again: see `RowStore.flush`.
+          lose("\(error)")
         } catch {
           finish(version.step, "\(error)")
         }
@@ -55,9 +50,10 @@ final class CoordinatorCheckpoints: Sendable {
     }
   }
 
-  func write(later version: WeightsVersion) {
+  /// - Parameter unaudited: by host, its first step before that of the weights with a result that nobody compared.
+  func write(later version: WeightsVersion, unaudited: [String: Int]) {
     // Only a third at once would find no room, and nothing asks for one.
-    invariant(queue.tryAppend(version), "a checkpoint too many")
+    invariant(queue.tryAppend((version, unaudited)), "a checkpoint too many")
   }
 
   /// Writes what waits, ends the thread and waits for it.
@@ -66,8 +62,10 @@ final class CoordinatorCheckpoints: Sendable {
     _ = ended.next()
   }
 
-  private func write(_ version: WeightsVersion) throws {
+  private func write(_ version: WeightsVersion, _ unaudited: [String: Int]) throws {
     let plan = resumed.plan
+    // The manifest names rows: they must be durable before it is.
+    try rows.flush()
     let manifest = Manifest(
       run: resumed.directory.run, incarnation: incarnation.number, step: version.step,
       epoch: plan.epoch(ofStep: version.step), student: version.studentDigest, teacher: version.teacherDigest,
@@ -75,7 +73,8 @@ final class CoordinatorCheckpoints: Sendable {
       oldestRow: MemoryWindow(size: plan.configuration.memorySize, rows: version.rows, floor: version.floor)
         .stored.lowerBound,
       data: resumed.directory.data, configuration: plan.configuration.yaml(), changes: resumed.changes,
-      optimizer: OptimizerRecord(kind: plan.configuration.optimizer.rawValue, steps: version.optimizer.steps))
+      optimizer: OptimizerRecord(kind: plan.configuration.optimizer.rawValue, steps: version.optimizer.steps),
+      unaudited: unaudited)
     try resumed.checkpoints.write(version.content(plan), manifest)
     // The checkpoint is durable: what goes wrong in clearing up is no failure of it.
     do {

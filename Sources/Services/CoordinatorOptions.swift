@@ -1,5 +1,6 @@
 import Configuration
 import Coordination
+import MemoryBank
 import Numerics
 import Wire
 
@@ -26,7 +27,7 @@ public struct CoordinatorOptions: Sendable {
   public init(
     data: String, run: String, layers: [ConfigurationLayer], changes: ConfigurationLayer = ConfigurationLayer(),
     listen: Endpoint, security: Security<ServerKeys>, probe: Digest, allowsMixed: Bool = false,
-    rowCacheBytes: Int = 4 << 30
+    rowCacheBytes: Int = RowStore.cacheBytes
   ) {
     self.data = data
     self.run = run

@@ -16,7 +16,7 @@ import Wire
 ///     let service = try CoordinatorService(options) { level, text in ... }
 ///     let reason = service.run { report in ... }    // blocks; requestStop() from any thread ends it
 ///
-/// Four threads beside the caller's: the control socket's, the bulk socket's, the update's, the checkpoints'. Any of them
+/// Five threads beside the caller's: the control socket's, the bulk socket's, the update's, the checkpoints', the judge's. Any of them
 /// gives the state machine its events, one at a time; carrying out an effect never waits.
 public final class CoordinatorService: Sendable {
   /// How a run of this process ended.
@@ -25,6 +25,8 @@ public final class CoordinatorService: Sendable {
     case finished
     /// It was asked to stop; the last checkpoint is written.
     case requested
+    /// A host was found wrong: opened again, the run goes on from before its first result that nobody compared.
+    case wentBack
   }
 
   /// In the run directory: the control socket's address, while a coordinator runs.
@@ -52,6 +54,7 @@ public final class CoordinatorService: Sendable {
   private let desk: PushDesk
   private let updates: CoordinatorUpdates
   private let checkpoints: CoordinatorCheckpoints
+  private let judge: CoordinatorJudge
   private let data: DataSet
   private let resumed: ResumedRun
   private let log: ServiceLog
@@ -88,8 +91,7 @@ public final class CoordinatorService: Sendable {
       in: context, listeningOn: options.listen, for: .control, security: options.security)
     endpoint = controlSocket.endpoint
     let bulkPort = options.listen.port == 0 || options.listen.port == 65_535 ? 0 : options.listen.port + 1
-    bulkSocket = try RouterSocket(
-      in: context, listeningOn: options.listen.withPort(bulkPort), for: .bulk, security: options.security)
+    bulkSocket = try Self.bulkSocket(in: context, options, port: bulkPort)
 
     // The number is durable before a word is sent.
     incarnation = Incarnation(try directory.nextIncarnation())
@@ -102,14 +104,18 @@ public final class CoordinatorService: Sendable {
     desk = PushDesk(gradientCount: plan.layout.count, floatsPerSlice: plan.floatsPerSlice)
     updates = CoordinatorUpdates(plan: plan, rows: resumed.rows, weights: weights, log: log)
     checkpoints = CoordinatorCheckpoints(resumed: resumed, incarnation: incarnation, log: log)
+    judge = CoordinatorJudge(plan: plan, data: data, rows: resumed.rows, weights: weights)
     let configuration = plan.configuration
-    let settings = CoordinatorSettings(
+    if options.allowsMixed, configuration.auditRate > 0 {
+      log(.warning, "No results are audited: with --allow-mixed right ones may differ.")
+    }
+    var settings = CoordinatorSettings(
       run: run, incarnation: incarnation, protocolVersion: Wire.Limits.protocolVersion, probe: options.probe,
       allowsMixed: options.allowsMixed,
       welcome: Welcome(
         configuration: configuration.yaml(), bulkPort: bulkSocket.endpoint.port,
         data: DataIdentity(count: data.identity.count, digest: data.identity.digest),
-        rows: resumed.version.rows),
+        rows: min(resumed.version.rows, resumed.rowsOfAnyIncarnation)),
       slices: plan.slices, lastStep: plan.lastStep, gradientCount: plan.layout.count,
       floatsPerSlice: plan.floatsPerSlice, watchedSlots: SlotMarks.watched(of: configuration.memorySize),
       checkpointEverySteps: configuration.checkpointEverySteps == 0 ? nil : configuration.checkpointEverySteps,
@@ -117,11 +123,31 @@ public final class CoordinatorService: Sendable {
       checkpointEvery: configuration.checkpointEveryMinutes == 0
         ? nil : .seconds(configuration.checkpointEveryMinutes * 60),
       pictureName: { [data] in data.path($0) }, pictures: { [plan] in plan.pictures(step: $0, slice: $1) })
+    settings.audits = AuditSettings(
+      rate: options.allowsMixed ? 0 : configuration.auditRate, seed: .random(in: 0 ... .max),
+      goesBack: configuration.auditAction == .rollback,
+      quarantined: resumed.quarantine.hosts.map { QuarantinedHost($0) }, unaudited: resumed.unaudited)
     control = Mutex(
       Control(
         coordinator: Coordinator(
           settings, resuming: resumed.version.updated, durableStep: resumed.durableStep, at: Self.now()),
         collapse: CollapseWatch(blockSize: configuration.blockSize, memorySize: configuration.memorySize)))
+  }
+
+  /// Within a machine, where no firewall has to know the port, it may be any if another program has this one: a port
+  /// that the system chose for the control socket may have any neighbour the next time.
+  private static func bulkSocket(
+    in context: Context, _ options: CoordinatorOptions, port: Int
+  ) throws(WireError) -> RouterSocket {
+    func socket(_ port: Int) throws(WireError) -> RouterSocket {
+      try RouterSocket(
+        in: context, listeningOn: options.listen.withPort(port), for: .bulk, security: options.security)
+    }
+    do {
+      return try socket(port)
+    } catch .addressInUse where options.listen.isLoopback {
+      return try socket(0)
+    }
   }
 
   /// Coordinates until the run is done, was asked to stop, or cannot go on. May be called once.
@@ -152,6 +178,7 @@ public final class CoordinatorService: Sendable {
     checkpoints.start(
       finish: { [self] step, failure in handle(.checkpointFinished(step: step, failure: failure)) },
       lose: { [self] reason in end(.hindered(reason)) })
+    judge.start { [self] in handle($0) }
     let bulk = CoordinatorBulk(
       sender: sender, plan: plan, data: data, rows: resumed.rows, weights: weights, desk: desk, log: log,
       report: { [self] in handle($0) })
@@ -176,6 +203,7 @@ public final class CoordinatorService: Sendable {
     updates.stop()
     saveNewest(after: reason)
     checkpoints.stop()
+    judge.stop()
     // Last words are in the outbox: they leave before the thread ends.
     controlThread.stop()
     bulkThread.stop()
@@ -186,6 +214,7 @@ public final class CoordinatorService: Sendable {
     switch reason {
     case .finished: return .finished
     case .requested: return .requested
+    case .goesBack: return .wentBack
     case .failed(let why): throw RunFailure.failed(why)
     case .hopeless(let why): throw RunFailure.hopeless(why)
     case .hindered(let why): throw RunFailure.hindered(why)
@@ -213,10 +242,12 @@ extension CoordinatorService {
   private func receive(_ event: SocketEvent) {
     switch event {
     case .received(.message(let incoming)):
-      guard case .worker(let message) = incoming.envelope.message else {
-        return handle(.malformed(from: incoming.peer, reason: "not a worker's message"))
+      switch incoming.envelope.message {
+      case .worker(let message): handle(.message(message, from: incoming.envelope.sender))
+      case .shard(let message): handle(.shardMessage(message, from: incoming.envelope.sender))
+      case .coordinator, .bulkRequest, .bulkReply:
+        handle(.malformed(from: incoming.peer, reason: "not a worker's message"))
       }
-      handle(.message(message, from: incoming.envelope.sender))
     case .received(.malformed(let peer?, let error)): handle(.malformed(from: peer, reason: error.description))
     case .received(.malformed(nil, let error)): log(.warning, "\(error)")
     case .undelivered: break
@@ -232,7 +263,10 @@ extension CoordinatorService {
   private func handle(_ event: Event) {
     control.withLock { control in
       guard !control.hasEnded else { return }
-      for effect in control.coordinator.handle(event, at: Self.now()) { carryOut(effect, &control) }
+      for effect in control.coordinator.handle(event, at: Self.now()) {
+        carryOut(effect, &control)
+        if control.hasEnded { return }
+      }
     }
   }
 
@@ -240,6 +274,11 @@ extension CoordinatorService {
     switch effect {
     case .send(let message, let peer): send(message, to: peer, control)
     case .sendStatus(let peer): send(.status(json: status(control).json()), to: peer, control)
+    case .sendMemory(let peer):
+      let status = control.coordinator.memoryStatus(at: Self.now())
+      send(.memory(json: status?.json() ?? "{}"), to: peer, control)
+    case .writeLedger, .releaseExtents, .fetchExtent, .raiseFloor:
+      fatalError("invariant broken: \(effect) of a run without memory shards")
     case .expectPush(let lease, let peer, let finished): desk.expect(lease, from: peer, finished)
     case .abandonPush(let lease): desk.abandon(lease)
     case .accept(let lease, _):
@@ -251,7 +290,18 @@ extension CoordinatorService {
     case .writeCheckpoint(let step):
       let version = weights.current
       invariant(version.step == step, "a checkpoint of step \(step), but the weights are of step \(version.step)")
-      checkpoints.write(later: version)
+      checkpoints.write(later: version, unaudited: control.coordinator.unauditedHosts(before: step))
+    case .judge(let step, let slices): judge.judge(slices, of: step)
+    case .quarantine(let hosts, let step):
+      do {
+        try directory.quarantine(hosts, goingBackTo: step)
+      } catch {
+        let names = hosts.map { "'\($0.host)'" }.joined(separator: ", ")
+        let why = "Host \(names) gave wrong results, and its quarantine could not be stored: \(error)"
+        log(.error, why)
+        control.hasEnded = true
+        _ = outcome.tryAppend(.hindered(why))
+      }
     case .stop(let reason):
       control.hasEnded = true
       _ = outcome.tryAppend(reason)
@@ -278,9 +328,11 @@ extension CoordinatorService {
   private func saveNewest(after reason: StopReason) {
     guard reason.failure != nil else { return }
     let version = weights.current
-    let status = control.withLock { $0.coordinator.status(at: Self.now()) }
+    let (status, unaudited) = control.withLock {
+      ($0.coordinator.status(at: Self.now()), $0.coordinator.unauditedHosts(before: version.step))
+    }
     guard status.durableStep != version.step, status.checkpointInFlight != version.step else { return }
-    checkpoints.write(later: version)
+    checkpoints.write(later: version, unaudited: unaudited)
   }
 
   private static func now() -> Instant {

@@ -12,9 +12,11 @@ struct ReplayedMemory {
   /// A step's rows each, `[batch, width]`.
   private var enqueued: [Matrix] = []
   private(set) var digest: MemoryDigest
+  private let rowType: RowType
 
   /// - Parameter manifest: of the checkpoint.
-  init(_ manifest: Manifest, files: StoredRows) {
+  init(_ manifest: Manifest, files: StoredRows, rowType: RowType) {
+    self.rowType = rowType
     self.files = files
     stored = manifest.rows
     digest = MemoryDigest(resuming: manifest.memory)
@@ -22,9 +24,12 @@ struct ReplayedMemory {
 
   var rows: Int { stored + enqueued.reduce(0) { $0 + $1.rows } }
 
+  /// Keeps the rows, which nobody else may write from then on.
   mutating func append(_ rows: Matrix) {
+    // As they will be read.
+    for index in 0..<rows.rows { rowType.round(rows.row(at: index)) }
     enqueued.append(rows)
-    digest.append(rows)
+    digest.append(rows, as: rowType)
   }
 
   /// A step's blocks, each `[blockSize, width]`.

@@ -20,6 +20,9 @@ struct ResumedRun: Sendable {
   let durableStep: Int?
   /// Trajectory keys changed in the course of the run, this start's last.
   let changes: [ConfigurationChange]
+  let quarantine: Quarantine
+  /// By host: the first step in which a result of it counts that nobody compared.
+  let unaudited: [String: Int]
 
   /// - Throws: `CheckpointError`, `ServiceError.pastTheEnd`, `ConfigurationError`, `MemoryBankError`,
   ///   `DurabilityError`.
@@ -37,6 +40,13 @@ struct ResumedRun: Sendable {
       data: DataRecord(count: data.identity.count, digest: data.identity.digest), in: storage, random: &random)
     checkpoints = try directory.checkpoints()
     try checkpoints.recover()
+    let aside = try directory.goBackIfNeeded(checkpoints)
+    if !aside.isEmpty {
+      log(
+        .warning,
+        "Set aside in \(directory.checkpointsPath), without their memory rows: \(aside.joined(separator: ", ")).")
+    }
+    quarantine = try directory.quarantine()
 
     // 2. The newest whole checkpoint.
     let (checkpoint, damaged) = try checkpoints.newestWhole()
@@ -65,10 +75,10 @@ struct ResumedRun: Sendable {
     // 4. Weights and memory.
     let enqueued = manifest?.rows ?? 0
     let floor = plan.floor(manifest?.floor ?? 0, rows: enqueued, memoryWas: saved.memorySize)
-    let (ownStorage, memoryPath, run) = (directory.storage, directory.memoryPath, directory.run)
+    let (files, memoryPath, layout) = (directory.storage, directory.memoryPath, plan.extentLayout(run: directory.run))
     func memory() throws -> RowStore {
       try RowStore(
-        storage: ownStorage, directory: memoryPath, run: run, width: given.bottleneckDim,
+        storage: files, directory: memoryPath, layout: layout,
         window: MemoryWindow(size: given.memorySize, rows: enqueued, floor: floor),
         digest: manifest.map { MemoryDigest(resuming: $0.memory) } ?? MemoryDigest(), cacheBytes: options.rowCacheBytes)
     }
@@ -85,6 +95,7 @@ struct ResumedRun: Sendable {
       log(.info, "Starts \(options.run): \(plan.lastStep) steps.")
     }
     durableStep = manifest?.step
+    unaudited = manifest?.unaudited ?? [:]
     self.version = version
   }
 

@@ -83,11 +83,13 @@ public struct RunFork: Sendable {
     let window = MemoryWindow(size: new.configuration.memorySize, rows: manifest.rows, floor: manifest.floor)
     manifest.oldestRow = window.stored.lowerBound
     let rows = try RowStore(
-      storage: run.storage, directory: run.memoryPath, run: run.run, width: new.configuration.bottleneckDim,
+      storage: run.storage, directory: run.memoryPath,
+      layout: new.extentLayout(run: run.run),
       window: MemoryWindow(size: window.size, rows: manifest.oldestRow, floor: manifest.oldestRow),
-      digest: MemoryDigest(), cacheBytes: 0)
+      digest: MemoryDigest(), cacheBytes: 0, keepsLedger: false)
     try checkpoint.withRows {
-      try rows.append(rows: window.stored, from: "\(source)/memory", of: checkpoint.manifest.run)
+      try rows.append(
+        rows: window.stored, from: "\(source)/memory", layout: old.extentLayout(run: checkpoint.manifest.run))
     }
     try rows.flush()
 

@@ -134,10 +134,11 @@ extension RunStatus {
   public init(ofStoppedRunAt path: String, in storage: any Storage) throws {
     let manifest = try RunDirectory.checkpoint(of: path, step: nil, in: storage).manifest
     let plan = try RunPlan(of: manifest)
-    self.init(
+    try self.init(
       coordination: Status(
         step: manifest.step, lastStep: plan.lastStep, phase: "not running", incarnation: manifest.incarnation,
-        slices: plan.slices, durableStep: manifest.step),
+        slices: plan.slices, durableStep: manifest.step,
+        quarantined: RunDirectory.quarantine(of: path, in: storage).hosts.map { QuarantinedHost($0) }),
       run: "\(manifest.run)", plan: plan, newest: MetricsRecord.newest(inFile: "\(path)/metrics.jsonl"),
       isRunning: false, memory: Memory(size: plan.configuration.memorySize, rows: manifest.rows),
       digests: Digests(

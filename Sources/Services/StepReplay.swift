@@ -125,16 +125,16 @@ extension StepReplay {
     }
     var plan = plan
     var version = try WeightsVersion(of: checkpoint, plan)
-    let width = plan.configuration.bottleneckDim
     var memory = ReplayedMemory(
       manifest,
-      files: StoredRows(in: "\(run)/memory", of: manifest.run, width: width, storage: storage))
+      files: StoredRows(
+        in: "\(run)/memory", layout: plan.extentLayout(run: manifest.run), storage: storage), rowType: plan.rowType)
     while true {
       try apply(changesOf: version.step, to: &plan, &version)
       let blocks = try checkpoint.withRows {
         try memory.blocks(
           plan.blockPlan(step: version.step, rows: version.rows, floor: version.floor),
-          seeded: SeededRows(seed: plan.configuration.seed, width: width))
+          seeded: plan.seededRows)
       }
       let isLast = version.step == step
       let wanted = slice.flatMap { isLast ? $0..<$0 + 1 : nil } ?? 0..<plan.slices

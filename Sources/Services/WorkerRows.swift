@@ -9,8 +9,6 @@ import Wire
 package final class WorkerRows: Sendable {
   private struct State {
     let cache: RowCache
-    /// Where received rows are put together for the cache.
-    let staging: FloatBuffer
     var incarnation: Incarnation
   }
 
@@ -18,16 +16,15 @@ package final class WorkerRows: Sendable {
   /// Held while a step's rows are gathered, answers of the coordinator included: one thread at a time does that.
   private let state: Mutex<State>
 
-  /// - Parameter bytes: of RAM, at most; enough for one row is taken in any case.
+  /// - Parameter bytes: of RAM, at most; 0: no row is kept.
   package init(plan: RunPlan, bytes: Int, incarnation: Incarnation) {
     self.plan = plan
-    let (size, width) = (plan.configuration.memorySize, plan.configuration.bottleneckDim)
     state = Mutex(
       State(
         cache: RowCache(
-          memorySize: size, capacity: max(1, min(size, bytes / (width * MemoryLayout<Float>.stride))),
-          seeded: SeededRows(seed: plan.configuration.seed, width: width)),
-        staging: FloatBuffer(count: Limits.bulkFloats), incarnation: incarnation))
+          memorySize: plan.configuration.memorySize, bytes: bytes,
+          seeded: plan.seededRows),
+        incarnation: incarnation))
   }
 
   /// From now on rows of this incarnation are gathered, which began with `rows` rows; waits for a gathering that has
@@ -48,9 +45,10 @@ package final class WorkerRows: Sendable {
     throws
   {
     let width = plan.configuration.bottleneckDim
+    let rowSize = width * plan.rowType.bytes
     try state.withLock { state in
       guard state.incarnation == incarnation else { throw WorkerError.refused("the coordinator started anew") }
-      let (cache, staging) = (state.cache, state.staging)
+      let cache = state.cache
       func matrix(_ block: Int) -> Matrix {
         memory.matrix(at: block * blocks.blockSize * width, rows: blocks.blockSize, columns: width)
       }
@@ -58,18 +56,19 @@ package final class WorkerRows: Sendable {
         RowRequest.requests(
           block: block,
           missing: cache.gather(blocks, block: block, positions: 0..<blocks.blockSize, into: matrix(block)),
-          positions: blocks.blockSize, rowsAtMost: Limits.bulkFloats / width)
+          positions: blocks.blockSize, rowsAtMost: Limits.bulkBytes / rowSize)
       }
       try bulk.ask(requests.map { $0.message(of: lease) }) { index, reply, frame in
         let request = requests[index]
         let asked = BulkReply.rows(step: lease.step, block: request.block, first: request.positions.lowerBound)
-        guard reply == asked, let frame, frame.count == request.rows * width * MemoryLayout<Float>.stride else {
+        guard reply == asked, let frame, frame.count == request.rows * rowSize else {
           throw WorkerError.otherBits("memory rows")
         }
-        frame.copy(into: staging, at: 0)
-        cache.insert(
-          staging.matrix(rows: request.rows, columns: width), request.missing, of: blocks, block: request.block,
-          positions: request.positions, into: matrix(request.block))
+        frame.withBytes {
+          cache.insert(
+            $0, request.missing, of: blocks, block: request.block, positions: request.positions,
+            into: matrix(request.block))
+        }
       }
     }
   }

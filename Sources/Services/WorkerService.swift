@@ -133,8 +133,8 @@ extension WorkerService {
     say(
       .hello(
         Hello(
-          protocolVersion: Wire.Limits.protocolVersion, name: options.name, threads: options.threads,
-          probe: options.probe)), sender)
+          protocolVersion: Wire.Limits.protocolVersion, name: options.name, host: options.host,
+          threads: options.threads, probe: options.probe)), sender)
   }
 
   private func receive(_ message: CoordinatorMessage, from sender: Sender) {
@@ -167,7 +167,8 @@ extension WorkerService {
       let session = try WorkerSession(
         plan: plan, sender: sender, bulk: bulk,
         pictures: WorkerPictures(bulk: bulk, own: own, run: welcome.data, log: log),
-        rows: rows(of: plan, welcome, sender), threads: options.threads, log: log
+        rows: rows(of: plan, welcome, sender), threads: options.threads,
+        flipsBitEvery: options.flipsBitEvery, log: log
       ) { [self] in say($0, $1) }
       state.withLock { $0.session = session }
       log(.info, "Joined the run at \(options.coordinator), incarnation \(sender.incarnation.number).")
@@ -204,7 +205,7 @@ extension WorkerService {
       tick()
     // The next tick says hello again.
     case .malformed, .tooManyPeers, .duplicateShard: log(.warning, refusal.text)
-    case .protocolVersion, .computeClass:
+    case .protocolVersion, .computeClass, .quarantined:
       end(.turnedAway(coordinator: "\(options.coordinator)", reason: refusal.text))
     }
   }

@@ -20,6 +20,7 @@ final class WorkerSession: Sendable {
   private let pictures: WorkerPictures
   private let rows: WorkerRows
   private let threads: Int
+  private let flipsBitEvery: Int?
   private let say: @Sendable (WorkerMessage, Sender) -> Void
   private let log: ServiceLog
   /// Of weights and gradients, which have one size.
@@ -46,6 +47,7 @@ final class WorkerSession: Sendable {
     var held: [LeaseID: Phase] = [:]
     /// Slices leased and not off their threads yet.
     var open = 0
+    var computed = 0
     var isStopped = false
   }
 
@@ -53,7 +55,7 @@ final class WorkerSession: Sendable {
   /// - Throws: `NetworkError` for view sizes that the network cannot have.
   init(
     plan: RunPlan, sender: Sender, bulk: BulkClient, pictures: WorkerPictures, rows: WorkerRows, threads: Int,
-    log: @escaping ServiceLog, say: @escaping @Sendable (WorkerMessage, Sender) -> Void
+    flipsBitEvery: Int? = nil, log: @escaping ServiceLog, say: @escaping @Sendable (WorkerMessage, Sender) -> Void
   ) throws {
     self.plan = plan
     self.sender = sender
@@ -61,6 +63,7 @@ final class WorkerSession: Sendable {
     self.pictures = pictures
     self.rows = rows
     self.threads = threads
+    self.flipsBitEvery = flipsBitEvery
     self.log = log
     self.say = say
     parameters = SharedBufferPool(count: plan.layout.count)
@@ -191,6 +194,11 @@ extension WorkerSession {
           let sum = try computer.compute(
             step: lease.step, slice: task.slice, student: task.inputs.student, teacher: task.inputs.teacher,
             blocks: task.inputs.blocks, into: parameters.take(), bytes: pictures.bytes)
+          if let flipsBitEvery, flipsBit(every: flipsBitEvery) {
+            let index = sum.gradient.count / 2
+            // One that shows in any sum: the middle of the mantissa.
+            sum.gradient[index] = Float(bitPattern: sum.gradient[index].bitPattern ^ 1 << 18)
+          }
           if let total = task.work.add(sum) { announce(total, of: lease) }
         } catch {
           // Its first failure gives a lease back, not each of its slices.
@@ -202,10 +210,16 @@ extension WorkerSession {
     }
   }
 
+  /// Whether it is this slice's turn to be wrong.
+  private func flipsBit(every count: Int) -> Bool {
+    state.withLock { state in
+      state.computed += 1
+      return state.computed.isMultiple(of: count)
+    }
+  }
+
   private func announce(_ total: SliceSum, of lease: Lease) {
-    let finished = Finished(
-      lease: lease.lease, step: lease.step, slices: lease.slices, payload: total.payloadDigest,
-      payloadCount: total.payloadCount, losses: total.losses, chosen: total.chosen, undecodable: total.undecodable)
+    let finished = total.finished(lease: lease.lease, step: lease.step)
     let isWanted = state.withLock { state in
       guard state.held[lease.lease] != nil else { return false }
       state.held[lease.lease] = .announced(total, finished)

@@ -110,8 +110,28 @@ extension RunPlan {
   public func blockPlan(step: Int, rows: Int, floor: Int) -> BlockPlan {
     BlockPlan(
       window: MemoryWindow(size: configuration.memorySize, rows: rows, floor: floor),
-      blockSize: configuration.blockSize, blocksPerStep: configuration.blocksUsed, seed: configuration.seed,
-      step: step)
+      blockSize: configuration.blockSize, blocksPerStep: configuration.blocksUsed,
+      granule: configuration.memoryGranule, seed: configuration.seed, step: step)
+  }
+
+  /// How memory rows are stored and sent.
+  public var rowType: RowType {
+    switch configuration.memoryDtype {
+    case .fp32: .fp32
+    case .fp16: .fp16
+    }
+  }
+
+  /// The rows that the memory begins with.
+  public var seededRows: SeededRows {
+    SeededRows(seed: configuration.seed, width: configuration.bottleneckDim, rowType: rowType)
+  }
+
+  /// The files of the memory.
+  /// - Parameter run: the run's identity.
+  public func extentLayout(run: Digest) -> ExtentLayout {
+    ExtentLayout(
+      run: run, width: configuration.bottleneckDim, capacity: configuration.extentRows, rowType: rowType)
   }
 
   /// The floor of this plan's memory where it was `old` rows large, and its floor `floor`: rows below the old window

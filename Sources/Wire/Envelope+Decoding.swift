@@ -151,8 +151,10 @@ struct FieldReader {
 
 extension FieldReader {
   func hello(_ c: Massl__Hello) throws(WireError) -> Hello {
-    Hello(
-      protocolVersion: c.protocol_version, name: try text(c.name, "hello.name", Limits.shortText),
+    let name = try text(c.name, "hello.name", Limits.shortText)
+    let host = try text(c.host, "hello.host", Limits.shortText)
+    return Hello(
+      protocolVersion: c.protocol_version, name: name, host: host.isEmpty ? name : host,
       threads: try number(UInt64(c.threads), "hello.threads", 1...Limits.threads),
       probe: try digest(c.probe, "hello.probe"))
   }

@@ -112,6 +112,7 @@ extension MessageMemory {
       let c = make(Massl__Hello.self, massl__hello__init)
       c.pointee.protocol_version = hello.protocolVersion
       c.pointee.name = text(hello.name, cutTo: Limits.shortText)
+      c.pointee.host = text(hello.host, cutTo: Limits.shortText)
       c.pointee.threads = UInt32(number(hello.threads, below: Limits.threads + 1))
       c.pointee.probe = digest(hello.probe)
       envelope.pointee.hello = c

@@ -40,14 +40,18 @@ public struct Hello: Hashable, Sendable {
   public var protocolVersion: UInt32
   /// For people: host name and process number.
   public var name: String
+  /// The machine: what is wrong with its processor or memory is wrong with all workers on it.
+  public var host: String
   /// Slices that it computes at once, 1...1024.
   public var threads: Int
   /// The digest of the probe slice, JPEG decode included: peers of one compute class have the same.
   public var probe: Digest
 
-  public init(protocolVersion: UInt32, name: String, threads: Int, probe: Digest) {
+  /// - Parameter host: by default the name.
+  public init(protocolVersion: UInt32, name: String, host: String? = nil, threads: Int, probe: Digest) {
     self.protocolVersion = protocolVersion
     self.name = name
+    self.host = host ?? name
     self.threads = threads
     self.probe = probe
   }
@@ -215,6 +219,8 @@ public struct Refusal: Hashable, Sendable {
     case malformed = 5
     /// The coordinator has as many workers as it takes: ask again later.
     case tooManyPeers = 6
+    /// A worker of this host gave a wrong result: another host is needed.
+    case quarantined = 7
     /// Two running shards have the same identity: a copied directory.
     case duplicateShard = 16
   }

@@ -61,11 +61,17 @@ package struct ConfigurationFlags: ParsableArguments {
   @Option(key: "memory_size") package var memorySize: String?
   @Option(key: "block_size") package var blockSize: String?
   @Option(key: "blocks_per_step") package var blocksPerStep: String?
+  @Option(key: "memory_dtype") package var memoryDtype: String?
+  @Option(key: "memory_granule") package var memoryGranule: String?
+  @Option(key: "extent_rows") package var extentRows: String?
   @Option(key: "checkpoint_every_steps") package var checkpointEverySteps: String?
   @Option(key: "checkpoint_every_minutes") package var checkpointEveryMinutes: String?
   @Option(key: "keep_checkpoints") package var keepCheckpoints: String?
   @Option(key: "keep_every_steps") package var keepEverySteps: String?
+  @Option(key: "audit_rate") package var auditRate: String?
+  @Option(key: "audit_action") package var auditAction: String?
   @Option(key: "grace") package var grace: String?
+  @Option(key: "memory_replicas") package var memoryReplicas: String?
   @Option(key: "listen") package var listen: String?
   @Option(key: "log_level") package var logLevel: String?
 

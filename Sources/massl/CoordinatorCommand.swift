@@ -2,6 +2,7 @@ import ArgumentParser
 import Configuration
 import Coordination
 import Foundation
+import MemoryBank
 import Numerics
 import Services
 import Telemetry
@@ -22,6 +23,12 @@ package struct CoordinatorCommand: ParsableCommand {
 
   @OptionGroup package var place: RunOptions
 
+  @Option(
+    help: ArgumentHelp(
+      "RAM for the newest memory rows: 512MiB, 16GiB, 0 for none. Taken as rows come; others are read from disk.",
+      valueName: "bytes"))
+  package var rowCache = ByteCount(RowStore.cacheBytes)
+
   @OptionGroup package var security: CoordinatorSecurityOptions
 
   @Flag(help: "Let workers of other compute classes in: gives up that a run's bits can be reproduced.")
@@ -34,17 +41,30 @@ package struct CoordinatorCommand: ParsableCommand {
 
   package init() {}
 
+  private static let openings = 10
+  private static let openPause = 0.1
+
   package func run() throws {
     let configuration = try settings.configuration(ofRunAt: place.run)
     try Relaunch.ensure(ComputeClass(configuration.computeClass))
     let log = ProcessLog("coordinator", level: configuration.logLevel)
     let signals = Signals(withParent: stopWithParent)
     let listen = try Endpoint(configuration.listen)
-    let service = try CoordinatorService(
-      CoordinatorOptions(
-        data: place.data, run: place.run, layers: settings.layers(), changes: settings.changes(), listen: listen,
-        security: security.security(for: listen), probe: probeDigest(), allowsMixed: allowMixed),
-      log: log.line)
+    var options = try CoordinatorOptions(
+      data: place.data, run: place.run, layers: settings.layers(), changes: settings.changes(), listen: listen,
+      security: security.security(for: listen), probe: probeDigest(), allowsMixed: allowMixed,
+      rowCacheBytes: rowCache.bytes)
+    // Where workers look for it; one that went back is another incarnation there, as after a restart.
+    while let endpoint = try coordinate(options, configuration, signals, log) {
+      options.listen = listen.withPort(endpoint.port)
+    }
+  }
+
+  /// - Returns: where it listened, if the run went back and is to be opened again.
+  private func coordinate(
+    _ options: CoordinatorOptions, _ configuration: RunConfiguration, _ signals: Signals, _ log: ProcessLog
+  ) throws -> Endpoint? {
+    let service = try opened(options, log)
     try log.attach(file: "\(place.run)/coordinator.log")
     log.line(.info, "Listens on \(service.endpoint), run \(place.run), step \(service.resumedStep).")
     signals.tell {
@@ -55,13 +75,26 @@ package struct CoordinatorCommand: ParsableCommand {
       try MetricsWriter(
         path: service.directory.metricsPath, resumingAt: service.resumedStep, incarnation: service.incarnation.number),
       service.plan, log: log.line)
-    defer { report.finish() }
-    switch try service.run(record: { report.take($0) }) {
-    case .finished:
-      log.line(.info, "The run is done: \(service.plan.lastStep) steps.")
-    case .requested:
-      log.line(.info, "Stopped after a last checkpoint. The same command goes on.")
+    defer {
+      report.finish()
+      // Nobody holds the service then; a signal that comes now is told to the next one.
+      signals.tell {}
     }
+    switch try service.run(record: { report.take($0) }) {
+    case .finished: log.line(.info, "The run is done: \(service.plan.lastStep) steps.")
+    case .requested: log.line(.info, "Stopped after a last checkpoint. The same command goes on.")
+    case .wentBack: return service.endpoint
+    }
+    return nil
+  }
+
+  /// If the run went back, the address may be free only a moment later.
+  private func opened(_ options: CoordinatorOptions, _ log: ProcessLog) throws -> CoordinatorService {
+    for _ in 0..<Self.openings where options.listen.port != 0 {
+      do { return try CoordinatorService(options, log: log.line) } catch WireError.addressInUse {}
+      Thread.sleep(forTimeInterval: Self.openPause)
+    }
+    return try CoordinatorService(options, log: log.line)
   }
 
   /// Machines on short notice are switched off after a while: better to end with a word than in the middle of a write.

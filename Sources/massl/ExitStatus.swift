@@ -53,7 +53,7 @@ extension ExitStatus {
       switch error {
       case .otherData, .notARun, .noCheckpoint, .noSuchStep, .weightsOnly, .missingTensor, .otherShape, .notEmpty:
         .usage
-      case .damaged, .damagedRecord, .malformed, .newerFormat, .otherRun: .doNotRestart
+      case .damaged, .damagedRecord, .damagedQuarantine, .malformed, .newerFormat, .otherRun: .doNotRestart
       }
   }
 

@@ -1,3 +1,4 @@
+import Coordination
 import Foundation
 import Services
 import Telemetry
@@ -24,6 +25,9 @@ enum StatusText {
     }
     if let warning = status.warning { rows.append(("warning", warning)) }
     if run.undecodablePictures > 0 { rows.append(("undecodable", "\(run.undecodablePictures) pictures replaced")) }
+    for host in run.quarantined {
+      rows.append(("quarantine", Self.render(host)))
+    }
     for worker in run.workers {
       let rate = worker.slicesPerSecond.map { String(format: "%.2f slices/s", $0) } ?? "no slice yet"
       rows.append(
@@ -34,5 +38,11 @@ enum StatusText {
         ))
     }
     return rows.map { $0.0.padding(toLength: 12, withPad: " ", startingAt: 0) + $0.1 }.joined(separator: "\n")
+  }
+
+  private static func render(_ host: QuarantinedHost) -> String {
+    let suspect = host.suspectSteps.map { "; steps \($0[0]) to \($0[1]) are suspect" } ?? ""
+    return
+      "host '\(host.host)': '\(host.worker)' computed step \(host.step) from slice \(host.firstSlice) on wrongly\(suspect)"
   }
 }

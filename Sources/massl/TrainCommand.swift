@@ -26,6 +26,12 @@ package struct TrainCommand: ParsableCommand {
   @Option(help: ArgumentHelp("Computing threads of all workers together. (default: one a core)", valueName: "count"))
   package var threads: Int?
 
+  @Option(
+    help: ArgumentHelp(
+      "RAM of each worker process for memory rows: 512MiB, 16GiB, 0 for none. Taken as rows come.",
+      valueName: "bytes"))
+  package var rowCache = ByteCount(WorkerOptions.rowCacheBytes)
+
   @OptionGroup package var settings: ConfigurationOptions
 
   package init() {}
@@ -58,7 +64,10 @@ package struct TrainCommand: ParsableCommand {
       workers: (0..<workers).map { index in
         // The first ones take the threads that are left over.
         let share = threads / workers + (index < threads % workers ? 1 : 0)
-        return ["worker", "--data", place.data, "--threads", "\(share)", "--log-level", workerLog.rawValue]
+        return [
+          "worker", "--data", place.data, "--threads", "\(share)", "--log-level", workerLog.rawValue, "--row-cache",
+          "\(rowCache)",
+        ]
       },
       log: log.line)
     let signals = Signals()

@@ -32,6 +32,15 @@ package struct WorkerCommand: ParsableCommand {
   @Option(help: ArgumentHelp("Slices computed at once. (default: one a core)", valueName: "count"))
   package var threads: Int?
 
+  @Option(
+    help: ArgumentHelp(
+      "RAM for memory rows, so that each is fetched once: 512MiB, 16GiB, 0 for none. Taken as rows come.",
+      valueName: "bytes"))
+  package var rowCache = ByteCount(WorkerOptions.rowCacheBytes)
+
+  @Option(help: ArgumentHelp("This machine, in audits and quarantine. (default: its host name)", valueName: "name"))
+  package var host: String?
+
   @OptionGroup package var security: PeerSecurityOptions
 
   @Option(help: "Least severe message in the log.")
@@ -40,9 +49,16 @@ package struct WorkerCommand: ParsableCommand {
   @Flag(help: .hidden)
   package var stopWithParent = false
 
+  @Option(help: .hidden)
+  package var flipGradientBitEvery: Int?
+
   package init() {}
 
   package func validate() throws {
+    try requirePositive(flipGradientBitEvery, "--flip-gradient-bit-every")
+    if let host, !(1...Limits.shortText).contains(host.utf8.count) {
+      throw ValidationError("--host must have from 1 to \(Limits.shortText) bytes, not \(host.utf8.count).")
+    }
     if let threads, !(1...Limits.threads).contains(threads) {
       throw ValidationError("--threads must be from 1 to \(Limits.threads), not \(threads).")
     }
@@ -70,12 +86,13 @@ package struct WorkerCommand: ParsableCommand {
       throw ServiceError.unreadableStatus(coordinator: "\(found.endpoint)")
     }
     try Relaunch.ensure(ComputeClass(name))
+    let host = host ?? ProcessInfo.processInfo.hostName
     let service = try WorkerService(
       WorkerOptions(
         coordinator: found.endpoint, data: data, threads: threads ?? ProcessInfo.processInfo.activeProcessorCount,
         security: found.security, probe: probeDigest(),
-        name: "\(ProcessInfo.processInfo.hostName)/\(ProcessInfo.processInfo.processIdentifier)",
-        givesUpAfter: givesUpAfter),
+        name: "\(host)/\(ProcessInfo.processInfo.processIdentifier)", host: host,
+        rowCacheBytes: rowCache.bytes, givesUpAfter: givesUpAfter, flipsBitEvery: flipGradientBitEvery),
       log: log)
     signals.tell { service.requestStop() }
     return try service.run()

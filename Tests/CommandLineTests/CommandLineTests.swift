@@ -77,6 +77,24 @@ struct ConfigurationFlagTests {
 }
 
 /// Arguments that cannot be meant are refused in a sentence.
+struct ByteCountTests {
+  @Test(arguments: [
+    ("0", 0), ("65536", 65_536), ("512MiB", 512 << 20), ("64GiB", 64 << 30), ("2TiB", 2 << 40), ("3kB", 3_000),
+    ("10TB", 10_000_000_000_000), ("7B", 7), ("4 GiB", nil), ("-1", nil), ("1.5GiB", nil), ("GiB", nil), ("4gib", nil),
+    ("9999999999GiB", nil), ("", nil),
+  ])
+  func bytesAreReadAsPeopleWriteThem(text: String, bytes: Int?) {
+    #expect(ByteCount(argument: text)?.bytes == bytes)
+    if let count = ByteCount(argument: text) { #expect(ByteCount(argument: "\(count)") == count) }
+  }
+
+  @Test func theyReachTheCommands() throws {
+    #expect(try WorkerCommand.parse(["--coordinator", "tcp://a:1", "--row-cache", "16MiB"]).rowCache.bytes == 16 << 20)
+    #expect(WorkerCommand.helpMessage(columns: 1000).contains("(default: 4GiB)"))
+    #expect(CoordinatorCommand.helpMessage(columns: 1000).contains("(default: 256MiB)"))
+  }
+}
+
 struct RefusedArgumentTests {
   @Test(arguments: [
     (["--workers", "0"], "--workers must be at least 1, not 0."),

@@ -19,7 +19,8 @@ struct KeyTableTests {
   @Test func everyKeyReadsBackWhatIsWrittenToItAlone() throws {
     let others = [
       "arch": "vit_tiny", "listen": "tcp://0.0.0.0:1", "optimizer": "sgd", "compute_class": "neon",
-      "log_level": "debug", "max_steps": "7",
+      "log_level": "debug", "max_steps": "7", "memory_dtype": "fp16",
+      "audit_action": "report",
     ]
     for key in ConfigurationKey.all where !["arch", "embed_dim", "depth", "num_heads"].contains(key.name) {
       let text =

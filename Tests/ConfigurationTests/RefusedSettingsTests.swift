@@ -80,6 +80,7 @@ struct RefusedSettingsTests {
     ("slice_size: 24", "slice_size 24 must divide batch_size 128; 16 or 32 would fit."),
     ("slice_size: 256", "slice_size 256 must divide batch_size 128; 128 would fit."),
     ("block_size: 10000", "block_size 10000 must divide memory_size 131072; 8192 or 16384 would fit."),
+    ("memory_granule: 48", "memory_granule 48 must divide block_size 16384; 32 or 64 would fit."),
     ("blocks_per_step: 9", "blocks_per_step 9 is more than the 8 blocks of memory_size 131072. Give 0 for all."),
     ("memory_size: 64\nblock_size: 64", "batch_size 128 is more than memory_size 64, which takes one row a picture."),
     ("embed_dim: 380", "num_heads 6 must divide embed_dim 380; 5 or 10 would fit."),

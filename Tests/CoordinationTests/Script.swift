@@ -17,9 +17,9 @@ struct Script {
   init(
     slices: Int = 4, lastStep: Int = 10, from step: Int = 0, durableStep: Int? = nil, allowsMixed: Bool = false,
     pictures: Int = 1000, everySteps: Int? = nil, keepEvery: Int? = nil,
-    every: Duration? = nil
+    every: Duration? = nil, audits: AuditSettings = AuditSettings()
   ) {
-    let settings = CoordinatorSettings(
+    var settings = CoordinatorSettings(
       run: Self.run, incarnation: incarnation, protocolVersion: 2, probe: Self.probe, allowsMixed: allowsMixed,
       welcome: Welcome(
         configuration: "recipe", bulkPort: 9, data: DataIdentity(count: pictures, digest: Self.probe), rows: 0),
@@ -28,6 +28,7 @@ struct Script {
       keepEverySteps: keepEvery,
       checkpointEvery: every, pictureName: { "picture-\($0).jpg" },
       pictures: { step, slice in [100 * step + 2 * slice, 100 * step + 2 * slice + 1] })
+    settings.audits = audits
     coordinator = Coordinator(
       settings, resuming: Self.version(step), durableStep: durableStep, at: Instant(nanoseconds: 0))
   }
@@ -55,16 +56,22 @@ struct Script {
     try handle(.message(message, from: sender(worker)), after: milliseconds)
   }
 
-  static func hello(version: UInt32 = 2, name: String = "host", threads: Int = 1, probe: Digest = probe)
+  static func hello(
+    version: UInt32 = 2, name: String = "host", host: String? = nil, threads: Int = 1, probe: Digest = probe
+  )
     -> WorkerMessage
   {
-    .hello(Hello(protocolVersion: version, name: name, threads: threads, probe: probe))
+    .hello(Hello(protocolVersion: version, name: name, host: host, threads: threads, probe: probe))
   }
 
   /// Says hello and asks for work.
   @discardableResult
-  mutating func join(_ worker: UInt64, threads: Int = 1, after milliseconds: UInt64 = 0) throws -> [Lease] {
-    try say(Self.hello(threads: threads), worker, after: milliseconds)
+  mutating func join(
+    _ worker: UInt64, on host: String = "host", threads: Int = 1, after milliseconds: UInt64 = 0
+  ) throws -> [Lease] {
+    try say(
+      Self.hello(name: host == "host" ? host : "\(host)/\(worker)", host: host, threads: threads), worker,
+      after: milliseconds)
     return try ready(worker, idle: threads)
   }
 
@@ -76,9 +83,10 @@ struct Script {
     return leases(to: worker)
   }
 
-  static func result(of lease: Lease, loss: Double = 1, undecodable: [Int] = []) -> Finished {
+  /// - Parameter bits: other than 4 is wrong.
+  static func result(of lease: Lease, loss: Double = 1, undecodable: [Int] = [], bits: UInt64 = 4) -> Finished {
     Finished(
-      lease: lease.lease, step: lease.step, slices: lease.slices, payload: Digest(high: 4, low: 4),
+      lease: lease.lease, step: lease.step, slices: lease.slices, payload: Digest(high: 4, low: bits),
       payloadCount: 100 + 10 * lease.slices.count,
       losses: lease.slices.indices.map { _ in SliceLoss(consistency: loss, koleo: 0, targetEntropy: 1) },
       chosen: [0xFF, 0x0F],

@@ -12,6 +12,8 @@ struct SimulatedCoordinator {
   /// Nil while it is down.
   var machine: Coordinator?
   var version: Updated
+  /// Of the rows that were enqueued before it.
+  var memory: Digest
   /// The version before, once there was an update.
   var previous: Updated?
   /// SIGSTOP until then.
@@ -25,6 +27,6 @@ struct SimulatedCoordinator {
   var sum: TreeSum<Digest>
   var acceptedSlices: Set<Int> = []
   var isUpdating = false
-  var writing: Updated?
+  var writing: SimulatedDisk.Saved?
   var stopped: StopReason?
 }

@@ -41,7 +41,9 @@ struct SimulatedDisk {
   let storage: SimulatedStorage
   private let settings: Settings
   private let bug: Simulation.PlantedBug?
-  private var directory: RunDirectory?
+  private(set) var directory: RunDirectory?
+  /// By host, as the newest checkpoint has it, and as the next one is to have it.
+  var unaudited: [String: Int] = [:]
   private(set) var rows: RowStore?
   private(set) var incarnation: UInt64 = 0
 
@@ -57,15 +59,16 @@ struct SimulatedDisk {
     directory = opened
     let checkpoints = try checkpoints(of: opened)
     try checkpoints.recover()
+    _ = try opened.goBackIfNeeded(checkpoints)
     let (checkpoint, damaged) = try checkpoints.newestWhole()
     if let error = damaged.first { throw error }
     let manifest = checkpoint?.manifest
     rows = try RowStore(
-      storage: storage(of: opened), directory: opened.memoryPath, run: opened.run, width: Truth.width,
+      storage: storage(of: opened), directory: opened.memoryPath, layout: Self.layout(of: opened),
       window: MemoryWindow(size: settings.memorySize, rows: manifest?.rows ?? 0, floor: manifest?.floor ?? 0),
-      digest: manifest.map { MemoryDigest(resuming: $0.memory) } ?? MemoryDigest(), cacheBytes: settings.cacheBytes,
-      rowsPerExtent: Self.rowsPerExtent)
+      digest: manifest.map { MemoryDigest(resuming: $0.memory) } ?? MemoryDigest(), cacheBytes: settings.cacheBytes)
     incarnation = try opened.nextIncarnation()
+    unaudited = manifest?.unaudited ?? [:]
     return try checkpoint.map { Saved(version: try Self.version($0), memory: $0.manifest.memory) }
   }
 
@@ -84,6 +87,10 @@ struct SimulatedDisk {
   /// Throws `DurabilityError.lockLost` if another may own the directory.
   func verifyLock() throws {
     if bug != .ignoresLostLocks { try directory?.verifyLock() }
+  }
+
+  private static func layout(of directory: RunDirectory) -> ExtentLayout {
+    ExtentLayout(run: directory.run, width: Truth.width, capacity: rowsPerExtent)
   }
 
   private func storage(of directory: RunDirectory) -> any Storage {
@@ -115,25 +122,24 @@ extension SimulatedDisk {
     guard let directory, let rows else { return }
     if let point { storage.failOperation(after: Int(point % Self.callsThatMatter), number: 28) }
     defer { if point != nil { storage.failOperation(after: Int.max / 2) } }
-    do {
-      try verifyLock()
-      if bug != .publishesManifestsBeforeTheirRows { try rows.flush() }
-    } catch {
-      throw Lost(reason: error)
-    }
     let version = saved.version
     let oldestRow = stored(rows: version.rows).lowerBound
-    let checkpoints = try checkpoints(of: directory)
+    let checkpoints: CheckpointDirectory
     do {
+      try verifyLock()
+      checkpoints = try self.checkpoints(of: directory)
+      if bug != .publishesManifestsBeforeTheirRows { try rows.flush() }
       try checkpoints.write(
         Self.content(student: Self.floats(version.student), teacher: Self.floats(version.teacher)),
         Manifest(
           run: directory.run, incarnation: incarnation, step: version.step, epoch: 0, student: version.student,
           teacher: version.teacher, memory: saved.memory, rows: version.rows, floor: version.memoryFloor,
           oldestRow: oldestRow, data: Self.data, configuration: "", changes: [],
-          optimizer: OptimizerRecord(kind: "adamw", steps: version.step)))
+          optimizer: OptimizerRecord(kind: "adamw", steps: version.step), unaudited: unaudited))
     } catch DurabilityError.lockLost(let path) {
       throw Lost(reason: DurabilityError.lockLost(path: path))
+    } catch let error as MemoryBankError {
+      throw Lost(reason: error)
     }
     if bug == .publishesManifestsBeforeTheirRows { try rows.flush() }
     // As in the real process: what goes wrong in clearing up is no failure of the checkpoint.
@@ -161,33 +167,32 @@ extension SimulatedDisk {
 extension SimulatedDisk {
   /// The rows with these numbers, by way of the store.
   func read(_ numbers: Range<Int>) throws -> [Float] {
-    guard let rows, !numbers.isEmpty else { return [] }
-    let read = FloatBuffer(count: numbers.count * Truth.width).matrix(rows: numbers.count, columns: Truth.width)
-    try rows.read(Array(numbers), into: read)
-    return read.array
+    var floats = [Float](repeating: 0, count: numbers.count * Truth.width)
+    try floats.withUnsafeMutableBytes { try rows?.read(Array(numbers), into: $0) }
+    return floats
   }
 
   /// The numbers of the rows in the memory that are stored.
   func stored(rows: Int) -> Range<Int> { MemoryWindow(size: settings.memorySize, rows: rows).stored }
 
-  /// Throws unless every row that a kept checkpoint needs is in the files and a calm run's.
-  func checkKeptRows(_ truth: Truth) throws {
+  /// Throws unless every row that a kept checkpoint needs is in the files, and a calm run's if that is given.
+  /// - Parameter onlyOldest: looks at the oldest checkpoint alone, whose rows are the first to go.
+  func checkKeptRows(_ truth: Truth?, onlyOldest: Bool = false) throws {
     guard let directory else { return }
     let files = StoredRows(
-      in: directory.memoryPath, of: directory.run, width: Truth.width, storage: storage,
-      rowsPerExtent: Self.rowsPerExtent)
+      in: directory.memoryPath, layout: Self.layout(of: directory), storage: storage)
     let checkpoints = try CheckpointDirectory(directory.checkpointsPath, in: storage)
     let read = FloatBuffer(count: Self.rowsPerExtent * Truth.width)
       .matrix(rows: Self.rowsPerExtent, columns: Truth.width)
     // Newest first: an older one needs few others.
     var known = Int.max
-    for step in try checkpoints.steps().reversed() {
+    for step in try checkpoints.steps().prefix(onlyOldest ? 1 : .max).reversed() {
       let manifest = try checkpoints.checkpoint(ofStep: step).manifest
       guard manifest.weightsOnly != true else { continue }
       var number = manifest.oldestRow
       while number < min(manifest.rows, known) {
         let count = try files.read(number..<manifest.rows, into: read)
-        guard read.rows(0..<count).array == truth.rows(number..<(number + count)) else {
+        if let truth, read.rows(0..<count).array != truth.rows(number..<(number + count)) {
           throw SimulationError("rows from \(number) on of checkpoint \(step) have other bits than a calm run's")
         }
         number += count

@@ -14,6 +14,11 @@ struct SimulatedWorker {
   }
 
   let threads: Int
+  var host = ""
+  /// In quarantine, and gone.
+  var isBanished = false
+  /// Leases that it computed.
+  var answers = 0
   /// Nanoseconds that one thread takes for one slice.
   let pace: UInt64
   /// Counts its starts: what was scheduled for an earlier life is void.
@@ -34,7 +39,7 @@ struct SimulatedWorker {
   var sender: Sender { Sender(run: run, incarnation: incarnation, peer: peer) }
   var ready: WorkerMessage { .ready(Ready(idleThreads: idleThreads, held: heldInOrder)) }
   var hello: WorkerMessage {
-    .hello(Hello(protocolVersion: 1, name: "simulated", threads: threads, probe: Simulation.probe))
+    .hello(Hello(protocolVersion: 1, name: "simulated", host: host, threads: threads, probe: Simulation.probe))
   }
 
   mutating func start(as peer: PeerID) {

@@ -52,7 +52,7 @@ extension Simulation {
     let rows = coordinator.isUpdating ? coordinator.sum.total.map { Truth.rows(of: $0, in: truth.tree) } : nil
     if rows != nil { past["tornRows", default: 0] += 1 }
     coordinator.disk.crash(
-      writing: coordinator.writing.map(saved), appending: random.chance(0.5) ? rows : nil, losingPower: losingPower,
+      writing: coordinator.writing, appending: random.chance(0.5) ? rows : nil, losingPower: losingPower,
       &random)
     // All on this machine.
     outlived = nil

@@ -6,6 +6,7 @@ import Wire
 /// The workers: what each does with time and with what it hears.
 extension Simulation {
   mutating func startWorker(_ index: Int) {
+    guard !workers[index].isBanished else { return }
     let peer = PeerID(rawValue: random.next())
     indexOfPeer[peer] = index
     workers[index].start(as: peer)
@@ -60,6 +61,10 @@ extension Simulation {
       workers[index].run = Self.run
       workers[index].isWelcome = true
       say(workers[index].ready, index)
+    case .refusal(let refusal) where refusal.reason == .quarantined:
+      // As the real one, it ends, and nobody starts it again.
+      workers[index].isUp = false
+      workers[index].isBanished = true
     case .refusal(let refusal):
       guard refusal.reason == .unknownPeer else { return }
       workers[index].isWelcome = false
@@ -105,7 +110,7 @@ extension Simulation {
         memoryFloor: lease.memoryFloor)
       let finished = Finished(
         lease: id, step: lease.step, slices: lease.slices,
-        payload: Truth.payload(of: lease.slices, in: truth.tree, with: version),
+        payload: answer(Truth.payload(of: lease.slices, in: truth.tree, with: version), of: index),
         payloadCount: 100 + 10 * lease.slices.count,
         losses: lease.slices.indices.map { _ in
           // Tells on whose behalf it was computed: see `accept`.

@@ -25,6 +25,8 @@ struct Simulation {
     case prunesRowsOfKeptCheckpoints
     /// A coordinator that lost its lock goes on writing.
     case ignoresLostLocks
+    /// Going back is forgotten: the newest checkpoint is resumed, spoilt as it may be.
+    case forgetsToGoBack
   }
 
   /// What happens at some time.
@@ -40,6 +42,7 @@ struct Simulation {
     case tick(life: Int)
     case updated(life: Int)
     case written(life: Int, fails: Bool)
+    case judged(life: Int, Event)
     case trouble
   }
 
@@ -74,6 +77,8 @@ struct Simulation {
   var reportedDurable = -1
   /// As it is on the disk when the run is done.
   var outcome: Outcome?
+  /// Hosts of workers that were ever quarantined.
+  var found: Set<String> = []
   /// Which worker a peer number belongs to, past lives included.
   var indexOfPeer: [PeerID: Int] = [:]
   /// By worker: nothing gets through to it, from it, or both, until then.
@@ -82,6 +87,8 @@ struct Simulation {
   var givenBack: [Int: Int] = [:]
   /// What coordinators that crashed had counted, and what was done to them.
   var past: [String: Int] = [:]
+  /// What the coordinator said to peers that are no simulated workers.
+  var saidToStrangers: [CoordinatorMessage] = []
   /// The first thing that must not happen and did.
   var broken: String?
   private(set) var events = 0
@@ -102,7 +109,7 @@ struct Simulation {
       memorySize: memorySize, keptCheckpoints: 1 + Int(random.next(below: 3)),
       cacheBytes: memorySize * Truth.width * 2 * Int(random.next(below: 3)))
     coordinator = SimulatedCoordinator(
-      disk: SimulatedDisk(SimulatedStorage(), disk, bug: bug), version: truth.versions[0],
+      disk: SimulatedDisk(SimulatedStorage(), disk, bug: bug), version: truth.versions[0], memory: truth.memories[0],
       sum: TreeSum(tree: truth.tree))
     let drawn = 1 + Int(random.next(below: 5))
     for _ in 0..<(count ?? drawn) {
@@ -113,6 +120,7 @@ struct Simulation {
     cutTo = [UInt64](repeating: 0, count: workers.count)
     cutFrom = cutTo
     self.random = random
+    nameHosts()
     schedule(.coordinatorStarts, in: random.next(below: Self.second))
     for index in workers.indices { schedule(.workerStarts(index), in: self.random.next(below: Self.second)) }
     schedule(.trouble, in: Self.second)
@@ -143,6 +151,15 @@ struct Simulation {
   /// What the coordinator's clock shows.
   var now: Instant { Instant(nanoseconds: time + coordinator.clock) }
 
+  /// Whether the disk has the end of a calm run.
+  var isRight: Bool {
+    let rows = truth.versions[lastStep].rows
+    return outcome
+      == Outcome(
+        version: truth.versions[lastStep], memory: truth.memories[lastStep],
+        rows: truth.rows(coordinator.disk.stored(rows: rows)))
+  }
+
   /// Why the run has not finished; nil when it has.
   var unfinished: String? {
     guard coordinator.stopped != .finished else { return nil }
@@ -152,7 +169,9 @@ struct Simulation {
   }
 
   mutating func stopFaults() {
+    let (rate, liesEvery) = (faults.auditRate, faults.liesEvery)
     faults = .none
+    (faults.auditRate, faults.liesEvery) = (rate, liesEvery)
     coordinator.stoppedUntil = 0
     outlived?.stoppedUntil = 0
     for index in workers.indices {
@@ -205,6 +224,8 @@ struct Simulation {
       act(for: life, happening) { $0.update() }
     case .written(let life, let fails):
       act(for: life, happening) { $0.finishCheckpoint(fails: fails) }
+    case .judged(let life, let judgement):
+      act(for: life, happening) { $0.tell(judgement) }
     case .trouble:
       makeTrouble()
       schedule(.trouble, in: Self.second)

@@ -85,6 +85,47 @@ struct SimulationTests {
     }
   }
 
+  // MARK: Liars
+
+  /// Workers but the first lie now and then, under all other faults.
+  private func withLiars(_ seed: UInt64, rate: Double, bug: Simulation.PlantedBug? = nil) -> Simulation {
+    var faults = Faults.drawn(from: seed)
+    faults.auditRate = rate
+    faults.liesEvery = 3
+    var world = Simulation(seed: seed, workers: 4, faults: faults, bug: bug)
+    world.run(toStep: world.lastStep - 1, eventsAtMost: 6_000)
+    world.stopFaults()
+    world.run(toStep: nil, eventsAtMost: 60_000)
+    return world
+  }
+
+  @Test(arguments: Seeds.chosen(orElse: 0..<100))
+  func atRateOneNoLieEverCounts(seed: UInt64) {
+    // Each update is compared with a calm run's.
+    let world = withLiars(seed, rate: 1)
+    #expect(world.broken == nil && world.unfinished == nil, "\(world.replay)")
+    #expect(world.isRight, "\(world.replay)")
+    #expect(world.seen["rollbacks"] == nil, "\(world.replay)")
+  }
+
+  @Test func atASmallerRateLiarsAreFoundAndTheRunGoesBack() {
+    var (finding, goingBack, right) = (0, 0, 0)
+    for seed in 0..<100 as Range<UInt64> {
+      let world = withLiars(seed, rate: 0.3)
+      #expect(world.broken == nil && world.unfinished == nil, "\(world.replay)")
+      let isRight = world.isRight
+      if world.found == world.liars {
+        finding += 1
+        #expect(isRight, "\(world.replay)")
+      }
+      goingBack += world.seen["rollbacks"] == nil ? 0 : 1
+      right += isRight ? 1 : 0
+    }
+    // Whoever lies in a run of a dozen steps may get away with it.
+    #expect(
+      finding > 50 && goingBack > 50 && right > 60, "\(finding) found all, \(goingBack) went back, \(right) right")
+  }
+
   // MARK: Mistakes that must be found, to show that the alarm rings
 
   private func found(_ bug: Simulation.PlantedBug, under faults: Faults, workers: Int? = nil) -> [String] {
@@ -137,5 +178,12 @@ struct SimulationTests {
     var faults = Faults.none
     faults.lostLock = 0.3
     #expect(found(.ignoresLostLocks, under: faults).contains { $0.contains("without its lock") })
+  }
+
+  @Test func goingBackThatIsForgottenIsFound() {
+    let wrong = (0..<60 as Range<UInt64>).map { withLiars($0, rate: 0.3, bug: .forgetsToGoBack) }.filter {
+      $0.broken != nil || $0.found == $0.liars && !$0.isRight
+    }
+    #expect(!wrong.isEmpty)
   }
 }

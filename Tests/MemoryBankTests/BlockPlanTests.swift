@@ -34,6 +34,35 @@ struct BlockPlanTests {
     }
   }
 
+  @Test(arguments: [(16, 8, 11, 4), (96, 32, 96, 2), (1024, 128, 5_000, 16)])
+  func granulesAreNeighbouringSlotsDrawnTogether(size: Int, blockSize: Int, rows: Int, granule: Int) {
+    let window = MemoryWindow(size: size, rows: rows)
+    let plan = BlockPlan(
+      window: window, blockSize: blockSize, blocksPerStep: size / blockSize, granule: granule, seed: 7, step: 2)
+    let slots = (0..<plan.blockCount).flatMap { block in (0..<blockSize).map { plan.slot(block: block, position: $0) } }
+    #expect(Set(slots) == Set(0..<size))
+    for first in stride(from: 0, to: size, by: granule) {
+      #expect(slots[first] % granule == 0)
+      #expect(Array(slots[first..<(first + granule)]) == Array(slots[first]..<(slots[first] + granule)))
+    }
+    // The granules are in the order that slots of a memory of so many would have.
+    let coarse = BlockPlan(
+      window: MemoryWindow(size: size / granule, rows: 0), blockSize: blockSize / granule,
+      blocksPerStep: size / blockSize, seed: 7, step: 2)
+    #expect(slots[granule] == granule * coarse.slot(block: 0, position: 1))
+  }
+
+  @Test func aMemoryOfATrillionRowsIsDrawnFrom() {
+    let window = MemoryWindow(size: 1 << 40, rows: (1 << 41) + 5)
+    let plan = BlockPlan(
+      window: window, blockSize: 16_384, blocksPerStep: (1 << 40) / 16_384, granule: 16, seed: 1, step: 1 << 40)
+    for block in [0, 1, plan.blockCount - 1] {
+      for position in [0, 1, 16_383] {
+        #expect(window.numbers.contains(plan.row(block: block, position: position)))
+      }
+    }
+  }
+
   @Test func fewerBlocksAreTheFirstOnesAndStepsDiffer() {
     let window = MemoryWindow(size: 64, rows: 100)
     func rows(_ blocks: Int, step: Int) -> [Int] {
@@ -57,5 +86,45 @@ struct BlockPlanTests {
     #expect(row(-1, seed: 3) == row(-1, seed: 3))
     #expect(row(-1, seed: 3) != row(-2, seed: 3))
     #expect(row(-1, seed: 3) != row(-1, seed: 4))
+  }
+}
+
+@Suite("Seeded rows have the bits of their definition, however they are computed")
+struct SeededRowsTests {
+  /// One normal number after the other, as they are defined.
+  private static func definition(_ row: Int, seed: UInt64, width: Int) -> [Float] {
+    var stream = RandomStream(RandomKey(seed: seed, purpose: .seededRow, image: UInt64(bitPattern: Int64(row))))
+    let values = (0..<width).map { _ in Float(stream.normal()) }
+    let length = max(values.reduce(0.0) { $0 + Double($1) * Double($1) }.squareRoot(), 1e-6)
+    return values.map { Float(Double($0) / length) }
+  }
+
+  @Test(arguments: [1, 2, 3, 7, 8, 15, 16, 31, 33, 64, 200, 256, 300])
+  func bitsAreThoseOfTheDefinition(width: Int) {
+    let buffer = FloatBuffer(count: width)
+    for seed in [0, 1, UInt64.max] {
+      let seeded = SeededRows(seed: seed, width: width)
+      for row in Array(-60 ..< -30) + [5, -1_000_000_007, Int.min + 1, 1 << 40] {
+        seeded.write(row: row, into: buffer.vector)
+        let expected = Self.definition(row, seed: seed, width: width)
+        #expect(buffer.array.map(\.bitPattern) == expected.map(\.bitPattern), "row \(row)")
+      }
+    }
+  }
+
+  /// Of the rows of released versions: runs that have them must go on with the same.
+  @Test func bitsAreThoseOfOlderVersions() {
+    let rows = FloatBuffer(count: 1_000 * 256).matrix(rows: 1_000, columns: 256)
+    let seeded = SeededRows(seed: 42, width: 256)
+    for row in 0..<1_000 { seeded.write(row: row - 1_000, into: rows.row(at: row)) }
+    #expect("\(rows.buffer.digest)" == "e1b4ad5c8cd8d21ecc11ea8c9f3c3ff6")
+  }
+
+  @Test func halvesAreRounded() {
+    let (single, half) = (FloatBuffer(count: 33), FloatBuffer(count: 33))
+    SeededRows(seed: 3, width: 33).write(row: -5, into: single.vector)
+    SeededRows(seed: 3, width: 33, rowType: .fp16).write(row: -5, into: half.vector)
+    #expect(half.array == single.array.map { Float(Float16($0)) })
+    #expect(half.array != single.array)
   }
 }

@@ -6,10 +6,12 @@ import Testing
 @Suite("A cache's blocks are those computed directly, whatever was cached before")
 struct RowCacheTests {
   static let width = 5
+  /// Bytes of a row and its bookkeeping.
+  static func bytes(_ rows: Int, _ rowType: RowType = .fp32) -> Int { rows * (width * rowType.bytes + 24) }
 
-  /// What an enqueued row of a number holds here: told apart by number and incarnation.
+  /// What an enqueued row of a number holds here: told apart by number and incarnation, a half too.
   private func stored(_ row: Int, _ incarnation: Int) -> [Float] {
-    (0..<Self.width).map { Float(row * 10 + $0) + Float(incarnation) / 4 }
+    (0..<Self.width).map { Float(row) + Float((3 * $0 + incarnation) % 16) / 16 }
   }
 
   private func expected(_ row: Int, _ window: MemoryWindow, _ seeded: SeededRows, _ incarnation: [Int: Int]) -> [Float]
@@ -20,11 +22,13 @@ struct RowCacheTests {
     return buffer.array
   }
 
-  @Test(arguments: [1, 7, 23, 24, 100], 0..<20 as Range<UInt64>)
+  @Test(arguments: [0, 1, 7, 23, 24, 100], 0..<20 as Range<UInt64>)
   func gatheredBlocksEqualDirectOnes(capacity: Int, seed: UInt64) {
+    let rowType: RowType = seed % 2 == 0 ? .fp32 : .fp16
     var random = SplitMix64(seed: seed)
-    let seeded = SeededRows(seed: seed, width: Self.width)
-    let cache = RowCache(memorySize: 24, capacity: capacity, seeded: seeded)
+    let seeded = SeededRows(seed: seed, width: Self.width, rowType: rowType)
+    let cache = RowCache(memorySize: 24, bytes: Self.bytes(capacity, rowType), seeded: seeded)
+    #expect(cache.capacity == min(24, capacity))
     var (rows, floor, incarnation) = (0, 0, 0)
     var writtenIn: [Int: Int] = [:]
     let matrix = FloatBuffer(count: 8 * Self.width).matrix(rows: 8, columns: Self.width)
@@ -40,10 +44,15 @@ struct RowCacheTests {
             .map { plan.row(block: block, position: $0.element) }
           #expect(wanted.allSatisfy { !window.isSeeded($0) })
           guard !wanted.isEmpty else { continue }
-          let received = FloatBuffer(wanted.flatMap { stored($0, writtenIn[$0]!) })
-          cache.insert(
-            received.matrix(rows: wanted.count, columns: Self.width), missing, of: plan, block: block,
-            positions: positions, into: matrix)
+          var received: [UInt8] = []
+          for row in wanted {
+            var bytes = [UInt8](repeating: 0, count: Self.width * rowType.bytes)
+            bytes.withUnsafeMutableBytes { rowType.store(FloatBuffer(stored(row, writtenIn[row]!)).vector, into: $0) }
+            received += bytes
+          }
+          received.withUnsafeBytes {
+            cache.insert($0, missing, of: plan, block: block, positions: positions, into: matrix)
+          }
         }
         for position in 0..<8 {
           let row = plan.row(block: block, position: position)
@@ -65,7 +74,7 @@ struct RowCacheTests {
 
   @Test func withRoomForAllOnlyNewRowsAreMissing() {
     let seeded = SeededRows(seed: 1, width: Self.width)
-    let cache = RowCache(memorySize: 16, capacity: 16, seeded: seeded)
+    let cache = RowCache(memorySize: 16, bytes: Self.bytes(16), seeded: seeded)
     let matrix = FloatBuffer(count: 16 * Self.width).matrix(rows: 16, columns: Self.width)
     for step in 0..<10 {
       let plan = BlockPlan(
@@ -74,8 +83,9 @@ struct RowCacheTests {
       let count = missing.reduce(0) { $0 + $1.nonzeroBitCount }
       #expect(count == (step == 0 ? 0 : 3))
       if count > 0 {
-        let received = FloatBuffer(count: count * Self.width).matrix(rows: count, columns: Self.width)
-        cache.insert(received, missing, of: plan, block: 0, positions: 0..<16, into: matrix)
+        [UInt8](repeating: 0, count: count * Self.width * 4).withUnsafeBytes {
+          cache.insert($0, missing, of: plan, block: 0, positions: 0..<16, into: matrix)
+        }
       }
     }
   }

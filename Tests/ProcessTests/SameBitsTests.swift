@@ -37,4 +37,35 @@ import Testing
     #expect(resumed.terminationStatus == 0)
     #expect(try workshop.digests("all-killed") == expected)
   }
+
+  /// Rows as halves, in small files, drawn in granules: the same whether each is fetched once or every time, and where a
+  /// run was stopped in between, with or without a cache in the coordinator.
+  @Test func halfPrecisionRowsHaveOneResultToo() throws {
+    let workshop = try Workshop()
+    func arguments(_ run: String, _ extra: [String], workers: Int = 1) -> [String] {
+      workshop.arguments(run, workers: workers)
+        + ["--memory-dtype", "fp16", "--memory-granule", "4", "--extent-rows", "24"] + extra
+    }
+    #expect(try Program.run(arguments("cached", [])).status == 0)
+    let expected = try workshop.digests("cached")
+    #expect(try Program.run(arguments("fetched", ["--row-cache", "0"], workers: 2)).status == 0)
+    #expect(try workshop.digests("fetched") == expected)
+    #expect(try Program.run(arguments("stopped", ["--row-cache", "5kB", "--max-steps", "14"])).status == 0)
+    #expect(try Program.run(arguments("stopped", [])).status == 0)
+    #expect(try workshop.digests("stopped") == expected)
+    let names = try FileManager.default.contentsOfDirectory(atPath: workshop.run("cached") + "/memory")
+    #expect(names.contains("rows-000000000240") && names.contains("extents.json"))
+
+    // A step computed again from the files ends where the run did.
+    let replayed = try Program.run([
+      "replay", "--run", workshop.run("cached"), "--data", workshop.data, "--step", "29",
+    ])
+    #expect(replayed.status == 0 && replayed.output.contains(expected[2]), "\(replayed)")
+
+    let other = try Program.run(workshop.arguments("cached"))
+    #expect(other.status == 0, "keys that are not given stay")
+    let refused = try Program.run(workshop.arguments("cached") + ["--memory-dtype", "fp32"])
+    #expect(
+      refused.status == 64 && refused.errors.contains("was started with memory_dtype fp16, not fp32"), "\(refused)")
+  }
 }

@@ -159,6 +159,16 @@ private final class MadeUpWorker {
     #expect(try whole.digests(step: 6) == parted.digests(step: 6))
   }
 
+  @Test("On one machine a taken port beside the control socket's stops nobody") func takenNeighbour() throws {
+    let context = try Context()
+    let taken = try RouterSocket(
+      in: context, listeningOn: Endpoint("tcp://127.0.0.1:0"), for: .bulk, security: .none(.loopback))
+    let run = try SmallRun()
+    var options = try run.options()
+    options.listen = taken.endpoint.withPort(taken.endpoint.port - 1)
+    #expect(try SmallRun.opened(options).endpoint == options.listen)
+  }
+
   @Test("A loss that is not finite twice ends the run, naming step, slice, pictures and the way past") func notFinite()
     throws
   {

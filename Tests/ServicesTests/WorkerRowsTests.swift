@@ -63,7 +63,7 @@ import Wire
     let coordinator = try Self.coordinator(plan)
     let bulk = try coordinator.client()
     defer { bulk.stop() }
-    let rows = WorkerRows(plan: plan, bytes: 4 * 16 * 4, incarnation: Incarnation(1))
+    let rows = WorkerRows(plan: plan, bytes: 4 * (16 * 4 + 24), incarnation: Incarnation(1))
     let lease = Lease(
       lease: LeaseID(1), step: 3, slices: SliceRange(first: 0, count: 1), student: SmallRun.probe,
       teacher: SmallRun.probe, rows: 18, memoryFloor: 0)

@@ -284,7 +284,7 @@ extension SimulatedStorage {
 // MARK: - State
 
 private func parts(of path: String) -> [String] {
-  path.split(separator: "/").filter { $0 != "." }.map(String.init)
+  path.utf8.split(separator: UInt8(ascii: "/")).compactMap { String($0) }.filter { $0 != "." }
 }
 
 private struct State: Sendable {
@@ -337,6 +337,8 @@ private struct State: Sendable {
   var nodes: [Int: Node] = [root: .directory(Directory())]
   var nextNode = 1
   var locks: [String: Holder] = [:]
+  /// The parts of paths met before, for cutting them takes longer than most calls.
+  var split: [String: [String]] = [:]
   var operations = 0
   var life = 0
   var failure: (at: Int, number: Int32)?
@@ -348,6 +350,7 @@ private struct State: Sendable {
     if let powerCutAt, operations >= powerCutAt { throw PowerCut() }
     if let handle, handle != life { throw PowerCut() }
     operations += 1
+    if split[path] == nil { split[path] = parts(of: path) }
     if let failure, operations > failure.at {
       self.failure = nil
       throw DurabilityError.failed(operation: operation, path: path, number: failure.number)
@@ -364,7 +367,7 @@ private struct State: Sendable {
 
   func node(at path: String) throws -> Int {
     var node = Self.root
-    for part in parts(of: path) {
+    for part in split[path] ?? parts(of: path) {
       guard case .directory(let directory)? = nodes[node], let next = directory.names[part] else {
         throw absence(.open, path)
       }

@@ -34,7 +34,7 @@ struct SmallRun {
     configuration.koleoWeight = koleo
     plan = try RunPlan(configuration: configuration, pictures: 21)
     weights = initialParameters(layout: plan.layout, seed: 3)
-    blocks = plan.blockPlan(step: 0, rows: 0, floor: 0).seededBlocks(seed: 3, width: 16)
+    blocks = plan.blockPlan(step: 0, rows: 0, floor: 0).seededBlocks(plan.seededRows)
   }
 
   static func jpeg(_ index: Int) -> [UInt8] {

@@ -71,6 +71,7 @@ typedef enum _Massl__RefusalReason {
   MASSL__REFUSAL_REASON__REFUSAL_REASON_OTHER_RUN = 4,
   MASSL__REFUSAL_REASON__REFUSAL_REASON_MALFORMED = 5,
   MASSL__REFUSAL_REASON__REFUSAL_REASON_TOO_MANY_PEERS = 6,
+  MASSL__REFUSAL_REASON__REFUSAL_REASON_QUARANTINED = 7,
   MASSL__REFUSAL_REASON__REFUSAL_REASON_DUPLICATE_SHARD = 16
     PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(MASSL__REFUSAL_REASON)
 } Massl__RefusalReason;
@@ -259,10 +260,14 @@ struct  Massl__Hello
   char *name;
   uint32_t threads;
   ProtobufCBinaryData probe;
+  /*
+   * Which machine: answers of two workers are compared best if they are on two. Empty from older workers.
+   */
+  char *host;
 };
 #define MASSL__HELLO__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&massl__hello__descriptor) \
-    , 0, (char *)protobuf_c_empty_string, 0, {0,NULL} }
+    , 0, (char *)protobuf_c_empty_string, 0, {0,NULL}, (char *)protobuf_c_empty_string }
 
 
 struct  Massl__Ready

@@ -1,0 +1,302 @@
+import Numerics
+import Wire
+
+/// Answers that are compared: a share of the leases is given to a second worker too, which neither of the two is told,
+/// and no payload of them comes before both answers are in and have the same bits. So of what is audited nothing wrong
+/// ever reaches the sum.
+///
+/// Who is asked second: a worker on another host, else another worker, else the coordinator's own computing. If the two
+/// differ, a third host decides, the coordinator's own computing if there is none. Whose answer then is another one has
+/// its host quarantined.
+struct Audit: Sendable {
+  /// A worker's result, without what two right ones may differ in.
+  struct Answer: Sendable {
+    let peer: PeerID
+    let host: String
+    /// For people.
+    let worker: String
+    let result: Finished
+  }
+
+  /// At most one a worker, and at most `Limits.answers`.
+  var answers: [Answer] = []
+  /// When the first answer came.
+  var since: Instant?
+  /// The coordinator itself computes the node.
+  var isAsked = false
+  var askAgainAt: Instant?
+  /// How often it tried and could not.
+  var failures = 0
+  /// What is right; nil until it is known.
+  var verdict: Finished?
+  /// It could not be found out: one answer counts as if there was no audit.
+  var isAbandoned = false
+
+  var isOpen: Bool { verdict == nil && !isAbandoned }
+  var differ: Bool { answers.contains { $0.result != answers[0].result } }
+}
+
+/// A host of which a worker gave a wrong result.
+public struct QuarantinedHost: Hashable, Codable, Sendable {
+  public var host: String
+  /// The worker's name.
+  public var worker: String
+  /// What was wrong: slices of this step.
+  public var step: Int
+  public var firstSlice: Int
+  public var slices: Int
+  /// Steps that may be wrong, first and last, if the run went on with them.
+  public var suspectSteps: [Int]?
+
+  public init(host: String, worker: String, step: Int, firstSlice: Int, slices: Int, suspectSteps: [Int]? = nil) {
+    self.host = host
+    self.worker = worker
+    self.step = step
+    self.firstSlice = firstSlice
+    self.slices = slices
+    self.suspectSteps = suspectSteps
+  }
+
+  /// What its workers are told.
+  var refusal: Refusal {
+    Refusal(
+      reason: .quarantined,
+      text:
+        "Host '\(host)' is in quarantine: '\(worker)' computed step \(step) from slice \(firstSlice) on wrongly. Test "
+        + "its memory and processor. To let it in again take its entry out of quarantine.json in the run directory "
+        + "while no coordinator runs.")
+  }
+}
+
+/// How leases are audited, and what is known from before.
+public struct AuditSettings: Sendable {
+  /// Share of the leases, 0...1.
+  public var rate = 0.0
+  /// What decides which; workers must not know it.
+  public var seed: UInt64 = 0
+  /// Whether the run goes back to before what a host found wrong may have spoilt, or goes on.
+  public var goesBack = true
+  public var quarantined: [QuarantinedHost] = []
+  /// By host: the first step in which a result of it counts that nobody compared.
+  public var unaudited: [String: Int] = [:]
+
+  public init(
+    rate: Double = 0, seed: UInt64 = 0, goesBack: Bool = true, quarantined: [QuarantinedHost] = [],
+    unaudited: [String: Int] = [:]
+  ) {
+    self.rate = rate
+    self.seed = seed
+    self.goesBack = goesBack
+    self.quarantined = quarantined
+    self.unaudited = unaudited
+  }
+}
+
+// MARK: - Asking twice
+
+extension Coordinator {
+  /// Begins an audit of a node that is leased, if the draw falls on it. The draw is the node's: leased again it is
+  /// audited again.
+  mutating func drawAudit(of node: SliceRange) {
+    guard settings.audits.rate > 0, audits[node] == nil else { return }
+    var stream = RandomStream(
+      RandomKey(
+        seed: settings.audits.seed, purpose: .audit, step: UInt64(step), image: UInt64(node.first),
+        view: UInt32(truncatingIfNeeded: node.count)))
+    if stream.uniform() < settings.audits.rate { audits[node] = Audit() }
+  }
+
+  /// In slice order, the larger first.
+  private var auditedNodes: [SliceRange] {
+    audits.keys.sorted { ($0.first, -$0.count) < ($1.first, -$1.count) }
+  }
+
+  /// The node that `peer` should compute so that there is an answer to compare with.
+  /// - Parameters:
+  ///   - copies: of each slice that are computed by workers that are not overdue.
+  ///   - allowed: one a slice, whether the worker may have it.
+  func nodeToAudit(by peer: Peer, copies: [Int], allowed: [Bool]) -> SliceRange? {
+    for node in auditedNodes {
+      guard let audit = audits[node], audit.isOpen,
+        node.indices.allSatisfy({ allowed[$0] && copies[$0] < Limits.copies }),
+        !audit.answers.contains(where: { $0.peer == peer.id })
+      else { continue }
+      let live = liveLeases(of: node, audit)
+      guard !(live.isEmpty && audit.answers.isEmpty) else { continue }
+      let isShort = live.count + audit.answers.count < (audit.differ ? 3 : 2)
+      guard isShort || live.contains(where: { isWorthACopy($0, by: peer) }) else { continue }
+      if candidates(for: node, audit).contains(peer.id) { return node }
+    }
+    return nil
+  }
+
+  /// Leases of just this node, with answers still to come in time.
+  private func liveLeases(of node: SliceRange, _ audit: Audit) -> [OpenLease] {
+    leases.filter { $0.slices == node && $0.state == .computing && !$0.isOverdue }
+  }
+
+  /// Who may answer next, idle or not: on another host than all that have or will, if there is one.
+  private func candidates(for node: SliceRange, _ audit: Audit) -> [PeerID] {
+    let holders = leases.filter { $0.slices == node }
+    let hosts = Set(audit.answers.map(\.host) + holders.filter { !$0.isOverdue }.compactMap { peers[$0.peer]?.host })
+    let others = peers.values.filter { peer in
+      isPresent(peer) && !holders.contains { $0.peer == peer.id } && !audit.answers.contains { $0.peer == peer.id }
+        && !bars.contains { $0.peer == peer.id && node.indices.contains($0.slice) && $0.until > now }
+    }
+    let elsewhere = others.filter { !hosts.contains($0.host) }
+    // Between two that differ no neighbour of theirs decides.
+    return (elsewhere.isEmpty && !audit.differ ? others : elsewhere).map(\.id)
+  }
+
+  /// Asks the coordinator's own computing where nobody else will answer, or not soon.
+  mutating func requestJudgements(_ effects: inout [Effect]) {
+    guard phase == .computing else { return }
+    for node in auditedNodes {
+      guard let audit = audits[node], audit.isOpen, !audit.isAsked, let since = audit.since,
+        now >= audit.askAgainAt ?? now
+      else { continue }
+      let isLate = now - since >= Limits.audit || audit.answers.count >= Limits.answers
+      guard isLate || liveLeases(of: node, audit).isEmpty && candidates(for: node, audit).isEmpty else { continue }
+      audits[node]?.isAsked = true
+      counts.judged += 1
+      effects.append(.judge(step: step, node))
+    }
+  }
+}
+
+// MARK: - Comparing
+
+extension Coordinator {
+  /// What two right results of a node have in common: all but the lease, and the words about pictures.
+  private static func comparable(_ finished: Finished) -> Finished {
+    var finished = finished
+    finished.lease = LeaseID(0)
+    finished.undecodable = finished.undecodable.map { UndecodablePicture(picture: $0.picture, reason: "") }
+    return finished
+  }
+
+  /// Whether a result may count: it is not audited, or is what it should be.
+  func isCleared(_ finished: Finished) -> Bool {
+    guard let audit = audits[finished.slices] else { return true }
+    return audit.isAbandoned || audit.verdict == Self.comparable(finished)
+  }
+
+  /// Notes the answer for a node if it is audited, and compares.
+  mutating func hear(_ finished: Finished, from id: PeerID, _ effects: inout [Effect]) {
+    let node = finished.slices
+    guard let audit = audits[node], !audit.isAbandoned, let peer = peers[id] else { return }
+    let answer = Audit.Answer(peer: id, host: peer.host, worker: peer.name, result: Self.comparable(finished))
+    if let verdict = audit.verdict {
+      if answer.result != verdict { convict([answer], node, &effects) }
+      return
+    }
+    // Of a worker that gave its lease back and had it again the first answer stands.
+    guard audit.answers.count < Limits.answers, !audit.answers.contains(where: { $0.peer == id }) else { return }
+    audits[node]?.answers.append(answer)
+    audits[node]?.since = audit.since ?? now
+    // Two that agree are right.
+    if audit.answers.contains(where: { $0.result == answer.result }) { settle(node, answer.result, &effects) }
+  }
+
+  /// The coordinator's own answer.
+  mutating func judged(_ finished: Finished, _ effects: inout [Effect]) {
+    let node = finished.slices
+    guard phase == .computing, finished.step == step, audits[node]?.isAsked == true else { return }
+    audits[node]?.isAsked = false
+    if audits[node]?.isOpen == true { settle(node, Self.comparable(finished), &effects) }
+  }
+
+  mutating func judgementFailed(of node: SliceRange, in step: Int, reason: String, _ effects: inout [Effect]) {
+    guard phase == .computing, step == self.step, var audit = audits[node], audit.isAsked else { return }
+    audit.isAsked = false
+    audit.failures += 1
+    defer { audits[node] = audit }
+    guard audit.isOpen else { return }
+    // The disk or the network may recover.
+    audit.askAgainAt = now + Limits.returnPause
+    let why = "\(described(node)) could not be computed by the coordinator, to audit it: \(shortened(reason))"
+    guard audit.failures >= Limits.judgements else { return effects.append(.log(.warning, why)) }
+    guard audit.differ || settings.audits.rate >= 1 else {
+      audit.isAbandoned = true
+      return effects.append(.log(.warning, "\(why). The only answer counts, though nobody compared it."))
+    }
+    let who = audit.answers.map { "'\($0.worker)'" }.joined(separator: " and ")
+    conclude(
+      with: .failed(
+        "\(why). It tried \(audit.failures) times, and \(audit.differ ? "\(who) differ" : "there is one answer"). Mend "
+          + "what keeps it from computing, or let workers of more hosts in."), &effects)
+  }
+
+  private mutating func settle(_ node: SliceRange, _ verdict: Finished, _ effects: inout [Effect]) {
+    audits[node]?.verdict = verdict
+    let wrong = audits[node]?.answers.filter { $0.result != verdict } ?? []
+    audits[node]?.answers = []
+    if !wrong.isEmpty { convict(wrong, node, &effects) }
+  }
+}
+
+// MARK: - Quarantine
+
+extension Coordinator {
+  /// The refusal of a host in quarantine.
+  func quarantine(of host: String) -> Refusal? { quarantined.first { $0.host == host }?.refusal }
+
+  /// What a checkpoint of a step has to remember: by host, its first step before with an unaudited result.
+  public func unauditedHosts(before step: Int) -> [String: Int] { unaudited.filter { $0.value < step } }
+
+  /// A result counts; if nobody compared it, that is remembered until its step is undone.
+  mutating func note(acceptedFrom peer: PeerID, _ finished: Finished) {
+    let wasAudited = audits[finished.slices].map { !$0.isAbandoned } ?? false
+    if wasAudited {
+      counts.audited += 1
+    } else if let host = peers[peer]?.host {
+      unaudited[host] = min(unaudited[host] ?? step, step)
+    }
+    audits = audits.filter { !$0.key.overlaps(finished.slices) }
+  }
+
+  /// Drops all that comes from the hosts of wrong answers, for good; goes back, or names what they may have spoilt.
+  private mutating func convict(_ wrong: [Audit.Answer], _ node: SliceRange, _ effects: inout [Effect]) {
+    var hosts: [QuarantinedHost] = []
+    var firstStep: Int?
+    for answer in wrong where !hosts.contains(where: { $0.host == answer.host }) {
+      let first = unaudited.removeValue(forKey: answer.host)
+      if let first { firstStep = min(firstStep ?? first, first) }
+      hosts.append(
+        QuarantinedHost(
+          host: answer.host, worker: answer.worker, step: step, firstSlice: node.first, slices: node.count,
+          suspectSteps: settings.audits.goesBack ? nil : first.map { [$0, step] }))
+    }
+    let backTo = settings.audits.goesBack ? firstStep : nil
+    quarantined += hosts
+    counts.wrong += wrong.count
+    // Durable before a word of it is said.
+    effects.append(.quarantine(hosts, goingBackTo: backTo))
+    for host in hosts { banish(host, &effects) }
+    guard let backTo else { return }
+    effects.append(
+      .log(
+        .error,
+        "Results that nobody compared count since step \(backTo): the run goes back to the newest checkpoint of that step "
+          + "or before it, or to its beginning."))
+    for lease in leases { drop(lease.id, tellWorker: true, &effects) }
+    phase = .stopped
+    effects.append(.stop(.goesBack(toStep: backTo)))
+  }
+
+  private mutating func banish(_ host: QuarantinedHost, _ effects: inout [Effect]) {
+    let suspect =
+      host.suspectSteps.map { " Steps \($0[0]) to \($0[1]) are suspect: results of it count in them unseen." } ?? ""
+    effects.append(
+      .log(
+        .error,
+        "'\(host.worker)' computed \(described(SliceRange(first: host.firstSlice, count: host.slices))) wrongly: host "
+          + "'\(host.host)' is quarantined.\(suspect)"))
+    for peer in peersInOrder where peer.host == host.host {
+      for lease in leases where lease.peer == peer.id { drop(lease.id, tellWorker: true, &effects) }
+      forget(peer.id, &effects)
+      effects.append(.send(.refusal(host.refusal), to: peer.id))
+    }
+    for node in audits.keys { audits[node]?.answers.removeAll { $0.host == host.host } }
+  }
+}

@@ -1,0 +1,150 @@
+import Numerics
+import Wire
+
+// MARK: - What shards say
+
+extension Coordinator {
+  /// Checks who says it before what is said.
+  mutating func receive(_ message: ShardMessage, from sender: Sender, _ effects: inout [Effect]) {
+    guard !isIgnored(sender.peer) else { return }
+    if case .hello(let hello) = message { return greet(hello, from: sender, &effects) }
+    if board?.wasDrained(sender.peer) ?? false {
+      if case .report = message { effects.append(.send(.finished, to: sender.peer)) }
+      return
+    }
+    let known = board?.shard(of: sender.peer)
+    guard let known, sender.run == settings.run, sender.incarnation == settings.incarnation else {
+      if case .goodbye = message { return }
+      return refuse(
+        sender.peer,
+        strangeness(of: sender)
+          ?? Refusal(reason: .unknownPeer, text: "The coordinator does not know this memory shard: say hello."),
+        &effects)
+    }
+    switch message {
+    case .hello: break  // handled above
+    case .report(let report):
+      let time = now
+      board?.hear(report, of: known.id, at: time, &effects)
+      if case .leaving = phase { return effects.append(.send(.finished, to: sender.peer)) }
+      board?.assign(known.id, &effects)
+    case .goodbye:
+      effects.append(.log(.info, "Memory shard '\(known.name)' leaves, with \(known.held.count) extents."))
+      board?.leave(known.id)
+    }
+  }
+
+  private mutating func greet(_ hello: ShardHello, from sender: Sender, _ effects: inout [Effect]) {
+    if let refusal = refusal(of: hello, from: sender) {
+      effects.append(.log(.warning, "Refused memory shard '\(shortened(hello.name))': \(refusal.text)"))
+      return refuse(sender.peer, refusal, &effects)
+    }
+    if board?.wasDrained(sender.peer) ?? false { return effects.append(.send(.finished, to: sender.peer)) }
+    let time = now
+    if board?.join(hello, as: sender.peer, at: time) ?? false {
+      effects.append(
+        .log(
+          .info,
+          "Memory shard '\(hello.name)' (\(hello.shard)) joins with \(hello.held.count) extents, at "
+            + "\(hello.address.endpoint)."))
+    }
+    effects.append(
+      .send(
+        .shardWelcome(
+          ShardWelcome(
+            configuration: settings.welcome.configuration, bulkPort: settings.welcome.bulkPort,
+            rows: settings.welcome.rows)), to: sender.peer))
+    if case .leaving = phase { return effects.append(.send(.finished, to: sender.peer)) }
+    board?.assign(hello.shard, &effects)
+  }
+
+  private func refusal(of hello: ShardHello, from sender: Sender) -> Refusal? {
+    if sender.run != RunIdentity(high: 0, low: 0), let refusal = strangeness(of: sender) { return refusal }
+    if hello.protocolVersion != settings.protocolVersion {
+      let older = hello.protocolVersion < settings.protocolVersion ? "memory shard" : "coordinator"
+      return Refusal(
+        reason: .protocolVersion,
+        text: "The memory shard speaks protocol \(hello.protocolVersion), the coordinator "
+          + "\(settings.protocolVersion): update the \(older).")
+    }
+    guard let board else {
+      return Refusal(reason: .otherRun, text: "This run keeps its memory in the coordinator.")
+    }
+    if board.isDuplicate(hello, from: sender.peer) {
+      return Refusal(
+        reason: .duplicateShard,
+        text: "Another process is memory shard \(hello.shard) too: two shards on one directory, or on a copy of it. "
+          + "Stop one; a new shard begins with an empty directory.")
+    }
+    if board.shards[hello.shard] == nil, board.shards.count >= Wire.Limits.shards {
+      return Refusal(
+        reason: .tooManyPeers, text: "The run has \(Wire.Limits.shards) memory shards, and takes no more.")
+    }
+    return nil
+  }
+
+  /// Another run's, or a newer incarnation's.
+  private func strangeness(of sender: Sender) -> Refusal? {
+    if sender.run != settings.run {
+      return Refusal(
+        reason: .otherRun,
+        text: "This memory shard has rows of another run than the one at this address: check --coordinator and "
+          + "--directory.")
+    }
+    return sender.incarnation > settings.incarnation ? outdated(by: sender) : nil
+  }
+}
+
+// MARK: - What the memory lacks
+
+extension Coordinator {
+  /// The rows of the step's memory that are stored, not seeded.
+  var storedWindow: Range<Int> {
+    let size = settings.memory?.size ?? 0
+    return min(max(version.rows - size, version.memoryFloor), version.rows)..<version.rows
+  }
+
+  /// Whether rows that the step needs are not to be had: then no lease is given.
+  var isWaitingForRows: Bool { !(board?.missing.isEmpty ?? true) }
+
+  mutating func planMemory(_ effects: inout [Effect]) {
+    let (time, window) = (now, storedWindow)
+    board?.plan(at: time, window: window, &effects)
+    guard phase == .computing, let board, let first = board.missing.first, let last = board.missing.last else { return }
+    let rows = "rows \(board.rows(of: first).lowerBound) to \(board.rows(of: last).upperBound - 1)"
+    let isFresh = leases.isEmpty && acceptedNodes.isEmpty
+    if settings.memory?.forgetsLostRows ?? false, isFresh, now - begun >= Limits.forgetting {
+      let floor = min(board.rows(of: last).upperBound, version.rows)
+      effects.append(
+        .log(
+          .warning,
+          "Of the memory's \(rows) \(board.missing.count) extents are nowhere: rows below \(floor) are forgotten, and "
+            + "computed from their number from step \(step) on. The result is another one than without that loss."))
+      version.memoryFloor = floor
+      effects.append(.raiseFloor(to: floor))
+      let window = storedWindow
+      self.board?.windowMoved()
+      self.board?.plan(at: time, window: window, &effects)
+    } else if !board.lost.isEmpty, !(settings.memory?.forgetsLostRows ?? false) {
+      conclude(
+        with: .hopeless(
+          "The memory's \(rows) are lost, \(board.lost.count) extents of them for good: no memory shard has them any "
+            + "more. A start with --forget-lost-rows computes all rows below \(board.rows(of: last).upperBound) from "
+            + "their number instead, and goes on with another result."), &effects)
+    } else if self.board?.complains(at: time) ?? false {
+      effects.append(.log(.warning, board.sentence(about: rows, at: now)))
+    }
+  }
+}
+
+extension ShardBoard {
+  /// Who has what is missing, since when they are away, and what to do.
+  func sentence(about rows: String, at now: Instant) -> String {
+    let away = Set(missing.flatMap { extents[$0]?.holders ?? [] }).sorted().prefix(8).compactMap { id in
+      shards[id].map { "'\($0.name)' (\($0.id)), not heard for \((now - $0.heard).components.seconds) s" }
+    }
+    return "Waiting for the memory's \(rows) (\(missing.count) extents), which memory shard "
+      + "\(away.joined(separator: "; ")) has: start it again with its directory. If that is lost, start the coordinator "
+      + "with --forget-lost-rows: rows up to these are then computed from their number, and the result is another one."
+  }
+}

@@ -1,0 +1,120 @@
+import Wire
+
+/// What people and programs see of a run's memory and its shards: `massl memory list`, and a part of `status`.
+public struct MemoryStatus: Hashable, Codable, Sendable {
+  public var replicas: Int
+  /// Extents that are whole and needed.
+  public var extents: Int
+  /// Those of them in files of the coordinator.
+  public var localExtents: Int
+  public var extentBytes: Int
+  public var rowsPerExtent: Int
+  /// Copies that are still to be made, and those made since the coordinator started.
+  public var copiesToMake: Int
+  public var copiesMade: Int
+  /// Extents that shards found damaged since the coordinator started.
+  public var damagedExtents: Int
+  /// The first row of the step's memory that is stored, and the step that enqueued it.
+  public var oldestRow: Int
+  public var oldestRowStep: Int
+  /// Rows that the run waits for; nil when it has all.
+  public var waiting: String?
+  /// In the order of their identities.
+  public var shards: [Shard]
+
+  public struct Shard: Hashable, Codable, Sendable {
+    public var id: String
+    public var name: String
+    public var endpoint: String?
+    /// "present", "draining" or "away".
+    public var state: String
+    public var extents: Int
+    /// Extents that it pulls.
+    public var pulling: Int
+    /// Of its files, and offered.
+    public var bytes: Int
+    public var capacity: Int
+    public var rowsPerSecond: Double
+    public var bytesPerSecond: Double
+    public var secondsSinceHeard: Double
+    /// Why it cannot do what it is told; nil if it can.
+    public var problem: String?
+  }
+}
+
+extension Coordinator {
+  /// Nil for a run whose memory is the coordinator's alone.
+  public func memoryStatus(at time: Instant) -> MemoryStatus? {
+    guard let board, let memory = settings.memory else { return nil }
+    let time = max(now, time)
+    return MemoryStatus(
+      replicas: memory.replicas, extents: board.extents.count,
+      localExtents: board.extents.values.count(where: \.isLocal), extentBytes: memory.extentBytes,
+      rowsPerExtent: memory.rowsPerExtent,
+      copiesToMake: board.shards.isEmpty
+        ? 0 : board.extents.values.reduce(0) { $0 + max(0, memory.replicas - $1.holders.count) },
+      copiesMade: board.copied, damagedExtents: board.damaged, oldestRow: storedWindow.lowerBound,
+      oldestRowStep: storedWindow.lowerBound / max(memory.rowsPerStep, 1),
+      waiting: board.missing.first.flatMap { first in
+        board.missing.last.map { last in
+          let rows = "rows \(board.rows(of: first).lowerBound) to \(board.rows(of: last).upperBound - 1)"
+          return board.sentence(about: rows, at: time)
+        }
+      },
+      shards: board.shardsInOrder.map { shard in
+        MemoryStatus.Shard(
+          id: shard.id.description, name: shard.name, endpoint: shard.address?.endpoint.description,
+          state: !shard.isPresent ? "away" : shard.isDraining ? "draining" : "present", extents: shard.held.count,
+          pulling: shard.pulling.count, bytes: shard.used, capacity: shard.capacity,
+          rowsPerSecond: shard.isPresent ? shard.rowsPerSecond : 0,
+          bytesPerSecond: shard.isPresent ? shard.bytesPerSecond : 0,
+          secondsSinceHeard: (time - shard.heard) / .seconds(1), problem: shard.problem.isEmpty ? nil : shard.problem)
+      })
+  }
+
+  /// A piece of the table of who holds which extent, for workers.
+  public func holders(first: Int, count: Int) -> HolderTable {
+    board?.table(first: first, count: count) ?? HolderTable(version: 0, first: first, shards: [], holders: [])
+  }
+}
+
+extension ShardBoard {
+  /// Extents past the last sealed one are left out: the coordinator has them.
+  func table(first: Int, count: Int) -> HolderTable {
+    let present = shardsInOrder.filter { $0.isPresent && $0.address != nil }
+    // Those that leave are asked last.
+    let places = Dictionary(uniqueKeysWithValues: present.enumerated().map { ($1.id, $0) })
+    let end = min(first + count, (extents.keys.max() ?? -1) + 1)
+    return HolderTable(
+      version: version, first: first, shards: present.compactMap(\.address),
+      holders: (first..<max(first, end)).map { index in
+        let holders = extents[index]?.holders ?? []
+        let ordered =
+          holders.filter { !(shards[$0]?.isDraining ?? false) } + holders.filter { shards[$0]?.isDraining ?? false }
+        return Array(ordered.compactMap { places[$0] }.prefix(Wire.Limits.holders))
+      })
+  }
+
+  func checkInvariants() throws(CoordinationError) {
+    func require(_ condition: Bool, _ message: @autoclosure () -> String) throws(CoordinationError) {
+      if !condition { throw CoordinationError(message()) }
+    }
+    try require(shards.count <= Wire.Limits.shards, "\(shards.count) shards")
+    for shard in shards.values {
+      try require(shard.pulling.count <= Limits.extentsInFlight, "\(shard.name) pulls \(shard.pulling.count) extents")
+      try require(shard.pulling.keys.allSatisfy { extents[$0] != nil }, "\(shard.name) pulls what nobody needs")
+      try require(shard.removing.allSatisfy { shard.held[$0] != nil }, "\(shard.name) removes what it does not have")
+    }
+    for (index, extent) in extents {
+      try require(extent.identity.index == index, "extent \(index) out of place")
+      try require(rows(of: index).upperBound > oldestRow, "extent \(index) is kept for nobody")
+      try require(extent.holders == Set(extent.holders).sorted(), "holders of \(index): \(extent.holders)")
+      for holder in extent.holders {
+        let shard = shards[holder]
+        try require(
+          shard?.held[index] == extent.identity.after.low && !(shard?.removing.contains(index) ?? true),
+          "\(holder) is said to hold extent \(index)")
+      }
+    }
+  }
+}

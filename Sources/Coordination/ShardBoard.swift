@@ -1,0 +1,515 @@
+import Numerics
+import Wire
+
+/// Which memory shard holds which extent, and which should: pure, as the coordinator that owns it.
+///
+/// An extent begins in the coordinator's own file. Shards are told to pull it, and report when it is durable; once
+/// `replicas` of them have, and a durable ledger names them, the coordinator's file is released. Copying, moving away from
+/// a shard that is drained, and repairing what was lost or damaged are one rule: too few holders, so one more pulls.
+/// Whatever takes a copy away (`release`, `trim`, the end of a drain) first counts the others, in `isSafe(_:without:)`.
+struct ShardBoard: Sendable {
+  /// A memory shard that said hello, or that the ledger names.
+  struct Shard: Sendable {
+    let id: ShardID
+    /// For people, and its host.
+    var name: String
+    /// Nil while it has not said hello, and after its goodbye.
+    var peer: PeerID?
+    /// Who spoke for it before; whoever comes back is a second process with the same directory.
+    var formerPeers: [PeerID] = []
+    var address: ShardAddress?
+    var capacity = 0
+    var used = 0
+    var isFull = false
+    /// What it has, right or wrong: the low half of the digest after the extent.
+    var held: [Int: UInt64] = [:]
+    /// Changes of its that were heard.
+    var changes: UInt64 = 0
+    /// When it was last heard, or the board began.
+    var heard: Instant
+    var isDraining = false
+    /// Heard lately; set by `plan`.
+    var isPresent = false
+    /// Its copies count, though it may be away for a moment; set by `plan`.
+    var isCounted = true
+    /// To be pulled, since when.
+    var pulling: [Int: Instant] = [:]
+    /// To be removed: these no longer count as held.
+    var removing: Set<Int> = []
+    /// The number of the last assignment, and what it was about.
+    var assignment: UInt64 = 0
+    var assigned: (pulling: [Int], removing: [Int]) = ([], [])
+    var served: (rows: Int, bytes: Int, at: Instant?) = (0, 0, nil)
+    var rowsPerSecond = 0.0
+    var bytesPerSecond = 0.0
+    var problem = ""
+  }
+
+  /// An extent that is sealed and needed.
+  struct Extent: Sendable {
+    let identity: ExtentIdentity
+    /// The coordinator has it in a file of its own.
+    var isLocal: Bool
+    /// Shards that have it with these rows, present or away, but for those that are to remove it.
+    var holders: [ShardID]
+    /// Those that the newest durable ledger names.
+    var durableHolders: [ShardID]
+    /// The coordinator pulls it.
+    var isFetching = false
+  }
+
+  let settings: MemorySettings
+  private(set) var shards: [ShardID: Shard] = [:]
+  private(set) var extents: [Int: Extent] = [:]
+  /// Rows below this are needed by nobody.
+  private(set) var oldestRow: Int
+  /// Rows below this are in every checkpoint that a start may resume from.
+  private(set) var settledRows: Int
+  /// Of the table of holders; 0 until a shard has joined.
+  private(set) var version: UInt64 = 0
+  /// Extents in the step's memory that nobody present has; of those `lost`, nobody has them at all.
+  private(set) var missing: [Int] = []
+  private(set) var lost: [Int] = []
+  private(set) var missingSince: Instant?
+  /// Extents that were copied since the coordinator started.
+  private(set) var copied = 0
+  private(set) var damaged = 0
+  private var byPeer: [PeerID: ShardID] = [:]
+  /// Who was told to leave; a bounded number, the newest last.
+  private var drained: [PeerID] = []
+  /// The ledger that is being written, and what it says.
+  private var ledger: (number: UInt64, holders: [Int: [ShardID]])?
+  private var ledgers: UInt64 = 0
+  private var ledgerIsStale = false
+  private var ledgerNotBefore: Instant
+  /// Something changed that `plan` has not looked at.
+  private var isDirty = true
+  private var complainAt: Instant?
+
+  init(_ settings: MemorySettings, resuming memory: ResumedMemory, at now: Instant) {
+    invariant(settings.rowsPerExtent > 0 && settings.replicas > 0, "\(settings)")
+    self.settings = settings
+    oldestRow = memory.oldestRow
+    settledRows = memory.settledRows
+    ledgerNotBefore = now
+    for entry in memory.ledger.entries {
+      let index = entry.extent.index
+      extents[index] = Extent(
+        identity: entry.extent, isLocal: memory.local.contains(index), holders: entry.holders.sorted(),
+        durableHolders: entry.holders.sorted())
+      for id in entry.holders {
+        if shards[id] == nil {
+          shards[id] = Shard(id: id, name: memory.ledger.names[id] ?? id.description, heard: now)
+        }
+        shards[id]?.held[index] = entry.extent.after.low
+      }
+    }
+    if !shards.isEmpty { version = 1 }
+  }
+
+  func rows(of index: Int) -> Range<Int> { index * settings.rowsPerExtent..<(index + 1) * settings.rowsPerExtent }
+
+  var shardsInOrder: [Shard] { shards.values.sorted { $0.id < $1.id } }
+
+  func shard(of peer: PeerID) -> Shard? { byPeer[peer].flatMap { shards[$0] } }
+
+  func wasDrained(_ peer: PeerID) -> Bool { drained.contains(peer) }
+
+  private mutating func touch() {
+    version += 1
+    isDirty = true
+    ledgerIsStale = true
+  }
+}
+
+// MARK: - What shards say
+
+extension ShardBoard {
+  /// Whether `peer` may speak for this shard: not if another took its place and both are there.
+  func isDuplicate(_ hello: ShardHello, from peer: PeerID) -> Bool {
+    shards[hello.shard]?.formerPeers.contains(peer) ?? false
+  }
+
+  /// - Returns: whether it is new here.
+  mutating func join(_ hello: ShardHello, as peer: PeerID, at now: Instant) -> Bool {
+    var shard = shards[hello.shard] ?? Shard(id: hello.shard, name: hello.name, heard: now)
+    let isNew = shard.peer != peer
+    if isNew {
+      if let former = shard.peer {
+        shard.formerPeers = shard.formerPeers.suffix(Limits.formerPeers - 1) + [former]
+        byPeer[former] = nil
+      }
+      shard.peer = peer
+      shard.changes = 0
+      shard.pulling = [:]
+      shard.isDraining = false
+      shard.served = (0, 0, nil)
+      byPeer[peer] = hello.shard
+    }
+    (shard.name, shard.address, shard.capacity, shard.heard) = (hello.name, hello.address, hello.capacity, now)
+    shards[hello.shard] = shard
+    // An older hello of the same process, delayed on its way, says nothing new.
+    if isNew || hello.changes >= shard.changes {
+      let held = Dictionary(hello.held.map { ($0.index, $0.after) }, uniquingKeysWith: { $1 })
+      for (index, after) in shard.held where held[index] != after { lose(index, hello.shard) }
+      for (index, after) in held { gain(index, after, hello.shard) }
+      shards[hello.shard]?.changes = hello.changes
+    }
+    touch()
+    return isNew
+  }
+
+  mutating func hear(_ report: ShardReport, of id: ShardID, at now: Instant, _ effects: inout [Effect]) {
+    guard var shard = shards[id] else { return }
+    shard.heard = now
+    (shard.used, shard.capacity, shard.isFull) = (report.used, report.capacity, report.isFull)
+    if shard.problem != report.problem, !report.problem.isEmpty {
+      effects.append(.log(.warning, "Memory shard '\(shard.name)': \(report.problem)"))
+    }
+    shard.problem = report.problem
+    if report.isFull, !shard.pulling.isEmpty {
+      shard.pulling = [:]
+      isDirty = true
+    }
+    if let before = shard.served.at, now - before >= Limits.heartbeat / 2 {
+      let seconds = (now - before) / .seconds(1)
+      shard.rowsPerSecond = Double(max(0, report.servedRows - shard.served.rows)) / seconds
+      shard.bytesPerSecond = Double(max(0, report.servedBytes - shard.served.bytes)) / seconds
+    }
+    shard.served = (report.servedRows, report.servedBytes, now)
+    // Changes come in order and again until they were heard: those that were are passed over, none is left out.
+    let new = report.first <= shard.changes ? report.changes.dropFirst(Int(clamping: shard.changes - report.first)) : []
+    shard.changes += UInt64(new.count)
+    shards[id] = shard
+    for change in new {
+      switch change {
+      case .held(let extent):
+        if shards[id]?.pulling[extent.index] != nil { copied += 1 }
+        gain(extent.index, extent.after, id)
+      case .removed(let index): lose(index, id)
+      case .damaged(let index):
+        damaged += 1
+        let rows = rows(of: index)
+        effects.append(
+          .log(
+            .error,
+            "Memory shard '\(shard.name)' found rows \(rows.lowerBound) to \(rows.upperBound - 1) damaged: they are "
+              + "copied again. Its disk or memory may be broken."))
+        lose(index, id)
+      }
+    }
+    if !new.isEmpty { touch() }
+  }
+
+  /// It left, with its rows.
+  mutating func leave(_ id: ShardID) {
+    guard let peer = shards[id]?.peer else { return }
+    byPeer[peer] = nil
+    shards[id]?.peer = nil
+    shards[id]?.pulling = [:]
+    touch()
+  }
+
+  private mutating func gain(_ index: Int, _ after: UInt64, _ id: ShardID) {
+    shards[id]?.held[index] = after
+    shards[id]?.pulling[index] = nil
+    if let extent = extents[index] {
+      guard after == extent.identity.after.low else {
+        // Rows of another course of the run: from before a resume, or a change of its settings.
+        shards[id]?.removing.insert(index)
+        return
+      }
+      guard !(shards[id]?.removing.contains(index) ?? true), !extent.holders.contains(id) else { return }
+      extents[index]?.holders = (extent.holders + [id]).sorted()
+    } else if rows(of: index).upperBound <= oldestRow {
+      shards[id]?.removing.insert(index)
+    }
+  }
+
+  private mutating func lose(_ index: Int, _ id: ShardID) {
+    shards[id]?.held[index] = nil
+    shards[id]?.removing.remove(index)
+    extents[index]?.holders.removeAll { $0 == id }
+  }
+}
+
+// MARK: - What the process says
+
+extension ShardBoard {
+  /// Its last row is appended to the coordinator's own file.
+  mutating func sealed(_ identity: ExtentIdentity) {
+    invariant(extents[identity.index] == nil, "extent \(identity.index) is sealed twice")
+    extents[identity.index] = Extent(identity: identity, isLocal: true, holders: [], durableHolders: [])
+    // Shards may have it from before a resume; with the same rows they need not copy it again.
+    for id in shards.keys.sorted() {
+      if let after = shards[id]?.held[identity.index] { gain(identity.index, after, id) }
+    }
+    isDirty = true
+    ledgerIsStale = true
+  }
+
+  /// Of the rows that kept checkpoints need, which begin at `oldest`; all of them have those below `settled`.
+  mutating func needed(from oldest: Int, settled: Int) {
+    oldestRow = max(oldestRow, oldest)
+    settledRows = settled
+    isDirty = true
+    for index in extents.keys where rows(of: index).upperBound <= oldestRow {
+      extents[index] = nil
+      ledgerIsStale = true
+    }
+    for (id, shard) in shards {
+      for index in shard.held.keys where rows(of: index).upperBound <= oldestRow {
+        shards[id]?.removing.insert(index)
+      }
+      for index in shard.pulling.keys where extents[index] == nil { shards[id]?.pulling[index] = nil }
+    }
+  }
+
+  /// The step's memory is another one now.
+  mutating func windowMoved() { isDirty = true }
+
+  mutating func ledgerWritten(_ number: UInt64, failure: String?, at now: Instant, _ effects: inout [Effect]) {
+    guard let written = ledger, written.number == number else { return }
+    ledger = nil
+    isDirty = true
+    if let failure {
+      ledgerIsStale = true
+      ledgerNotBefore = now + Limits.checkpointRetry
+      return effects.append(
+        .log(.error, "The table of the memory's extents could not be written: \(failure). The next try follows."))
+    }
+    for (index, holders) in written.holders { extents[index]?.durableHolders = holders }
+  }
+
+  mutating func fetched(_ index: Int, failure: String?, _ effects: inout [Effect]) {
+    extents[index]?.isFetching = false
+    if let failure {
+      effects.append(.log(.warning, "Extent \(index) could not be fetched: \(failure)"))
+    } else {
+      extents[index]?.isLocal = true
+      copied += 1
+    }
+    isDirty = true
+  }
+
+  /// - Returns: whether it will be drained, and a sentence.
+  mutating func drain(_ text: String) -> (isAccepted: Bool, text: String) {
+    let named = shardsInOrder.filter { $0.name == text || $0.id.description == text }
+    guard let shard = named.first else {
+      let known = shardsInOrder.map { "'\($0.name)' (\($0.id))" }.joined(separator: ", ")
+      return (
+        false, "No memory shard is called '\(text)'. " + (known.isEmpty ? "There is none." : "There are \(known).")
+      )
+    }
+    guard named.count == 1 else {
+      let ids = named.map(\.id.description).joined(separator: ", ")
+      return (false, "\(named.count) memory shards are called '\(text)': give one of their identities, \(ids).")
+    }
+    guard shard.isPresent else {
+      return (false, "Memory shard '\(shard.name)' is away: start it again, then drain it.")
+    }
+    shards[shard.id]?.isDraining = true
+    touch()
+    return (true, "Memory shard '\(shard.name)' gives its \(shard.held.count) extents to others, then leaves.")
+  }
+}
+
+// MARK: - What follows
+
+extension ShardBoard {
+  /// Looks at everything that changed, and at what time has ended.
+  ///
+  /// - Parameter window: the rows of the step's memory that are stored.
+  /// - Complexity: O(shards); O(extents * holders) when something changed.
+  mutating func plan(at now: Instant, window: Range<Int>, _ effects: inout [Effect]) {
+    for shard in shardsInOrder {
+      let isPresent = shard.peer != nil && now - shard.heard < Limits.silence
+      if isPresent != shard.isPresent {
+        shards[shard.id]?.isPresent = isPresent
+        if !isPresent {
+          effects.append(.log(.warning, "Memory shard '\(shard.name)' is away, with \(shard.held.count) extents."))
+          shards[shard.id]?.pulling = [:]
+        }
+        touch()
+      }
+      // Copies of what it had are worth their price once it has been away for so long.
+      let isOverdue = !isPresent && now - shard.heard >= Limits.shardReturn
+      if isOverdue, !shard.held.isEmpty, shards[shard.id]?.isCounted ?? false {
+        shards[shard.id]?.isCounted = false
+        isDirty = true
+      } else if !isOverdue, !(shards[shard.id]?.isCounted ?? true) {
+        shards[shard.id]?.isCounted = true
+        isDirty = true
+      }
+    }
+    if isDirty {
+      isDirty = false
+      place(at: now, &effects)
+      release(&effects)
+      look(at: window, now)
+      endDrains(&effects)
+    }
+    writeLedger(at: now, &effects)
+    for shard in shardsInOrder where shard.isPresent {
+      let (pulling, removing) = work(of: shard)
+      if (pulling, removing) != shard.assigned { assign(shard.id, &effects) }
+    }
+  }
+
+  private func isHolding(_ id: ShardID) -> Bool { shards[id].map { $0.isCounted && !$0.isDraining } ?? false }
+
+  /// Whether an extent has all its copies, without this shard's: present ones that a restart would know of.
+  private func isSafe(_ extent: Extent, without id: ShardID?) -> Bool {
+    let others = extent.holders.count {
+      $0 != id && extent.durableHolders.contains($0) && isHolding($0) && shards[$0]?.isPresent ?? false
+    }
+    return others >= settings.replicas
+  }
+
+  /// Has extents with too few holders pulled by one more, and those with too many removed from one.
+  private mutating func place(at now: Instant, _ effects: inout [Effect]) {
+    var pulls: [Int: [ShardID]] = [:]
+    for shard in shardsInOrder { for index in shard.pulling.keys { pulls[index, default: []].append(shard.id) } }
+    var fetching = extents.values.count(where: \.isFetching)
+    for index in extents.keys.sorted() {
+      guard let extent = extents[index] else { continue }
+      let holding = extent.holders.filter(isHolding)
+      var takers = holding + pulls[index, default: []]
+      let hasSource = extent.isLocal || extent.holders.contains { shards[$0]?.isPresent ?? false }
+      while hasSource, takers.count < settings.replicas, let taker = taker(of: index, besides: takers) {
+        shards[taker]?.pulling[index] = now
+        takers.append(taker)
+      }
+      if holding.count > settings.replicas {
+        // The fullest gives its copy up, if the others' are durable and known to be.
+        let fullest = holding.max { (fill(of: $0), $0) < (fill(of: $1), $1) }
+        if let fullest, shards[fullest]?.isPresent ?? false, isSafe(extent, without: fullest) {
+          shards[fullest]?.removing.insert(index)
+          extents[index]?.holders.removeAll { $0 == fullest }
+          touch()
+        }
+      }
+      // A shard that is drained gives to the coordinator what no other has room for.
+      let isDraining = extent.holders.contains { shards[$0].map { $0.isDraining && $0.isPresent } ?? false }
+      if isDraining, takers.count < settings.replicas, !extent.isLocal, !extent.isFetching,
+        fetching < Limits.extentsInFlight
+      {
+        fetching += 1
+        extents[index]?.isFetching = true
+        effects.append(.fetchExtent(AssignedExtent(extent: extent.identity, sources: sources(of: extent))))
+      }
+    }
+  }
+
+  private func fill(of id: ShardID) -> Double {
+    guard let shard = shards[id] else { return 1 }
+    let count = shard.held.count + shard.pulling.keys.count { shard.held[$0] == nil }
+    return Double(count * settings.extentBytes) / Double(max(shard.capacity, 1))
+  }
+
+  /// The shard that should pull an extent: on another host than those that have it, if one can, and of these the emptiest.
+  private func taker(of index: Int, besides takers: [ShardID]) -> ShardID? {
+    let hosts = Set(takers.compactMap { shards[$0]?.name })
+    let able = shards.values.filter { shard in
+      guard shard.isPresent, !shard.isDraining, !shard.isFull, shard.held[index] == nil, !takers.contains(shard.id),
+        shard.pulling.count < Limits.extentsInFlight
+      else { return false }
+      let count = shard.held.count + shard.pulling.keys.count { shard.held[$0] == nil }
+      return (count + 1) * settings.extentBytes <= shard.capacity
+    }
+    return able.min {
+      (hosts.contains($0.name) ? 1 : 0, fill(of: $0.id), $0.id) < (
+        hosts.contains($1.name) ? 1 : 0, fill(of: $1.id), $1.id
+      )
+    }?.id
+  }
+
+  private func sources(of extent: Extent) -> [ExtentSource] {
+    let present = extent.holders.compactMap { shards[$0] }.filter(\.isPresent)
+    // A shard that leaves has nothing else to do.
+    let ordered = present.filter(\.isDraining) + present.filter { !$0.isDraining }
+    let addresses = ordered.compactMap { shard in shard.address.map { ExtentSource.shard($0) } }
+    return Array((addresses + (extent.isLocal ? [.coordinator] : [])).prefix(Wire.Limits.sources))
+  }
+
+  /// Lets go of the coordinator's files that enough shards hold; never of what a resume may have to append to.
+  private mutating func release(_ effects: inout [Effect]) {
+    let released = extents.values.filter { extent in
+      extent.isLocal && rows(of: extent.identity.index).upperBound <= settledRows && isSafe(extent, without: nil)
+    }.map { $0.identity.index }.sorted()
+    guard !released.isEmpty else { return }
+    for index in released { extents[index]?.isLocal = false }
+    effects.append(.releaseExtents(released))
+  }
+
+  private mutating func look(at window: Range<Int>, _ now: Instant) {
+    missing = extents.values.filter { extent in
+      !extent.isLocal && rows(of: extent.identity.index).overlaps(window)
+        && !extent.holders.contains { shards[$0]?.isPresent ?? false }
+    }.map { $0.identity.index }.sorted()
+    lost = missing.filter { extents[$0]?.holders.isEmpty ?? false }
+    if missing.isEmpty {
+      (missingSince, complainAt) = (nil, nil)
+    } else if missingSince == nil {
+      missingSince = now
+      complainAt = now + Limits.silence
+    }
+  }
+
+  /// Whether it is time to say (again) that rows are missing.
+  mutating func complains(at now: Instant) -> Bool {
+    guard let at = complainAt, now >= at else { return false }
+    complainAt = now + Limits.complaint
+    return true
+  }
+
+  private mutating func endDrains(_ effects: inout [Effect]) {
+    for shard in shardsInOrder where shard.isDraining && shard.isPresent {
+      let isNeeded = extents.values.contains {
+        $0.holders.contains(shard.id) && !$0.isLocal && !isSafe($0, without: shard.id)
+      }
+      guard !isNeeded, let peer = shard.peer else { continue }
+      for index in shard.held.keys { lose(index, shard.id) }
+      byPeer[peer] = nil
+      shards[shard.id] = nil
+      drained = drained.suffix(Limits.formerPeers - 1) + [peer]
+      touch()
+      effects.append(.log(.info, "Memory shard '\(shard.name)' is drained."))
+      effects.append(.send(.finished, to: peer))
+    }
+  }
+
+  private mutating func writeLedger(at now: Instant, _ effects: inout [Effect]) {
+    guard ledgerIsStale, ledger == nil, now >= ledgerNotBefore else { return }
+    ledgerIsStale = false
+    ledgerNotBefore = now + Limits.ledgerPause
+    ledgers += 1
+    let entries = extents.values.sorted { $0.identity.index < $1.identity.index }
+      .map { LedgerEntry(extent: $0.identity, holders: $0.holders) }
+    ledger = (ledgers, Dictionary(uniqueKeysWithValues: entries.map { ($0.extent.index, $0.holders) }))
+    effects.append(.writeLedger(number: ledgers, Ledger(entries: entries, names: shards.mapValues(\.name))))
+  }
+
+  private func work(of shard: Shard) -> (pulling: [Int], removing: [Int]) {
+    (shard.pulling.keys.sorted(), Array(shard.removing.sorted().prefix(Wire.Limits.extentsAssigned)))
+  }
+
+  /// Tells a shard what it should do; also the answer to each of its reports.
+  mutating func assign(_ id: ShardID, _ effects: inout [Effect]) {
+    guard let shard = shards[id], let peer = shard.peer else { return }
+    let (pulling, removing) = work(of: shard)
+    if (pulling, removing) != shard.assigned || shard.assignment == 0 { shards[id]?.assignment += 1 }
+    shards[id]?.assigned = (pulling, removing)
+    let assigned = pulling.compactMap { index -> AssignedExtent? in
+      guard let extent = self.extents[index] else { return nil }
+      let sources = self.sources(of: extent)
+      return sources.isEmpty ? nil : AssignedExtent(extent: extent.identity, sources: sources)
+    }
+    effects.append(
+      .send(
+        .assignment(
+          Assignment(
+            number: shards[id]?.assignment ?? 0, heard: shard.changes, extents: assigned, removed: removing)),
+        to: peer))
+  }
+}

@@ -1,0 +1,194 @@
+import Coordination
+import Numerics
+import Testing
+import Wire
+
+@Suite("What is audited counts once two hosts agree; who is wrong is named and works no more")
+struct AuditTests {
+  private static func script(
+    slices: Int = 1, rate: Double = 1, goesBack: Bool = true, from step: Int = 0, unaudited: [String: Int] = [:],
+    quarantined: [QuarantinedHost] = []
+  ) -> Script {
+    Script(
+      slices: slices, from: step,
+      audits: AuditSettings(
+        rate: rate, seed: 3, goesBack: goesBack, quarantined: quarantined, unaudited: unaudited))
+  }
+
+  private static func lease(_ leases: [Lease]) throws -> Lease { try #require(leases.first) }
+
+  private static func finish(
+    _ script: inout Script, _ lease: Lease, by worker: UInt64, bits: UInt64 = 4, after milliseconds: UInt64 = 10
+  ) throws -> [Effect] {
+    try script.say(.finished(Script.result(of: lease, bits: bits)), worker, after: milliseconds)
+  }
+
+  @Test func theGrantWaitsForASecondAnswerFromAnotherHost() throws {
+    var script = Self.script()
+    let first = try Self.lease(script.join(1, on: "a"))
+    try script.say(Script.hello(host: "b"), 3)
+    #expect(try script.join(2, on: "a").isEmpty, "a neighbour is not asked where there is another host")
+    let second = try Self.lease(script.ready(3, idle: 1))
+    #expect(second.slices == first.slices && second.lease != first.lease)
+    #expect(try !Self.finish(&script, first, by: 1).grants(first, to: 1))
+    #expect(try Self.finish(&script, second, by: 3).grants(first, to: 1), "the first, not the second")
+    #expect(try script.handle(.pushArrived(first.lease, .whole)).accepted == [first.slices])
+    #expect(script.effects.cancels(second, of: 3))
+    #expect(script.status.counts.audited == 1 && script.status.counts.wrong == 0)
+  }
+
+  @Test func withoutAnotherHostAnotherWorkerAnswers() throws {
+    var script = Self.script()
+    let first = try Self.lease(script.join(1, on: "a"))
+    let second = try Self.lease(script.join(2, on: "a"))
+    _ = try Self.finish(&script, first, by: 1)
+    #expect(try Self.finish(&script, second, by: 2).grants(first, to: 1))
+  }
+
+  @Test func withoutAnotherWorkerTheCoordinatorAnswers() throws {
+    var script = Self.script()
+    let first = try Self.lease(script.join(1))
+    #expect(try Self.finish(&script, first, by: 1).contains(.judge(step: 0, first.slices)))
+    #expect(try !script.handle(.tick, after: 100).contains(.judge(step: 0, first.slices)), "once is enough")
+    #expect(try script.handle(.judged(Script.result(of: first)), after: 100).grants(first, to: 1))
+  }
+
+  @Test func aThirdHostDecides() throws {
+    var script = Self.script()
+    let first = try Self.lease(script.join(1, on: "a"))
+    let second = try Self.lease(script.join(2, on: "b"))
+    _ = try Self.finish(&script, first, by: 1, bits: 5)
+    _ = try Self.finish(&script, second, by: 2)
+    #expect(try script.join(3, on: "b").isEmpty, "a neighbour of one of the two does not decide")
+    let third = try Self.lease(script.join(4, on: "c"))
+    let effects = try Self.finish(&script, third, by: 4)
+    let wrong = QuarantinedHost(host: "a", worker: "a/1", step: 0, firstSlice: 0, slices: 1)
+    #expect(effects.first == .quarantine([wrong], goingBackTo: nil), "before anything else is said")
+    #expect(script.refusals.map(\.reason) == [.quarantined])
+    #expect(effects.grants(second, to: 2) && !effects.grants(first, to: 1))
+    #expect(script.status.quarantined == [wrong] && script.stops.isEmpty)
+    // It does not come back.
+    #expect(try script.join(1, on: "a").isEmpty)
+    try script.say(Script.hello(name: "a/9", host: "a"), 9)
+    #expect(script.refusals.first?.reason == .quarantined)
+    #expect(script.refusals.first?.text.contains("quarantine.json") == true)
+  }
+
+  @Test func betweenTwoHostsTheCoordinatorDecides() throws {
+    var script = Self.script()
+    let first = try Self.lease(script.join(1, on: "a"))
+    let second = try Self.lease(script.join(2, on: "b"))
+    _ = try Self.finish(&script, first, by: 1)
+    #expect(try Self.finish(&script, second, by: 2, bits: 5).contains(.judge(step: 0, first.slices)))
+    #expect(try script.handle(.judged(Script.result(of: first))).grants(first, to: 1))
+    #expect(script.status.quarantined.map(\.host) == ["b"])
+  }
+
+  @Test func losesAndPicturesAreComparedToo() throws {
+    var script = Self.script()
+    let first = try Self.lease(script.join(1, on: "a"))
+    let second = try Self.lease(script.join(2, on: "b"))
+    _ = try script.say(.finished(Script.result(of: first, undecodable: [3])), 1)
+    try script.say(.finished(Script.result(of: second)), 2)
+    #expect(script.effects.contains(.judge(step: 0, first.slices)))
+    try script.handle(.judged(Script.result(of: first, loss: 1, undecodable: [3])))
+    #expect(script.status.quarantined.map(\.host) == ["b"])
+  }
+
+  @Test func aSecondWorkerThatHangsHoldsNothingUp() throws {
+    var script = Self.script()
+    let first = try Self.lease(script.join(1, on: "a"))
+    _ = try Self.lease(script.join(2, on: "b"))
+    _ = try Self.finish(&script, first, by: 1)
+    var asked: UInt64?
+    // Both send heartbeats, and the second nothing else.
+    for second in 1...100 as ClosedRange<UInt64> {
+      try script.ready(2, idle: 0, held: [LeaseID(2)], after: 500)
+      try script.ready(1, idle: 1, held: [first.lease], after: 500)
+      if script.effects.contains(.judge(step: 0, first.slices)) { asked = asked ?? second }
+    }
+    #expect(try #require(asked) <= 61)
+    #expect(try script.handle(.judged(Script.result(of: first))).grants(first, to: 1))
+  }
+
+  @Test func aRunGoesBackToBeforeTheFirstResultThatNobodyCompared() throws {
+    var script = Self.script(from: 7, unaudited: ["a": 4, "b": 2])
+    let first = try Self.lease(script.join(1, on: "a"))
+    _ = try Self.finish(&script, first, by: 1, bits: 5)
+    let effects = try script.handle(.judged(Script.result(of: first)))
+    let wrong = QuarantinedHost(host: "a", worker: "a/1", step: 7, firstSlice: 0, slices: 1)
+    #expect(effects.first == .quarantine([wrong], goingBackTo: 4))
+    #expect(script.stops == [.goesBack(toStep: 4)])
+    #expect(!effects.contains(.writeCheckpoint(step: 7)))
+  }
+
+  @Test func toldToReportItGoesOnAndNamesTheSteps() throws {
+    var script = Self.script(goesBack: false, from: 7, unaudited: ["a": 4])
+    let first = try Self.lease(script.join(1, on: "a"))
+    _ = try Self.finish(&script, first, by: 1, bits: 5)
+    try script.handle(.judged(Script.result(of: first)))
+    #expect(script.stops.isEmpty && script.status.quarantined.first?.suspectSteps == [4, 7])
+    let texts = script.effects.compactMap { if case .log(.error, let text) = $0 { text } else { nil } }
+    #expect(texts.contains { $0.contains("'a/1'") && $0.contains("Steps 4 to 7 are suspect") })
+    let again = try Self.lease(script.join(2, on: "b"))
+    #expect(try Self.finish(&script, again, by: 2).grants(again, to: 2), "the verdict is known")
+  }
+
+  @Test func onlyWhatNobodyComparedIsRemembered() throws {
+    var seen = Self.script(), unseen = Self.script(rate: 0)
+    let first = try Self.lease(seen.join(1, on: "a"))
+    _ = try Self.finish(&seen, first, by: 1)
+    try seen.handle(.judged(Script.result(of: first)))
+    try seen.handle(.pushArrived(first.lease, .whole))
+    #expect(seen.coordinator.unauditedHosts(before: 1).isEmpty)
+    try unseen.complete(Self.lease(unseen.join(1, on: "a")), by: 1)
+    #expect(unseen.coordinator.unauditedHosts(before: 1) == ["a": 0])
+    #expect(unseen.coordinator.unauditedHosts(before: 0).isEmpty, "not of the step that a checkpoint is for")
+  }
+
+  @Test func theCoordinatorsOwnFailureIsNoVerdict() throws {
+    // A seed with which the only node is audited.
+    for seed in 0..<10 as Range<UInt64> {
+      var script = Script(slices: 1, audits: AuditSettings(rate: 0.5, seed: seed))
+      let first = try Self.lease(script.join(1, on: "a"))
+      guard try !Self.finish(&script, first, by: 1).grants(first, to: 1) else { continue }
+      for round in 1...Limits.judgements {
+        #expect(try script.handle(.tick, after: 3000).contains(.judge(step: 0, first.slices)) || round == 1)
+        try script.ready(1, idle: 0, held: [first.lease])
+        let effects = try script.handle(.judgementFailed(step: 0, first.slices, reason: "read error"))
+        #expect(effects.grants(first, to: 1) == (round == Limits.judgements))
+      }
+      try script.handle(.pushArrived(first.lease, .whole))
+      #expect(script.coordinator.unauditedHosts(before: 1) == ["a": 0])
+      return
+    }
+    Issue.record("nothing was audited")
+  }
+
+  @Test(arguments: [true, false]) func atRateOneNothingCountsThatNobodyCanCompare(differ: Bool) throws {
+    var script = Self.script()
+    let first = try Self.lease(script.join(1, on: "a"))
+    if differ { _ = try Self.finish(&script, Self.lease(script.join(2, on: "b")), by: 2, bits: 5) }
+    _ = try Self.finish(&script, first, by: 1)
+    for _ in 1...Limits.judgements {
+      try script.handle(.judgementFailed(step: 0, first.slices, reason: "read error"))
+      try script.handle(.tick, after: 2000)
+    }
+    try script.handle(.checkpointFinished(step: 0, failure: nil))
+    guard case .failed(let why)? = script.stops.first else { throw CancellationError() }
+    #expect(why.contains(differ ? "'b/2' and 'a/1' differ" : "there is one answer") && why.contains("read error"))
+  }
+
+  @Test(arguments: [0.0, 0.1, 0.5, 1]) func theRateIsTheShareOfAuditedLeases(rate: Double) throws {
+    var audited = 0
+    for step in 0..<1000 {
+      var script = Script(
+        slices: 1, lastStep: 1000, from: step, audits: AuditSettings(rate: rate, seed: 9))
+      let first = try Self.lease(script.join(1))
+      let effects = try Self.finish(&script, first, by: 1)
+      if effects.contains(.judge(step: step, first.slices)) { audited += 1 }
+      #expect(effects.grants(first, to: 1) != effects.contains(.judge(step: step, first.slices)))
+    }
+    #expect(abs(Double(audited) / 1000 - rate) < 0.05)
+  }
+}

@@ -1,0 +1,339 @@
+import Coordination
+import Numerics
+import Testing
+import Wire
+
+/// A coordinator with a memory of extents of ten rows, and what shards say to it, line by line.
+private struct ShardScript {
+  static let run = RunIdentity(high: 1, low: 2)
+  static let probe = Digest(high: 5, low: 5)
+  var coordinator: Coordinator
+  var time: UInt64 = 0
+  private(set) var effects: [Effect] = []
+  /// All of them.
+  private(set) var stops: [StopReason] = []
+  /// By shard, its changes that were said.
+  private var said: [UInt64: UInt64] = [:]
+  private var capacities: [UInt64: Int] = [:]
+  /// The ledger that is being written.
+  private var ledger: UInt64?
+
+  init(
+    replicas: Int = 1, rows: Int = 100, size: Int = 100, resuming memory: ResumedMemory = ResumedMemory(),
+    forgets: Bool = false
+  ) {
+    let settings = CoordinatorSettings(
+      run: Self.run, incarnation: Incarnation(3), protocolVersion: 1, probe: Self.probe,
+      welcome: Welcome(
+        configuration: "recipe", bulkPort: 9, data: DataIdentity(count: 10, digest: Self.probe), rows: rows),
+      slices: 1, lastStep: 10, gradientCount: 1, floatsPerSlice: 1,
+      memory: MemorySettings(
+        size: size, rowsPerExtent: 10, extentBytes: 10, replicas: replicas, rowsPerStep: 10, forgetsLostRows: forgets),
+      pictureName: { "\($0)" }, pictures: { _, _ in [] })
+    coordinator = Coordinator(
+      settings,
+      resuming: Updated(step: 4, student: Self.probe, teacher: Self.probe, rows: rows, memoryFloor: 0), durableStep: 4,
+      memory: memory, at: Instant(nanoseconds: 0))
+  }
+
+  static func extent(_ index: Int) -> ExtentIdentity {
+    ExtentIdentity(
+      index: index, before: Digest(high: 1, low: UInt64(index)), after: Digest(high: 1, low: UInt64(index + 1)))
+  }
+  static func held(_ index: Int) -> HeldExtent { HeldExtent(index: index, after: UInt64(index + 1)) }
+  static func id(_ shard: UInt64) -> ShardID { ShardID(high: 0, low: shard) }
+  static func ledger(_ extents: Range<Int>, _ holders: UInt64...) -> Ledger {
+    Ledger(
+      entries: extents.map { LedgerEntry(extent: extent($0), holders: holders.map(id)) },
+      names: Dictionary(uniqueKeysWithValues: holders.map { (id($0), "host\($0)") }))
+  }
+
+  @discardableResult
+  mutating func handle(_ event: Event, after seconds: Double = 0) throws -> [Effect] {
+    time += UInt64(seconds * 1e9)
+    effects = coordinator.handle(event, at: Instant(nanoseconds: time))
+    stops += effects.compactMap { if case .stop(let reason) = $0 { reason } else { nil } }
+    for case .writeLedger(let number, _) in effects { ledger = number }
+    try coordinator.checkInvariants()
+    return effects
+  }
+
+  @discardableResult
+  mutating func say(_ message: ShardMessage, _ shard: UInt64, as peer: UInt64? = nil) throws -> [Effect] {
+    try handle(
+      .shardMessage(
+        message,
+        from: Sender(run: Self.run, incarnation: Incarnation(3), peer: PeerID(rawValue: peer ?? 100 + shard))))
+  }
+
+  @discardableResult
+  mutating func join(
+    _ shard: UInt64, host: String? = nil, capacity: Int = 1000, held: [HeldExtent] = [], as peer: UInt64? = nil
+  ) throws -> [Effect] {
+    said[shard] = 0
+    capacities[shard] = capacity
+    let address = ShardAddress(endpoint: try Endpoint("tcp://h\(shard):7"))
+    return try say(
+      .hello(
+        ShardHello(
+          protocolVersion: 1, name: host ?? "host\(shard)", shard: Self.id(shard), address: address, capacity: capacity,
+          held: held, changes: 0)), shard, as: peer)
+  }
+
+  @discardableResult
+  mutating func report(_ shard: UInt64, _ changes: ExtentChange..., isFull: Bool = false) throws -> [Effect] {
+    let first = said[shard, default: 0]
+    said[shard] = first + UInt64(changes.count)
+    return try say(
+      .report(
+        ShardReport(
+          first: first, changes: changes, used: 0, capacity: capacities[shard] ?? 0, isFull: isFull, assignment: 0)),
+      shard)
+  }
+
+  /// Lets a second pass in which all of these shards are heard, and ledgers become durable.
+  @discardableResult
+  mutating func pass(_ shards: UInt64..., seconds: Int = 1) throws -> [Effect] {
+    var all: [Effect] = []
+    for _ in 0..<seconds {
+      all += try handle(.tick, after: 1)
+      for shard in shards { all += try report(shard) }
+      if let number = ledger {
+        ledger = nil
+        all += try handle(.ledgerWritten(number: number, failure: nil))
+      }
+    }
+    return all
+  }
+
+  /// Says hello as a worker and asks for work.
+  mutating func leases() throws -> [Effect] {
+    let sender = Sender(run: Self.run, incarnation: Incarnation(3), peer: PeerID(rawValue: 1))
+    try handle(.message(.hello(Hello(protocolVersion: 1, name: "w", threads: 1, probe: Self.probe)), from: sender))
+    return try handle(.message(.ready(Ready(idleThreads: 1, held: [])), from: sender))
+      .filter { if case .send(.lease, _) = $0 { true } else { false } }
+  }
+
+  mutating func drain(_ shard: String) throws -> String {
+    let sender = Sender(run: RunIdentity(high: 0, low: 0), incarnation: Incarnation(0), peer: PeerID(rawValue: 9))
+    for effect in try handle(.message(.drainRequest(shard: shard), from: sender)) {
+      if case .send(.drain(_, let text), _) = effect { return text }
+    }
+    return ""
+  }
+}
+
+extension [Effect] {
+  /// The newest thing that a shard was told.
+  fileprivate func assignment(of shard: UInt64) -> Assignment? {
+    reversed().lazy.compactMap {
+      if case .send(.assignment(let assignment), let peer) = $0, peer.rawValue == 100 + shard {
+        assignment
+      } else {
+        nil
+      }
+    }.first
+  }
+  fileprivate func pulls(_ shard: UInt64) -> [Int] { assignment(of: shard)?.extents.map(\.extent.index) ?? [] }
+  fileprivate var released: [Int] {
+    flatMap { effect -> [Int] in if case .releaseExtents(let extents) = effect { extents } else { [] } }
+  }
+  fileprivate var fetched: [Int] {
+    compactMap { if case .fetchExtent(let assigned) = $0 { assigned.extent.index } else { nil } }
+  }
+  fileprivate func sends(_ shard: UInt64, away message: CoordinatorMessage) -> Bool {
+    contains(.send(message, to: PeerID(rawValue: 100 + shard)))
+  }
+  fileprivate var logged: String { compactMap { if case .log(_, let text) = $0 { text } else { nil } }.joined() }
+}
+
+@Suite("Each extent is held by as many shards as it should be, and let go by nobody before") struct ShardTests {
+  @Test func copiesGoToOtherHostsFirst() throws {
+    var script = ShardScript(replicas: 2)
+    try script.join(1, host: "a")
+    try script.join(2, host: "a")
+    try script.join(3, host: "b")
+    let effects = try script.handle(.extentSealed(ShardScript.extent(0)))
+    #expect([1, 2, 3].map { effects.pulls($0) } == [[0], [], [0]])
+    #expect(effects.assignment(of: 3)?.extents.first?.sources == [.coordinator])
+  }
+
+  @Test func theEmptiestTakesTheNext() throws {
+    var script = ShardScript()
+    try script.join(1, capacity: 100)
+    try script.join(2, capacity: 1000)
+    for index in 0..<3 { try script.handle(.extentSealed(ShardScript.extent(index))) }
+    let effects = try script.pass(1, 2)
+    #expect([1, 2].map { effects.pulls($0) } == [[0], [1, 2]])
+  }
+
+  @Test func aShardPullsAFewAtATimeAndNeverMoreThanItOffers() throws {
+    var script = ShardScript()
+    try script.join(1, capacity: 60)
+    for index in 0..<9 { try script.handle(.extentSealed(ShardScript.extent(index))) }
+    #expect(try script.pass(1).pulls(1) == [0, 1, 2, 3])
+    for index in 0..<4 { try script.report(1, .held(ShardScript.held(index))) }
+    #expect(try script.pass(1).pulls(1) == [4, 5])
+  }
+
+  @Test func aFileIsReleasedOnlyWhenADurableLedgerNamesEnoughShards() throws {
+    var script = ShardScript(replicas: 2)
+    try script.join(1)
+    try script.join(2)
+    try script.handle(.rowsNeeded(from: 0, settled: 100))
+    try script.handle(.extentSealed(ShardScript.extent(0)))
+    try script.pass(1, 2)
+    #expect(try script.report(1, .held(ShardScript.held(0))).released == [])
+    #expect(try script.pass(1, 2).released == [])
+    #expect(try script.report(2, .held(ShardScript.held(0))).released == [], "no ledger says so yet")
+    #expect(try script.pass(1, 2, seconds: 2).released == [0])
+  }
+
+  @Test func aFileThatAResumeMayAppendToStays() throws {
+    var script = ShardScript()
+    try script.join(1)
+    try script.handle(.rowsNeeded(from: 0, settled: 99))
+    try script.handle(.extentSealed(ShardScript.extent(9)))
+    try script.report(1, .held(ShardScript.held(9)))
+    #expect(try script.pass(1, seconds: 3).released == [])
+    #expect(try script.handle(.rowsNeeded(from: 0, settled: 100)).released == [9])
+  }
+
+  @Test func changesThatWereLostAreWaitedFor() throws {
+    var script = ShardScript()
+    try script.join(1)
+    try script.handle(.extentSealed(ShardScript.extent(0)))
+    let later = ShardReport(first: 1, changes: [.held(ShardScript.held(0))], used: 0, capacity: 1000, assignment: 0)
+    #expect(try script.say(.report(later), 1).assignment(of: 1)?.heard == 0)
+    let both = ShardReport(
+      first: 0, changes: [.removed(7), .held(ShardScript.held(0))], used: 0, capacity: 1000, assignment: 0)
+    #expect(try script.say(.report(both), 1).assignment(of: 1)?.heard == 2)
+    #expect(script.coordinator.holders(first: 0, count: 1).holders == [[0]])
+  }
+
+  @Test func aDrainedShardLeavesWhenOthersHoldWhatItHeld() throws {
+    var script = ShardScript(resuming: ResumedMemory(ledger: ShardScript.ledger(0..<1, 1)))
+    try script.join(1, held: [ShardScript.held(0)])
+    try script.join(2)
+    #expect(try script.drain("host1") == "Memory shard 'host1' gives its 1 extents to others, then leaves.")
+    #expect(script.effects.pulls(2) == [0])
+    #expect(!(try script.pass(1, 2, seconds: 3).sends(1, away: .finished)))
+    #expect(!(try script.report(2, .held(ShardScript.held(0))).sends(1, away: .finished)), "no ledger says so yet")
+    #expect(try script.pass(1, 2, seconds: 2).sends(1, away: .finished))
+    #expect(try script.report(1).sends(1, away: .finished), "said again, for it may be lost")
+  }
+
+  @Test func theCoordinatorTakesWhatNoOtherShardHasRoomFor() throws {
+    var script = ShardScript(resuming: ResumedMemory(ledger: ShardScript.ledger(0..<1, 1)))
+    try script.join(1, held: [ShardScript.held(0)])
+    _ = try script.drain("host1")
+    #expect(script.effects.fetched == [0])
+    #expect(!(try script.pass(1, seconds: 2).sends(1, away: .finished)))
+    #expect(try script.handle(.extentFetched(0, failure: nil)).sends(1, away: .finished))
+  }
+
+  @Test func aShardThatIsNotThereCannotBeDrained() throws {
+    var script = ShardScript(resuming: ResumedMemory(ledger: ShardScript.ledger(0..<1, 1)))
+    #expect(try script.drain("host1") == "Memory shard 'host1' is away: start it again, then drain it.")
+    #expect(try script.drain("x").contains("No memory shard is called 'x'. There are 'host1'"))
+  }
+
+  @Test func stepsWaitForAShardThatIsAwayAndSayWhichRows() throws {
+    var script = ShardScript(resuming: ResumedMemory(ledger: ShardScript.ledger(0..<2, 1)))
+    #expect(try script.leases().isEmpty)
+    let words = try script.pass(seconds: 7).logged
+    #expect(words.contains("Waiting for the memory's rows 0 to 19 (2 extents), which memory shard 'host1'"))
+    #expect(words.contains("start it again with its directory"))
+    try script.join(1, held: [ShardScript.held(0), ShardScript.held(1)])
+    #expect(try script.leases().count == 1)
+    #expect(script.stops.isEmpty)
+  }
+
+  @Test func damageIsMendedFromAReplica() throws {
+    var script = ShardScript(replicas: 2, resuming: ResumedMemory(ledger: ShardScript.ledger(0..<1, 1, 2)))
+    try script.join(1, held: [ShardScript.held(0)])
+    try script.join(2, held: [ShardScript.held(0)])
+    let effects = try script.report(2, .damaged(0))
+    #expect(effects.pulls(2) == [0])
+    #expect(effects.logged.contains("found rows 0 to 9 damaged"))
+    #expect(try script.leases().count == 1)
+  }
+
+  @Test func whatNobodyHasAnyMoreStopsTheRun() throws {
+    var script = ShardScript(resuming: ResumedMemory(ledger: ShardScript.ledger(0..<2, 1)))
+    try script.join(1, held: [ShardScript.held(0), ShardScript.held(1)])
+    try script.report(1, .damaged(1))
+    guard case .hopeless(let why) = try #require(script.stops.first) else { throw CancellationError() }
+    #expect(
+      why
+        == "The memory's rows 10 to 19 are lost, 1 extents of them for good: no memory shard has them any more. A start "
+        + "with --forget-lost-rows computes all rows below 20 from their number instead, and goes on with another result."
+    )
+  }
+
+  @Test func lostRowsAreForgottenOnlyAfterShardsHadTimeToCome() throws {
+    var script = ShardScript(resuming: ResumedMemory(ledger: ShardScript.ledger(0..<2, 1)), forgets: true)
+    #expect(try script.leases().isEmpty)
+    #expect(!(try script.pass(seconds: 29).contains(.raiseFloor(to: 20))))
+    #expect(try script.pass(seconds: 2).contains(.raiseFloor(to: 20)))
+    let lease = try script.leases().first
+    guard case .send(.lease(let lease), _) = try #require(lease) else { throw CancellationError() }
+    #expect(lease.memoryFloor == 20)
+  }
+
+  @Test func otherRowsFromBeforeAResumeAreRemoved() throws {
+    var script = ShardScript(rows: 20)
+    try script.join(1, held: [ShardScript.held(2), HeldExtent(index: 3, after: 77)])
+    #expect(script.effects.assignment(of: 1)?.removed == [])
+    var effects = try script.handle(.extentSealed(ShardScript.extent(2)))
+    #expect(effects.pulls(1) == [] && script.coordinator.holders(first: 2, count: 1).holders == [[0]])
+    effects = try script.handle(.extentSealed(ShardScript.extent(3)))
+    #expect(effects.assignment(of: 1)?.removed == [3])
+    #expect(try script.report(1, .removed(3)).pulls(1) == [3])
+  }
+
+  @Test func whatNobodyNeedsIsRemoved() throws {
+    var script = ShardScript(resuming: ResumedMemory(ledger: ShardScript.ledger(0..<3, 1)))
+    try script.join(1, held: (0..<3).map(ShardScript.held))
+    #expect(try script.handle(.rowsNeeded(from: 19, settled: 100)).assignment(of: 1)?.removed == [0])
+    #expect(try script.handle(.rowsNeeded(from: 20, settled: 100)).assignment(of: 1)?.removed == [0, 1])
+  }
+
+  @Test func aShardThatIsAwayForLongIsReplacedAndGivesBackWhatIsTooMuch() throws {
+    var script = ShardScript(replicas: 2, resuming: ResumedMemory(ledger: ShardScript.ledger(0..<1, 1, 2)))
+    try script.join(1, held: [ShardScript.held(0)])
+    try script.join(2, held: [ShardScript.held(0)])
+    try script.join(3)
+    #expect(try script.pass(1, 3, seconds: 25).pulls(3) == [], "its restart is cheaper")
+    #expect(try script.pass(1, 3, seconds: 8).pulls(3) == [0])
+    try script.report(3, .held(ShardScript.held(0)))
+    try script.pass(1, 3, seconds: 2)
+    try script.join(2, capacity: 20, held: [ShardScript.held(0)])
+    let effects = try script.pass(1, 2, 3, seconds: 3)
+    #expect([1, 2, 3].map { effects.assignment(of: $0)?.removed ?? [] } == [[], [0], []])
+  }
+
+  @Test func aRestartedShardTakesItsPlaceAndACopiedOneDoesNot() throws {
+    var script = ShardScript()
+    try script.join(1, as: 101)
+    #expect(try script.join(1, as: 555).contains { if case .send(.shardWelcome, _) = $0 { true } else { false } })
+    let refusals = try script.join(1, as: 101).compactMap {
+      if case .send(.refusal(let refusal), _) = $0 { refusal } else { nil }
+    }
+    #expect(refusals.first?.reason == .duplicateShard)
+    #expect(refusals.first?.text.contains("two shards on one directory") ?? false)
+  }
+
+  @Test func anotherRunsShardIsRefused() throws {
+    var script = ShardScript()
+    let sender = Sender(run: RunIdentity(high: 8, low: 8), incarnation: Incarnation(1), peer: PeerID(rawValue: 5))
+    let hello = ShardHello(
+      protocolVersion: 1, name: "h", shard: ShardScript.id(1),
+      address: ShardAddress(endpoint: try Endpoint("tcp://h:7")), capacity: 1, held: [], changes: 0)
+    try script.handle(.shardMessage(.hello(hello), from: sender))
+    #expect(
+      script.effects.contains {
+        if case .send(.refusal(let refusal), _) = $0 { refusal.reason == .otherRun } else { false }
+      })
+  }
+}

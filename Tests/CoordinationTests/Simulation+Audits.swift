@@ -1,0 +1,95 @@
+import Checkpoints
+import Coordination
+import Numerics
+import Wire
+
+// Workers that lie, and what the process around the state machine does about it.
+
+extension Simulation {
+  /// Each worker is a host of its own, but for every third, which is on the host of the one before.
+  mutating func nameHosts() {
+    for index in workers.indices { workers[index].host = "host \(index % 3 == 2 ? index - 1 : index)" }
+  }
+
+  /// Hosts with a worker that lies.
+  var liars: Set<String> {
+    Set(workers.indices.filter { faults.liesEvery > 0 && $0 > 0 }.map { workers[$0].host })
+  }
+
+  /// Whether wrong results may count for a while: not all are compared.
+  var mayBeSpoilt: Bool { faults.liesEvery > 0 && faults.auditRate < 1 }
+
+  var audits: AuditSettings {
+    let hosts = (try? coordinator.disk.directory?.quarantine().hosts) ?? []
+    return AuditSettings(
+      rate: faults.auditRate, seed: seed ^ UInt64(coordinator.life),
+      quarantined: hosts.map {
+        QuarantinedHost(host: $0.host, worker: $0.worker, step: $0.step, firstSlice: $0.firstSlice, slices: $0.slices)
+      },
+      unaudited: coordinator.disk.unaudited)
+  }
+
+  /// What a worker says in the place of `payload`.
+  mutating func answer(_ payload: Digest, of index: Int) -> Digest {
+    workers[index].answers += 1
+    guard faults.liesEvery > 0, index > 0, workers[index].answers.isMultiple(of: faults.liesEvery) else {
+      return payload
+    }
+    past["lies", default: 0] += 1
+    return Digest(high: payload.high ^ UInt64(index), low: payload.low)
+  }
+
+  /// The coordinator's own computing takes time too, and now and then it fails.
+  mutating func judge(_ slices: SliceRange, of step: Int) {
+    past["judgements", default: 0] += 1
+    let delay = random.next(below: 2 * Self.second)
+    guard !random.chance(faults.givingBack) else {
+      let failure = Event.judgementFailed(step: step, slices, reason: "read error")
+      return schedule(.judged(life: coordinator.life, failure), in: delay)
+    }
+    let finished = Finished(
+      lease: LeaseID(0), step: step, slices: slices,
+      payload: Truth.payload(of: slices, in: truth.tree, with: coordinator.version),
+      payloadCount: 100 + 10 * slices.count,
+      losses: slices.indices.map { _ in
+        SliceLoss(consistency: Double(incarnation.number), koleo: 0, targetEntropy: 1)
+      },
+      undecodable: [])
+    schedule(.judged(life: coordinator.life, .judged(finished)), in: delay)
+  }
+
+  mutating func quarantine(_ hosts: [QuarantinedHost], goingBackTo step: Int?) {
+    for host in hosts {
+      if !liars.contains(host.host) { fail("'\(host.host)' is honest, and in quarantine") }
+      found.insert(host.host)
+    }
+    // It computes with what is no longer its own.
+    if coordinator.hasLostLock { return endCoordinator() }
+    do {
+      guard let directory = coordinator.disk.directory else { return }
+      var quarantine = try directory.quarantine()
+      quarantine.hosts += hosts.map {
+        Quarantine.Host(host: $0.host, worker: $0.worker, step: $0.step, firstSlice: $0.firstSlice, slices: $0.slices)
+      }
+      if bug != .forgetsToGoBack { quarantine.goesBackTo = step }
+      try directory.write(quarantine)
+    } catch {
+      fail("quarantine: \(error)")
+    }
+  }
+
+  /// The process opens the run again; from the files' point of view it ended and another came.
+  mutating func goBack() {
+    if coordinator.hasLostLock { return endCoordinator() }
+    guard let machine = coordinator.machine else { return }
+    add(machine, to: &past)
+    past["rollbacks", default: 0] += 1
+    coordinator.disk.crash(
+      writing: coordinator.writing, appending: nil, losingPower: random.chance(faults.powerCut), &random)
+    outlived = nil
+    coordinator.machine = nil
+    // Checkpoints that were durable are set aside.
+    reportedDurable = -1
+    schedule(.coordinatorStarts, in: random.next(below: Self.second))
+  }
+}
