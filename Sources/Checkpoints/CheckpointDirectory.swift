@@ -100,14 +100,18 @@ extension CheckpointDirectory {
     }
   }
 
-  /// Removes all but the newest `count` checkpoints, `newestWhole`, and those that are kept for good: they stay with
-  /// their weights, and their manifests say so, but have no say in which rows are kept.
+  /// Removes all but the newest `count` checkpoints, `newestWhole`, and those that are kept for good: their manifests say
+  /// whether with their rows (`rowsKeptForGood`) or for their weights alone.
   ///
-  /// - Parameter every: of every so many steps the first checkpoint is kept for good, none of the first so many; 0: none.
-  ///   What was kept for good once remains, whatever is given later.
+  /// - Parameters:
+  ///   - every: of every so many steps the first checkpoint is kept for good, none of the first so many; 0: none. What was
+  ///     kept for good once remains, as it was, whatever is given later.
+  ///   - keepsRows: whether those that come to be kept for good now need their rows.
   /// - Returns: the oldest row that the others need, nil if they need none.
   @discardableResult
-  public func prune(keeping count: Int, forGoodEvery every: Int = 0, newestWhole: Int) throws -> Int? {
+  public func prune(
+    keeping count: Int, forGoodEvery every: Int = 0, keepsRows: Bool = false, newestWhole: Int
+  ) throws -> Int? {
     // A damaged one has no say in anything: nothing can be resumed from it.
     let manifests = try steps().map { step in (step, manifest: try? checkpoint(ofStep: step).manifest) }
     var keptPeriod = 0
@@ -115,21 +119,35 @@ extension CheckpointDirectory {
       let period = every > 0 ? step / every : 0
       let isFirst = manifest != nil && period > keptPeriod
       if isFirst { keptPeriod = period }
-      if let manifest, isFirst || manifest.weightsOnly == true {
-        try keepForGood(step, manifest)
+      if let manifest, isFirst || manifest.weightsOnly != nil {
+        try keepForGood(step, manifest, weightsOnly: !keepsRows)
       } else {
         try remove(step)
       }
     }
-    return try steps().compactMap { try? checkpoint(ofStep: $0).manifest }.filter { $0.weightsOnly != true }
+    return try steps().compactMap { try? checkpoint(ofStep: $0).manifest }.filter { $0.weightsOnly == nil }
       .map(\.oldestRow).min()
   }
 
+  /// The rows that checkpoints kept for good need.
+  public func rowsKeptForGood() throws -> [Range<Int>] {
+    try steps().compactMap { try? checkpoint(ofStep: $0).manifest }.filter { $0.weightsOnly == false }
+      .map { min($0.oldestRow, $0.rows)..<$0.rows }
+  }
+
+  /// Which rows the checkpoints need that can be resumed: none below `oldest`; each of them has those below `settled`. Nil
+  /// if there are none.
+  public func rowsNeeded() throws -> (oldest: Int, settled: Int)? {
+    let manifests = try steps().compactMap { try? checkpoint(ofStep: $0).manifest }.filter { $0.weightsOnly != true }
+    guard let oldest = manifests.map(\.oldestRow).min(), let settled = manifests.map(\.rows).min() else { return nil }
+    return (oldest, settled)
+  }
+
   /// Says so durably, before anybody removes rows that the checkpoint had.
-  private func keepForGood(_ step: Int, _ manifest: Manifest) throws {
-    guard manifest.weightsOnly != true else { return }
+  private func keepForGood(_ step: Int, _ manifest: Manifest, weightsOnly: Bool) throws {
+    guard manifest.weightsOnly == nil else { return }
     var manifest = manifest
-    manifest.weightsOnly = true
+    manifest.weightsOnly = weightsOnly
     try storage.writeAtomically(
       SealedJSON.bytes(of: manifest), to: "\(path)/\(Self.name(of: step))/\(Checkpoint.manifestFile)")
   }

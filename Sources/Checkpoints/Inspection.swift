@@ -158,7 +158,7 @@ extension Inspection.CheckpointSummary {
   fileprivate var line: String {
     let state = damage ?? "whole"
     guard let manifest else { return "\(path): \(state)" }
-    let kept = manifest.weightsOnly == true ? ", kept for good: weights only" : ""
+    let kept = manifest.weightsOnly.map { ", kept for good: \($0 ? "weights only" : "with its memory")" } ?? ""
     return "\(path): step \(manifest.step), epoch \(manifest.epoch), \(state)\(kept)"
   }
 }

@@ -30,7 +30,8 @@ public struct Manifest: Codable, Equatable, Sendable {
   /// Trajectory keys that were changed in the course of the run, oldest first.
   public var changes: [ConfigurationChange]
   public var optimizer: OptimizerRecord
-  /// True once it is kept for its weights alone: its memory rows may be gone. Nil in all others.
+  /// Once it is kept for good: true if for its weights alone, its memory rows may be gone; false if with its rows. Nil in
+  /// all others.
   public var weightsOnly: Bool?
   /// By host: the first step in which a result of it counts that nobody compared. Nil in checkpoints of before audits.
   public var unaudited: [String: Int]?

@@ -173,7 +173,9 @@ extension ConfigurationKey {
     integer("keep_checkpoints", .operational, \.keepCheckpoints, 1...1_000_000, "newest checkpoints kept"),
     integer(
       "keep_every_steps", .operational, \.keepEverySteps, 0...Int.max,
-      "first checkpoint of every so many steps is kept, weights only; 0: none"),
+      "first checkpoint of every so many steps is kept for good; 0: none"),
+    flag(
+      "keep_memory", .operational, \.keepMemory, "checkpoints kept for good keep their memory rows, not weights only"),
     number(
       "audit_rate", .operational, \.auditRate, .probability, "share of the leases that are computed twice and compared"),
     choice("audit_action", .operational, \.auditAction, "what to do about the earlier steps of a host found wrong"),

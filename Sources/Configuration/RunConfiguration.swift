@@ -135,8 +135,10 @@ public struct RunConfiguration: Sendable, Equatable {
   public var checkpointEveryMinutes = 10.0
   /// Newest checkpoints kept.
   public var keepCheckpoints = 3
-  /// Of every so many steps the first checkpoint is kept for good, but not its memory rows; 0: none.
+  /// Of every so many steps the first checkpoint is kept for good; 0: none.
   public var keepEverySteps = 0
+  /// Whether checkpoints that are kept for good keep their memory rows, so that they can be gone on from.
+  public var keepMemory = false
   /// Share of the leases that are given to a second worker, and whose answers are compared. 0...1.
   public var auditRate = 0.001
   /// What becomes of steps that a host found wrong may have spoilt.

@@ -70,7 +70,7 @@ extension Coordinator {
     guard let board else {
       return Refusal(reason: .otherRun, text: "This run keeps its memory in the coordinator.")
     }
-    if board.isDuplicate(hello, from: sender.peer) {
+    if board.isDuplicate(hello, from: sender.peer, at: now) {
       return Refusal(
         reason: .duplicateShard,
         text: "Another process is memory shard \(hello.shard) too: two shards on one directory, or on a copy of it. "

@@ -15,8 +15,10 @@ struct ShardBoard: Sendable {
     var name: String
     /// Nil while it has not said hello, and after its goodbye.
     var peer: PeerID?
-    /// Who spoke for it before; whoever comes back is a second process with the same directory.
+    /// Who spoke for it before: whoever comes back while `peer` lives is a second process with the same directory.
     var formerPeers: [PeerID] = []
+    /// It was heard after its hello: a hello alone may be a dead process's, delayed on its way.
+    var hasReported = false
     var address: ShardAddress?
     var capacity = 0
     var used = 0
@@ -125,9 +127,10 @@ struct ShardBoard: Sendable {
 // MARK: - What shards say
 
 extension ShardBoard {
-  /// Whether `peer` may speak for this shard: not if another took its place and both are there.
-  func isDuplicate(_ hello: ShardHello, from peer: PeerID) -> Bool {
-    shards[hello.shard]?.formerPeers.contains(peer) ?? false
+  /// Whether another process took this one's place as this shard, and both live.
+  func isDuplicate(_ hello: ShardHello, from peer: PeerID, at now: Instant) -> Bool {
+    guard let shard = shards[hello.shard], shard.peer != nil, shard.peer != peer else { return false }
+    return shard.formerPeers.contains(peer) && shard.hasReported && now - shard.heard < Limits.silence
   }
 
   /// - Returns: whether it is new here.
@@ -140,6 +143,7 @@ extension ShardBoard {
         byPeer[former] = nil
       }
       shard.peer = peer
+      shard.hasReported = false
       shard.changes = 0
       shard.pulling = [:]
       shard.isDraining = false
@@ -162,6 +166,7 @@ extension ShardBoard {
   mutating func hear(_ report: ShardReport, of id: ShardID, at now: Instant, _ effects: inout [Effect]) {
     guard var shard = shards[id] else { return }
     shard.heard = now
+    shard.hasReported = true
     (shard.used, shard.capacity, shard.isFull) = (report.used, report.capacity, report.isFull)
     if shard.problem != report.problem, !report.problem.isEmpty {
       effects.append(.log(.warning, "Memory shard '\(shard.name)': \(report.problem)"))

@@ -227,12 +227,16 @@ extension RowStore {
     state.withLock { $0.newlySealed.removeAll { sealed.contains($0) } }
   }
 
-  /// Removes the files whose rows are all below `row`: neither the window nor a kept checkpoint needs them.
-  public func prune(below row: Int) throws {
-    let isGone = { [layout] (index: Int) in layout.rows(of: index).upperBound <= min(row, self.rows) }
+  /// Removes the files whose rows are all below `row` and none of which is in `kept`: neither the window nor a kept
+  /// checkpoint needs them.
+  public func prune(below row: Int, except kept: [Range<Int>] = []) throws {
+    let end = min(row, rows)
+    let isGone = { [layout] (index: Int) in
+      let rows = layout.rows(of: index)
+      return rows.upperBound <= end && !kept.contains { $0.overlaps(rows) }
+    }
     try state.withLock { state in
-      for index in state.present.sorted()
-      where layout.rows(of: index).upperBound <= min(row, state.rows) { try removeFile(index, &state) }
+      for index in state.present.sorted() where isGone(index) { try removeFile(index, &state) }
     }
     // Written with its next change: until then it names extents that nobody looks for.
     ledger.withLock { $0.forget(where: isGone) }

@@ -177,7 +177,10 @@ package final class BulkClient: Sendable {
     }
   }
 
-  private func send(
+  /// Asks for one thing; the answer, or that there is none, comes to the queue with this index.
+  ///
+  /// - Parameter answers: has room for it: nobody waits to add to it.
+  func send(
     _ request: BulkRequest, index: Int,
     to answers: BoundedQueue<(index: Int, result: Result<Answer, WorkerError>)>
   ) {

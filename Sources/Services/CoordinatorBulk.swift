@@ -20,7 +20,8 @@ final class CoordinatorBulk: Sendable {
   private let sender: Sender
   private let plan: RunPlan
   private let data: DataSet
-  private let rows: RowStore
+  private let answers: RowAnswers
+  private let holders: @Sendable (Int, Int) -> HolderTable
   private let weights: PublishedWeights
   private let desk: PushDesk
   private let report: @Sendable (Event) -> Void
@@ -30,6 +31,7 @@ final class CoordinatorBulk: Sendable {
   /// The thread's own; the lock is never waited for.
   private struct State: Sendable {
     var waiting: [Outgoing] = []
+    var frames = BufferPool(count: RowAnswers.bufferFloats)
     var pictures: [Int: [UInt8]] = [:]
     /// In the order of reading.
     var pictureOrder: [Int] = []
@@ -38,21 +40,21 @@ final class CoordinatorBulk: Sendable {
     var progress: [LeaseID: ContinuousClock.Instant] = [:]
   }
 
-  /// Why something cannot be had: an answer.
-  private struct Unavailable: Error {
-    let reason: String
-    init(_ reason: String) { self.reason = reason }
-  }
+  private typealias Unavailable = RowAnswers.Unavailable
 
-  /// - Parameter report: takes the events of arriving payloads.
+  /// - Parameters:
+  ///   - holders: a piece of the table of who holds which extent.
+  ///   - report: takes the events of arriving payloads.
   init(
     sender: Sender, plan: RunPlan, data: DataSet, rows: RowStore, weights: PublishedWeights, desk: PushDesk,
-    log: @escaping ServiceLog, report: @escaping @Sendable (Event) -> Void
+    log: @escaping ServiceLog, holders: @escaping @Sendable (Int, Int) -> HolderTable,
+    report: @escaping @Sendable (Event) -> Void
   ) {
     self.sender = sender
     self.plan = plan
     self.data = data
-    self.rows = rows
+    answers = RowAnswers(source: rows, keys: plan.configuration.memoryKeys)
+    self.holders = holders
     self.weights = weights
     self.desk = desk
     self.log = log
@@ -103,19 +105,22 @@ final class CoordinatorBulk: Sendable {
       case .weights(let network, let step, let offset, let count):
         reply = try weights(network, step, offset, count)
       case .rows(let step, let rows, let floor, let block, let first, let count, let missing):
-        let window = weights.current
-        guard window.step != step || (window.rows, window.floor) == (rows, floor) else {
-          throw Unavailable("rows of another memory at step \(step)")
-        }
-        reply = try self.rows(step, block, first, count, missing)
+        reply = try answers.rows(
+          step: step, rows: rows, floor: floor, block: block, first: first, count: count, missing: missing,
+          into: state.frames.take())
+      case .records(let extent, let first, let count):
+        reply = try answers.records(extent: extent, first: first, count: count)
+      case .holders(let first, let count): reply = (.holders(holders(first, count)), nil)
       case .picture(let index, let offset, let own): reply = try picture(index, offset, own, &state)
       case .push(let lease, let offset):
         guard let chunk = incoming.bulk else { throw Unavailable("a push without its floats") }
         reply = try push(lease, offset, chunk, from: incoming.peer, &state)
-      case .records, .holders: throw Unavailable("no memory shard has joined this run")
       }
     } catch let unavailable as Unavailable {
       reply = (.unavailable(reason: unavailable.reason), nil)
+    } catch MemoryBankError.extentNotHeld(_, let row) {
+      // A shard has it, and the asker tried there first.
+      reply = (.unavailable(reason: "row \(row) is not here"), nil)
     } catch {
       log(.error, "\(error)")
       reply = (.unavailable(reason: "\(error)"), nil)
@@ -140,37 +145,6 @@ extension CoordinatorBulk {
       throw Unavailable("floats \(offset) to \(offset + count) of \(buffer.count)")
     }
     return (.weights(network: network, step: step, offset: offset), .floats(buffer, offset..<(offset + count)))
-  }
-
-  private func rows(
-    _ step: Int, _ block: Int, _ first: Int, _ count: Int, _ missing: [UInt8]
-  ) throws -> (BulkReply, Bulk?) {
-    let version = weights.current
-    guard version.step == step else { throw Unavailable("rows of step \(step); it is step \(version.step) now") }
-    let blocks = plan.blockPlan(step: step, rows: version.rows, floor: version.floor)
-    guard block < blocks.blockCount else { throw Unavailable("block \(block) of \(blocks.blockCount)") }
-    guard first <= blocks.blockSize, count <= blocks.blockSize - first else {
-      throw Unavailable("positions \(first) to \(first + count) of a block of \(blocks.blockSize)")
-    }
-    let wanted = (0..<count).filter { missing[$0 / 8] >> UInt8($0 % 8) & 1 == 1 }
-      .map { blocks.row(block: block, position: first + $0) }
-    let rowSize = rows.layout.rowSize
-    guard !wanted.isEmpty, wanted.count * rowSize <= Wire.Limits.bulkBytes else {
-      throw Unavailable("\(wanted.count) rows; 1 to \(Wire.Limits.bulkBytes / rowSize) may be asked for at once")
-    }
-    if let seeded = wanted.first(where: blocks.window.isSeeded) { throw Unavailable("row \(seeded) is seeded") }
-    return (.rows(step: step, block: block, first: first), try stored(wanted))
-  }
-
-  /// Rows as they are stored; sent from where they were read to, where that is whole floats.
-  private func stored(_ numbers: [Int]) throws -> Bulk {
-    let bytes = numbers.count * rows.layout.rowSize
-    let found = FloatBuffer(count: (bytes + 3) / 4)
-    return try found.withMutableBytes(of: 0..<found.count) { target in
-      let target = UnsafeMutableRawBufferPointer(rebasing: target[..<bytes])
-      try rows.read(numbers, into: target)
-      return bytes % 4 == 0 ? .floats(found, 0..<found.count) : .bytes(Array(target))
-    }
   }
 
   private func picture(

@@ -3,10 +3,14 @@ import Coordination
 import Durability
 import MemoryBank
 import Numerics
+import Synchronization
 import Training
 import Wire
 
-/// The thread that writes checkpoints, while the next steps are computed.
+/// The thread that has checkpoints written while the next steps are computed, each by a thread of its own.
+///
+/// That one stands back while the run goes on: copying weights into the system's cache costs as much processor time as
+/// a tenth of a small network's step, which the slices would lack. The last checkpoint of a run that leaves does not.
 final class CoordinatorCheckpoints: Sendable {
   private let resumed: ResumedRun
   private let rows: RowStore
@@ -15,6 +19,7 @@ final class CoordinatorCheckpoints: Sendable {
   /// The state machine begins one at a time; leaving adds one more.
   private let queue = BoundedQueue<(version: WeightsVersion, unaudited: [String: Int])>(capacity: 2)
   private let ended = BoundedQueue<Bool>(capacity: 1)
+  private let isLeaving = Atomic<Bool>(false)
 
   init(resumed: ResumedRun, incarnation: Incarnation, log: @escaping ServiceLog) {
     self.resumed = resumed
@@ -25,30 +30,45 @@ final class CoordinatorCheckpoints: Sendable {
 
   /// - Parameters:
   ///   - finish: takes each written step, and why it failed if it did.
+  ///   - memory: takes which extents are whole and durable, and which rows checkpoints need.
   ///   - lose: takes the reason if no checkpoint of this process can be durable any more: it may not be the only
   ///     coordinator of its run directory, or the disk may lack rows that it took for written.
   func start(
     finish: @escaping @Sendable (_ step: Int, _ failure: String?) -> Void,
+    memory: @escaping @Sendable (Event) -> Void,
     lose: @escaping @Sendable (String) -> Void
   ) {
-    startThread(named: "massl-checkpt") { [self] in
+    startThread(named: "massl-checkpts") { [self] in
       while let (version, unaudited) = queue.next() {
         do {
           try resumed.directory.verifyLock()
-          try write(version, unaudited)
-          finish(version.step, nil)
-        } catch DurabilityError.lockLost(let path) {
-          lose("\(DurabilityError.lockLost(path: path))")
-        } catch let error as MemoryBankError {
-          // Not to be tried again: see `RowStore.flush`.
-          lose("\(error)")
         } catch {
-          finish(version.step, "\(error)")
+          lose("\(error)")
+          continue
+        }
+        let result = BoundedQueue<(any Error)?>(capacity: 1)
+        startThread(named: "massl-checkpt", standsBack: !isLeaving.load(ordering: .acquiring)) { [self] in
+          do {
+            try write(version, unaudited, memory)
+            result.append(nil)
+          } catch {
+            result.append(error)
+          }
+        }
+        switch result.next() ?? nil {
+        case nil: finish(version.step, nil)
+        // Not to be tried again: see `RowStore.flush`.
+        case let error as MemoryBankError: lose("\(error)")
+        case let error as DurabilityError where error.isLostLock: lose("\(error)")
+        case let error?: finish(version.step, "\(error)")
         }
       }
       ended.close()
     }
   }
+
+  /// The run leaves: from now on checkpoints do not stand back.
+  func hurry() { isLeaving.store(true, ordering: .releasing) }
 
   /// - Parameter unaudited: by host, its first step before that of the weights with a result that nobody compared.
   func write(later version: WeightsVersion, unaudited: [String: Int]) {
@@ -58,14 +78,19 @@ final class CoordinatorCheckpoints: Sendable {
 
   /// Writes what waits, ends the thread and waits for it.
   func stop() {
+    hurry()
     queue.close()
     _ = ended.next()
   }
 
-  private func write(_ version: WeightsVersion, _ unaudited: [String: Int]) throws {
+  private func write(
+    _ version: WeightsVersion, _ unaudited: [String: Int], _ memory: (Event) -> Void
+  ) throws {
     let plan = resumed.plan
     // The manifest names rows: they must be durable before it is.
+    let known = Set(rows.sealed.map(\.index))
     try rows.flush()
+    for record in rows.sealed where !known.contains(record.index) { memory(.extentSealed(record.identity)) }
     let manifest = Manifest(
       run: resumed.directory.run, incarnation: incarnation.number, step: version.step,
       epoch: plan.epoch(ofStep: version.step), student: version.studentDigest, teacher: version.teacherDigest,
@@ -80,8 +105,13 @@ final class CoordinatorCheckpoints: Sendable {
     do {
       let oldest = try resumed.checkpoints.prune(
         keeping: plan.configuration.keepCheckpoints, forGoodEvery: plan.configuration.keepEverySteps,
-        newestWhole: version.step)
-      if let oldest { try rows.prune(below: min(oldest, manifest.oldestRow)) }
+        keepsRows: plan.configuration.keepMemory, newestWhole: version.step)
+      if let oldest {
+        try rows.prune(below: min(oldest, manifest.oldestRow), except: resumed.checkpoints.rowsKeptForGood())
+      }
+      if let needed = try resumed.checkpoints.rowsNeeded() {
+        memory(.rowsNeeded(from: min(needed.oldest, manifest.oldestRow), settled: needed.settled))
+      }
     } catch {
       log(.warning, "Old checkpoints could not be removed: \(error)")
     }

@@ -17,12 +17,21 @@ public struct CoordinatorOptions: Sendable {
   /// Of the control socket; the bulk socket takes the port above it, or any free one if this port is 0.
   public var listen: Endpoint
   public var security: Security<ServerKeys>
+  /// Towards memory shards, when an extent is fetched back from one.
+  var shardSecurity: Security<ClientKeys> {
+    switch security {
+    case .none(let reason): .none(reason)
+    case .curve(let keys): .curve(ClientKeys(own: keys.own, server: keys.own.publicKey))
+    }
+  }
   /// The digest of this machine's probe slice; workers must have the same.
   public var probe: Digest
   /// Accept workers of another compute class.
   public var allowsMixed: Bool
   /// Bytes of RAM for the memory's newest rows; others are read from files.
   public var rowCacheBytes: Int
+  /// Rows that no memory shard has any more become seeded ones (`--forget-lost-rows`).
+  public var forgetsLostRows = false
 
   public init(
     data: String, run: String, layers: [ConfigurationLayer], changes: ConfigurationLayer = ConfigurationLayer(),

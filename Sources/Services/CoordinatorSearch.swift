@@ -1,3 +1,4 @@
+import Coordination
 import Foundation
 import Wire
 
@@ -74,6 +75,29 @@ public struct CoordinatorSearch: Sendable {
       }
     }
     return (nil, why)
+  }
+
+  /// Asks until there is an answer, and says so where that takes long.
+  ///
+  /// - Parameter isToStop: whether to give up.
+  /// - Returns: nil if it was given up.
+  /// - Throws: as `ask`.
+  public func find(until isToStop: () -> Bool, log: ServiceLog) throws -> Found? {
+    let start = ContinuousClock.now
+    var complainAt = start + .seconds(3)
+    var why: WireError?
+    while !isToStop() {
+      let (found, reason) = try ask()
+      if let found { return found }
+      why = reason ?? why
+      if endpoints.isEmpty { Thread.sleep(forTimeInterval: 0.5) }
+      guard ContinuousClock.now >= complainAt else { continue }
+      let waited = ContinuousClock.now - start
+      complainAt = .now + min(waited, .seconds(60))
+      let silence = "No answer from a coordinator at \(self) for \(waited.components.seconds) s"
+      log(.warning, why.map { "\(silence). \($0)" } ?? "\(silence); still trying.")
+    }
+    return nil
   }
 }
 

@@ -55,6 +55,7 @@ public final class CoordinatorService: Sendable {
   private let updates: CoordinatorUpdates
   private let checkpoints: CoordinatorCheckpoints
   private let judge: CoordinatorJudge
+  private let extents: CoordinatorExtents
   private let data: DataSet
   private let resumed: ResumedRun
   private let log: ServiceLog
@@ -127,10 +128,21 @@ public final class CoordinatorService: Sendable {
       rate: options.allowsMixed ? 0 : configuration.auditRate, seed: .random(in: 0 ... .max),
       goesBack: configuration.auditAction == .rollback,
       quarantined: resumed.quarantine.hosts.map { QuarantinedHost($0) }, unaudited: resumed.unaudited)
+    let layout = resumed.rows.layout
+    settings.memory = MemorySettings(
+      size: configuration.memorySize, rowsPerExtent: layout.capacity, extentBytes: layout.fileSize,
+      replicas: configuration.memoryReplicas, rowsPerStep: configuration.batchSize,
+      forgetsLostRows: options.forgetsLostRows)
+    extents = CoordinatorExtents(
+      rows: resumed.rows,
+      clients: SourceClients(
+        context: context, sender: sender, coordinator: bulkSocket.endpoint, security: options.shardSecurity),
+      log: log)
     control = Mutex(
       Control(
         coordinator: Coordinator(
-          settings, resuming: resumed.version.updated, durableStep: resumed.durableStep, at: Self.now()),
+          settings, resuming: resumed.version.updated, durableStep: resumed.durableStep, memory: resumed.memory,
+          at: Self.now()),
         collapse: CollapseWatch(blockSize: configuration.blockSize, memorySize: configuration.memorySize)))
   }
 
@@ -177,10 +189,13 @@ public final class CoordinatorService: Sendable {
       })
     checkpoints.start(
       finish: { [self] step, failure in handle(.checkpointFinished(step: step, failure: failure)) },
+      memory: { [self] in handle($0) },
       lose: { [self] reason in end(.hindered(reason)) })
     judge.start { [self] in handle($0) }
+    extents.start { [self] in handle($0) }
     let bulk = CoordinatorBulk(
       sender: sender, plan: plan, data: data, rows: resumed.rows, weights: weights, desk: desk, log: log,
+      holders: { [self] first, count in control.withLock { $0.coordinator.holders(first: first, count: count) } },
       report: { [self] in handle($0) })
     let bulkThread = try SocketThread(
       named: "massl-bulk", owning: bulkSocket, outboxCapacity: 1, tick: Self.bulkTick
@@ -204,6 +219,7 @@ public final class CoordinatorService: Sendable {
     saveNewest(after: reason)
     checkpoints.stop()
     judge.stop()
+    extents.stop()
     // Last words are in the outbox: they leave before the thread ends.
     controlThread.stop()
     bulkThread.stop()
@@ -232,6 +248,7 @@ public final class CoordinatorService: Sendable {
   /// Ends the run with a last checkpoint; from any thread, as often as one likes.
   public func requestStop() {
     updates.hurry()
+    checkpoints.hurry()
     handle(.stopRequested)
   }
 }
@@ -277,8 +294,13 @@ extension CoordinatorService {
     case .sendMemory(let peer):
       let status = control.coordinator.memoryStatus(at: Self.now())
       send(.memory(json: status?.json() ?? "{}"), to: peer, control)
-    case .writeLedger, .releaseExtents, .fetchExtent, .raiseFloor:
-      fatalError("invariant broken: \(effect) of a run without memory shards")
+    case .writeLedger(let number, let ledger): extents.add(.writeLedger(number: number, ledger))
+    case .releaseExtents(let released): extents.add(.release(released))
+    case .fetchExtent(let extent): extents.fetch(extent)
+    case .raiseFloor(let floor):
+      var version = weights.current
+      version.floor = floor
+      weights.publish(version)
     case .expectPush(let lease, let peer, let finished): desk.expect(lease, from: peer, finished)
     case .abandonPush(let lease): desk.abandon(lease)
     case .accept(let lease, _):

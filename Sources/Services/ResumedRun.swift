@@ -8,6 +8,7 @@ import Numerics
 import Optimization
 import Training
 import Vision
+import Wire
 
 /// A run as its directory has it: opened and locked, with the newest whole checkpoint loaded, or at its beginning.
 struct ResumedRun: Sendable {
@@ -101,5 +102,23 @@ struct ResumedRun: Sendable {
 
   private static func configuration(_ text: String, file: String) throws -> RunConfiguration {
     try RunConfiguration(layers: [ConfigurationLayer(recipe: text, file: file)])
+  }
+}
+
+// MARK: - Memory shards
+
+extension ResumedRun {
+  /// Which extents there are, and who holds them.
+  var memory: ResumedMemory {
+    let holders = rows.holders
+    let entries = rows.sealed.map { record in
+      LedgerEntry(
+        extent: record.identity,
+        holders: (holders[record.index] ?? []).map { ShardID(high: $0.high, low: $0.low) })
+    }
+    let needed = try? checkpoints.rowsNeeded()
+    return ResumedMemory(
+      ledger: Ledger(entries: entries), local: rows.localExtents, oldestRow: needed?.oldest ?? 0,
+      settledRows: needed?.settled ?? 0)
   }
 }

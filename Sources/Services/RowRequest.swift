@@ -39,10 +39,9 @@ package struct RowRequest: Equatable, Sendable {
     return requests
   }
 
-  func message(of lease: Lease) -> BulkRequest {
+  func message(step: Int, rows: Int, floor: Int) -> BulkRequest {
     .rows(
-      step: lease.step, rows: lease.rows, floor: lease.memoryFloor, block: block, first: positions.lowerBound,
-      count: positions.count,
+      step: step, rows: rows, floor: floor, block: block, first: positions.lowerBound, count: positions.count,
       missing: missing)
   }
 }

@@ -3,18 +3,12 @@ import Wire
 /// Asks a coordinator how its run is doing; anyone whom its socket lets in may.
 public struct StatusInquiry: Sendable {
   private let endpoint: Endpoint
-  private let socket: DealerSocket
-  /// Holds the socket's library.
-  private let context: Context
-  private let sender: Sender
+  private let inquiry: ControlInquiry
 
   /// - Throws: `WireError` for an address that can never be reached.
   public init(of endpoint: Endpoint, security: Security<ClientKeys>) throws {
     self.endpoint = endpoint
-    context = try Context()
-    let peer = PeerID.random()
-    socket = try DealerSocket(in: context, as: peer, connectingTo: endpoint, for: .control, security: security)
-    sender = Sender(run: RunIdentity(high: 0, low: 0), incarnation: Incarnation(0), peer: peer)
+    inquiry = try ControlInquiry(of: endpoint, security: security)
   }
 
   public enum Answer: Sendable {
@@ -27,26 +21,13 @@ public struct StatusInquiry: Sendable {
   /// - Throws: `WireError` of a peer that answers in a newer protocol, or whose answer cannot be read;
   ///   `ServiceError.unreadableStatus`.
   public func ask(patience: Duration) throws -> Answer {
-    let deadline = ContinuousClock.now + patience
-    let question = Outgoing(Envelope(sender: sender, message: .worker(.statusRequest)))
-    var isAsked = false
-    while ContinuousClock.now < deadline {
-      // Short looks, for what the socket has to say of a connection that fails comes by `receive`.
-      if !isAsked { isAsked = try socket.send(question, timeout: .milliseconds(100)) == .sent }
-      let wait = isAsked ? max(.zero, deadline - .now) : .zero
-      switch try socket.receive(timeout: wait) {
-      case .message(let incoming):
-        guard case .coordinator(.status(let json)) = incoming.envelope.message else { continue }
-        guard let status = RunStatus(json: json) else {
-          throw ServiceError.unreadableStatus(coordinator: "\(endpoint)")
-        }
-        return .status(status)
-      case .malformed(_, let error):
-        if case .handshakeFailed = error { return .none(error) }
-        throw error
-      case nil: continue
+    let (status, reason) = try inquiry.ask(.statusRequest, patience: patience) { message -> RunStatus? in
+      guard case .status(let json) = message else { return nil }
+      guard let status = RunStatus(json: json) else {
+        throw ServiceError.unreadableStatus(coordinator: "\(endpoint)")
       }
+      return status
     }
-    return .none(nil)
+    return status.map { .status($0) } ?? .none(reason)
   }
 }

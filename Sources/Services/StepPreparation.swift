@@ -10,22 +10,28 @@ final class StepPreparation {
   private let incarnation: Incarnation
   private let bulk: BulkClient
   private let rows: WorkerRows
+  private let holders: RowHolders
+  private let ahead = BlocksAhead()
   /// Of weights and gradients, which have one size.
   private let parameters: SharedBufferPool
-  private var blocks: BufferPool
+  private let blocks: SharedBufferPool
   /// The newest step's.
   private var inputs: StepInputs?
   /// The newest teacher, from which the next one follows.
   private var teacher: (step: Int, weights: FloatBuffer)?
 
-  init(plan: RunPlan, incarnation: Incarnation, bulk: BulkClient, rows: WorkerRows, parameters: SharedBufferPool) {
+  init(
+    plan: RunPlan, incarnation: Incarnation, bulk: BulkClient, rows: WorkerRows, holders: RowHolders,
+    parameters: SharedBufferPool
+  ) {
     self.plan = plan
     self.incarnation = incarnation
     self.bulk = bulk
     self.rows = rows
+    self.holders = holders
     self.parameters = parameters
     let configuration = plan.configuration
-    blocks = BufferPool(count: configuration.blocksUsed * configuration.blockSize * configuration.bottleneckDim)
+    blocks = SharedBufferPool(count: configuration.blocksUsed * configuration.blockSize * configuration.bottleneckDim)
   }
 
   /// - Throws: `WorkerError`: the lease is to be given back.
@@ -36,14 +42,41 @@ final class StepPreparation {
     let student = try pull(.student, lease, lease.student)
     let teacher = try averagedTeacher(lease, student) ?? pull(.teacher, lease, lease.teacher)
     self.teacher = (lease.step, teacher)
-    let memory = blocks.take()
-    let blockPlan = plan.blockPlan(step: lease.step, rows: lease.rows, floor: lease.memoryFloor)
-    try rows.gather(blockPlan, of: lease, in: incarnation, from: bulk, into: memory)
+    let memory = try memory(for: lease)
     let inputs = StepInputs(
       step: lease.step, student: student, teacher: teacher, memory: memory, blockSize: plan.configuration.blockSize,
       width: plan.configuration.bottleneckDim)
     self.inputs = inputs
+    gatherAhead(of: lease)
     return inputs
+  }
+
+  func stop() { ahead.stop() }
+
+  private func memory(for lease: Lease) throws -> FloatBuffer {
+    try holders.bring(
+      to: lease.holdersVersion, rows: plan.memoryWindow(rows: lease.rows, floor: lease.memoryFloor).stored)
+    if let gathered = ahead.take(),
+      gathered.step == lease.step, gathered.rows == lease.rows, gathered.floor == lease.memoryFloor
+    {
+      try rows.complete(gathered, in: incarnation, from: holders)
+      return gathered.memory
+    }
+    let memory = blocks.take()
+    _ = try rows.gather(
+      step: lease.step, rows: lease.rows, floor: lease.memoryFloor, known: lease.rows, in: incarnation, from: holders,
+      into: memory)
+    return memory
+  }
+
+  private func gatherAhead(of lease: Lease) {
+    guard lease.step + 1 < plan.lastStep else { return }
+    let (next, known) = (lease.step + 1, lease.rows)
+    let enqueued = lease.rows + plan.configuration.batchSize
+    ahead.begin { [rows, holders, blocks, incarnation, floor = lease.memoryFloor] in
+      try rows.gather(
+        step: next, rows: enqueued, floor: floor, known: known, in: incarnation, from: holders, into: blocks.take())
+    }
   }
 
   /// Worked out from the teacher of the step before; nil where there is none, or where its digest differs.

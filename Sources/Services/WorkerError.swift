@@ -6,6 +6,8 @@ public enum WorkerError: Error, Equatable, CustomStringConvertible {
   case bulkUnanswered
   /// The coordinator does not have, or does not give, what was asked for.
   case refused(String)
+  /// Nobody gives memory rows just now; what was said first.
+  case rowsUnavailable(String)
   /// What came is not what the lease promised.
   case otherBits(String)
   /// A lease that fits no step of the run.
@@ -16,12 +18,18 @@ public enum WorkerError: Error, Equatable, CustomStringConvertible {
   case socketFailed(coordinator: String, reason: String)
 
   /// It may pass by itself, and says nothing about the lease.
-  var isPassing: Bool { self == .bulkUnanswered }
+  var isPassing: Bool {
+    switch self {
+    case .bulkUnanswered, .rowsUnavailable: true
+    default: false
+    }
+  }
 
   public var description: String {
     switch self {
     case .bulkUnanswered: "the coordinator does not answer on its bulk socket"
     case .refused(let reason): "the coordinator refused: \(reason)"
+    case .rowsUnavailable(let reason): "memory rows cannot be had just now: \(reason)"
     case .otherBits(let what): "\(what) came with other bits than the lease names"
     case .badLease(let problem): "the lease cannot be computed: \(problem)"
     case .turnedAway(let coordinator, let reason):

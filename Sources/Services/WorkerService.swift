@@ -161,14 +161,18 @@ extension WorkerService {
       let plan = try RunPlan(
         configuration: RunConfiguration(layers: [layer]), pictures: welcome.data.count)
       try plan.checkMachineMemory(computes: true)
-      let bulk = try BulkClient(
-        context: context, sender: sender, endpoint: options.coordinator.withPort(welcome.bulkPort),
+      let clients = SourceClients(
+        context: context, sender: sender, coordinator: options.coordinator.withPort(welcome.bulkPort),
         security: options.security)
+      let bulk = try clients.client(of: .coordinator)
       let session = try WorkerSession(
-        plan: plan, sender: sender, bulk: bulk,
+        plan: plan, sender: sender, clients: clients,
         pictures: WorkerPictures(bulk: bulk, own: own, run: welcome.data, log: log),
-        rows: rows(of: plan, welcome, sender), threads: options.threads,
-        flipsBitEvery: options.flipsBitEvery, log: log
+        rows: rows(of: plan, welcome, sender),
+        holders: RowHolders(
+          layout: plan.extentLayout(run: Digest(high: sender.run.high, low: sender.run.low)), peer: peer
+        ) { try clients.client(of: $0) },
+        threads: options.threads, flipsBitEvery: options.flipsBitEvery, log: log
       ) { [self] in say($0, $1) }
       state.withLock { $0.session = session }
       log(.info, "Joined the run at \(options.coordinator), incarnation \(sender.incarnation.number).")

@@ -16,9 +16,11 @@ final class WorkerSession: Sendable {
   /// On every message of this session.
   let sender: Sender
   private let plan: RunPlan
+  private let clients: SourceClients
   private let bulk: BulkClient
   private let pictures: WorkerPictures
   private let rows: WorkerRows
+  private let holders: RowHolders
   private let threads: Int
   private let flipsBitEvery: Int?
   private let say: @Sendable (WorkerMessage, Sender) -> Void
@@ -54,12 +56,15 @@ final class WorkerSession: Sendable {
   /// Starts the threads; they hold the session until `stop`.
   /// - Throws: `NetworkError` for view sizes that the network cannot have.
   init(
-    plan: RunPlan, sender: Sender, bulk: BulkClient, pictures: WorkerPictures, rows: WorkerRows, threads: Int,
-    flipsBitEvery: Int? = nil, log: @escaping ServiceLog, say: @escaping @Sendable (WorkerMessage, Sender) -> Void
+    plan: RunPlan, sender: Sender, clients: SourceClients, pictures: WorkerPictures, rows: WorkerRows,
+    holders: RowHolders, threads: Int, flipsBitEvery: Int? = nil, log: @escaping ServiceLog,
+    say: @escaping @Sendable (WorkerMessage, Sender) -> Void
   ) throws {
     self.plan = plan
     self.sender = sender
-    self.bulk = bulk
+    self.clients = clients
+    bulk = try clients.client(of: .coordinator)
+    self.holders = holders
     self.pictures = pictures
     self.rows = rows
     self.threads = threads
@@ -83,7 +88,7 @@ final class WorkerSession: Sendable {
     prepared.close()
     tasks.close()
     pushes.close()
-    bulk.stop()
+    clients.stop()
   }
 }
 
@@ -169,7 +174,9 @@ extension WorkerSession {
 extension WorkerSession {
   private func prepare() {
     let preparation = StepPreparation(
-      plan: plan, incarnation: sender.incarnation, bulk: bulk, rows: rows, parameters: parameters)
+      plan: plan, incarnation: sender.incarnation, bulk: bulk, rows: rows, holders: holders,
+      parameters: parameters)
+    defer { preparation.stop() }
     while let work = prepared.next() {
       let lease = work.lease
       do {

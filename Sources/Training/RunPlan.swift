@@ -108,19 +108,11 @@ extension RunPlan {
   ///   - rows: enqueued before the step.
   ///   - floor: rows below it are seeded.
   public func blockPlan(step: Int, rows: Int, floor: Int) -> BlockPlan {
-    BlockPlan(
-      window: MemoryWindow(size: configuration.memorySize, rows: rows, floor: floor),
-      blockSize: configuration.blockSize, blocksPerStep: configuration.blocksUsed,
-      granule: configuration.memoryGranule, seed: configuration.seed, step: step)
+    configuration.memoryKeys.blockPlan(step: step, rows: rows, floor: floor)
   }
 
   /// How memory rows are stored and sent.
-  public var rowType: RowType {
-    switch configuration.memoryDtype {
-    case .fp32: .fp32
-    case .fp16: .fp16
-    }
-  }
+  public var rowType: RowType { configuration.rowType }
 
   /// The rows that the memory begins with.
   public var seededRows: SeededRows {
@@ -129,9 +121,11 @@ extension RunPlan {
 
   /// The files of the memory.
   /// - Parameter run: the run's identity.
-  public func extentLayout(run: Digest) -> ExtentLayout {
-    ExtentLayout(
-      run: run, width: configuration.bottleneckDim, capacity: configuration.extentRows, rowType: rowType)
+  public func extentLayout(run: Digest) -> ExtentLayout { configuration.extentLayout(run: run) }
+
+  /// Which rows are in the memory.
+  public func memoryWindow(rows: Int, floor: Int) -> MemoryWindow {
+    MemoryWindow(size: configuration.memorySize, rows: rows, floor: floor)
   }
 
   /// The floor of this plan's memory where it was `old` rows large, and its floor `floor`: rows below the old window

@@ -1,6 +1,15 @@
 import Glibc
 import Numerics
 
+/// What a wait with an end came to.
+public enum TimedElement<Element: Sendable>: Sendable {
+  case element(Element)
+  /// None came in time.
+  case nothing
+  /// The queue is closed and empty.
+  case closed
+}
+
 /// A queue of at most `capacity` elements between threads: who adds waits for room, who takes waits for an element.
 ///
 /// `@unchecked Sendable`: everything that changes is read and written under `mutex`.
@@ -19,7 +28,12 @@ public final class BoundedQueue<Element: Sendable>: @unchecked Sendable {
     mutex = .allocate(capacity: 1)
     changed = .allocate(capacity: 1)
     pthread_mutex_init(mutex, nil)
-    pthread_cond_init(changed, nil)
+    // Waits with an end go by the clock that nobody sets.
+    var attributes = pthread_condattr_t()
+    pthread_condattr_init(&attributes)
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC)
+    pthread_cond_init(changed, &attributes)
+    pthread_condattr_destroy(&attributes)
   }
 
   deinit {
@@ -59,6 +73,23 @@ public final class BoundedQueue<Element: Sendable>: @unchecked Sendable {
     locked {
       while elements.isEmpty, !isClosed { pthread_cond_wait(changed, mutex) }
       return take()
+    }
+  }
+
+  /// Waits for an element, but no longer than `patience`.
+  public func next(within patience: Duration) -> TimedElement<Element> {
+    var end = timespec()
+    clock_gettime(CLOCK_MONOTONIC, &end)
+    let (seconds, attoseconds) = max(.zero, patience).components
+    end.tv_sec += Int(min(seconds, 1 << 32))
+    end.tv_nsec += Int(attoseconds / 1_000_000_000)
+    if end.tv_nsec >= 1_000_000_000 { (end.tv_sec, end.tv_nsec) = (end.tv_sec + 1, end.tv_nsec - 1_000_000_000) }
+    return locked {
+      while elements.isEmpty, !isClosed {
+        if pthread_cond_timedwait(changed, mutex, &end) == ETIMEDOUT { break }
+      }
+      if let element = take() { return .element(element) }
+      return isClosed ? .closed : .nothing
     }
   }
 

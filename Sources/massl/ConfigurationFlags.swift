@@ -68,6 +68,7 @@ package struct ConfigurationFlags: ParsableArguments {
   @Option(key: "checkpoint_every_minutes") package var checkpointEveryMinutes: String?
   @Option(key: "keep_checkpoints") package var keepCheckpoints: String?
   @Option(key: "keep_every_steps") package var keepEverySteps: String?
+  @Option(key: "keep_memory") package var keepMemory: String?
   @Option(key: "audit_rate") package var auditRate: String?
   @Option(key: "audit_action") package var auditAction: String?
   @Option(key: "grace") package var grace: String?

@@ -34,6 +34,9 @@ package struct CoordinatorCommand: ParsableCommand {
   @Flag(help: "Let workers of other compute classes in: gives up that a run's bits can be reproduced.")
   package var allowMixed = false
 
+  @Flag(help: "Go on without rows that no memory shard has any more: they are computed from their number instead.")
+  package var forgetLostRows = false
+
   @Flag(help: .hidden)
   package var stopWithParent = false
 
@@ -52,8 +55,9 @@ package struct CoordinatorCommand: ParsableCommand {
     let listen = try Endpoint(configuration.listen)
     var options = try CoordinatorOptions(
       data: place.data, run: place.run, layers: settings.layers(), changes: settings.changes(), listen: listen,
-      security: security.security(for: listen), probe: probeDigest(), allowsMixed: allowMixed,
+      security: security.security(for: listen, log: log.line), probe: probeDigest(), allowsMixed: allowMixed,
       rowCacheBytes: rowCache.bytes)
+    options.forgetsLostRows = forgetLostRows
     // Where workers look for it; one that went back is another incarnation there, as after a restart.
     while let endpoint = try coordinate(options, configuration, signals, log) {
       options.listen = listen.withPort(endpoint.port)

@@ -37,6 +37,7 @@ extension ExitStatus {
       case let error as DurabilityError: Self(of: error)
       case let error as WireError: Self(of: error)
       case let error as ServiceError: Self(of: error)
+      case let error as MemoryError: Self(of: error)
       case is VerificationError: .usage
       case MemoryBankError.flushFailedBefore: .tryAgain
       case is MemoryBankError: .doNotRestart
@@ -76,6 +77,15 @@ extension ExitStatus {
         .usage
       case .addressInUse: .tryAgain
       default: .failed
+      }
+  }
+
+  private init(of error: MemoryError) {
+    self =
+      switch error {
+      case .notAShard, .otherRun, .otherShape, .noRoom, .unreachable: .usage
+      case .damagedIdentity, .newerIdentity, .turnedAway: .doNotRestart
+      case .socketFailed: .tryAgain
       }
   }
 

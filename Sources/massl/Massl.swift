@@ -15,6 +15,7 @@ struct Massl: ParsableCommand {
       TrainCommand.self, CoordinatorCommand.self, WorkerCommand.self, StatusCommand.self, EvaluateCommand.self,
       ExportCommand.self, InspectCommand.self, ForkCommand.self, ReplayCommand.self, KeygenCommand.self,
       SynthesizeCommand.self, VerifyCommand.self, BenchCommand.self,
+      MemoryCommand.self,
     ])
 }
 

@@ -1,4 +1,6 @@
 import ArgumentParser
+import Foundation
+import Services
 import Wire
 
 /// How a process that connects shows who it is, and knows whom it talks to.
@@ -38,7 +40,8 @@ package struct CoordinatorSecurityOptions: ParsableArguments {
   @Option(help: ArgumentHelp("The coordinator's key pair, from 'massl keygen'.", valueName: "file"))
   package var key: String?
 
-  @Option(help: ArgumentHelp("Public keys that may connect, one a line.", valueName: "file"))
+  @Option(
+    help: ArgumentHelp("Public keys that may connect, one a line; read again when it changes.", valueName: "file"))
   package var allowedKeys: String?
 
   @Flag(help: "Listen to other machines without encryption: anyone on the network can read and write.")
@@ -52,12 +55,27 @@ package struct CoordinatorSecurityOptions: ParsableArguments {
     }
   }
 
+  /// Between looks at the file of allowed keys.
+  private static let keysPause = 1.0
+
+  /// Keys that come into the file of allowed ones later, or leave it, count from then on: a thread sees to that.
   /// - Throws: `WireError` of the key files, or where keys are needed and not given.
-  func security(for endpoint: Endpoint) throws -> Security<ServerKeys> {
-    var keys: ServerKeys?
-    if let key, let allowedKeys {
-      keys = ServerKeys(own: try KeyPair(contentsOf: key), allowed: AllowedKeys(try AllowedKeys.read(allowedKeys)))
+  func security(for endpoint: Endpoint, log: @escaping ServiceLog) throws -> Security<ServerKeys> {
+    guard let key, let allowedKeys else { return try .decide(for: endpoint, keys: nil, insecure: insecure) }
+    let file = try AllowedKeysFile(allowedKeys)
+    let keys = ServerKeys(own: try KeyPair(contentsOf: key), allowed: file.keys)
+    let security = try Security.decide(for: endpoint, keys: keys, insecure: insecure)
+    startThread(named: "massl-keyfile") {
+      while true {
+        Thread.sleep(forTimeInterval: Self.keysPause)
+        do {
+          guard let change = try file.refresh() else { continue }
+          log(.info, "Read \(file.path) again: \(change.added) keys more are allowed, \(change.removed) no longer.")
+        } catch {
+          log(.warning, "The keys that were allowed before still are: \(error)")
+        }
+      }
     }
-    return try .decide(for: endpoint, keys: keys, insecure: insecure)
+    return security
   }
 }

@@ -69,7 +69,7 @@ package struct WorkerCommand: ParsableCommand {
     let log = ProcessLog("worker", level: logLevel)
     let signals = Signals(withParent: stopWithParent)
     // A worker whose coordinator may be elsewhere now looks for it again.
-    while let found = try find(search, signals, log.line) {
+    while let found = try search.find(until: { signals.haveCome }, log: log.line) {
       if try work(for: found, search.mayMove ? Self.silence : nil, signals, log.line) != .silent { return }
     }
   }
@@ -96,27 +96,6 @@ package struct WorkerCommand: ParsableCommand {
       log: log)
     signals.tell { service.requestStop() }
     return try service.run()
-  }
-
-  /// Asks until there is an answer. Nil if this process is to stop before.
-  private func find(
-    _ search: CoordinatorSearch, _ signals: Signals, _ log: ServiceLog
-  ) throws -> CoordinatorSearch.Found? {
-    let start = ContinuousClock.now
-    var complainAt = start + .seconds(3)
-    var why: WireError?
-    while !signals.haveCome {
-      let (found, reason) = try search.ask()
-      if let found { return found }
-      why = reason ?? why
-      if search.endpoints.isEmpty { Thread.sleep(forTimeInterval: 0.5) }
-      guard ContinuousClock.now >= complainAt else { continue }
-      let waited = ContinuousClock.now - start
-      complainAt = .now + min(waited, .seconds(60))
-      let silence = "No answer from a coordinator at \(search) for \(waited.components.seconds) s"
-      log(.warning, why.map { "\(silence). \($0)" } ?? "\(silence); still trying.")
-    }
-    return nil
   }
 }
 

@@ -177,6 +177,25 @@ struct CheckpointAtomicityTests {
     #expect(try directory.steps() == [5])
   }
 
+  @Test func whatIsKeptWithItsRowsSaysWhichAndStaysSo() throws {
+    let directory = try newDirectory(SimulatedStorage())
+    func write(_ step: Int) throws {
+      try directory.write(Fixture(Float(step)).content, Fixture.manifest(step: step, oldestRow: step * 50))
+    }
+    for step in [10, 20, 30] { try write(step) }
+    #expect(try directory.prune(keeping: 1, forGoodEvery: 20, keepsRows: true, newestWhole: 30) == 1500)
+    #expect(try directory.steps() == [20, 30])
+    #expect(try directory.checkpoint(ofStep: 20).manifest.weightsOnly == false)
+    #expect(try directory.rowsKeptForGood() == [1000..<1280])
+    // Later ones may be kept without: this one has its rows still.
+    try write(40)
+    try write(50)
+    #expect(try directory.prune(keeping: 1, forGoodEvery: 20, newestWhole: 50) == 2500)
+    #expect(
+      try directory.steps().map { try directory.checkpoint(ofStep: $0).manifest.weightsOnly } == [false, true, nil])
+    #expect(try directory.rowsKeptForGood().count == 1)
+  }
+
   @Test func theFirstOfEveryPeriodStaysForGoodWithItsWeightsAlone() throws {
     let storage = SimulatedStorage()
     let directory = try newDirectory(storage)

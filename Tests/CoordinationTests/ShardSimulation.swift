@@ -416,9 +416,7 @@ extension ShardSimulation {
     case .shardWelcome:
       shards[index].isWelcome = true
     // Said again where a welcome came twice: they are heard at most once.
-    case .refusal(let refusal):
-      shards[index].isWelcome = false
-      if refusal.reason == .duplicateShard { fail("\(refusal.text)") }
+    case .refusal: shards[index].isWelcome = false
     case .assignment(let assignment):
       guard assignment.number >= shards[index].assignment else { return note("lateAssignments") }
       shards[index].isWelcome = true

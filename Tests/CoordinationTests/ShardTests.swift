@@ -81,14 +81,16 @@ private struct ShardScript {
   }
 
   @discardableResult
-  mutating func report(_ shard: UInt64, _ changes: ExtentChange..., isFull: Bool = false) throws -> [Effect] {
+  mutating func report(
+    _ shard: UInt64, _ changes: ExtentChange..., isFull: Bool = false, as peer: UInt64? = nil
+  ) throws -> [Effect] {
     let first = said[shard, default: 0]
     said[shard] = first + UInt64(changes.count)
     return try say(
       .report(
         ShardReport(
           first: first, changes: changes, used: 0, capacity: capacities[shard] ?? 0, isFull: isFull, assignment: 0)),
-      shard)
+      shard, as: peer)
   }
 
   /// Lets a second pass in which all of these shards are heard, and ledgers become durable.
@@ -316,12 +318,21 @@ extension [Effect] {
   @Test func aRestartedShardTakesItsPlaceAndACopiedOneDoesNot() throws {
     var script = ShardScript()
     try script.join(1, as: 101)
-    #expect(try script.join(1, as: 555).contains { if case .send(.shardWelcome, _) = $0 { true } else { false } })
+    let isWelcome = { (effects: [Effect]) in
+      effects.contains { if case .send(.shardWelcome, _) = $0 { true } else { false } }
+    }
+    #expect(isWelcome(try script.join(1, as: 555)))
+    // A hello that a dead process left behind costs the living one nothing.
+    #expect(isWelcome(try script.join(1, as: 101)))
+    #expect(isWelcome(try script.join(1, as: 555)))
+    try script.report(1, as: 555)
     let refusals = try script.join(1, as: 101).compactMap {
       if case .send(.refusal(let refusal), _) = $0 { refusal } else { nil }
     }
     #expect(refusals.first?.reason == .duplicateShard)
     #expect(refusals.first?.text.contains("two shards on one directory") ?? false)
+    try script.handle(.tick, after: 6)
+    #expect(isWelcome(try script.join(1, as: 101)), "the other one is dead")
   }
 
   @Test func anotherRunsShardIsRefused() throws {

@@ -107,6 +107,20 @@ import Testing
     #expect(!workshop.exists("wide") && !workshop.exists("same.forking"))
   }
 
+  @Test(arguments: [true, false]) func whatIsKeptWithItsMemoryCanBeGoneOnFrom(keepsMemory: Bool) throws {
+    // Files of a step's rows: those that the newest checkpoint does not need go at once.
+    let name = "kept-\(keepsMemory)"
+    let flags = ["--keep-checkpoints", "1", "--keep-every-steps", "10", "--extent-rows", "16"]
+    let ended = try Program.run(workshop.arguments(name) + flags + ["--keep-memory", "\(keepsMemory)"])
+    #expect(ended.status == 0, "\(ended)")
+    let step = try #require(workshop.steps(name).first)
+    #expect(step < 30)
+    let fork = try Program.run(["fork", "--run", workshop.run(name), "--step", "\(step)", "--to", workshop.run("on")])
+    #expect(fork.status == (keepsMemory ? 0 : 64), "\(fork)")
+    let words = keepsMemory ? "kept for good: with its memory" : "kept for good: weights only"
+    #expect(try Program.run(["inspect", workshop.run(name)]).output.contains(words))
+  }
+
   @Test func whatIsKeptForGoodHoldsItsWeightsAndIsNotGoneOnFrom() throws {
     // So small a run has one file of rows, which stays with the newest checkpoint: it is taken away by hand.
     #expect(
@@ -148,7 +162,8 @@ import Testing
     let again = try Program.run(["keygen", "--out", workshop.folder + "/worker.key"])
     #expect(again.status == 64 && again.errors.contains("worker.key"), "a key is not overwritten")
     let allowed = workshop.folder + "/workers.txt"
-    try Data("# those who may\n\(keys[1]) first\n".utf8).write(to: URL(fileURLWithPath: allowed))
+    // The coordinator's own, for a beginning.
+    try Data("# those who may\n\(keys[0])\n".utf8).write(to: URL(fileURLWithPath: allowed))
     let coordinator = try Program.start(
       workshop.coordinator("secret", "tcp://0.0.0.0:0") + [
         "--key", workshop.folder + "/coordinator.key", "--allowed-keys", allowed,
@@ -158,6 +173,8 @@ import Testing
     let address = "tcp://127.0.0.1:\(port)"
     let plain = try Program.run(["worker", "--coordinator", address], limit: 8, signal: SIGTERM)
     #expect(plain.errors.contains("No answer from a coordinator at \(address) for "), "\(plain)")
+    // Let in while the coordinator runs.
+    try Data("# those who may\n\(keys[1]) first\n".utf8).write(to: URL(fileURLWithPath: allowed))
     let worker = try Program.run([
       "worker", "--coordinator", address, "--key", workshop.folder + "/worker.key", "--coordinator-key", keys[0],
     ])

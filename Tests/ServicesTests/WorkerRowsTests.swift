@@ -35,11 +35,11 @@ import Wire
     let rows = WorkerRows(plan: plan, bytes: 1 << 20, incarnation: Incarnation(1))
     let memory = FloatBuffer(count: 16 * 16)
     func gather(step: Int, _ incarnation: UInt64) throws -> Int {
-      let lease = Lease(
-        lease: LeaseID(1), step: step, slices: SliceRange(first: 0, count: 1), student: SmallRun.probe,
-        teacher: SmallRun.probe, rows: 6 * step, memoryFloor: 0)
       let blocks = plan.blockPlan(step: step, rows: 6 * step, floor: 0)
-      try rows.gather(blocks, of: lease, in: Incarnation(incarnation), from: bulk, into: memory)
+      let gathered = try rows.gather(
+        step: step, rows: 6 * step, floor: 0, known: 6 * step, in: Incarnation(incarnation),
+        from: Self.holders(plan, bulk), into: memory)
+      #expect(gathered.missing.allSatisfy { $0.allSatisfy { $0 == 0 } })
       for block in 0..<2 {
         for position in 0..<8 where !blocks.window.isSeeded(blocks.row(block: block, position: position)) {
           #expect(memory[(block * 8 + position) * 16 + 5] == Float(blocks.row(block: block, position: position)))
@@ -64,14 +64,37 @@ import Wire
     let bulk = try coordinator.client()
     defer { bulk.stop() }
     let rows = WorkerRows(plan: plan, bytes: 4 * (16 * 4 + 24), incarnation: Incarnation(1))
-    let lease = Lease(
-      lease: LeaseID(1), step: 3, slices: SliceRange(first: 0, count: 1), student: SmallRun.probe,
-      teacher: SmallRun.probe, rows: 18, memoryFloor: 0)
     for expected in [16, 12] {
-      try rows.gather(
-        plan.blockPlan(step: 3, rows: 18, floor: 0), of: lease, in: Incarnation(1), from: bulk,
+      _ = try rows.gather(
+        step: 3, rows: 18, floor: 0, known: 18, in: Incarnation(1), from: Self.holders(plan, bulk),
         into: FloatBuffer(count: 16 * 16))
       #expect(Self.asked(coordinator.takeAsked()) == expected)
     }
+  }
+
+  @Test("Ahead of a step all are gathered but those that are not enqueued yet, and these when they are")
+  func comeAhead() throws {
+    let plan = try ScriptedCoordinator().plan
+    let coordinator = try Self.coordinator(plan)
+    let bulk = try coordinator.client()
+    defer { bulk.stop() }
+    let rows = WorkerRows(plan: plan, bytes: 0, incarnation: Incarnation(1))
+    let holders = Self.holders(plan, bulk)
+    let memory = FloatBuffer(count: 16 * 16)
+    let gathered = try rows.gather(
+      step: 3, rows: 18, floor: 0, known: 12, in: Incarnation(1), from: holders, into: memory)
+    #expect(Self.asked(coordinator.takeAsked()) == 10)
+    try rows.complete(gathered, in: Incarnation(1), from: holders)
+    #expect(Self.asked(coordinator.takeAsked()) == 6)
+    let blocks = plan.blockPlan(step: 3, rows: 18, floor: 0)
+    for block in 0..<2 {
+      for position in 0..<8 {
+        #expect(memory[(block * 8 + position) * 16 + 5] == Float(blocks.row(block: block, position: position)))
+      }
+    }
+  }
+
+  private static func holders(_ plan: RunPlan, _ bulk: BulkClient) -> RowHolders {
+    RowHolders(layout: plan.extentLayout(run: SmallRun.probe), peer: PeerID.random()) { _ in bulk }
   }
 }

@@ -66,6 +66,30 @@ struct KeysTests {
     }
   }
 
+  @Test func aFileOfAllowedKeysIsReadAgainWhenItChanges() throws {
+    try withTemporaryDirectory { root in
+      let (path, keys) = ("\(root)/keys", try (0..<3).map { _ in try KeyPair.generate().publicKey })
+      try write("\(keys[0])\n\(keys[1])\n", to: path)
+      let file = try AllowedKeysFile(path)
+      #expect(try file.refresh() == nil && file.refresh() == nil)
+
+      try write("\(keys[1])\n\(keys[2])\n# and nobody else\n", to: path)
+      // It may still be written.
+      #expect(try file.refresh() == nil && !file.keys.contains(keys[2]))
+      let change = try #require(try file.refresh())
+      #expect(change == (1, 1))
+      #expect(keys.map(file.keys.contains) == [false, true, true])
+
+      // What cannot be read, or is empty, shuts nobody out, and is said once.
+      try write("\(keys[0])\nno key\n", to: path)
+      #expect(try file.refresh() == nil)
+      #expect(throws: WireError.self) { try file.refresh() }
+      #expect(try file.refresh() == nil && keys.map(file.keys.contains) == [false, true, true])
+      unlink(path)
+      #expect(try file.refresh() == nil && file.keys.contains(keys[2]))
+    }
+  }
+
   @Test func allowedKeysAreOneALineWithNamesAndComments() throws {
     try withTemporaryDirectory { root in
       let keys = try (0..<3).map { _ in try KeyPair.generate().publicKey }

@@ -1,0 +1,84 @@
+import Coordination
+import Durability
+import MemoryBank
+import Numerics
+import Synchronization
+import Wire
+
+/// The coordinator's part in who holds which extent: writes the ledger, lets go of files that shards hold, and copies
+/// back what a drained shard had. In a thread of its own, for disks make it wait.
+final class CoordinatorExtents: Sendable {
+  enum Work: Sendable {
+    case writeLedger(number: UInt64, Ledger)
+    case release([Int])
+  }
+
+  private let rows: RowStore
+  private let clients: SourceClients
+  private let log: ServiceLog
+  private let copying = Mutex<ExtentCopying?>(nil)
+  /// The state machine has one ledger written at a time, and says nothing of files meanwhile.
+  private let queue = BoundedQueue<Work>(capacity: 1024)
+  private let ended = BoundedQueue<Bool>(capacity: 1)
+
+  /// - Parameter clients: connections to shards.
+  init(rows: RowStore, clients: SourceClients, log: @escaping ServiceLog) {
+    self.rows = rows
+    self.clients = clients
+    self.log = log
+  }
+
+  /// - Parameter report: takes what came of it, in other threads.
+  func start(report: @escaping @Sendable (Event) -> Void) {
+    let copying = ExtentCopying(
+      layout: rows.layout, begin: { [rows] in try rows.begin($0) }, client: { [clients] in try clients.client(of: $0) }
+    ) { outcome in
+      switch outcome {
+      case .held(let record): report(.extentFetched(record.index, failure: nil))
+      case .noRoom(let extent, let reason), .failed(let extent, let reason):
+        report(.extentFetched(extent, failure: reason))
+      }
+    }
+    self.copying.withLock { $0 = copying }
+    startThread(named: "massl-extents") { [self] in
+      while let work = queue.next() { carryOut(work, report) }
+      ended.close()
+    }
+  }
+
+  /// What finds no room is dropped: files that stay do no harm, and a ledger that is not written is asked for again.
+  func add(_ work: Work) {
+    if !queue.tryAppend(work) { log(.warning, "The disk is too slow for the memory's extents: some stay here.") }
+  }
+
+  func fetch(_ extent: AssignedExtent) { copying.withLock { $0 }?.copyToo(extent) }
+
+  func stop() {
+    copying.withLock { $0 }?.stop()
+    clients.stop()
+    queue.close()
+    _ = ended.next()
+  }
+
+  private func carryOut(_ work: Work, _ report: (Event) -> Void) {
+    switch work {
+    case .writeLedger(let number, let ledger):
+      do {
+        // Shards that went leave no trace, so all extents are said.
+        let holders = ledger.entries.map { entry in
+          (entry.extent.index, entry.holders.map { Digest(high: $0.high, low: $0.low) })
+        }
+        try rows.record(holders: Dictionary(uniqueKeysWithValues: holders))
+        report(.ledgerWritten(number: number, failure: nil))
+      } catch {
+        report(.ledgerWritten(number: number, failure: "\(error)"))
+      }
+    case .release(let extents):
+      do {
+        try rows.release(extents)
+      } catch {
+        log(.warning, "Files of extents that shards hold could not be removed: \(error)")
+      }
+    }
+  }
+}

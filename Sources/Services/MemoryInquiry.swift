@@ -1,0 +1,30 @@
+import Wire
+
+/// Asks a coordinator about the run's memory shards, or to empty one; anyone whom its socket lets in may.
+public struct MemoryInquiry: Sendable {
+  private let inquiry: ControlInquiry
+
+  /// - Throws: `WireError` for an address that can never be reached.
+  public init(of endpoint: Endpoint, security: Security<ClientKeys>) throws {
+    inquiry = try ControlInquiry(of: endpoint, security: security)
+  }
+
+  /// Shards and extents, as JSON; nil if nobody answered within `patience`.
+  /// - Throws: `WireError` of a peer that answers in a newer protocol, or whose answer cannot be read.
+  public func list(patience: Duration) throws -> String? {
+    try inquiry.ask(.memoryRequest, patience: patience) { message in
+      if case .memory(let json) = message { json } else { nil }
+    }.answer
+  }
+
+  /// Asks that a shard be emptied and sent away.
+  ///
+  /// - Parameter shard: its name, or the digits of its identity.
+  /// - Returns: whether it will be, and a sentence; nil if nobody answered within `patience`.
+  /// - Throws: as `list`.
+  public func drain(_ shard: String, patience: Duration) throws -> (isAccepted: Bool, text: String)? {
+    try inquiry.ask(.drainRequest(shard: shard), patience: patience) { message in
+      if case .drain(let isAccepted, let text) = message { (isAccepted, text) } else { nil }
+    }.answer
+  }
+}

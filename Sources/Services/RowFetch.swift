@@ -1,0 +1,123 @@
+import Wire
+
+/// Fetches rows from all their holders at once, each piece from whoever has it.
+///
+/// A piece goes to its first holder. One that is not answered in time is asked for again elsewhere, and the first answer
+/// counts: rows of one number are the same wherever they are. One that is refused, or whose holder is gone, goes to the
+/// next holder at once. A holder has at most `BulkClient.window` pieces to answer at any time.
+struct RowFetch {
+  /// Rows of one block that one answer carries.
+  struct Piece {
+    var request: RowRequest
+    /// Who has them, the best first; not empty.
+    var holders: [BulkClient]
+  }
+
+  /// Before this nobody is taken for slow: a disk may have to seek for each row.
+  static let shortestPatience = Duration.milliseconds(500)
+  /// A holder is slow when it takes so many times as long as the others do.
+  static let patienceFactor = 4
+
+  private struct Progress {
+    /// Holders asked so far.
+    var asked = 0
+    /// Of them, those that have failed.
+    var failed = 0
+    var askedAt = ContinuousClock.now
+    var isDone = false
+  }
+
+  private let pieces: [Piece]
+  private let message: (RowRequest) -> BulkRequest
+  private var progress: [Progress]
+  /// Pieces that each client has to answer.
+  private var underWay: [ObjectIdentifier: Int] = [:]
+  /// Holders that any piece has at most: an answer's index says which piece it is for, and which holder gave it.
+  private let holdersAtMost: Int
+  /// A running mean of what an answer takes.
+  private var mean: Duration?
+  private let answers: BoundedQueue<(index: Int, result: Result<BulkClient.Answer, WorkerError>)>
+  private var firstFailure: WorkerError?
+
+  /// - Parameter message: the request of a piece.
+  init(_ pieces: [Piece], message: @escaping (RowRequest) -> BulkRequest) {
+    self.pieces = pieces
+    self.message = message
+    progress = Array(repeating: Progress(), count: pieces.count)
+    holdersAtMost = pieces.map(\.holders.count).max() ?? 1
+    // Each holder of each piece may answer once.
+    answers = BoundedQueue(capacity: max(1, pieces.reduce(0) { $0 + $1.holders.count }))
+  }
+
+  /// - Parameter take: called in this thread with a piece's index and its rows, once a piece, in any order; throws if
+  ///   they are not what was asked for, and the next holder is asked.
+  /// - Throws: `WorkerError.rowsUnavailable`, with what was said first, if nobody gives a piece; what `take` throws.
+  mutating func run(take: (Int, BulkReply, BulkFrame?) throws -> Void) throws {
+    // A slow holder keeps only its own pieces waiting.
+    var waiting = Dictionary(grouping: pieces.indices.reversed()) { ObjectIdentifier(pieces[$0].holders[0]) }
+    var open = pieces.count
+    while open > 0 {
+      for client in waiting.keys {
+        while underWay[client, default: 0] < BulkClient.window, let index = waiting[client]?.popLast() { ask(index) }
+      }
+      switch answers.next(within: patience / 2) {
+      case .closed: throw WorkerError.bulkUnanswered
+      case .nothing: break
+      case .element((let index, let result)):
+        if try settle(index / holdersAtMost, holder: index % holdersAtMost, result, take) { open -= 1 }
+      }
+      hedge()
+    }
+  }
+
+  private var patience: Duration { max(Self.shortestPatience, (mean ?? .zero) * Self.patienceFactor) }
+
+  private mutating func ask(_ index: Int) {
+    let holder = progress[index].asked
+    let client = pieces[index].holders[holder]
+    progress[index].asked += 1
+    progress[index].askedAt = .now
+    underWay[ObjectIdentifier(client), default: 0] += 1
+    client.send(message(pieces[index].request), index: index * holdersAtMost + holder, to: answers)
+  }
+
+  /// - Returns: whether the piece is done with this.
+  private mutating func settle(
+    _ index: Int, holder: Int, _ result: Result<BulkClient.Answer, WorkerError>,
+    _ take: (Int, BulkReply, BulkFrame?) throws -> Void
+  ) throws -> Bool {
+    underWay[ObjectIdentifier(pieces[index].holders[holder]), default: 1] -= 1
+    guard !progress[index].isDone else { return false }
+    do {
+      let (reply, bulk) = try result.get()
+      if case .unavailable(let reason) = reply { throw WorkerError.refused(reason) }
+      try take(index, reply, bulk)
+      let took = ContinuousClock.now - progress[index].askedAt
+      mean = mean.map { ($0 * 7 + took) / 8 } ?? took
+      progress[index].isDone = true
+      return true
+    } catch let error as WorkerError {
+      firstFailure = firstFailure ?? error
+      progress[index].failed += 1
+      if progress[index].asked < pieces[index].holders.count {
+        ask(index)
+      } else if progress[index].failed == progress[index].asked {
+        throw WorkerError.rowsUnavailable("\(firstFailure ?? error)")
+      }
+      return false
+    }
+  }
+
+  /// Asks the next holder for what the last one asked has not answered in time.
+  private mutating func hedge() {
+    let now = ContinuousClock.now
+    let patience = patience
+    for index in pieces.indices where !progress[index].isDone && progress[index].asked > 0 {
+      let next = progress[index].asked
+      guard now - progress[index].askedAt > patience, next < pieces[index].holders.count,
+        underWay[ObjectIdentifier(pieces[index].holders[next]), default: 0] < BulkClient.window
+      else { continue }
+      ask(index)
+    }
+  }
+}

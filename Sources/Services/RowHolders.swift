@@ -1,0 +1,86 @@
+import MemoryBank
+import Numerics
+import Synchronization
+import Wire
+
+/// The coordinator's table of who holds which extent, as a step's rows are asked for by it.
+struct HolderView: Sendable {
+  /// 0: no table; the coordinator serves all rows.
+  var version: UInt64 = 0
+  let layout: ExtentLayout
+  var shards: [ShardAddress] = []
+  /// By extent, from `first` on: indices into `shards`.
+  var first = 0
+  var holders: [[Int]] = []
+
+  /// Which holders a row's extent has: rows with the same answer are asked for together. Empty: the coordinator alone.
+  func holders(ofRow row: Int) -> [Int] {
+    let place = layout.index(of: row) - first
+    return holders.indices.contains(place) ? holders[place] : []
+  }
+}
+
+/// Whom a worker asks for which row: the table is kept until a lease names another version.
+package final class RowHolders: Sendable {
+  /// Extents whose holders are asked for at once.
+  private static let extentsPerRequest = 4096
+
+  private let client: @Sendable (ExtentSource) throws -> BulkClient
+  private let layout: ExtentLayout
+  /// Spreads workers over the holders of an extent.
+  private let turn: Int
+  private let table: Mutex<HolderView>
+
+  /// - Parameters:
+  ///   - peer: whose requests these are.
+  ///   - client: asks the coordinator, or a shard.
+  package init(
+    layout: ExtentLayout, peer: PeerID, client: @escaping @Sendable (ExtentSource) throws -> BulkClient
+  ) {
+    self.client = client
+    self.layout = layout
+    turn = Int(peer.rawValue >> 1)
+    table = Mutex(HolderView(layout: layout))
+  }
+
+  /// Brings the table to a version, if it is another one.
+  /// - Parameter rows: the stored rows that are of interest.
+  /// - Throws: `WorkerError`.
+  func bring(to version: UInt64, rows: Range<Int>) throws {
+    guard version != table.withLock({ $0.version }) else { return }
+    guard version != 0, !rows.isEmpty else {
+      return table.withLock { $0 = HolderView(version: version, layout: layout) }
+    }
+    let (first, end) = (layout.index(of: rows.lowerBound), layout.index(of: rows.upperBound - 1) + 1)
+    var new = HolderView(version: version, layout: layout, first: first)
+    while first + new.holders.count < end {
+      let from = first + new.holders.count
+      let count = min(Self.extentsPerRequest, end - from)
+      let (reply, _) = try client(.coordinator).ask(.holders(first: from, count: count))
+      guard case .holders(let piece) = reply, piece.first == from, piece.holders.count <= count else {
+        throw WorkerError.otherBits("the table of memory shards")
+      }
+      // A newer one is as good, if all of it is of one version.
+      if new.holders.isEmpty {
+        new.version = piece.version
+        new.shards = piece.shards
+      }
+      guard piece.version == new.version else { throw WorkerError.rowsUnavailable("the memory's shards just changed") }
+      new.holders += piece.holders
+      // Extents past these are not sealed yet: the coordinator has them.
+      if piece.holders.count < count { break }
+    }
+    table.withLock { $0 = new }
+  }
+
+  var view: HolderView { table.withLock { $0 } }
+
+  /// The clients of these holders, the first to be asked first, the coordinator last.
+  /// - Throws: `WireError`.
+  func clients(of holders: [Int], in view: HolderView) throws -> [BulkClient] {
+    let addresses = holders.map { view.shards[$0] }
+    let start = addresses.isEmpty ? 0 : turn % addresses.count
+    let rotated = addresses[start...] + addresses[..<start]
+    return try rotated.map { try client(.shard($0)) } + [client(.coordinator)]
+  }
+}

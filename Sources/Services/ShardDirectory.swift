@@ -1,0 +1,94 @@
+import Durability
+import Foundation
+import MemoryBank
+import Numerics
+import Wire
+
+/// A memory shard's directory, locked by the one process that serves it.
+///
+///     shard.json      its identity, and the run and shape of its rows
+///     shard.lock      held while it is served
+///     rows-*          extents
+final class ShardDirectory: Sendable {
+  static let version = 1
+  private static let sizeAtMost = 1 << 16
+
+  private struct Record: Codable {
+    var version: Int
+    var shard: Digest
+    /// Nil until the first coordinator has told.
+    var run: Digest?
+    var width: Int?
+    var rowsPerExtent: Int?
+    var rowType: RowType?
+  }
+
+  let path: String
+  let shard: ShardID
+  /// Of the rows that are here; nil in a directory that no run has used yet.
+  let layout: ExtentLayout?
+  private let storage: any Storage
+  private let lock: any StorageLock
+
+  /// Opens a shard's directory, or makes one.
+  /// - Throws: `DurabilityError.locked` if another process serves it; `MemoryError.notAShard`, `.damagedIdentity`,
+  ///   `.newerIdentity`.
+  init(_ path: String, in storage: any Storage) throws {
+    self.path = path
+    self.storage = storage
+    try storage.makeDurableDirectory(path)
+    lock = try storage.lock("\(path)/shard.lock")
+    let file = "\(path)/shard.json"
+    if try !storage.exists(file) {
+      let own = ["shard.lock", "shard.json.tmp"]
+      guard try storage.list(path).allSatisfy(own.contains) else { throw MemoryError.notAShard(directory: path) }
+      let shard = Digest(high: .random(in: 1 ... .max), low: .random(in: 0 ... .max))
+      try Self.write(Record(version: Self.version, shard: shard), to: file, in: storage)
+    }
+    struct Versioned: Decodable { let version: Int }
+    let bytes = Data(try storage.readWhole(file, limit: Self.sizeAtMost))
+    guard let version = try? JSONDecoder().decode(Versioned.self, from: bytes).version else {
+      throw MemoryError.damagedIdentity(file: file)
+    }
+    guard version <= Self.version else {
+      throw MemoryError.newerIdentity(file: file, version: version, supported: Self.version)
+    }
+    guard let record = try? JSONDecoder().decode(Record.self, from: bytes) else {
+      throw MemoryError.damagedIdentity(file: file)
+    }
+    shard = ShardID(high: record.shard.high, low: record.shard.low)
+    if let run = record.run, let width = record.width, let rows = record.rowsPerExtent, let type = record.rowType {
+      guard 1...(1 << 24) ~= width, 1...(1 << 32) ~= rows else { throw MemoryError.damagedIdentity(file: file) }
+      layout = ExtentLayout(run: run, width: width, capacity: rows, rowType: type)
+    } else {
+      layout = nil
+    }
+  }
+
+  /// From now on the directory is for rows of this run and shape.
+  /// - Throws: `MemoryError.otherRun`, `.otherShape` if it has others; `DurabilityError`.
+  func adopt(_ layout: ExtentLayout) throws {
+    if let own = self.layout {
+      guard own.run == layout.run else {
+        throw MemoryError.otherRun(directory: path, own: "\(own.run)", coordinators: "\(layout.run)")
+      }
+      guard own == layout else { throw MemoryError.otherShape(directory: path) }
+      return
+    }
+    try Self.write(
+      Record(
+        version: Self.version, shard: Digest(high: shard.high, low: shard.low), run: layout.run, width: layout.width,
+        rowsPerExtent: layout.capacity, rowType: layout.rowType), to: "\(path)/shard.json", in: storage)
+  }
+
+  private static func write(_ record: Record, to file: String, in storage: any Storage) throws {
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = [.sortedKeys, .prettyPrinted]
+    try storage.writeAtomically(encoder.encode(record), to: file)
+  }
+
+  /// - Throws: `DurabilityError.lockLost` if another process may serve it by now.
+  func verifyLock() throws { try lock.verify() }
+
+  func release() { lock.release() }
+}
