@@ -54,7 +54,12 @@ final class CoordinatorExtents: Sendable {
   func fetch(_ extent: AssignedExtent) { copying.withLock { $0 }?.copyToo(extent) }
 
   func stop() {
-    copying.withLock { $0 }?.stop()
+    // Let go of, for what it reports to holds this.
+    let last = copying.withLock { copying in
+      defer { copying = nil }
+      return copying
+    }
+    last?.stop()
     clients.stop()
     queue.close()
     _ = ended.next()
