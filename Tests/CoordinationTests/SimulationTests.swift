@@ -130,6 +130,14 @@ struct SimulationTests {
       finding > 50 && goingBack > 50 && right > 60, "\(finding) found all, \(goingBack) went back, \(right) right")
   }
 
+  @Test func aRunThatCannotFinishSaysWhatIsPendingAndHowToSeeItAgain() {
+    var deserted = Simulation(seed: 3, workers: 0, faults: .none)
+    deserted.run(toStep: nil, eventsAtMost: 2_000)
+    #expect(deserted.unfinished?.contains("pending: ") == true && deserted.unfinished?.contains("step: 0") == true)
+    let command = "MASSL_SEED=3 swift test -c release --disable-testable-imports --filter SimulationTests: pending"
+    #expect(deserted.replay.hasPrefix(command), "\(deserted.replay)")
+  }
+
   // MARK: Mistakes that must be found, to show that the alarm rings
 
   private func found(_ bug: Simulation.PlantedBug, under faults: Faults, workers: Int? = nil) -> some Sequence<String> {
