@@ -41,7 +41,7 @@ sanitize: install
 	Scripts/sanitize thread '$(SANITIZE_FILTER)'
 
 lint:
-	swift format lint --strict --recursive Sources Tests Package.swift
+	swift format lint --strict --recursive Sources Tests Fuzz Package.swift
 	Scripts/generate-messages --check
 
 messages:
