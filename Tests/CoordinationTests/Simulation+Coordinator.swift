@@ -107,6 +107,10 @@ extension Simulation {
     case .stop(.goesBack): goBack()
     case .sendMemory: break
     case .writeLedger, .releaseExtents, .fetchExtent, .raiseFloor: fail("\(effect) of a run without memory shards")
+    case .stop(.failed), .stop(.hindered):
+      // Its supervisor starts it again; a run that fails each time does not finish, and is found so.
+      past["failures", default: 0] += 1
+      endCoordinator()
     case .stop(let reason):
       if coordinator.hasLostLock { return fail("a coordinator without its lock stopped: \(reason)") }
       coordinator.stopped = reason
