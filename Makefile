@@ -17,20 +17,22 @@ test: install
 	swift test -c release --disable-testable-imports
 
 # What the tests do for seconds, for longer: so many simulated schedules, real runs until so many processes were
-# killed, foreign bytes for every reader. The counts are in what it prints; a failure prints the command that repeats it.
+# killed, foreign bytes for every reader, and with MINUTES=30 more of each until that time is over. The counts are in its
+# last lines; a failure prints the command that repeats it.
 SEEDS = 20000
 KILLS = 100
-soak: install
-	MASSL_SEEDS=$(SEEDS) swift test -c release --disable-testable-imports --filter SimulationTests
-	MASSL_KILLS=$(KILLS) swift test -c release --disable-testable-imports --filter ChaosTests
-	$(MAKE) soak-fuzz
-
-# Foreign bytes for every reader: other ones with FUZZ_FIRST=1000000.
 FUZZ_INPUTS = 1000000
+# Others than the last time: SEED_FIRST=20000 FUZZ_FIRST=1000000.
+SEED_FIRST = 0
 FUZZ_FIRST = 0
+MINUTES = 0
+SOAK = MINUTES=$(MINUTES) SEEDS=$(SEEDS) KILLS=$(KILLS) FUZZ_INPUTS=$(FUZZ_INPUTS) \
+  SEED_FIRST=$(SEED_FIRST) FUZZ_FIRST=$(FUZZ_FIRST) Scripts/soak
+soak: install
+	$(SOAK) schedules kills inputs
+
 soak-fuzz: install
-	MASSL_FUZZ_INPUTS=$(FUZZ_INPUTS) MASSL_FUZZ_FIRST=$(FUZZ_FIRST) \
-	  swift test -c release --disable-testable-imports --filter '\.FuzzTests'
+	$(SOAK) inputs
 
 # The tests under the address and the thread sanitizer; SANITIZE_FILTER=WireTests for some of them.
 SANITIZE_FILTER = .
@@ -39,7 +41,7 @@ sanitize: install
 	Scripts/sanitize thread '$(SANITIZE_FILTER)'
 
 lint:
-	swift format lint --strict --recursive Sources Tests Package.swift
+	swift format lint --strict --recursive Sources Tests Fuzz Package.swift
 	Scripts/generate-messages --check
 
 messages:

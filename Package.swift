@@ -81,7 +81,7 @@ let package = Package(
     .testTarget(name: "WireTests", dependencies: ["Wire", "Numerics", "TestSupport"]),
     .testTarget(
       name: "CoordinationTests",
-      dependencies: ["Checkpoints", "Coordination", "Durability", "Wire", "Numerics", "TestSupport"]),
+      dependencies: ["Checkpoints", "Coordination", "Durability", "MemoryBank", "Wire", "Numerics", "TestSupport"]),
     .testTarget(
       name: "TelemetryTests",
       dependencies: ["Telemetry", "TestSupport", .product(name: "Logging", package: "swift-log")]),

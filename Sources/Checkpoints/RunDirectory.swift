@@ -15,7 +15,8 @@ public struct RunDirectory: Sendable {
   public let run: Digest
   /// The data set that it was started on.
   public let data: DataRecord
-  let storage: any Storage
+  /// For everything in it: changes nothing once the lock is lost.
+  public let storage: any Storage
   private let lock: any StorageLock
 
   public var checkpointsPath: String { "\(path)/checkpoints" }
@@ -55,6 +56,7 @@ extension RunDirectory {
   ) throws -> RunDirectory {
     try storage.makeDurableDirectory(path)
     let lock = try storage.lock("\(path)/coordinator.lock")
+    let storage = LockedStorage(storage, while: lock)
     let recordPath = "\(path)/run.json"
     if try !storage.exists(recordPath) {
       // A crash before run.json was there leaves only these: nothing had been sent or computed.

@@ -6,7 +6,9 @@ import Wire
 /// ever reaches the sum.
 ///
 /// Who is asked second: a worker on another host, else another worker, else the coordinator's own computing. If the two
-/// differ, a third host decides, the coordinator's own computing if there is none. Whose answer then is another one has
+/// differ, a third host decides, the coordinator's own computing if there is none. Where there is more than one host, two
+/// answers of one are no more than one: what is broken in it may be wrong twice in the same way, a worker that is killed
+/// and started again among them. Whose answer then is another one has
 /// its host quarantined.
 struct Audit: Sendable {
   /// A worker's result, without what two right ones may differ in.
@@ -33,6 +35,8 @@ struct Audit: Sendable {
   var isAbandoned = false
 
   var isOpen: Bool { verdict == nil && !isAbandoned }
+  /// Those that are in do not settle it: they differ, or agree and are of one host.
+  var needsAThird: Bool { isOpen && answers.count > 1 }
   var differ: Bool { answers.contains { $0.result != answers[0].result } }
 }
 
@@ -123,7 +127,7 @@ extension Coordinator {
       else { continue }
       let live = liveLeases(of: node, audit)
       guard !(live.isEmpty && audit.answers.isEmpty) else { continue }
-      let isShort = live.count + audit.answers.count < (audit.differ ? 3 : 2)
+      let isShort = live.count + audit.answers.count < (audit.needsAThird ? 3 : 2)
       guard isShort || live.contains(where: { isWorthACopy($0, by: peer) }) else { continue }
       if candidates(for: node, audit).contains(peer.id) { return node }
     }
@@ -144,8 +148,8 @@ extension Coordinator {
         && !bars.contains { $0.peer == peer.id && node.indices.contains($0.slice) && $0.until > now }
     }
     let elsewhere = others.filter { !hosts.contains($0.host) }
-    // Between two that differ no neighbour of theirs decides.
-    return (elsewhere.isEmpty && !audit.differ ? others : elsewhere).map(\.id)
+    // Where two are not enough no neighbour of theirs decides.
+    return (elsewhere.isEmpty && !audit.needsAThird ? others : elsewhere).map(\.id)
   }
 
   /// Asks the coordinator's own computing where nobody else will answer, or not soon.
@@ -195,7 +199,9 @@ extension Coordinator {
     audits[node]?.answers.append(answer)
     audits[node]?.since = audit.since ?? now
     // Two that agree are right.
-    if audit.answers.contains(where: { $0.result == answer.result }) { settle(node, answer.result, &effects) }
+    if audit.answers.contains(where: { $0.result == answer.result && ($0.host != answer.host || !isOfSeveralHosts) }) {
+      settle(node, answer.result, &effects)
+    }
   }
 
   /// The coordinator's own answer.

@@ -105,6 +105,8 @@ extension Coordinator {
           "Worker '\(hello.name)' is of another compute class: from here on the result depends on who computed it."))
     }
     // With other threads or on another host it is another worker.
+    if hello.host != firstHost ?? hello.host { isOfSeveralHosts = true }
+    firstHost = firstHost ?? hello.host
     if let known = peers[peer], known.threads != hello.threads || known.host != hello.host { forget(peer, &effects) }
     if peers[peer] == nil {
       joined += 1

@@ -67,6 +67,9 @@ public struct Coordinator: Sendable {
   // MARK: The run
 
   var quarantined: [QuarantinedHost]
+  /// Of the first worker that this process met, and whether there was one of another host since.
+  var firstHost: String?
+  var isOfSeveralHosts = false
   /// By host: the first step in which a result of it counts that nobody compared.
   var unaudited: [String: Int]
   /// By picture: they are counted once, however often they are met.

@@ -70,6 +70,12 @@ public enum DurabilityError: Error, Equatable, CustomStringConvertible {
     return number == ENOSPC || number == EDQUOT
   }
 
+  /// Whether another process may have what this one had locked.
+  public var isLostLock: Bool {
+    guard case .lockLost = self else { return false }
+    return true
+  }
+
   /// Whether the file or directory is not there.
   public var isAbsence: Bool {
     guard case .failed(_, _, let number) = self else { return false }

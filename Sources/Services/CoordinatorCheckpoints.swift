@@ -31,7 +31,8 @@ final class CoordinatorCheckpoints: Sendable {
   /// - Parameters:
   ///   - finish: takes each written step, and why it failed if it did.
   ///   - memory: takes which extents are whole and durable, and which rows checkpoints need.
-  ///   - lose: takes the reason if this process may not be the only coordinator of its run directory.
+  ///   - lose: takes the reason if no checkpoint of this process can be durable any more: it may not be the only
+  ///     coordinator of its run directory, or the disk may lack rows that it took for written.
   func start(
     finish: @escaping @Sendable (_ step: Int, _ failure: String?) -> Void,
     memory: @escaping @Sendable (Event) -> Void,
@@ -45,16 +46,22 @@ final class CoordinatorCheckpoints: Sendable {
           lose("\(error)")
           continue
         }
-        let result = BoundedQueue<String?>(capacity: 1)
+        let result = BoundedQueue<(any Error)?>(capacity: 1)
         startThread(named: "massl-checkpt", standsBack: !isLeaving.load(ordering: .acquiring)) { [self] in
           do {
             try write(version, unaudited, memory)
             result.append(nil)
           } catch {
-            result.append("\(error)")
+            result.append(error)
           }
         }
-        finish(version.step, result.next() ?? nil)
+        switch result.next() ?? nil {
+        case nil: finish(version.step, nil)
+        // Not to be tried again: see `RowStore.flush`.
+        case let error as MemoryBankError: lose("\(error)")
+        case let error as DurabilityError where error.isLostLock: lose("\(error)")
+        case let error?: finish(version.step, "\(error)")
+        }
       }
       ended.close()
     }

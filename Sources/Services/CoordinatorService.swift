@@ -100,7 +100,7 @@ public final class CoordinatorService: Sendable {
     let run = RunIdentity(high: directory.run.high, low: directory.run.low)
     sender = Sender(run: run, incarnation: incarnation, peer: PeerID(rawValue: UInt64.random(in: 1 ... .max)))
     addressPath = "\(directory.path)/\(Self.addressFile)"
-    try storage.writeAtomically("\(endpoint)\n".utf8, to: addressPath)
+    try directory.storage.writeAtomically("\(endpoint)\n".utf8, to: addressPath)
 
     weights = PublishedWeights(resumed.version)
     desk = PushDesk(gradientCount: plan.layout.count, floatsPerSlice: plan.floatsPerSlice)
@@ -191,7 +191,7 @@ public final class CoordinatorService: Sendable {
     checkpoints.start(
       finish: { [self] step, failure in handle(.checkpointFinished(step: step, failure: failure)) },
       memory: { [self] in handle($0) },
-      lose: { [self] reason in end(.failed(reason)) })
+      lose: { [self] reason in end(.hindered(reason)) })
     judge.start { [self] in handle($0) }
     extents.start { [self] in handle($0) }
     let bulk = CoordinatorBulk(
@@ -225,7 +225,8 @@ public final class CoordinatorService: Sendable {
     controlThread.stop()
     bulkThread.stop()
     control.withLock { $0.thread = nil }
-    unlink(addressPath)
+    // Without the lock the file may be another coordinator's.
+    if (try? directory.verifyLock()) != nil { unlink(addressPath) }
     directory.release()
     switch reason {
     case .finished: return .finished
@@ -240,7 +241,7 @@ public final class CoordinatorService: Sendable {
   private static func reason(for error: any Error) -> StopReason {
     switch error {
     case ServiceError.notFinite: .hopeless("\(error)")
-    case ServiceError.noRoomForRows: .hindered("\(error)")
+    case ServiceError.noRoomForRows, DurabilityError.lockLost: .hindered("\(error)")
     default: .failed("\(error)")
     }
   }
@@ -268,7 +269,10 @@ extension CoordinatorService {
     case .received(.malformed(let peer?, let error)): handle(.malformed(from: peer, reason: error.description))
     case .received(.malformed(nil, let error)): log(.warning, "\(error)")
     case .undelivered: break
-    case .tick: handle(.tick)
+    case .tick:
+      // One that lost its lock stops, though it may have nothing to write: workers would go on computing for it.
+      do { try directory.verifyLock() } catch { return end(.hindered("\(error)")) }
+      handle(.tick)
     case .failed(let error): end(.failed("The control socket failed: \(error)"))
     }
   }

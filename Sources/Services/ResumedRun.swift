@@ -76,10 +76,10 @@ struct ResumedRun: Sendable {
     // 4. Weights and memory.
     let enqueued = manifest?.rows ?? 0
     let floor = plan.floor(manifest?.floor ?? 0, rows: enqueued, memoryWas: saved.memorySize)
-    let (memoryPath, layout) = (directory.memoryPath, plan.extentLayout(run: directory.run))
+    let (files, memoryPath, layout) = (directory.storage, directory.memoryPath, plan.extentLayout(run: directory.run))
     func memory() throws -> RowStore {
       try RowStore(
-        storage: storage, directory: memoryPath, layout: layout,
+        storage: files, directory: memoryPath, layout: layout,
         window: MemoryWindow(size: given.memorySize, rows: enqueued, floor: floor),
         digest: manifest.map { MemoryDigest(resuming: $0.memory) } ?? MemoryDigest(), cacheBytes: options.rowCacheBytes)
     }

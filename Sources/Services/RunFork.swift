@@ -83,7 +83,7 @@ public struct RunFork: Sendable {
     let window = MemoryWindow(size: new.configuration.memorySize, rows: manifest.rows, floor: manifest.floor)
     manifest.oldestRow = window.stored.lowerBound
     let rows = try RowStore(
-      storage: storage, directory: run.memoryPath,
+      storage: run.storage, directory: run.memoryPath,
       layout: new.extentLayout(run: run.run),
       window: MemoryWindow(size: window.size, rows: manifest.oldestRow, floor: manifest.oldestRow),
       digest: MemoryDigest(), cacheBytes: 0, keepsLedger: false)

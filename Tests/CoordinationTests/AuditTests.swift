@@ -45,6 +45,20 @@ struct AuditTests {
     #expect(try Self.finish(&script, second, by: 2).grants(first, to: 1))
   }
 
+  /// A worker that is started again is another peer, on the same processor.
+  @Test func twoAnswersOfOneHostAreNotEnoughWhereThereAreOthers() throws {
+    var script = Self.script()
+    let first = try Self.lease(script.join(1, on: "a"))
+    try script.say(Script.hello(host: "b"), 3)
+    _ = try Self.finish(&script, first, by: 1, bits: 5)
+    try script.say(.goodbye, 1)
+    #expect(try script.say(.goodbye, 3).contains(.judge(step: 0, first.slices)))
+    let again = try Self.lease(script.join(2, on: "a"))
+    #expect(try !Self.finish(&script, again, by: 2, bits: 5).grants(again, to: 2))
+    let verdict = try script.handle(.judged(Script.result(of: first)), after: 100)
+    #expect(verdict.contains { if case .quarantine(let hosts, nil) = $0 { hosts.map(\.host) == ["a"] } else { false } })
+  }
+
   @Test func withoutAnotherWorkerTheCoordinatorAnswers() throws {
     var script = Self.script()
     let first = try Self.lease(script.join(1))

@@ -14,6 +14,7 @@ struct Faults {
   var workerStop = 0.0
   var workerHang = 0.0
   var partition = 0.0
+  /// In each second, each update and each writing of a checkpoint.
   var coordinatorCrash = 0.0
   /// Of the coordinator's crashes, those that take the machine with them: what was not fsynced may be lost.
   var powerCut = 0.0
@@ -22,8 +23,12 @@ struct Faults {
   var clockJump = 0.0
   /// A second coordinator wants the run directory.
   var rival = 0.0
-  /// The disk is full.
+  /// The disk is full when a checkpoint is written.
   var checkpointFailure = 0.0
+  /// The disk is full in the middle of a step's rows.
+  var rowFailure = 0.0
+  /// The coordinator loses its lock, another takes its place, and the old one goes on.
+  var lostLock = 0.0
   /// Share of the leases that are audited.
   var auditRate = 0.0
   /// Every worker but the first answers one in so many leases wrongly; 0: none does.
@@ -55,6 +60,8 @@ struct Faults {
     faults.coordinatorStop = upTo(0.1)
     faults.clockJump = upTo(0.1)
     faults.rival = upTo(0.2)
+    faults.rowFailure = upTo(0.5)
+    faults.lostLock = upTo(0.05)
     faults.auditRate = [0, 0.3, 1][Int(random.next(below: 3))]
     return faults
   }

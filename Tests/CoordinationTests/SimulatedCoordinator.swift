@@ -4,14 +4,16 @@ import Wire
 
 /// The process around the real state machine, and its disk.
 struct SimulatedCoordinator {
-  /// What outlives a crash.
-  var disk = SimulatedDisk()
-  /// The newest checkpoint that was ever reported durable.
-  var reportedDurable = -1
+  var disk: SimulatedDisk
+  /// Counts the processes: what was scheduled for one is void for the others.
   var life = 0
+  /// Another may have its run directory: whatever it does must not count.
+  var hasLostLock = false
   /// Nil while it is down.
   var machine: Coordinator?
   var version: Updated
+  /// Of the rows that were enqueued before it.
+  var memory: Digest
   /// The version before, once there was an update.
   var previous: Updated?
   /// SIGSTOP until then.
@@ -25,8 +27,6 @@ struct SimulatedCoordinator {
   var sum: TreeSum<Digest>
   var acceptedSlices: Set<Int> = []
   var isUpdating = false
-  var writing: Updated?
+  var writing: SimulatedDisk.Saved?
   var stopped: StopReason?
-  /// Of the checkpoint with which the run finished.
-  var final: Updated?
 }

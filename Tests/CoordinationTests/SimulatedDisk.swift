@@ -1,41 +1,75 @@
 import Checkpoints
 import Coordination
 import Durability
+import MemoryBank
 import Numerics
 import TestSupport
 import Wire
 
-/// The run directory of a simulated coordinator: the real checkpoints, on files that lose what was not fsynced.
+/// The run directory of a simulated coordinator: the real checkpoints and the real store of rows, on files that lose what
+/// was not fsynced. It does what the real process does, in its order.
 ///
 /// Weights are their digest, in eight floats of sixteen bits each.
 struct SimulatedDisk {
-  private static let path = "run"
-  private static let data = DataRecord(count: 1000, digest: Digest(high: 7, low: 7))
-  /// Above the calls that a checkpoint's writing takes: some cuts within so many come too late.
-  private static let callsOfAWrite: UInt64 = 40
-  /// Above the calls that begin a checkpoint, none of which may fail unnoticed.
-  private static let callsThatMatter: UInt64 = 16
+  /// What of a run's configuration concerns its disk.
+  struct Settings {
+    let memorySize: Int
+    let keptCheckpoints: Int
+    let cacheBytes: Int
+  }
 
-  let storage = SimulatedStorage()
+  /// What a checkpoint names.
+  struct Saved {
+    let version: Updated
+    let memory: Digest
+  }
+
+  /// No checkpoint of this process can be durable any more.
+  struct Lost: Error { let reason: any Error }
+
+  private static let path = "run"
+  static let lockPath = "run/coordinator.lock"
+  private static let data = DataRecord(count: 1000, digest: Digest(high: 7, low: 7))
+  /// So that a step's rows begin and end in the middle of files, and files are pruned.
+  private static let rowsPerExtent = 8
+  /// Above the calls that a checkpoint's writing takes: some cuts within so many come too late.
+  private static let callsOfAWrite: UInt64 = 60
+  /// Above the calls that begin a checkpoint, none of which may fail unnoticed.
+  private static let callsThatMatter: UInt64 = 24
+  private static let callsOfAnAppend: UInt64 = 12
+
+  let storage: SimulatedStorage
+  private let settings: Settings
+  private let bug: Simulation.PlantedBug?
   private(set) var directory: RunDirectory?
   /// By host, as the newest checkpoint has it, and as the next one is to have it.
   var unaudited: [String: Int] = [:]
+  private(set) var rows: RowStore?
   private(set) var incarnation: UInt64 = 0
 
-  /// As a coordinator starts: locks the directory, takes the next incarnation.
+  init(_ storage: SimulatedStorage, _ settings: Settings, bug: Simulation.PlantedBug?) {
+    (self.storage, self.settings, self.bug) = (storage, settings, bug)
+  }
+
+  /// As a coordinator starts: locks the directory, opens the memory of the newest checkpoint, takes the next incarnation.
   /// - Returns: the newest whole checkpoint; nil if there is none.
   /// - Throws: what the directory throws, and `CheckpointError.damaged` for any checkpoint that is, for none may be.
-  mutating func open(_ random: inout SplitMix64) throws -> Updated? {
+  mutating func open(_ random: inout SplitMix64) throws -> Saved? {
     let opened = try Self.open(storage, &random)
     directory = opened
-    let checkpoints = try opened.checkpoints()
+    let checkpoints = try checkpoints(of: opened)
     try checkpoints.recover()
     _ = try opened.goBackIfNeeded(checkpoints)
     let (checkpoint, damaged) = try checkpoints.newestWhole()
     if let error = damaged.first { throw error }
+    let manifest = checkpoint?.manifest
+    rows = try RowStore(
+      storage: storage(of: opened), directory: opened.memoryPath, layout: Self.layout(of: opened),
+      window: MemoryWindow(size: settings.memorySize, rows: manifest?.rows ?? 0, floor: manifest?.floor ?? 0),
+      digest: manifest.map { MemoryDigest(resuming: $0.memory) } ?? MemoryDigest(), cacheBytes: settings.cacheBytes)
     incarnation = try opened.nextIncarnation()
-    unaudited = checkpoint?.manifest.unaudited ?? [:]
-    return try checkpoint.map(Self.version)
+    unaudited = manifest?.unaudited ?? [:]
+    return try checkpoint.map { Saved(version: try Self.version($0), memory: $0.manifest.memory) }
   }
 
   /// Whether a second coordinator is turned away.
@@ -50,38 +84,128 @@ struct SimulatedDisk {
     }
   }
 
-  /// Writes a checkpoint and removes those before the last two.
-  func write(_ version: Updated) throws {
-    guard let directory else { return }
-    try directory.verifyLock()
-    let checkpoints = try directory.checkpoints()
-    try checkpoints.write(
-      Self.content(student: Self.floats(version.student), teacher: Self.floats(version.teacher)),
-      Manifest(
-        run: directory.run, incarnation: incarnation, step: version.step, epoch: 0, student: version.student,
-        teacher: version.teacher, memory: version.student, rows: version.rows, floor: version.memoryFloor, oldestRow: 0,
-        data: Self.data, configuration: "", changes: [],
-        optimizer: OptimizerRecord(kind: "adamw", steps: version.step), unaudited: unaudited))
+  /// Throws `DurabilityError.lockLost` if another may own the directory.
+  func verifyLock() throws {
+    if bug != .ignoresLostLocks { try directory?.verifyLock() }
+  }
+
+  private static func layout(of directory: RunDirectory) -> ExtentLayout {
+    ExtentLayout(run: directory.run, width: Truth.width, capacity: rowsPerExtent)
+  }
+
+  private func storage(of directory: RunDirectory) -> any Storage {
+    bug == .ignoresLostLocks ? storage : directory.storage
+  }
+
+  private func checkpoints(of directory: RunDirectory) throws -> CheckpointDirectory {
+    try CheckpointDirectory(directory.checkpointsPath, in: storage(of: directory))
+  }
+
+  /// The process ends.
+  mutating func close() { (directory, rows) = (nil, nil) }
+}
+
+// MARK: - Writing
+
+extension SimulatedDisk {
+  /// Stores a step's rows, on a disk that is full at some point of it if a number is given.
+  func append(_ new: Matrix, onFullDisk point: UInt64?) throws {
+    if let point { storage.failOperation(after: Int(point % Self.callsOfAnAppend), number: 28) }
+    defer { if point != nil { storage.failOperation(after: Int.max / 2) } }
+    try rows?.append(new)
+  }
+
+  /// Writes a checkpoint and removes those that are not kept, with the rows that only they needed. The disk is full at
+  /// some point of it if a number is given.
+  /// - Throws: `Lost` if this process should end.
+  func write(_ saved: Saved, onFullDisk point: UInt64? = nil) throws {
+    guard let directory, let rows else { return }
+    if let point { storage.failOperation(after: Int(point % Self.callsThatMatter), number: 28) }
+    defer { if point != nil { storage.failOperation(after: Int.max / 2) } }
+    let version = saved.version
+    let oldestRow = stored(rows: version.rows).lowerBound
+    let checkpoints: CheckpointDirectory
+    do {
+      try verifyLock()
+      checkpoints = try self.checkpoints(of: directory)
+      if bug != .publishesManifestsBeforeTheirRows { try rows.flush() }
+      try checkpoints.write(
+        Self.content(student: Self.floats(version.student), teacher: Self.floats(version.teacher)),
+        Manifest(
+          run: directory.run, incarnation: incarnation, step: version.step, epoch: 0, student: version.student,
+          teacher: version.teacher, memory: saved.memory, rows: version.rows, floor: version.memoryFloor,
+          oldestRow: oldestRow, data: Self.data, configuration: "", changes: [],
+          optimizer: OptimizerRecord(kind: "adamw", steps: version.step), unaudited: unaudited))
+    } catch DurabilityError.lockLost(let path) {
+      throw Lost(reason: DurabilityError.lockLost(path: path))
+    } catch let error as MemoryBankError {
+      throw Lost(reason: error)
+    }
+    if bug == .publishesManifestsBeforeTheirRows { try rows.flush() }
     // As in the real process: what goes wrong in clearing up is no failure of the checkpoint.
-    _ = try? checkpoints.prune(keeping: 2, newestWhole: version.step)
+    if let oldest = try? checkpoints.prune(keeping: settings.keptCheckpoints, newestWhole: version.step).oldestOfRecent
+    {
+      try? rows.prune(below: bug == .prunesRowsOfKeptCheckpoints ? oldestRow : min(oldest, oldestRow))
+    }
   }
 
-  /// The same on a disk that is full at some point of it.
-  func writeOnFullDisk(_ version: Updated, _ random: inout SplitMix64) throws {
-    storage.failOperation(after: Int(random.next(below: Self.callsThatMatter)), number: 28)
-    defer { storage.failOperation(after: Int.max / 2) }
-    try write(version)
-  }
-
-  /// The process dies, in the middle of writing a checkpoint if it was; with it the machine, if it loses power.
-  mutating func crash(writing version: Updated?, losingPower: Bool, _ random: inout SplitMix64) {
-    if let version {
+  /// The process dies, in the middle of what it was writing; with it the machine, if it loses power.
+  mutating func crash(writing saved: Saved?, appending new: Matrix?, losingPower: Bool, _ random: inout SplitMix64) {
+    if let new {
+      storage.cutPower(after: Int(random.next(below: Self.callsOfAnAppend)))
+      try? rows?.append(new)
+    } else if let saved {
       storage.cutPower(after: Int(random.next(below: Self.callsOfAWrite)))
-      try? write(version)
+      try? write(saved)
     }
     if losingPower { storage.restart(cuttingPower: random.next()) } else { storage.restart() }
-    directory = nil
+    close()
   }
+}
+
+// MARK: - Checking
+
+extension SimulatedDisk {
+  /// The rows with these numbers, by way of the store.
+  func read(_ numbers: Range<Int>) throws -> [Float] {
+    var floats = [Float](repeating: 0, count: numbers.count * Truth.width)
+    try floats.withUnsafeMutableBytes { try rows?.read(Array(numbers), into: $0) }
+    return floats
+  }
+
+  /// The numbers of the rows in the memory that are stored.
+  func stored(rows: Int) -> Range<Int> { MemoryWindow(size: settings.memorySize, rows: rows).stored }
+
+  /// Throws unless every row that a kept checkpoint needs is in the files, and a calm run's if that is given.
+  /// - Parameter onlyOldest: looks at the oldest checkpoint alone, whose rows are the first to go.
+  func checkKeptRows(_ truth: Truth?, onlyOldest: Bool = false) throws {
+    guard let directory else { return }
+    let files = StoredRows(
+      in: directory.memoryPath, layout: Self.layout(of: directory), storage: storage)
+    let checkpoints = try CheckpointDirectory(directory.checkpointsPath, in: storage)
+    let read = FloatBuffer(count: Self.rowsPerExtent * Truth.width)
+      .matrix(rows: Self.rowsPerExtent, columns: Truth.width)
+    // Newest first: an older one needs few others.
+    var known = Int.max
+    for step in try checkpoints.steps().prefix(onlyOldest ? 1 : .max).reversed() {
+      let manifest = try checkpoints.checkpoint(ofStep: step).manifest
+      guard manifest.weightsOnly != true else { continue }
+      var number = manifest.oldestRow
+      while number < min(manifest.rows, known) {
+        let count = try files.read(number..<manifest.rows, into: read)
+        if let truth, read.rows(0..<count).array != truth.rows(number..<(number + count)) {
+          throw SimulationError("rows from \(number) on of checkpoint \(step) have other bits than a calm run's")
+        }
+        number += count
+      }
+      known = min(known, manifest.oldestRow)
+    }
+  }
+}
+
+struct SimulationError: Error, CustomStringConvertible {
+  let description: String
+  init(_ description: String) { self.description = description }
 }
 
 // MARK: - What is in a checkpoint

@@ -63,6 +63,8 @@ extension Simulation {
       if !liars.contains(host.host) { fail("'\(host.host)' is honest, and in quarantine") }
       found.insert(host.host)
     }
+    // It computes with what is no longer its own.
+    if coordinator.hasLostLock { return endCoordinator() }
     do {
       guard let directory = coordinator.disk.directory else { return }
       var quarantine = try directory.quarantine()
@@ -78,13 +80,16 @@ extension Simulation {
 
   /// The process opens the run again; from the files' point of view it ended and another came.
   mutating func goBack() {
+    if coordinator.hasLostLock { return endCoordinator() }
     guard let machine = coordinator.machine else { return }
     add(machine, to: &past)
     past["rollbacks", default: 0] += 1
-    coordinator.disk.crash(writing: coordinator.writing, losingPower: random.chance(faults.powerCut), &random)
+    coordinator.disk.crash(
+      writing: coordinator.writing, appending: nil, losingPower: random.chance(faults.powerCut), &random)
+    outlived = nil
     coordinator.machine = nil
     // Checkpoints that were durable are set aside.
-    coordinator.reportedDurable = -1
+    reportedDurable = -1
     schedule(.coordinatorStarts, in: random.next(below: Self.second))
   }
 }

@@ -1,4 +1,5 @@
 import Coordination
+import MemoryBank
 import Numerics
 import TestSupport
 import Wire
@@ -6,20 +7,41 @@ import Wire
 /// What a run computes in the simulator: hashes in the place of gradients and weights, as pure as those.
 struct Truth {
   let tree: SliceTree
+  /// Floats a row.
+  static let width = 4
   /// The version of each step, 0 to the last.
   let versions: [Updated]
+  /// Every row ever enqueued, one after the other.
+  private let floats: [Float]
+  /// Of the memory of each step.
+  let memories: [Digest]
 
   init(slices: Int, steps: Int) {
     let tree = SliceTree(count: slices)
     var versions = [
       Updated(step: 0, student: Digest(high: 1, low: 2), teacher: Digest(high: 3, low: 4), rows: 0, memoryFloor: 0)
     ]
+    var rows: [Float] = []
+    var memory = MemoryDigest()
+    var memories = [memory.state]
     for _ in 0..<steps {
       let version = versions[versions.count - 1]
-      versions.append(Truth.updated(version, with: Truth.payload(of: tree.root, in: tree, with: version), in: tree))
+      let total = Truth.payload(of: tree.root, in: tree, with: version)
+      versions.append(Truth.updated(version, with: total, in: tree))
+      let new = Truth.rows(of: total, in: tree)
+      memory.append(new)
+      memories.append(memory.state)
+      rows += new.array
     }
+    floats = rows
+    self.memories = memories
     self.tree = tree
     self.versions = versions
+  }
+
+  /// The rows with these numbers.
+  func rows(_ numbers: Range<Int>) -> [Float] {
+    Array(floats[(numbers.lowerBound * Self.width)..<(numbers.upperBound * Self.width)])
   }
 
   /// The payload of a lease of this node: the sum of its slices' results along the tree.
@@ -37,8 +59,17 @@ struct Truth {
     let student = mixed(version.student, total, 2)
     return Updated(
       step: version.step + 1, student: student, teacher: mixed(version.teacher, student, 3),
-      rows: version.rows + 4 * tree.count, memoryFloor: version.memoryFloor)
+      rows: version.rows + rowsPerSlice * tree.count, memoryFloor: version.memoryFloor)
   }
+
+  /// The rows that an update enqueues.
+  static func rows(of total: Digest, in tree: SliceTree) -> Matrix {
+    let count = rowsPerSlice * tree.count
+    let floats = (0..<count * width).map { Float(mixed(total, total, 4, UInt64($0)).low >> 40) }
+    return FloatBuffer(floats).matrix(rows: count, columns: width)
+  }
+
+  static let rowsPerSlice = 4
 
   private static func mixed(_ left: Digest, _ right: Digest, _ numbers: UInt64...) -> Digest {
     var high: UInt64 = 0

@@ -128,4 +128,26 @@ struct FileStorageTests {
   func parentIsTheDirectoryThatHoldsIt(path: String, expected: String) {
     #expect(parent(of: path) == expected)
   }
+
+  @Test("Who lost a lock changes nothing any more, and still reads") func lockedStorage() throws {
+    let files = SimulatedStorage()
+    let lock = try files.lock("lock")
+    let storage = LockedStorage(files, while: lock)
+    try storage.makeDirectory("a")
+    let file = try storage.open("a/f", .replacing)
+    func write() throws { try [1, 2].withUnsafeBytes { try file.write($0, at: 0) } }
+    try write()
+    try file.synchronize()
+    let before = files.operations
+    lock.release()
+    let changes: [() throws -> Void] = [
+      write, { try file.allocate(100) }, { try file.synchronize() }, { try storage.makeDirectory("b") },
+      { _ = try storage.open("a/f", .replacing) }, { _ = try storage.open("a/f", .updating) },
+      { try storage.rename("a/f", to: "a/g") }, { try storage.remove("a") },
+      { try storage.synchronizeDirectory("a") }, { try storage.writeAtomically([1], to: "a/g") },
+    ]
+    for change in changes { #expect(throws: DurabilityError.lockLost(path: "lock")) { try change() } }
+    #expect(files.operations == before)
+    #expect(try storage.readWhole("a/f", limit: 100).count == 16)
+  }
 }

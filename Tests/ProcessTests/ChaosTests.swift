@@ -37,7 +37,9 @@ import Testing
       try FileManager.default.removeItem(atPath: workshop.run(chaos.run))
       runs += 1
       seed += 1
-      if isSoak { print("chaos: seed \(seed - 1), \(runs) runs, \(Self.described(counts))") }
+      if isSoak {
+        print("chaos: seed \(seed - 1), \(runs) runs, \(Self.kills(counts)) kills: \(Self.described(counts))")
+      }
     } while Self.kills(counts) < killsWanted ?? 0
   }
 

@@ -194,6 +194,22 @@ private final class MadeUpWorker {
     #expect(try run.digests(step: 2).count == 3)
   }
 
+  @Test("A coordinator whose lock is gone stops, and leaves the run to the one that has it") func losesItsLock() throws
+  {
+    let run = try SmallRun()
+    let old = try SmallRun.opened(run.options())
+    let result = BoundedQueue<Result<CoordinatorService.Outcome, any Error>>(capacity: 1)
+    startThread(named: "service") { result.append(Result { try old.run { _ in } }) }
+    let lock = "\(run.folder)/run/coordinator.lock"
+    try FileManager.default.removeItem(atPath: lock)
+    let new = try SmallRun.opened(run.options())
+    #expect(throws: RunFailure.hindered("\(DurabilityError.lockLost(path: lock))")) { try result.next()?.get() }
+    #expect(new.incarnation.number == old.incarnation.number + 1)
+    let address = try String(contentsOfFile: "\(run.folder)/run/coordinator.address", encoding: .utf8)
+    #expect(address == "\(new.endpoint)\n")
+    #expect(throws: DurabilityError.lockLost(path: lock)) { try old.directory.checkpoints().recover() }
+  }
+
   @Test("A run is not resumed with another seed, and the error says which one it has") func refusesOtherSeed() throws {
     let run = try SmallRun()
     // Not held on to: a second one finds the directory locked.

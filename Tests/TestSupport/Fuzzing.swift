@@ -6,6 +6,7 @@ import Synchronization
 ///     MASSL_FUZZ_INPUTS   inputs of all targets together; 20,000 unless given
 ///     MASSL_FUZZ_FIRST    the first seed; 0 unless given
 ///     MASSL_FUZZ_SEED     this seed alone, to see a failure again
+///     MASSL_FUZZ_CORPUS   a folder to which the real inputs are written, for `Scripts/fuzz`
 ///
 /// An input is a function of its seed and the corpus. A reader that crashes takes the process with it, and one that hangs
 /// is ended after `secondsAtMost`: either way the seed is on standard error, and the command that repeats it.
@@ -51,6 +52,11 @@ public struct Fuzzing: Sendable {
     corpus: [[UInt8]], refusing isRefusal: (any Error) -> Bool,
     _ read: (_ input: [UInt8], _ random: inout SplitMix64) throws -> Void
   ) -> Report {
+    if let folder = ProcessInfo.processInfo.environment["MASSL_FUZZ_CORPUS"] {
+      for (index, input) in corpus.enumerated() {
+        try? Data(input).write(to: URL(fileURLWithPath: "\(folder)/\(name) \(index)"))
+      }
+    }
     let mutator = Mutator(corpus: corpus)
     var report = Report()
     let note = CrashNote(text: { "fuzz \(name): \($0) crashed it. \(again($0))\n" })

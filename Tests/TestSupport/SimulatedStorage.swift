@@ -50,6 +50,14 @@ extension SimulatedStorage {
   /// Bytes that all files together may have; more is a full disk.
   public func setCapacity(_ bytes: Int) { state.withLock { $0.capacity = bytes } }
 
+  /// Somebody removes a locked file: its owner does not notice before it verifies the lock, and others can have it.
+  public func breakLock(_ path: String) {
+    state.withLock {
+      $0.locks[path]?.lock?.release()
+      $0.locks[path] = nil
+    }
+  }
+
   /// The process dies and the machine lives on: locks are free, open files are closed, nothing is lost.
   public func restart() { state.withLock { $0.restart() } }
 
@@ -187,7 +195,7 @@ extension SimulatedStorage {
   }
 
   public func freeSpace(at path: String) throws -> Int {
-    try operate(.inspect, path) { $0.capacity - $0.bytesInUse }
+    try operate(.inspect, path) { ($0.capacity ?? 1 << 40) - $0.bytesInUse }
   }
 }
 
@@ -252,7 +260,7 @@ extension SimulatedStorage {
       var changed = state.file(file.node)
       let before = changed.bytes.count
       changed.apply(change)
-      guard state.bytesInUse + changed.bytes.count - before <= state.capacity else {
+      if let capacity = state.capacity, state.bytesInUse + changed.bytes.count - before > capacity {
         throw DurabilityError.failed(operation: operation, path: file.path, number: ENOSPC)
       }
       state.nodes[file.node] = .file(changed)
@@ -276,7 +284,7 @@ extension SimulatedStorage {
 // MARK: - State
 
 private func parts(of path: String) -> [String] {
-  path.split(separator: "/").filter { $0 != "." }.map(String.init)
+  path.utf8.split(separator: UInt8(ascii: "/")).compactMap { String($0) }.filter { $0 != "." }
 }
 
 private struct State: Sendable {
@@ -329,16 +337,20 @@ private struct State: Sendable {
   var nodes: [Int: Node] = [root: .directory(Directory())]
   var nextNode = 1
   var locks: [String: Holder] = [:]
+  /// The parts of paths met before, for cutting them takes longer than most calls.
+  var split: [String: [String]] = [:]
   var operations = 0
   var life = 0
   var failure: (at: Int, number: Int32)?
   var powerCutAt: Int?
-  var capacity = 1 << 40
+  /// Nil: as much as is wanted.
+  var capacity: Int?
 
   mutating func begin(_ operation: DurabilityError.Operation, _ path: String, handle: Int?) throws {
     if let powerCutAt, operations >= powerCutAt { throw PowerCut() }
     if let handle, handle != life { throw PowerCut() }
     operations += 1
+    if split[path] == nil { split[path] = parts(of: path) }
     if let failure, operations > failure.at {
       self.failure = nil
       throw DurabilityError.failed(operation: operation, path: path, number: failure.number)
@@ -355,7 +367,7 @@ private struct State: Sendable {
 
   func node(at path: String) throws -> Int {
     var node = Self.root
-    for part in parts(of: path) {
+    for part in split[path] ?? parts(of: path) {
       guard case .directory(let directory)? = nodes[node], let next = directory.names[part] else {
         throw absence(.open, path)
       }

@@ -24,7 +24,7 @@ struct FuzzTests {
         Envelope(sender: someSender(&random), message: $0, exchange: random.next()).encoded()
       }
     }
-    let report = Fuzzing("envelopes", percent: 33, filter: Self.filter).run(
+    let report = Fuzzing("envelopes", percent: 28, filter: Self.filter).run(
       corpus: corpus, refusing: { $0 is WireError }
     ) { input, _ in
       let envelope = try Envelope(decoding: input)

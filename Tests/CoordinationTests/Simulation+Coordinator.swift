@@ -1,0 +1,257 @@
+import Coordination
+import Durability
+import MemoryBank
+import Numerics
+import Wire
+import TestSupport
+
+/// The coordinator's process around the real state machine, and the checks of all that the machine asks for.
+extension Simulation {
+  var settings: CoordinatorSettings {
+    var settings = CoordinatorSettings(
+      run: Self.run, incarnation: incarnation, protocolVersion: 1, probe: Self.probe,
+      welcome: Welcome(configuration: "", bulkPort: 1, data: DataIdentity(count: 1000, digest: Self.probe), rows: 0),
+      slices: truth.tree.count, lastStep: lastStep, gradientCount: 100, floatsPerSlice: 10,
+      checkpointEverySteps: checkpointEverySteps, checkpointEvery: .seconds(30), pictureName: { "picture \($0)" },
+      pictures: { _, slice in [slice] })
+    settings.audits = audits
+    return settings
+  }
+
+  var incarnation: Incarnation { Incarnation(coordinator.disk.incarnation) }
+
+  /// As the process hears it.
+  func heard(_ sender: Sender) -> Sender {
+    var sender = sender
+    if bug == .takesResultsOfOlderIncarnations { sender.incarnation = incarnation }
+    return sender
+  }
+
+  /// The newest checkpoint, which must be a calm run's, as must be the rows; nil if there is none, or something is wrong.
+  mutating func openDisk() -> Outcome? {
+    let before = coordinator.disk.incarnation
+    do {
+      let newest = try coordinator.disk.open(&random)
+      if incarnation.number <= before { fail("incarnation \(incarnation.number) after \(before)") }
+      let step = newest?.version.step ?? -1
+      if step < reportedDurable { fail("checkpoint \(reportedDurable) was durable, but \(step) is the newest") }
+      guard let newest else { return nil }
+      let stored = coordinator.disk.stored(rows: newest.version.rows)
+      let rows = try coordinator.disk.read(stored)
+      try coordinator.disk.checkKeptRows(mayBeSpoilt ? nil : truth)
+      let outcome = Outcome(version: newest.version, memory: newest.memory, rows: rows)
+      guard !mayBeSpoilt else { return outcome }
+      if newest.version != truth.versions[step] { fail("checkpoint \(step) has other bits than a calm run's") }
+      if newest.memory != truth.memories[step] { fail("checkpoint \(step) has another memory than a calm run's") }
+      if rows != truth.rows(stored) { fail("rows \(stored) have other bits than a calm run's") }
+      return outcome
+    } catch {
+      fail("the run directory: \(error)")
+      return nil
+    }
+  }
+
+  mutating func startCoordinator() {
+    guard coordinator.machine == nil, coordinator.stopped == nil else { return }
+    coordinator.life += 1
+    coordinator.clock = Self.clockAtStart
+    coordinator.stoppedUntil = 0
+    let newest = openDisk()
+    guard broken == nil else { return }
+    let version = newest?.version ?? truth.versions[0]
+    coordinator.hasLostLock = false
+    coordinator.version = version
+    coordinator.memory = newest?.memory ?? truth.memories[0]
+    coordinator.previous = nil
+    coordinator.machine = Coordinator(settings, resuming: version, durableStep: newest?.version.step, at: now)
+    coordinator.expected = [:]
+    coordinator.arrived = [:]
+    coordinator.sum = TreeSum(tree: truth.tree)
+    coordinator.acceptedSlices = []
+    coordinator.isUpdating = false
+    coordinator.writing = nil
+    schedule(.tick(life: coordinator.life), in: 0)
+  }
+
+  /// Gives the machine an event, checks it, and carries its effects out.
+  mutating func tell(_ event: Event) {
+    guard coordinator.machine != nil, coordinator.stopped == nil else { return }
+    let now = now
+    let effects = coordinator.machine?.handle(event, at: now) ?? []
+    do {
+      try coordinator.machine?.checkInvariants()
+    } catch {
+      fail("\(error), after \(event)")
+    }
+    for effect in effects { carryOut(effect) }
+  }
+
+  mutating func carryOut(_ effect: Effect) {
+    switch effect {
+    case .send(let message, let peer):
+      guard let index = indexOfPeer[peer] else { return saidToStrangers.append(message) }
+      send(.toWorker(message, incarnation, peer), worker: index, toWorker: true)
+    case .expectPush(let lease, _, let finished):
+      if coordinator.expected[lease] != nil { fail("lease \(lease.number) is expected twice") }
+      coordinator.expected[lease] = finished
+      if coordinator.expected.count > Coordination.Limits.gradientsInFlight { fail("too many gradients in flight") }
+    case .abandonPush(let lease):
+      if coordinator.expected.removeValue(forKey: lease) == nil { fail("lease \(lease.number) was not expected") }
+    case .accept(let lease, let finished): accept(lease, finished)
+    case .startUpdate(let step):
+      if coordinator.isUpdating || step != coordinator.version.step { fail("update of step \(step) out of turn") }
+      if coordinator.sum.total == nil { fail("update of step \(step) with \(coordinator.sum.waitingNodes)") }
+      coordinator.isUpdating = true
+      schedule(.updated(life: coordinator.life), in: random.next(below: Self.second / 5))
+    case .writeCheckpoint(let step): beginCheckpoint(of: step)
+    case .stop(.goesBack): goBack()
+    case .sendMemory: break
+    case .writeLedger, .releaseExtents, .fetchExtent, .raiseFloor: fail("\(effect) of a run without memory shards")
+    case .stop(.failed), .stop(.hindered):
+      // Its supervisor starts it again; a run that fails each time does not finish, and is found so.
+      past["failures", default: 0] += 1
+      endCoordinator()
+    case .stop(let reason):
+      if coordinator.hasLostLock { return fail("a coordinator without its lock stopped: \(reason)") }
+      coordinator.stopped = reason
+      guard reason == .finished else { return }
+      // Whatever happens to the machine from here on, the end of the run is on its disk.
+      coordinator.disk.crash(writing: nil, appending: nil, losingPower: true, &random)
+      outcome = openDisk()
+      if outcome?.version.step != lastStep { fail("finished without a checkpoint") }
+    case .judge(let step, let slices): judge(slices, of: step)
+    case .quarantine(let hosts, let step): quarantine(hosts, goingBackTo: step)
+    case .sendStatus, .log: break
+    }
+  }
+
+  mutating func arrive(_ lease: LeaseID, _ payload: Digest, from sender: Sender) {
+    guard coordinator.machine != nil, sender.incarnation == incarnation else { return }
+    guard let finished = coordinator.expected[lease] else {
+      if bug == .countsDuplicatePushes, let again = coordinator.arrived[lease], again.payload == payload { add(again) }
+      return
+    }
+    coordinator.arrived[lease] = finished
+    send(
+      .pushed(lease, sender.incarnation, sender.peer), worker: indexOfPeer[sender.peer], toWorker: true)
+    tell(.pushArrived(lease, payload == finished.payload ? .whole : .damaged))
+  }
+
+  mutating func accept(_ lease: LeaseID, _ finished: Finished) {
+    guard coordinator.expected.removeValue(forKey: lease) == finished, coordinator.arrived[lease] == finished else {
+      return fail("lease \(lease.number) is accepted without its payload")
+    }
+    add(finished)
+  }
+
+  mutating func add(_ finished: Finished) {
+    guard finished.step == coordinator.version.step else {
+      return fail("a result of step \(finished.step) counts in step \(coordinator.version.step)")
+    }
+    if let loss = finished.losses.first(where: { $0.consistency != Double(incarnation.number) }) {
+      return fail("a result of incarnation \(Int(loss.consistency)) counts in incarnation \(incarnation.number)")
+    }
+    for slice in finished.slices.indices where !coordinator.acceptedSlices.insert(slice).inserted {
+      return fail("slice \(slice) of step \(finished.step) is counted twice")
+    }
+    coordinator.sum.insert(finished.payload, at: finished.slices, add: Truth.sum)
+  }
+
+  mutating func update() {
+    guard let total = coordinator.sum.total else { return fail("an update without a sum") }
+    if random.chance(faults.coordinatorCrash), !coordinator.hasLostLock {
+      return crashCoordinator(losingPower: random.chance(faults.powerCut))
+    }
+    guard enqueue(Truth.rows(of: total, in: truth.tree)) else { return }
+    coordinator.previous = coordinator.version
+    coordinator.version = Truth.updated(coordinator.version, with: total, in: truth.tree)
+    if coordinator.version != truth.versions[coordinator.version.step], !mayBeSpoilt {
+      fail("step \(coordinator.version.step) has other bits than a calm run's")
+    }
+    coordinator.sum = TreeSum(tree: truth.tree)
+    coordinator.acceptedSlices = []
+    coordinator.arrived = [:]
+    coordinator.isUpdating = false
+    tell(.updateFinished(coordinator.version))
+  }
+
+  /// Stores a step's rows. A full disk is waited for; without its lock the process ends.
+  /// - Returns: whether they are stored.
+  private mutating func enqueue(_ rows: Matrix) -> Bool {
+    guard let store = coordinator.disk.rows else { return false }
+    let before = (store.rows, store.digest)
+    do {
+      try coordinator.disk.append(rows, onFullDisk: random.chance(faults.rowFailure) ? random.next() : nil)
+      if coordinator.hasLostLock { fail("a coordinator without its lock stored rows") }
+      let step = coordinator.version.step + 1
+      coordinator.memory = store.digest.state
+      if coordinator.memory != truth.memories[step], !mayBeSpoilt {
+        fail("step \(step) has another memory than a calm run's")
+      }
+      // The oldest of the memory and the newest, as a worker may want them.
+      let stored = coordinator.disk.stored(rows: store.rows)
+      for number in [stored.lowerBound, stored.upperBound - 1] {
+        let row = number..<(number + 1)
+        if try coordinator.disk.read(row) != truth.rows(row), !mayBeSpoilt { fail("row \(number) has other bits") }
+      }
+      return true
+    } catch let error as DurabilityError where error.isOutOfSpace {
+      past["fullDisks", default: 0] += 1
+      if before != (store.rows, store.digest) { fail("rows count that there was no room for") }
+      schedule(.updated(life: coordinator.life), in: Self.second)
+    } catch DurabilityError.lockLost {
+      if !coordinator.hasLostLock { fail("the lock was lost to nobody") }
+      endCoordinator()
+    } catch {
+      fail("rows: \(error)")
+    }
+    return false
+  }
+
+  mutating func tick(_ happening: Happening) {
+    // The real process looks at each tick; this one seldom, so that the other looks are needed.
+    if random.chance(0.02), (try? coordinator.disk.verifyLock()) == nil { return endCoordinator() }
+    schedule(happening, in: Self.second / 10)
+    tell(.tick)
+  }
+
+  mutating func beginCheckpoint(of step: Int) {
+    if coordinator.writing != nil { fail("two checkpoints at once") }
+    coordinator.disk.unaudited = coordinator.machine?.unauditedHosts(before: step) ?? [:]
+    if step != coordinator.version.step || coordinator.isUpdating { fail("checkpoint of step \(step) out of turn") }
+    coordinator.writing = SimulatedDisk.Saved(version: coordinator.version, memory: coordinator.memory)
+    if bug == .claimsStepsBeforeTheirUpdate, var claimed = coordinator.previous {
+      claimed.step = step
+      coordinator.writing = SimulatedDisk.Saved(version: claimed, memory: coordinator.memory)
+    }
+    if bug == .reportsCheckpointsEarly { reportedDurable = max(reportedDurable, step) }
+    schedule(
+      .written(life: coordinator.life, fails: random.chance(faults.checkpointFailure)),
+      in: random.next(below: 2 * Self.second))
+  }
+
+  mutating func finishCheckpoint(fails: Bool) {
+    if random.chance(faults.coordinatorCrash), !coordinator.hasLostLock {
+      return crashCoordinator(losingPower: random.chance(faults.powerCut))
+    }
+    guard let saved = coordinator.writing else { return fail("a checkpoint that was not begun") }
+    coordinator.writing = nil
+    let step = saved.version.step
+    do {
+      try coordinator.disk.write(saved, onFullDisk: fails ? random.next() : nil)
+      if coordinator.hasLostLock { fail("a coordinator without its lock wrote a checkpoint") }
+      reportedDurable = max(reportedDurable, step)
+      do { try coordinator.disk.checkKeptRows(mayBeSpoilt ? nil : truth, onlyOldest: true) } catch {
+        fail("after checkpoint \(step): \(error)")
+      }
+      tell(.checkpointFinished(step: step, failure: nil))
+    } catch let lost as SimulatedDisk.Lost {
+      past[coordinator.hasLostLock ? "lostCheckpoints" : "lostFlushes", default: 0] += 1
+      if lost.reason is DurabilityError, !coordinator.hasLostLock { fail("the lock was lost to nobody") }
+      endCoordinator()
+    } catch {
+      if !fails { fail("checkpoint \(step): \(error)") }
+      tell(.checkpointFinished(step: step, failure: "\(error)"))
+    }
+  }
+}

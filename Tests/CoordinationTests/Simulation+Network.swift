@@ -1,0 +1,65 @@
+import Coordination
+import TestSupport
+import Wire
+
+/// The network: lines that lose, double and delay, and processes that are stopped.
+extension Simulation {
+  /// Sends over a line that loses, doubles and delays.
+  mutating func send(_ happening: Happening, after delay: UInt64 = 0, worker: Int?, toWorker: Bool) {
+    if let worker, (toWorker ? cutTo : cutFrom)[worker] > time { return }
+    if random.chance(faults.loss) { return }
+    for _ in 0..<(random.chance(faults.duplication) ? 2 : 1) {
+      var flight = delay + 100_000 + random.next(below: 5_000_000)
+      if random.chance(faults.lateness) { flight += random.next(below: faults.longestDelay) }
+      schedule(happening, in: flight)
+    }
+  }
+
+  mutating func say(_ message: WorkerMessage, _ index: Int) {
+    send(.toCoordinator(message, workers[index].sender), worker: index, toWorker: false)
+  }
+
+  /// The worker that has this number now. While it is stopped, what came waits in its socket.
+  mutating func living(_ peer: PeerID, orLater happening: Happening) -> Int? {
+    guard let index = indexOfPeer[peer], workers[index].isUp, workers[index].peer == peer else { return nil }
+    return isStopped(index, happening) ? nil : index
+  }
+
+  mutating func isStopped(_ index: Int, _ happening: Happening) -> Bool {
+    guard workers[index].stoppedUntil > time else { return false }
+    queue.push(happening, at: workers[index].stoppedUntil)
+    return true
+  }
+
+  /// Which coordinator a worker is connected to: one that outlived its lock keeps those that it has, and may get others.
+  mutating func life(heardBy sender: Sender) -> Int {
+    guard let outlived else { return coordinator.life }
+    let isNew = sender.incarnation.number == 0
+    let isItsOwn = sender.incarnation.number == outlived.disk.incarnation
+    return isItsOwn || isNew && random.chance(0.5) ? outlived.life : coordinator.life
+  }
+
+  /// Lets the coordinator of this life act, if it still runs.
+  mutating func act(for life: Int, _ happening: Happening, _ body: (inout Simulation) -> Void) {
+    let isOutlived = outlived?.life == life
+    guard isOutlived || coordinator.life == life else { return }
+    if isOutlived { exchangeCoordinators() }
+    if coordinator.machine != nil, !isCoordinatorStopped(happening) { body(&self) }
+    if isOutlived {
+      exchangeCoordinators()
+      if outlived?.machine == nil { outlived = nil }
+    }
+  }
+
+  private mutating func exchangeCoordinators() {
+    guard let other = outlived else { return }
+    (coordinator, outlived) = (other, coordinator)
+  }
+
+  /// The same for the coordinator.
+  mutating func isCoordinatorStopped(_ happening: Happening) -> Bool {
+    guard coordinator.stoppedUntil > time else { return false }
+    queue.push(happening, at: coordinator.stoppedUntil)
+    return true
+  }
+}

@@ -1,0 +1,88 @@
+import Coordination
+import TestSupport
+import Wire
+
+/// What is done to the processes, each second.
+extension Simulation {
+  mutating func makeTrouble() {
+    for index in workers.indices {
+      if random.chance(faults.workerCrash) { crashWorker(index) }
+      if random.chance(faults.workerStop) {
+        workers[index].stoppedUntil = time + random.next(below: 60 * Self.second)
+      }
+      if random.chance(faults.partition) {
+        let until = time + random.next(below: 40 * Self.second)
+        let kind = random.next(below: 3)
+        if kind != 0 { cutTo[index] = until }
+        if kind != 1 { cutFrom[index] = until }
+      }
+    }
+    if random.chance(faults.coordinatorCrash) { crashCoordinator(losingPower: random.chance(faults.powerCut)) }
+    guard coordinator.machine != nil, coordinator.stopped == nil else { return }
+    if random.chance(faults.coordinatorStop) {
+      past["stops", default: 0] += 1
+      coordinator.stoppedUntil = time + random.next(below: 60 * Self.second)
+    }
+    if random.chance(faults.clockJump) {
+      past["jumps", default: 0] += 1
+      let length = random.next(below: 60 * Self.second)
+      coordinator.clock = random.chance(0.5) ? coordinator.clock + length : coordinator.clock - length
+    }
+    if random.chance(faults.lostLock) { breakLock() }
+    if random.chance(faults.rival), coordinator.machine != nil {
+      past["rivals", default: 0] += 1
+      if !coordinator.disk.turnsAway(&random) { fail("a second coordinator got the run directory") }
+    }
+  }
+
+  /// Another takes its place within ten seconds.
+  mutating func crashWorker(_ index: Int) {
+    guard workers[index].isUp else { return }
+    workers[index].isUp = false
+    schedule(.workerStarts(index), in: random.next(below: 10 * Self.second))
+  }
+
+  /// It starts again within five seconds. A checkpoint that it was writing is cut off at some call.
+  mutating func crashCoordinator(losingPower: Bool) {
+    guard let machine = coordinator.machine, coordinator.stopped == nil else { return }
+    add(machine, to: &past)
+    past["crashes", default: 0] += 1
+    if losingPower { past["powerCuts", default: 0] += 1 }
+    if coordinator.writing != nil { past["tornWrites", default: 0] += 1 }
+    let rows = coordinator.isUpdating ? coordinator.sum.total.map { Truth.rows(of: $0, in: truth.tree) } : nil
+    if rows != nil { past["tornRows", default: 0] += 1 }
+    coordinator.disk.crash(
+      writing: coordinator.writing, appending: random.chance(0.5) ? rows : nil, losingPower: losingPower,
+      &random)
+    // All on this machine.
+    outlived = nil
+    coordinator.machine = nil
+    schedule(.coordinatorStarts, in: random.next(below: 5 * Self.second))
+  }
+
+  /// Somebody removes the lock file and starts another coordinator. The one that runs goes on, at once or after a while.
+  private mutating func breakLock() {
+    guard let machine = coordinator.machine, outlived == nil else { return }
+    past["lostLocks", default: 0] += 1
+    add(machine, to: &past)
+    coordinator.disk.storage.breakLock(SimulatedDisk.lockPath)
+    var old = coordinator
+    old.hasLostLock = true
+    if random.chance(0.5) { old.stoppedUntil = time + random.next(below: 20 * Self.second) }
+    outlived = old
+    coordinator.life += 1
+    coordinator.machine = nil
+    coordinator.disk.close()
+    schedule(.coordinatorStarts, in: random.next(below: 5 * Self.second))
+  }
+
+  /// The process ends by itself; a supervisor starts it again.
+  mutating func endCoordinator() {
+    if !coordinator.hasLostLock {
+      if let machine = coordinator.machine { add(machine, to: &past) }
+      schedule(.coordinatorStarts, in: random.next(below: 5 * Self.second))
+    }
+    coordinator.machine = nil
+    coordinator.disk.close()
+  }
+}
