@@ -1,5 +1,5 @@
 # What people type. Each installs what it needs on Debian, with sudo where that is needed.
-.PHONY: build demo test soak soak-fuzz sanitize lint install messages clean
+.PHONY: build demo test soak soak-fuzz sanitize bench-peers lint install messages clean
 
 PACKAGES = libopenblas-dev libzmq3-dev libprotobuf-c-dev protobuf-c-compiler libjpeg-dev libxxhash-dev
 SUDO = $(shell [ "$$(id -u)" = 0 ] || command -v sudo)
@@ -39,6 +39,12 @@ SANITIZE_FILTER = .
 sanitize: install
 	Scripts/sanitize address '$(SANITIZE_FILTER)'
 	Scripts/sanitize thread '$(SANITIZE_FILTER)'
+
+# What Benchmarks/compare measures massl beside: PyTorch and timm, in .venv-bench.
+bench-peers:
+	python3 -m venv .venv-bench
+	.venv-bench/bin/pip install --quiet torch==2.8.0 timm==1.0.31 --index-url https://download.pytorch.org/whl/cpu \
+	  --extra-index-url https://pypi.org/simple
 
 lint:
 	swift format lint --strict --recursive Sources Tests Fuzz Package.swift

@@ -1,7 +1,7 @@
-"""The PyTorch side of Benchmarks/compare-step: images/s of one whole training step.
+"""The PyTorch side of Benchmarks/compare: images/s of one whole training step, or of the objective alone.
 
-    python3 -m venv .venv && .venv/bin/pip install torch timm
-    .venv/bin/python Benchmarks/pytorch_step.py [--threads 2] [--steps 8]
+    make bench-peers
+    .venv-bench/bin/python Benchmarks/pytorch_step.py [--threads 2] [--steps 8] [--objective]
 
 timm's blocks (fused attention), the projection head, the block loss over the whole memory, per-tensor clipping, AdamW
 and the teacher's average: all that a step does but reading and cropping pictures, which are random here. Prints one
@@ -79,9 +79,37 @@ def main():
         threads=2, steps=8, warmup=2, batch=64, image_size=32, local_size=16, local_crops=4, patch_size=4,
         embed_dim=192, depth=4, heads=3, head_hidden=2048, bottleneck=256, memory_size=8192, block_size=1024).items():
         p.add_argument("--" + name.replace("_", "-"), type=int, default=value)
+    p.add_argument("--objective", action="store_true", help="the block loss and its gradient alone")
     o = p.parse_args()
     torch.set_num_threads(o.threads)
     torch.manual_seed(0)
+    step = objective(o) if o.objective else training(o)
+    seconds = []
+    for _ in range(o.warmup + o.steps):
+        start = time.perf_counter()
+        step()
+        seconds.append(time.perf_counter() - start)
+    measured = sorted(seconds[o.warmup :])
+    print(json.dumps(dict(
+        images_per_second=o.batch / measured[len(measured) // 2], fastest=o.batch / measured[0],
+        peak_bytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024, torch=torch.__version__, **vars(o))))
+
+
+def objective(o):
+    def unit(rows):
+        return F.normalize(torch.randn(rows, o.bottleneck), dim=-1)
+
+    memory, teacher = unit(o.memory_size), unit(2 * o.batch)
+    student = unit((2 + o.local_crops) * o.batch).requires_grad_()
+
+    def step():
+        student.grad = None
+        block_loss(student, teacher, memory, o).backward()
+
+    return step
+
+
+def training(o):
     student, teacher = Network(o), Network(o)
     teacher.load_state_dict(student.state_dict())
     teacher.requires_grad_(False).eval()
@@ -92,9 +120,10 @@ def main():
     memory = F.normalize(torch.randn(o.memory_size, o.bottleneck), dim=-1)
     globals_ = torch.randn(2 * o.batch, 3, o.image_size, o.image_size)
     locals_ = torch.randn(o.local_crops * o.batch, 3, o.local_size, o.local_size)
-    seconds, pointer = [], 0
-    for step in range(o.warmup + o.steps):
-        start = time.perf_counter()
+    pointer = 0
+
+    def step():
+        nonlocal pointer
         with torch.no_grad():
             targets = teacher([globals_])
         loss = block_loss(student([globals_, locals_]), targets, memory, o)
@@ -108,12 +137,8 @@ def main():
             memory[pointer : pointer + o.batch] = targets[o.batch :]
             pointer = (pointer + o.batch) % o.memory_size
         assert loss.isfinite()
-        seconds.append(time.perf_counter() - start)
-    measured = sorted(seconds[o.warmup :])
-    print(json.dumps(dict(
-        images_per_second=round(o.batch / measured[len(measured) // 2], 2),
-        fastest=round(o.batch / measured[0], 2), peak_bytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
-        torch=torch.__version__, **vars(o))))
+
+    return step
 
 
 if __name__ == "__main__":

@@ -85,6 +85,7 @@ final class CoordinatorUpdates: Sendable {
         }
         let old = weights.current
         invariant(old.step == number, "an update of step \(number) on weights of step \(old.step)")
+        let begin = Self.seconds()
         do {
           let (version, gradientNorm) = try next(old, total, &spare)
           weights.publish(version)
@@ -94,7 +95,8 @@ final class CoordinatorUpdates: Sendable {
           record(
             report(
               version, total.losses, gradientNorm: gradientNorm, chosenShare: chosen.share, spare.rows,
-              rate: rate.imagesPerSecond ?? 0, workers: step.peers.count, seconds: now - last))
+              rate: rate.imagesPerSecond ?? 0, workers: step.peers.count, updateSeconds: now - begin,
+              seconds: now - last))
           last = now
           step = Step(tree: plan.tree)
           finish(.success(version))
@@ -163,7 +165,7 @@ extension CoordinatorUpdates {
   private func report(
     _ version: WeightsVersion, _ losses: [SliceLoss], gradientNorm: Double, chosenShare: Double?,
     _ newRows: FloatBuffer,
-    rate: Double, workers: Int, seconds: Double
+    rate: Double, workers: Int, updateSeconds: Double, seconds: Double
   ) -> StepReport {
     let step = version.step - 1
     // In slice order, whoever computed them.
@@ -180,7 +182,8 @@ extension CoordinatorUpdates {
         chosenShare: chosenShare,
         lr: plan.learningRate[step], weightDecay: plan.weightDecay[step], momentumTeacher: plan.momentum[step],
         teacherTemp: plan.teacherTemperature[step], gradientNorm: gradientNorm, imagesPerSecond: rate,
-        workers: workers, memoryRows: version.rows, time: Double(now.tv_sec) + Double(now.tv_nsec) * 1e-9),
+        workers: workers, memoryRows: version.rows, updateSeconds: updateSeconds,
+        time: Double(now.tv_sec) + Double(now.tv_nsec) * 1e-9),
       seconds: seconds)
   }
 }

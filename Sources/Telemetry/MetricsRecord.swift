@@ -32,6 +32,8 @@ public struct MetricsRecord: Sendable, Equatable, Decodable {
   public var workers: Int
   /// Rows enqueued since the run began.
   public var memoryRows: Int
+  /// Seconds that the coordinator took from the step's last gradient to the new weights. Nil in records of older versions.
+  public var updateSeconds: Double?
   /// Seconds since 1970.
   public var time: Double
 
@@ -39,7 +41,7 @@ public struct MetricsRecord: Sendable, Equatable, Decodable {
     step: Int, epoch: Double, loss: Double, consistency: Double, koleo: Double, targetEntropy: Double,
     embeddingSpread: Double?, chosenShare: Double?, lr: Double, weightDecay: Double, momentumTeacher: Double,
     teacherTemp: Double, gradientNorm: Double, imagesPerSecond: Double,
-    workers: Int, memoryRows: Int, time: Double
+    workers: Int, memoryRows: Int, updateSeconds: Double?, time: Double
   ) {
     self.step = step
     self.epoch = epoch
@@ -57,6 +59,7 @@ public struct MetricsRecord: Sendable, Equatable, Decodable {
     self.imagesPerSecond = imagesPerSecond
     self.workers = workers
     self.memoryRows = memoryRows
+    self.updateSeconds = updateSeconds
     self.time = time
   }
 
@@ -67,7 +70,7 @@ public struct MetricsRecord: Sendable, Equatable, Decodable {
       ("target_entropy", targetEntropy), ("embedding_spread", embeddingSpread ?? .nan),
       ("chosen_share", chosenShare ?? .nan), ("lr", lr), ("weight_decay", weightDecay),
       ("momentum_teacher", momentumTeacher), ("teacher_temp", teacherTemp), ("gradient_norm", gradientNorm),
-      ("images_per_second", imagesPerSecond),
+      ("images_per_second", imagesPerSecond), ("update_seconds", updateSeconds ?? .nan),
     ]
     // JSON has no infinities and no NaN.
     let fields = numbers.map { "\"\($0)\":\($1.isFinite ? "\($1)" : "null")" }

@@ -8,7 +8,9 @@ struct MetricsWriterTests {
     MetricsRecord(
       step: step, epoch: Double(step) / 10, loss: loss, consistency: loss + 0.25, koleo: -0.25, targetEntropy: 3.5,
       embeddingSpread: 0.75, chosenShare: step < 7 ? nil : 0.5, lr: 1e-6, weightDecay: 0.04, momentumTeacher: 0.992,
-      teacherTemp: 0.04, gradientNorm: 1.5, imagesPerSecond: 38.5, workers: 2, memoryRows: 64 * step, time: 1.7e9)
+      teacherTemp: 0.04, gradientNorm: 1.5, imagesPerSecond: 38.5, workers: 2, memoryRows: 64 * step,
+      updateSeconds: 0.25,
+      time: 1.7e9)
   }
 
   static func write(_ steps: ClosedRange<Int>, to file: URL, resumingAt step: Int, incarnation: UInt64) throws {
@@ -31,7 +33,7 @@ struct MetricsWriterTests {
         "step", "epoch", "loss", "consistency", "koleo", "target_entropy", "embedding_spread",
         "chosen_share", "lr", "weight_decay", "momentum_teacher",
         "teacher_temp", "gradient_norm",
-        "images_per_second", "workers", "memory_rows", "time",
+        "images_per_second", "workers", "memory_rows", "update_seconds", "time",
       ])
     #expect(object["loss"] is NSNull)
     #expect(object["lr"] as? Double == 1e-6)
