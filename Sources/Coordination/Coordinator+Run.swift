@@ -55,7 +55,8 @@ extension Coordinator {
         if let peer = shard.peer { effects.append(.send(.finished, to: peer)) }
       }
       conclude(&effects)
-    case .leaving(let until) where peers.isEmpty || now >= until:
+    // Whoever does not hear of the end waits for the next coordinator: the word is sent again until it says goodbye.
+    case .leaving(let until) where peers.isEmpty && !hasPresentShards || now >= until:
       phase = .stopped
       effects.append(.stop(.finished))
     case .computing, .updating, .concluding, .leaving, .stopped:

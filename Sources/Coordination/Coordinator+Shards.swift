@@ -83,6 +83,8 @@ extension Coordinator {
     return nil
   }
 
+  var hasPresentShards: Bool { board?.shards.values.contains { $0.isPresent && $0.peer != nil } ?? false }
+
   /// Another run's, or a newer incarnation's.
   private func strangeness(of sender: Sender) -> Refusal? {
     if sender.run != settings.run {

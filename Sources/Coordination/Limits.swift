@@ -137,6 +137,6 @@ public enum Limits {
   /// seconds that machines on short notice get.
   public static let lastCheckpointTries = 3
 
-  /// How long the end of the run waits for workers to say goodbye.
+  /// How long the end of the run waits for workers and memory shards to say goodbye.
   public static let farewell = Duration.seconds(2)
 }

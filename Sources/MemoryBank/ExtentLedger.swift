@@ -24,6 +24,8 @@ public struct ExtentLedger: Equatable, Sendable {
 
   /// By extent.
   public private(set) var entries: [Int: Entry] = [:]
+  /// Of shards, for people.
+  public var names: [Digest: String] = [:]
 
   public init() {}
 
@@ -33,6 +35,9 @@ public struct ExtentLedger: Equatable, Sendable {
   public var elsewhere: Set<Int> { Set(entries.values.filter { !$0.holders.isEmpty }.map(\.record.index)) }
 
   public subscript(extent: Int) -> Entry? { entries[extent] }
+
+  /// A shard's name and identity, for people.
+  func words(for shard: Digest) -> String { names[shard].map { "'\($0)' (\(shard))" } ?? "\(shard)" }
 }
 
 // MARK: - Changing
@@ -66,6 +71,13 @@ extension ExtentLedger {
     var run: Digest
     var digest: Digest
     var extents: [Line]
+    /// Nil in files of the first versions, and where no shard is known.
+    var names: [Name]?
+  }
+
+  private struct Name: Codable {
+    var shard: Digest
+    var name: String
   }
 
   private struct Line: Codable {
@@ -81,13 +93,20 @@ extension ExtentLedger {
     return Array(try encoder.encode(value))
   }
 
+  private static func digest(_ extents: [Line], _ names: [Name]?) throws -> Digest {
+    Digest(of: try encoded(extents) + (names.map(encoded) ?? []))
+  }
+
   public func write(to path: String, run: Digest, in storage: any Storage) throws {
     let lines = entries.values.sorted { $0.record.index < $1.record.index }.map {
       Line(index: $0.record.index, before: $0.record.before, after: $0.record.after, holders: $0.holders)
     }
-    let digest = Digest(of: try Self.encoded(lines))
+    let named = names.map { Name(shard: $0, name: $1) }
+      .sorted { ($0.shard.high, $0.shard.low) < ($1.shard.high, $1.shard.low) }
+    let names = named.isEmpty ? nil : named
+    let digest = try Self.digest(lines, names)
     try storage.writeAtomically(
-      Self.encoded(Document(version: Self.version, run: run, digest: digest, extents: lines)), to: path)
+      Self.encoded(Document(version: Self.version, run: run, digest: digest, extents: lines, names: names)), to: path)
   }
 
   /// Reads the ledger of a run; an empty one if there is none.
@@ -107,12 +126,13 @@ extension ExtentLedger {
     } catch is DecodingError {
       throw MemoryBankError.damagedLedger(file: path)
     }
-    guard try document.digest == Digest(of: Self.encoded(document.extents)),
+    guard try document.digest == Self.digest(document.extents, document.names),
       document.extents.allSatisfy({ (0...(1 << 48)).contains($0.index) })
     else { throw MemoryBankError.damagedLedger(file: path) }
     guard document.run == run else {
       throw MemoryBankError.foreignExtent(file: path, property: "run", expected: "\(run)", found: "\(document.run)")
     }
+    for name in document.names ?? [] { names[name.shard] = name.name }
     for line in document.extents {
       entries[line.index] = Entry(
         record: ExtentRecord(index: line.index, before: line.before, after: line.after), holders: line.holders)

@@ -72,7 +72,9 @@ final class CoordinatorExtents: Sendable {
         let holders = ledger.entries.map { entry in
           (entry.extent.index, entry.holders.map { Digest(high: $0.high, low: $0.low) })
         }
-        try rows.record(holders: Dictionary(uniqueKeysWithValues: holders))
+        let names = ledger.names.map { (Digest(high: $0.high, low: $0.low), $1) }
+        try rows.record(
+          holders: Dictionary(uniqueKeysWithValues: holders), names: Dictionary(uniqueKeysWithValues: names))
         report(.ledgerWritten(number: number, failure: nil))
       } catch {
         report(.ledgerWritten(number: number, failure: "\(error)"))

@@ -116,9 +116,11 @@ extension ResumedRun {
         extent: record.identity,
         holders: (holders[record.index] ?? []).map { ShardID(high: $0.high, low: $0.low) })
     }
+    let names = rows.shardNames.map { (ShardID(high: $0.high, low: $0.low), $1) }
     let needed = try? checkpoints.neededRows()
     return ResumedMemory(
-      ledger: Ledger(entries: entries), local: rows.localExtents, oldestRow: needed?.oldest ?? 0,
+      ledger: Ledger(entries: entries, names: Dictionary(uniqueKeysWithValues: names)), local: rows.localExtents,
+      oldestRow: needed?.oldest ?? 0,
       settledRows: needed?.settled ?? 0)
   }
 }

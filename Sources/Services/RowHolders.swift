@@ -20,11 +20,36 @@ struct HolderView: Sendable {
   }
 }
 
-/// Whom a worker asks for which row: the table is kept until a lease names another version.
-package final class RowHolders: Sendable {
+extension HolderView {
   /// Extents whose holders are asked for at once.
   private static let extentsPerRequest = 4096
 
+  /// - Parameters:
+  ///   - rows: the stored rows that are of interest, at least one.
+  ///   - table: a piece of the table: holders of so many extents from one on.
+  /// - Throws: `WorkerError` if it changes meanwhile; what `table` throws.
+  init(layout: ExtentLayout, rows: Range<Int>, table: (_ first: Int, _ count: Int) throws -> HolderTable) throws {
+    let (first, end) = (layout.index(of: rows.lowerBound), layout.index(of: rows.upperBound - 1) + 1)
+    self.init(layout: layout, first: first)
+    while first + holders.count < end {
+      let from = first + holders.count
+      let count = min(Self.extentsPerRequest, end - from)
+      let piece = try table(from, count)
+      guard piece.first == from, piece.holders.count <= count else {
+        throw WorkerError.otherBits("the table of memory shards")
+      }
+      // A newer one is as good, if all of it is of one version.
+      if holders.isEmpty { (version, shards) = (piece.version, piece.shards) }
+      guard piece.version == version else { throw WorkerError.rowsUnavailable("the memory's shards just changed") }
+      holders += piece.holders
+      // Extents past these are not sealed yet: the coordinator has them.
+      if piece.holders.count < count { break }
+    }
+  }
+}
+
+/// Whom a worker asks for which row: the table is kept until a lease names another version.
+package final class RowHolders: Sendable {
   private let client: @Sendable (ExtentSource) throws -> BulkClient
   private let layout: ExtentLayout
   /// Spreads workers over the holders of an extent.
@@ -51,24 +76,10 @@ package final class RowHolders: Sendable {
     guard version != 0, !rows.isEmpty else {
       return table.withLock { $0 = HolderView(version: version, layout: layout) }
     }
-    let (first, end) = (layout.index(of: rows.lowerBound), layout.index(of: rows.upperBound - 1) + 1)
-    var new = HolderView(version: version, layout: layout, first: first)
-    while first + new.holders.count < end {
-      let from = first + new.holders.count
-      let count = min(Self.extentsPerRequest, end - from)
-      let (reply, _) = try client(.coordinator).ask(.holders(first: from, count: count))
-      guard case .holders(let piece) = reply, piece.first == from, piece.holders.count <= count else {
-        throw WorkerError.otherBits("the table of memory shards")
-      }
-      // A newer one is as good, if all of it is of one version.
-      if new.holders.isEmpty {
-        new.version = piece.version
-        new.shards = piece.shards
-      }
-      guard piece.version == new.version else { throw WorkerError.rowsUnavailable("the memory's shards just changed") }
-      new.holders += piece.holders
-      // Extents past these are not sealed yet: the coordinator has them.
-      if piece.holders.count < count { break }
+    let new = try HolderView(layout: layout, rows: rows) { [client] first, count in
+      let (reply, _) = try client(.coordinator).ask(.holders(first: first, count: count))
+      guard case .holders(let piece) = reply else { throw WorkerError.otherBits("the table of memory shards") }
+      return piece
     }
     table.withLock { $0 = new }
   }

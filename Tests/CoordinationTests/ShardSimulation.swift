@@ -118,6 +118,8 @@ struct ShardSimulation {
   private var results: [LeaseID: Digest] = [:]
   private var accepted: Digest?
   private var workerIsWelcome = false
+  /// It was told that the run is over.
+  private var workerHasLeft = false
   private var damages = 0
   private(set) var stopped: StopReason?
   private(set) var broken: String?
@@ -268,6 +270,7 @@ extension ShardSimulation {
   }
 
   private mutating func workerBeats(_ peer: PeerID) {
+    guard !workerHasLeft else { return }
     guard workerIsWelcome else {
       return say(.hello(Hello(protocolVersion: 1, name: "worker", threads: 1, probe: Self.probe)), peer)
     }
@@ -285,7 +288,9 @@ extension ShardSimulation {
     case .grant(let lease): schedule(.toCoordinator(.pushArrived(lease, .whole), incarnation), in: 1_000_000)
     case .cancel(let lease): results[lease] = nil
     case .refusal(let refusal): fail("the worker was refused: \(refusal.text)")
-    case .finished: say(.goodbye, peer)
+    case .finished:
+      say(.goodbye, peer)
+      workerHasLeft = true
     case .heartbeat, .status, .shardWelcome, .assignment, .memory, .drain: break
     }
   }
@@ -429,6 +434,7 @@ extension ShardSimulation {
       }
       for assigned in assignment.extents { beginCopy(index, assigned) }
     case .finished:
+      say(.goodbye, index)
       shards[index].isUp = false
       if version.step < lastStep {
         note("drained")
@@ -493,7 +499,7 @@ extension ShardSimulation {
     let rows = version.rows
     chain = Array(chain.prefix(rows + 1))
     disk.rows = disk.rows.filter { $0.key < rows }
-    (results, accepted, workerIsWelcome) = ([:], nil, false)
+    (results, accepted, workerIsWelcome, workerHasLeft) = ([:], nil, false, false)
     let oldest = max(0, disk.checkpoints[0].rows - memory.size)
     disk.ledger.entries = disk.ledger.entries.filter {
       let end = self.rows(of: $0.extent.index).upperBound

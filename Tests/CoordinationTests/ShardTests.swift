@@ -20,13 +20,13 @@ private struct ShardScript {
 
   init(
     replicas: Int = 1, rows: Int = 100, size: Int = 100, resuming memory: ResumedMemory = ResumedMemory(),
-    forgets: Bool = false
+    forgets: Bool = false, lastStep: Int = 10
   ) {
     let settings = CoordinatorSettings(
       run: Self.run, incarnation: Incarnation(3), protocolVersion: 1, probe: Self.probe,
       welcome: Welcome(
         configuration: "recipe", bulkPort: 9, data: DataIdentity(count: 10, digest: Self.probe), rows: rows),
-      slices: 1, lastStep: 10, gradientCount: 1, floatsPerSlice: 1,
+      slices: 1, lastStep: lastStep, gradientCount: 1, floatsPerSlice: 1,
       memory: MemorySettings(
         size: size, rowsPerExtent: 10, extentBytes: 10, replicas: replicas, rowsPerStep: 10, forgetsLostRows: forgets),
       pictureName: { "\($0)" }, pictures: { _, _ in [] })
@@ -333,6 +333,15 @@ extension [Effect] {
     #expect(refusals.first?.text.contains("two shards on one directory") ?? false)
     try script.handle(.tick, after: 6)
     #expect(isWelcome(try script.join(1, as: 101)), "the other one is dead")
+  }
+
+  @Test(arguments: [true, false]) func theEndWaitsAMomentUntilShardsHaveHeardOfIt(saysGoodbye: Bool) throws {
+    var script = ShardScript(lastStep: 4)
+    let end = Effect.send(.finished, to: PeerID(rawValue: 101))
+    #expect(try script.join(1).contains(end) && script.stops.isEmpty)
+    #expect(try script.report(1).contains(end), "the word may have been lost")
+    if saysGoodbye { try script.say(.goodbye, 1) } else { try script.handle(.tick, after: 2) }
+    #expect(script.stops == [.finished])
   }
 
   @Test func anotherRunsShardIsRefused() throws {

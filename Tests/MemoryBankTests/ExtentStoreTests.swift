@@ -261,6 +261,7 @@ struct ExtentLedgerTests {
     var ledger = ledger(5)
     ledger.set(holders: shards, of: 1)
     ledger.set(holders: [shards[0]], of: 3)
+    ledger.names = [shards[0]: "first", shards[2]: "third"]
     #expect(!ledger.set(holders: shards, of: 9) && !ledger.set(holders: shards.reversed(), of: 1))
     try ledger.write(to: "run/extents.json", run: run, in: storage)
     let read = try ExtentLedger(path: "run/extents.json", run: run, in: storage)
@@ -286,6 +287,7 @@ struct ExtentLedgerTests {
     let path = "run/extents.json"
     var ledger = ledger(2)
     ledger.set(holders: shards, of: 1)
+    ledger.names = [shards[0]: "first"]
     try ledger.write(to: path, run: run, in: storage)
     #expect(throws: MemoryBankError.self) { try ExtentLedger(path: path, run: Digest(high: 0, low: 0), in: storage) }
     let bytes = try storage.readWhole(path, limit: 1 << 20)

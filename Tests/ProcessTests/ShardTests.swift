@@ -105,6 +105,53 @@ import Testing
     #expect(owner.terminationStatus == 0, "\(log.suffix(800))")
   }
 
+  /// Trains with a shard that has most rows in the end.
+  private func runWithAShard(_ run: String, _ flags: [String] = [], workers: (String) throws -> [Process]) throws {
+    try begin(run)
+    let owner = try coordinator(run, flags)
+    let address = try workshop.address(run)
+    let holder = try shard(address, "\(run)-shard")
+    try self.await("rows in the shard") { extents("\(run)-shard") > 8 }
+    let computing = try workers(address)
+    for process in [owner, holder] + computing { process.waitUntilExit() }
+    #expect(owner.terminationStatus == 0 && holder.terminationStatus == 0)
+  }
+
+  @Test func replayAndForkReadRowsFromShardsDirectories() throws {
+    try runWithAShard("held") { [try worker($0)] }
+    let shard = workshop.folder + "/held-shard"
+    let step = try #require(workshop.steps("held").dropLast().last) + 1
+    let replay = ["replay", "--run", workshop.run("held"), "--data", workshop.data, "--step", "\(step)", "--json"]
+    let fork = ["fork", "--run", workshop.run("held"), "--to", workshop.run("forked")]
+    for command in [replay, fork] {
+      let ended = try Program.run(command)
+      #expect(
+        ended.status == 64 && ended.errors.contains("the run has them on memory shards 'held-shard' ("), "\(ended)")
+      #expect(ended.errors.contains("rows ") && ended.errors.contains("--shard"), "\(ended)")
+      let wrong = try Program.run(command + ["--shard", workshop.data])
+      #expect(wrong.status == 64 && wrong.errors.contains("holds no memory shard"), "\(wrong)")
+    }
+    let again = try Program.run([
+      "replay", "--run", workshop.run("held"), "--data", workshop.data, "--step", "39", "--json", "--shard", shard,
+    ])
+    #expect(again.status == 0, "\(again)")
+    let report = try #require(try JSONSerialization.jsonObject(with: Data(again.output.utf8)) as? [String: Any])
+    let total = try #require(report["total"] as? [String: Any])
+    #expect(try ["student", "teacher", "memory"].map { total[$0] as? String } == calm())
+    #expect(try Program.run(fork + ["--shard", shard]).status == 0)
+    let inspected = try Program.run(["inspect", workshop.run("forked")])
+    #expect(inspected.status == 0, "\(inspected)")
+  }
+
+  @Test func theJudgeOfAnAuditReadsRowsFromShards() throws {
+    try runWithAShard("judged", ["--audit-rate", "1", "--row-cache", "0"]) { address in
+      [try worker(address)]
+    }
+    let log = try String(contentsOfFile: workshop.folder + "/judged.log", encoding: .utf8)
+    #expect(!log.contains("could not be computed by the coordinator"), "\(log.suffix(2000))")
+    #expect(try workshop.digests("judged", step: 40) == calm())
+  }
+
   @Test func whatCannotBeAShardSaysSo() throws {
     let owner = try coordinator("strict")
     defer { owner.terminate() }

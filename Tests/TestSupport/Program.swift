@@ -24,8 +24,9 @@ public enum Program {
   }()
 
   /// Starts it; what it says goes nowhere, or to the end of a file.
-  public static func start(_ arguments: [String], log: String? = nil) throws -> Process {
-    let process = process(arguments)
+  /// - Parameter through: a command that becomes it, as `VirtualHosts` has.
+  public static func start(_ arguments: [String], log: String? = nil, through: [String] = []) throws -> Process {
+    let process = process(arguments, through: through)
     var output = FileHandle.nullDevice
     if let log {
       if !FileManager.default.fileExists(atPath: log) { try Data().write(to: URL(fileURLWithPath: log)) }
@@ -71,10 +72,11 @@ public enum Program {
       errors: texts[1])
   }
 
-  private static func process(_ arguments: [String]) -> Process {
+  private static func process(_ arguments: [String], through: [String] = []) -> Process {
     let process = Process()
-    process.executableURL = URL(fileURLWithPath: path)
-    process.arguments = arguments
+    let words = through + [path] + arguments
+    process.executableURL = URL(fileURLWithPath: words[0])
+    process.arguments = Array(words.dropFirst())
     return process
   }
 }
