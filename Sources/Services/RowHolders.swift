@@ -71,7 +71,7 @@ package final class RowHolders: Sendable {
   /// Brings the table to a version, if it is another one.
   /// - Parameter rows: the stored rows that are of interest.
   /// - Throws: `WorkerError`.
-  func bring(to version: UInt64, rows: Range<Int>) throws {
+  package func bring(to version: UInt64, rows: Range<Int>) throws {
     guard version != table.withLock({ $0.version }) else { return }
     guard version != 0, !rows.isEmpty else {
       return table.withLock { $0 = HolderView(version: version, layout: layout) }
