@@ -89,6 +89,7 @@ extension WorkerRows {
     let (step, rows, floor, memory) = (gathered.step, gathered.rows, gathered.floor, gathered.memory)
     let rowSize = plan.configuration.bottleneckDim * plan.rowType.bytes
     var fetch = RowFetch(pieces) { $0.message(step: step, rows: rows, floor: floor) }
+    defer { holders.avoid(fetch.slow) }
     try fetch.run { index, reply, frame in
       let request = pieces[index].request
       let asked = BulkReply.rows(step: step, block: request.block, first: request.positions.lowerBound)
