@@ -263,13 +263,20 @@ extension RowStore: ExtentOwner {
   /// The shards that hold each whole extent, by the ledger.
   public var holders: [Int: [Digest]] { ledger.withLock { $0.entries.mapValues(\.holders) } }
 
+  /// The shards that hold extents, by the ledger.
+  public var shards: [Digest: ExtentLedger.Shard] { ledger.withLock { $0.shards } }
+
   /// Extents that have a file here, the one that is appended to among them.
   public var localExtents: Set<Int> { state.withLock { $0.present } }
 
   /// Says durably which shards hold extents from now on; those without a record are left out.
+  /// - Parameter shards: what there is to know of those shards.
   /// - Throws: `DurabilityError`: then nothing is changed.
-  public func record(holders: [Int: [Digest]]) throws {
-    try change { ledger in for (extent, shards) in holders { ledger.set(holders: shards, of: extent) } }
+  public func record(holders: [Int: [Digest]], shards: [Digest: ExtentLedger.Shard] = [:]) throws {
+    try change { ledger in
+      for (extent, shards) in holders { ledger.set(holders: shards, of: extent) }
+      ledger.shards = shards
+    }
   }
 
   /// Removes the files of extents that shards hold by the ledger; others stay.

@@ -24,8 +24,9 @@ public enum Program {
   }()
 
   /// Starts it; what it says goes nowhere, or to the end of a file.
-  public static func start(_ arguments: [String], log: String? = nil) throws -> Process {
-    let process = process(arguments)
+  /// - Parameter script: as for `run`.
+  public static func start(_ arguments: [String], log: String? = nil, script: String? = nil) throws -> Process {
+    let process = process(arguments, script)
     var output = FileHandle.nullDevice
     if let log {
       if !FileManager.default.fileExists(atPath: log) { try Data().write(to: URL(fileURLWithPath: log)) }
@@ -45,11 +46,7 @@ public enum Program {
   public static func run(
     _ arguments: [String], script: String? = nil, limit: Double = 60, signal: Int32 = SIGKILL
   ) throws -> Ended {
-    let process = process(arguments)
-    if let script {
-      process.executableURL = URL(fileURLWithPath: "/usr/bin/unshare")
-      process.arguments = ["--mount", "sh", "-ec", "\(script); exec \"$0\" \"$@\"", path] + arguments
-    }
+    let process = process(arguments, script)
     // Files, not pipes: one that fills up would stop the program.
     let folder = FileManager.default.temporaryDirectory.appendingPathComponent("massl-\(UUID())")
     try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
@@ -71,10 +68,11 @@ public enum Program {
       errors: texts[1])
   }
 
-  private static func process(_ arguments: [String]) -> Process {
+  private static func process(_ arguments: [String], _ script: String?) -> Process {
     let process = Process()
-    process.executableURL = URL(fileURLWithPath: path)
-    process.arguments = arguments
+    process.executableURL = URL(fileURLWithPath: script == nil ? path : "/usr/bin/unshare")
+    process.arguments =
+      script.map { ["--mount", "sh", "-ec", "\($0); exec \"$0\" \"$@\"", path] + arguments } ?? arguments
     return process
   }
 }
