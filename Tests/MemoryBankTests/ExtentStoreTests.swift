@@ -1,5 +1,6 @@
 import Durability
 import Foundation
+import Glibc
 import MemoryBank
 import Numerics
 import TestSupport
@@ -239,6 +240,71 @@ struct ExtentStoreTests {
       #expect(throws: DurabilityError.self) { try copy(Source(1), into: store) }
     }
     #expect(store.held.keys.sorted() == [0])
+  }
+}
+
+@Suite("A shard's disk of real files is read through mappings, and damage there is found as everywhere")
+struct MappedExtentTests {
+  private func withStore(_ rowType: RowType, _ body: (ExtentStore, String) throws -> Void) throws {
+    try withTemporaryDirectory { folder in
+      let store = try ExtentStore(
+        storage: FileStorage(), directory: folder, layout: layout(rowType), openFilesAtMost: 1)
+      for index in 0..<5 { try copy(Source(index, rowType), into: store) }
+      try body(store, folder)
+    }
+  }
+
+  @Test(arguments: RowType.allCases) func rowsComeInAnyOrderAndNumber(rowType: RowType) throws {
+    try withStore(rowType) { store, folder in
+      #expect(try read(store, Array(0..<40)) == rows(0..<40).array)
+      try store.read([], into: UnsafeMutableRawBufferPointer(start: nil, count: 0))
+      // More than are checked together, with repetitions, from file to file.
+      let numbers = (0..<100).map { $0 * 27 % 40 }
+      #expect(try read(store, numbers) == numbers.flatMap { rows($0..<($0 + 1)).array })
+      try store.remove(2)
+      #expect(throws: MemoryBankError.extentNotHeld(directory: folder, row: 17)) {
+        try read(store, [1, 17])
+      }
+      #expect(throws: MemoryBankError.extentNotHeld(directory: folder, row: -3)) { try read(store, [-3]) }
+      #expect(try read(store, [1, 39]) == rows(1..<2).array + rows(39..<40).array)
+      // One that comes again is another file under the same name.
+      try copy(Source(2, rowType), into: store)
+      #expect(try read(store, [17]) == rows(17..<18).array)
+    }
+  }
+
+  @Test(arguments: RowType.allCases) func everyChangedByteIsFoundWhereverItsRowIsPut(rowType: RowType) throws {
+    try withStore(rowType) { store, folder in
+      let path = "\(folder)/rows-000000000008"
+      #expect(try read(store, [10]) == rows(10..<11).array)
+      let file = try FileStorage().open(path, .updating)
+      for byte in 0..<store.layout.recordSize {
+        var value: UInt8 = 0
+        let place = 64 + 2 * store.layout.recordSize + byte
+        try withUnsafeMutableBytes(of: &value) { try file.read(at: place, into: $0) }
+        value ^= 4
+        try withUnsafeBytes(of: value) { try file.write($0, at: place) }
+        for numbers in [[10], [9, 10, 11], Array(repeating: 3, count: 17) + [10]] {
+          #expect(throws: MemoryBankError.damagedRow(file: path, row: 10)) { try read(store, numbers) }
+        }
+        #expect(store.damaged == [1])
+        #expect(try read(store, [9, 11]) == rows(9..<10).array + rows(11..<12).array)
+        value ^= 4
+        try withUnsafeBytes(of: value) { try file.write($0, at: place) }
+        #expect(try read(store, [9, 10]) == rows(9..<11).array)
+      }
+    }
+  }
+
+  @Test func aFileCutShortWhileItIsServedIsAnError() throws {
+    try withStore(.fp32) { (store: ExtentStore, folder: String) throws -> Void in
+      let path = "\(folder)/rows-000000000008"
+      #expect(try read(store, [9]) == rows(9..<10).array)
+      #expect(Glibc.truncate(path, 0) == 0)
+      #expect(throws: DurabilityError.failed(operation: .read, path: path, number: EIO)) { try read(store, [9]) }
+      #expect(try read(store, [1]) == rows(1..<2).array)
+      #expect(try !store.verify(1))
+    }
   }
 }
 
