@@ -19,13 +19,29 @@ public struct ExtentLedger: Equatable, Sendable {
     }
   }
 
+  /// A shard that holds extents, as a start has to know it before it hears of it.
+  public struct Shard: Hashable, Sendable, Codable {
+    /// For people.
+    public var name: String
+    /// Where it served rows last.
+    public var endpoint: String?
+    /// It gives its extents to others, and then leaves.
+    public var isDraining: Bool
+
+    public init(name: String, endpoint: String? = nil, isDraining: Bool = false) {
+      self.name = name
+      self.endpoint = endpoint
+      self.isDraining = isDraining
+    }
+  }
+
   static let version = 1
   static let sizeAtMost = 1 << 30
 
   /// By extent.
   public private(set) var entries: [Int: Entry] = [:]
-  /// Of shards, for people.
-  public var names: [Digest: String] = [:]
+  /// By identity: those that hold extents; empty in a ledger from before shards were recorded.
+  public var shards: [Digest: Shard] = [:]
 
   public init() {}
 
@@ -37,7 +53,7 @@ public struct ExtentLedger: Equatable, Sendable {
   public subscript(extent: Int) -> Entry? { entries[extent] }
 
   /// A shard's name and identity, for people.
-  func words(for shard: Digest) -> String { names[shard].map { "'\($0)' (\(shard))" } ?? "\(shard)" }
+  func words(for shard: Digest) -> String { shards[shard].map { "'\($0.name)' (\(shard))" } ?? "\(shard)" }
 }
 
 // MARK: - Changing
@@ -71,13 +87,14 @@ extension ExtentLedger {
     var run: Digest
     var digest: Digest
     var extents: [Line]
-    /// Nil in files of the first versions, and where no shard is known.
-    var names: [Name]?
+    /// Optional, for older ledgers lack both; older readers pass them over.
+    var shards: [ShardLine]?
+    var shardsDigest: Digest?
   }
 
-  private struct Name: Codable {
+  private struct ShardLine: Codable {
     var shard: Digest
-    var name: String
+    var record: Shard
   }
 
   private struct Line: Codable {
@@ -93,20 +110,16 @@ extension ExtentLedger {
     return Array(try encoder.encode(value))
   }
 
-  private static func digest(_ extents: [Line], _ names: [Name]?) throws -> Digest {
-    Digest(of: try encoded(extents) + (names.map(encoded) ?? []))
-  }
-
   public func write(to path: String, run: Digest, in storage: any Storage) throws {
     let lines = entries.values.sorted { $0.record.index < $1.record.index }.map {
       Line(index: $0.record.index, before: $0.record.before, after: $0.record.after, holders: $0.holders)
     }
-    let named = names.map { Name(shard: $0, name: $1) }
+    let shards = shards.map { ShardLine(shard: $0, record: $1) }
       .sorted { ($0.shard.high, $0.shard.low) < ($1.shard.high, $1.shard.low) }
-    let names = named.isEmpty ? nil : named
-    let digest = try Self.digest(lines, names)
-    try storage.writeAtomically(
-      Self.encoded(Document(version: Self.version, run: run, digest: digest, extents: lines, names: names)), to: path)
+    let document = Document(
+      version: Self.version, run: run, digest: Digest(of: try Self.encoded(lines)), extents: lines, shards: shards,
+      shardsDigest: Digest(of: try Self.encoded(shards)))
+    try storage.writeAtomically(Self.encoded(document), to: path)
   }
 
   /// Reads the ledger of a run; an empty one if there is none.
@@ -126,16 +139,17 @@ extension ExtentLedger {
     } catch is DecodingError {
       throw MemoryBankError.damagedLedger(file: path)
     }
-    guard try document.digest == Self.digest(document.extents, document.names),
-      document.extents.allSatisfy({ (0...(1 << 48)).contains($0.index) })
+    guard try document.digest == Digest(of: Self.encoded(document.extents)),
+      document.extents.allSatisfy({ (0...(1 << 48)).contains($0.index) }),
+      try document.shards.map({ Digest(of: try Self.encoded($0)) }) == document.shardsDigest
     else { throw MemoryBankError.damagedLedger(file: path) }
     guard document.run == run else {
       throw MemoryBankError.foreignExtent(file: path, property: "run", expected: "\(run)", found: "\(document.run)")
     }
-    for name in document.names ?? [] { names[name.shard] = name.name }
     for line in document.extents {
       entries[line.index] = Entry(
         record: ExtentRecord(index: line.index, before: line.before, after: line.after), holders: line.holders)
     }
+    shards = Dictionary(document.shards?.map { ($0.shard, $0.record) } ?? [], uniquingKeysWith: { $1 })
   }
 }

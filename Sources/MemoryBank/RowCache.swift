@@ -76,9 +76,8 @@ extension RowCache {
   public func gather(_ plan: BlockPlan, block: Int, positions: Range<Int>, into matrix: Matrix) -> [UInt8] {
     invariant(matrix.rows == plan.blockSize && matrix.columns == seeded.width)
     var missing = [UInt8](repeating: 0, count: (positions.count + 7) / 8)
-    for (index, position) in positions.enumerated() {
-      let row = plan.row(block: block, position: position)
-      let target = matrix.row(at: position)
+    for (index, row) in plan.rows(block: block, at: Array(positions)).enumerated() {
+      let target = matrix.row(at: positions.lowerBound + index)
       if let place = place(of: row) {
         withBytes(ofPlace: place) { seeded.rowType.load(UnsafeRawBufferPointer($0), into: target) }
       } else if plan.window.isSeeded(row) {

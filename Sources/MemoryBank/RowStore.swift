@@ -263,19 +263,19 @@ extension RowStore: ExtentOwner {
   /// The shards that hold each whole extent, by the ledger.
   public var holders: [Int: [Digest]] { ledger.withLock { $0.entries.mapValues(\.holders) } }
 
+  /// The shards that hold extents, by the ledger.
+  public var shards: [Digest: ExtentLedger.Shard] { ledger.withLock { $0.shards } }
+
   /// Extents that have a file here, the one that is appended to among them.
   public var localExtents: Set<Int> { state.withLock { $0.present } }
 
-  /// What the shards that hold extents are called, as far as that is known.
-  public var shardNames: [Digest: String] { ledger.withLock { $0.names } }
-
   /// Says durably which shards hold extents from now on; those without a record are left out.
-  /// - Parameter names: of the shards, for people.
+  /// - Parameter shards: what there is to know of those shards.
   /// - Throws: `DurabilityError`: then nothing is changed.
-  public func record(holders: [Int: [Digest]], names: [Digest: String] = [:]) throws {
+  public func record(holders: [Int: [Digest]], shards: [Digest: ExtentLedger.Shard] = [:]) throws {
     try change { ledger in
       for (extent, shards) in holders { ledger.set(holders: shards, of: extent) }
-      ledger.names = names
+      ledger.shards = shards
     }
   }
 

@@ -55,9 +55,11 @@ struct BlockFetch {
   }
 
   /// Fetches them into the blocks, and into the cache.
+  /// - Parameter slow: takes those who did not answer in time, whatever comes of it.
   /// - Throws: `WorkerError`.
-  func run(_ pieces: [RowFetch.Piece], _ cache: RowCache) throws {
+  func run(_ pieces: [RowFetch.Piece], _ cache: RowCache, slow: (Set<Endpoint>) -> Void = { _ in }) throws {
     var fetch = RowFetch(pieces) { $0.message(step: step, rows: rows, floor: floor) }
+    defer { slow(fetch.slow) }
     try fetch.run { index, reply, frame in
       let request = pieces[index].request
       let asked = BulkReply.rows(step: step, block: request.block, first: request.positions.lowerBound)

@@ -301,10 +301,8 @@ extension CoordinatorService {
     case .writeLedger(let number, let ledger): extents.add(.writeLedger(number: number, ledger))
     case .releaseExtents(let released): extents.add(.release(released))
     case .fetchExtent(let extent): extents.fetch(extent)
-    case .raiseFloor(let floor):
-      var version = weights.current
-      version.floor = floor
-      weights.publish(version)
+    case .probeShard(let shard, let address): extents.probe(shard, at: address)
+    case .raiseFloor(let floor): weights.publish(weights.current.forgetting(below: floor))
     case .expectPush(let lease, let peer, let finished): desk.expect(lease, from: peer, finished)
     case .abandonPush(let lease): desk.abandon(lease)
     case .accept(let lease, _):

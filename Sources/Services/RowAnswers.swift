@@ -3,7 +3,7 @@ import Numerics
 import Wire
 
 /// Where stored rows are read: the coordinator's own files, or a shard's.
-protocol RowSource: Sendable {
+package protocol RowSource: Sendable {
   var layout: ExtentLayout { get }
   /// Copies rows, by number and in the order given, as they are stored.
   func read(_ numbers: [Int], into target: UnsafeMutableRawBufferPointer) throws
@@ -16,9 +16,14 @@ extension ExtentStore: RowSource {}
 
 /// Answers to requests for rows, whoever has them: a request names rows by a step's key, so it is a few numbers and
 /// the bits of what the asker lacks.
-struct RowAnswers: Sendable {
+package struct RowAnswers: Sendable {
   let source: any RowSource
   let keys: MemoryKeys
+
+  package init(source: any RowSource, keys: MemoryKeys) {
+    self.source = source
+    self.keys = keys
+  }
 
   /// Why something cannot be had: an answer.
   struct Unavailable: Error {
@@ -39,8 +44,15 @@ struct RowAnswers: Sendable {
     guard first <= blocks.blockSize, count <= blocks.blockSize - first else {
       throw Unavailable("positions \(first) to \(first + count) of a block of \(blocks.blockSize)")
     }
-    let wanted = (0..<count).filter { missing[$0 / 8] >> UInt8($0 % 8) & 1 == 1 }
-      .map { blocks.row(block: block, position: first + $0) }
+    var positions: [Int] = []
+    positions.reserveCapacity(count)
+    for (index, var byte) in missing.enumerated() {
+      while byte != 0 {
+        positions.append(first + index * 8 + byte.trailingZeroBitCount)
+        byte &= byte - 1
+      }
+    }
+    let wanted = blocks.rows(block: block, at: positions)
     let bytes = wanted.count * source.layout.rowSize
     guard !wanted.isEmpty, bytes <= Wire.Limits.bulkBytes else {
       throw Unavailable(

@@ -50,19 +50,28 @@ extension HolderView {
 
 /// Whom a worker asks for which row: the table is kept until a lease names another version.
 package final class RowHolders: Sendable {
+  /// A shard that did not answer in time is asked after all others for so long.
+  private static let avoidance = Duration.seconds(30)
+
   private let client: @Sendable (ExtentSource) throws -> BulkClient
   private let layout: ExtentLayout
   /// Spreads workers over the holders of an extent.
   private let turn: Int
   private let table: Mutex<HolderView>
+  /// Until when each is asked last.
+  private let slow = Mutex<[Endpoint: ContinuousClock.Instant]>([:])
+  private let log: ServiceLog
 
   /// - Parameters:
   ///   - peer: whose requests these are.
+  ///   - log: takes which shards do not answer.
   ///   - client: asks the coordinator, or a shard.
   package init(
-    layout: ExtentLayout, peer: PeerID, client: @escaping @Sendable (ExtentSource) throws -> BulkClient
+    layout: ExtentLayout, peer: PeerID, log: @escaping ServiceLog = { _, _ in },
+    client: @escaping @Sendable (ExtentSource) throws -> BulkClient
   ) {
     self.client = client
+    self.log = log
     self.layout = layout
     turn = Int(peer.rawValue >> 1)
     table = Mutex(HolderView(layout: layout))
@@ -86,12 +95,35 @@ package final class RowHolders: Sendable {
 
   var view: HolderView { table.withLock { $0 } }
 
-  /// The clients of these holders, the first to be asked first, the coordinator last.
+  /// The clients of these holders, the first to be asked first: shards, the coordinator, shards that did not answer lately.
   /// - Throws: `WireError`.
   func clients(of holders: [Int], in view: HolderView) throws -> [BulkClient] {
     let addresses = holders.map { view.shards[$0] }
     let start = addresses.isEmpty ? 0 : turn % addresses.count
     let rotated = addresses[start...] + addresses[..<start]
-    return try rotated.map { try client(.shard($0)) } + [client(.coordinator)]
+    let now = ContinuousClock.now
+    let avoided = slow.withLock { slow in
+      slow = slow.filter { $0.value > now }
+      return Set(slow.keys)
+    }
+    return try rotated.filter { !avoided.contains($0.endpoint) }.map { try client(.shard($0)) } + [client(.coordinator)]
+      + rotated.filter { avoided.contains($0.endpoint) }.map { try client(.shard($0)) }
+  }
+
+  /// From now on these are asked last, if they are shards.
+  func avoid(_ endpoints: Set<Endpoint>) {
+    guard !endpoints.isEmpty else { return }
+    let shards = Set(view.shards.map(\.endpoint))
+    let new = slow.withLock { slow in
+      let new = endpoints.intersection(shards).subtracting(slow.keys)
+      for endpoint in new { slow[endpoint] = .now + Self.avoidance }
+      return new
+    }
+    for endpoint in new.map(\.description).sorted() {
+      log(
+        .warning,
+        "The memory shard at \(endpoint) does not answer: its rows come from others for \(Self.avoidance), if they have "
+          + "them.")
+    }
   }
 }

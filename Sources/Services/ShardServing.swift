@@ -9,7 +9,7 @@ import Wire
 /// Frames are read into a fixed number of buffers, each held until libzmq has sent it: however many workers ask and do
 /// not read, a shard's memory is bounded. Requests that find no free buffer wait, few of them; beyond those the answer
 /// is to ask again.
-final class ShardServing: Sendable {
+package final class ShardServing: Sendable {
   /// Frames on their way out: 256 MiB, enough for a 25 Gbit/s link over 80 ms.
   static let framesAtMost = 256
   /// Requests that wait for a buffer: each some kilobytes.
@@ -38,7 +38,8 @@ final class ShardServing: Sendable {
     var hasFoundDamage = false
   }
 
-  init(sender: Sender, answers: RowAnswers, log: @escaping ServiceLog, damaged: @escaping @Sendable () -> Void) {
+  package init(sender: Sender, answers: RowAnswers, log: @escaping ServiceLog, damaged: @escaping @Sendable () -> Void)
+  {
     self.sender = sender
     self.answers = answers
     self.log = log
@@ -48,7 +49,7 @@ final class ShardServing: Sendable {
   var counts: Counts { state.withLock { $0.counts } }
 
   /// For `SocketThread`.
-  func handle(_ event: SocketEvent, _ socket: RouterSocket) {
+  package func handle(_ event: SocketEvent, _ socket: RouterSocket) {
     let hasFoundDamage = state.withLock { state in
       state.waiting = state.waiting.filter { (try? socket.send($0)) == .noRoom }
       if case .received(.message(let incoming)) = event {

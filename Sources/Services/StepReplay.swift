@@ -175,9 +175,10 @@ extension StepReplay {
     let due = changes.filter { $0.step == step }
     guard !due.isEmpty else { return }
     let old = plan.configuration
-    let layer = try ConfigurationLayer(assignments: due.map { "\($0.key)=\($0.to)" })
+    let layer = try ConfigurationLayer(assignments: due.filter { !$0.isOfFloor }.map { "\($0.key)=\($0.to)" })
     plan = try RunPlan(configuration: old.changed(by: [layer]), pictures: plan.pictures)
     version.floor = plan.floor(version.floor, rows: version.rows, memoryWas: old.memorySize)
+    for change in due where change.isOfFloor { version.floor = max(version.floor, Int(change.to) ?? 0) }
   }
 
   /// What the threads of a step share.

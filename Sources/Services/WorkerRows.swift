@@ -87,6 +87,6 @@ extension WorkerRows {
         try holders.clients(of: $0, in: view)
       }
     }
-    try fetch.run(pieces, cache)
+    try fetch.run(pieces, cache, slow: holders.avoid)
   }
 }

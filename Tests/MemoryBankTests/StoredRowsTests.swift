@@ -27,7 +27,8 @@ struct StoredRowsTests {
       }
     }
     try store.record(
-      holders: [0: [Self.first], 2: [Self.first, Self.second], 3: [Self.first]], names: [Self.first: "big"])
+      holders: [0: [Self.first], 2: [Self.first, Self.second], 3: [Self.first]],
+      shards: [Self.first: ExtentLedger.Shard(name: "big")])
     try store.release([0, 2, 3])
   }
 
