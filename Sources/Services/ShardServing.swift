@@ -9,9 +9,9 @@ import Wire
 /// Frames are read into a fixed number of buffers, each held until libzmq has sent it: however many workers ask and do
 /// not read, a shard's memory is bounded. Requests that find no free buffer wait, few of them; beyond those the answer
 /// is to ask again.
-final class ShardServing: Sendable {
+package final class ShardServing: Sendable {
   /// Frames on their way out: 256 MiB, enough for a 25 Gbit/s link over 80 ms.
-  static let framesAtMost = 256
+  package static let framesAtMost = 256
   /// Requests that wait for a buffer: each some kilobytes.
   static let requestsWaitingAtMost = 4096
 
