@@ -54,27 +54,32 @@ extension WorkerRows {
     return try state.withLock { state in
       guard state.incarnation == incarnation else { throw WorkerError.refused("the coordinator started anew") }
       var gathered = GatheredBlocks(step: step, rows: rows, floor: floor, memory: memory, missing: [])
+      let hits = state.cache.hits
       for block in 0..<blocks.blockCount {
         gathered.missing.append(
           state.cache.gather(
             blocks, block: block, positions: 0..<blocks.blockSize, into: matrix(block, of: blocks, in: memory)))
       }
+      gathered.traffic.cached = state.cache.hits - hits
       try fetch(&gathered, blocks, known: known, from: holders, state.cache)
       return gathered
     }
   }
 
   /// Fetches what was missing, now that every row of the step is enqueued.
+  /// - Returns: what all of the step's rows cost, but for waiting.
   /// - Throws: `WorkerError`, `WireError`.
+  @discardableResult
   package func complete(
     _ gathered: GatheredBlocks, in incarnation: Incarnation, from holders: RowHolders
-  ) throws {
+  ) throws -> RowTraffic {
     let blocks = plan.blockPlan(step: gathered.step, rows: gathered.rows, floor: gathered.floor)
     var gathered = gathered
     try state.withLock { state in
       guard state.incarnation == incarnation else { throw WorkerError.refused("the coordinator started anew") }
       try fetch(&gathered, blocks, known: gathered.rows, from: holders, state.cache)
     }
+    return gathered.traffic
   }
 
   private func matrix(_ block: Int, of blocks: BlockPlan, in memory: FloatBuffer) -> Matrix {
@@ -86,6 +91,7 @@ extension WorkerRows {
     _ gathered: inout GatheredBlocks, _ blocks: BlockPlan, known: Int, from holders: RowHolders, _ cache: RowCache
   ) throws {
     let pieces = try pieces(&gathered, blocks, known: known, from: holders)
+    gathered.traffic.fetched += pieces.reduce(0) { $0 + $1.request.rows }
     let (step, rows, floor, memory) = (gathered.step, gathered.rows, gathered.floor, gathered.memory)
     let rowSize = plan.configuration.bottleneckDim * plan.rowType.bytes
     var fetch = RowFetch(pieces) { $0.message(step: step, rows: rows, floor: floor) }

@@ -138,4 +138,36 @@ import Testing
     ])
     #expect(strange.status == 65 && strange.errors.contains("another run"), "\(strange)")
   }
+
+  /// What `massl bench memory` fills is a run like any other, and what its rows cost is seen.
+  @Test func aFilledMemoryIsTrainedOnAndItsRowsAreCounted() throws {
+    var digests: [[String]] = []
+    for count in [1, 2] {
+      let folder = "filled-\(count)"
+      let filled = try Program.run(
+        [
+          "bench", "memory", "--fill", "1K", "--shards", "\(count)", "--directory", workshop.folder + "/" + folder,
+          "--data", workshop.data,
+        ] + Workshop.recipe + ["--extent-rows", "128", "--max-steps", "4", "--blocks-per-step", "2"])
+      #expect(filled.status == 0, "\(filled)")
+      let owner = try Program.start([
+        "coordinator", "--data", workshop.data, "--run", workshop.run("\(folder)/run"), "--listen",
+        "tcp://127.0.0.1:0",
+      ])
+      let address = try workshop.address("\(folder)/run")
+      let shards = try (0..<count).map { try shard(address, "\(folder)/shard-\($0)") }
+      let computing = try worker(address)
+      for process in [owner, computing] + shards {
+        process.waitUntilExit()
+        #expect(process.terminationStatus == 0)
+      }
+      digests.append(Array(try workshop.digests("\(folder)/run", step: 4).prefix(2)))
+      let status = try Program.run(["status", "--run", workshop.run("\(folder)/run"), "--json"])
+      let object = try #require(try JSONSerialization.jsonObject(with: Data(status.output.utf8)) as? [String: Any])
+      // Two blocks of 64, none kept; every row is stored somewhere.
+      #expect(object["rows_fetched"] as? Int == 128 && object["rows_cached"] as? Int == 0)
+      #expect(object["row_wait_seconds"] as? Double ?? -1 >= 0)
+    }
+    #expect(digests[0] == digests[1])
+  }
 }
