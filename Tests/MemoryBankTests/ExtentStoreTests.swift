@@ -1,4 +1,5 @@
 import Durability
+import Foundation
 import Glibc
 import MemoryBank
 import Numerics
@@ -327,6 +328,10 @@ struct ExtentLedgerTests {
     var ledger = ledger(5)
     ledger.set(holders: shards, of: 1)
     ledger.set(holders: [shards[0]], of: 3)
+    ledger.shards = [
+      shards[0]: ExtentLedger.Shard(name: "a", endpoint: "tcp://a:1", isDraining: true),
+      shards[1]: ExtentLedger.Shard(name: "b"),
+    ]
     #expect(!ledger.set(holders: shards, of: 9) && !ledger.set(holders: shards.reversed(), of: 1))
     try ledger.write(to: "run/extents.json", run: run, in: storage)
     let read = try ExtentLedger(path: "run/extents.json", run: run, in: storage)
@@ -334,6 +339,19 @@ struct ExtentLedgerTests {
     #expect(read.elsewhere == [1, 3])
     #expect(read[1]?.holders == [shards[1], shards[2], shards[0]])
     #expect(read.records.map(\.index) == [0, 1, 2, 3, 4])
+  }
+
+  @Test func oneFromBeforeShardsWereRecordedIsRead() throws {
+    let storage = try newStorage()
+    let path = "run/extents.json"
+    var ledger = ledger(2)
+    ledger.set(holders: shards, of: 1)
+    try ledger.write(to: path, run: run, in: storage)
+    let bytes = Data(try storage.readWhole(path, limit: 1 << 20))
+    var document = try #require(try JSONSerialization.jsonObject(with: bytes) as? [String: Any])
+    #expect(document.removeValue(forKey: "shards") != nil && document.removeValue(forKey: "shardsDigest") != nil)
+    try storage.writeAtomically(JSONSerialization.data(withJSONObject: document), to: path)
+    #expect(try ExtentLedger(path: path, run: run, in: storage) == ledger)
   }
 
   @Test func theSameRowsKeepTheirHoldersAndOthersDoNot() throws {
@@ -352,6 +370,7 @@ struct ExtentLedgerTests {
     let path = "run/extents.json"
     var ledger = ledger(2)
     ledger.set(holders: shards, of: 1)
+    ledger.shards = [shards[0]: ExtentLedger.Shard(name: "a", endpoint: "tcp://a:1")]
     try ledger.write(to: path, run: run, in: storage)
     #expect(throws: MemoryBankError.self) { try ExtentLedger(path: path, run: Digest(high: 0, low: 0), in: storage) }
     let bytes = try storage.readWhole(path, limit: 1 << 20)

@@ -7,8 +7,13 @@ import Wire
 
 @Suite("A worker's memory rows", .timeLimit(.minutes(1))) struct WorkerRowsTests {
   /// Every row that is served is full of its own number.
-  private static func coordinator(_ plan: RunPlan) throws -> ScriptedCoordinator {
+  /// - Parameter shard: said to hold all extents.
+  private static func coordinator(_ plan: RunPlan, shard: ShardAddress? = nil) throws -> ScriptedCoordinator {
     try ScriptedCoordinator { request in
+      if let shard, case .holders(let first, let count) = request {
+        let holders = [[Int]](repeating: [0], count: count)
+        return (.holders(HolderTable(version: 1, first: first, shards: [shard], holders: holders)), nil)
+      }
       guard case .rows(let step, _, _, let block, let first, let count, let missing) = request else { return nil }
       let blocks = plan.blockPlan(step: step, rows: plan.configuration.batchSize * step, floor: 0)
       let wanted = (0..<count).filter { missing[$0 / 8] >> UInt8($0 % 8) & 1 == 1 }
@@ -110,6 +115,35 @@ import Wire
         #expect(memory[(block * 8 + position) * 16 + 5] == Float(blocks.row(block: block, position: position)))
       }
     }
+  }
+
+  @Test("A shard that does not answer is named, its rows come from the coordinator, and it is asked last for a while")
+  func comeFromOthers() throws {
+    let plan = try ScriptedCoordinator().plan
+    // Where nobody listens.
+    let shard = ShardAddress(endpoint: try Endpoint("tcp://127.0.0.1:9"))
+    let coordinator = try Self.coordinator(plan, shard: shard)
+    let (bulk, silent) = (try coordinator.client(), try coordinator.client(of: shard.endpoint))
+    defer {
+      bulk.stop()
+      silent.stop()
+    }
+    let book = LogBook()
+    let holders = RowHolders(layout: plan.extentLayout(run: SmallRun.probe), peer: .random(), log: book.log) {
+      if case .coordinator = $0 { bulk } else { silent }
+    }
+    try holders.bring(to: 1, rows: 0..<18)
+    let rows = WorkerRows(plan: plan, bytes: 0, incarnation: Incarnation(1))
+    let memory = FloatBuffer(count: 16 * 16)
+    let times = try (0..<2).map { _ in
+      try ContinuousClock().measure {
+        _ = try rows.gather(
+          step: 3, rows: 18, floor: 0, known: 18, in: Incarnation(1), from: holders, into: memory)
+      }
+    }
+    #expect(times[0] > .milliseconds(400) && times[1] < .milliseconds(400), "\(times)")
+    #expect(book.lines.count == 1 && book.lines[0].contains("The memory shard at tcp://127.0.0.1:9 does not answer"))
+    #expect(Self.asked(coordinator.takeAsked()) == 32)
   }
 
   private static func holders(_ plan: RunPlan, _ bulk: BulkClient) -> RowHolders {
