@@ -57,6 +57,11 @@ let package = Package(
         "Networks", "Numerics", "Objective", "Optimization", "Vision",
       ]),
     .target(
+      name: "Planning",
+      dependencies: [
+        "Configuration", "Coordination", "MemoryBank", "Numerics", "Optimization", "Services", "Training", "Wire",
+      ]),
+    .target(
       name: "Evaluation",
       dependencies: ["Numerics", "Vision", "Networks", "Checkpoints", "Configuration", "Durability", "Training"]),
     .target(
@@ -68,7 +73,8 @@ let package = Package(
     .executableTarget(
       name: "massl",
       dependencies: [
-        "Services", "Verification", "Evaluation", "Benchmark", "Checkpoints", "Durability", "Networks", "Configuration",
+        "Services", "Planning", "Verification", "Evaluation", "Benchmark", "Checkpoints", "Durability", "Networks",
+        "Configuration",
         "Coordination", "MemoryBank", "Numerics", "Telemetry", "Training", "Vision",
         "Optimization", "Wire", .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Logging", package: "swift-log"),
@@ -106,6 +112,9 @@ let package = Package(
       ]),
     .testTarget(name: "ProcessTests", dependencies: ["massl", "TestSupport"]),
     .testTarget(name: "BenchmarkTests", dependencies: ["Benchmark", "Configuration", "TestSupport", "Training"]),
+    .testTarget(
+      name: "PlanningTests",
+      dependencies: ["Planning", "Services", "Checkpoints", "Training", "MemoryBank", "TestSupport"]),
     .testTarget(name: "EvaluationTests", dependencies: ["Evaluation", "Numerics"]),
   ],
   swiftLanguageModes: [.v6]

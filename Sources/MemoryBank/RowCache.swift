@@ -34,8 +34,8 @@ public final class RowCache {
 
   /// No row has this number.
   private static let nobody = Int.min
-  /// A number and two places of the table.
-  private static let bookkeeping = 24
+  /// Bytes a row at most besides its own: a number and two places of the table.
+  public static let bookkeeping = 24
 
   /// - Parameters:
   ///   - memorySize: K; with another K, make another cache.
@@ -45,10 +45,16 @@ public final class RowCache {
     self.memorySize = memorySize
     self.seeded = seeded
     rowSize = seeded.width * seeded.rowType.bytes
-    capacity = min(memorySize, bytes / (rowSize + Self.bookkeeping), Int(UInt32.max) - 1)
+    capacity = Self.capacity(memorySize: memorySize, bytes: bytes, rowSize: rowSize)
     rows = capacity > 0 ? FloatBuffer(count: (capacity * rowSize + 3) / 4) : nil
     numbers = Array(repeating: Self.nobody, count: capacity)
     if capacity > 0 && !holdsAll { table = Array(repeating: 0, count: 1 << Self.bits(capacity)) }
+  }
+
+  /// Rows that there is room for.
+  /// - Parameter rowSize: bytes of a row as it is stored.
+  public static func capacity(memorySize: Int, bytes: Int, rowSize: Int) -> Int {
+    min(memorySize, bytes / (rowSize + bookkeeping), Int(UInt32.max) - 1)
   }
 
   private var holdsAll: Bool { capacity == memorySize }

@@ -46,6 +46,12 @@ public final class BackboneWorkspace {
     return plan.count
   }
 
+  /// Floats that a workspace has besides, never in shared memory: what interpolates position embeddings.
+  public static func interpolationCount(_ architecture: NetworkArchitecture, side: Int) -> Int {
+    let (patches, trained) = (side / architecture.patchSize, architecture.trainedSide)
+    return patches == trained ? 0 : patches * patches * trained * trained
+  }
+
   /// - Parameter memory: at least `floatCount` floats, used from the first on; made here if nil.
   /// - Throws: `NetworkError` if patches do not divide `side`.
   public init(

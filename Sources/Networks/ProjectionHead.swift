@@ -56,6 +56,13 @@ public final class HeadWorkspace {
     let variance: Vector
   }
 
+  /// Floats that a workspace of these sizes takes.
+  public static func floatCount(_ architecture: NetworkArchitecture, maximumRows: Int, keepsActivations: Bool) -> Int {
+    let matrix = maximumRows * architecture.headHiddenDim
+    let layer = (architecture.useBNInHead ? 3 : 2) * matrix + 3 * architecture.headHiddenDim
+    return (keepsActivations ? 2 * layer + 2 * matrix : layer) + maximumRows
+  }
+
   /// - Parameter keepsActivations: whether `backward` may be called; if not, both layers share their memory.
   public init(_ architecture: NetworkArchitecture, maximumRows: Int, keepsActivations: Bool) {
     invariant(maximumRows > 0)

@@ -41,17 +41,35 @@ public struct ConsistencyLoss {
   /// arithmetic: a product's rounding may follow from its height.
   static let panelRows = 256
 
+  /// Bytes of targets that are kept for the groups that follow, unless told otherwise.
+  public static let targetBytes = 256 << 20
+
+  /// Floats that a slice of this shape takes here.
+  public static func floatCount(shape: LossShape, targetBytes: Int = targetBytes) -> Int {
+    let blockTargets = 2 * shape.batch * shape.blockSize
+    let kept = keepsTargets(shape, targetBytes) ? shape.blockCount : 1
+    return 2 * shape.batch * shape.width + kept * blockTargets + panelViews(shape) * shape.batch * shape.blockSize
+  }
+
+  private static func keepsTargets(_ shape: LossShape, _ targetBytes: Int) -> Bool {
+    shape.blockCount * 2 * shape.batch * shape.blockSize * MemoryLayout<Float>.stride <= targetBytes
+  }
+
+  private static func panelViews(_ shape: LossShape) -> Int {
+    max(1, min(shape.views, panelRows / shape.batch))
+  }
+
   /// - Parameters:
   ///   - studentTemperature: > 0, no unit.
   ///   - targetBytes: the targets of all blocks are kept if they fit.
   /// - Complexity: memory of one panel of logits, `[max(256, batch), blockSize]` at most, and of the targets.
-  public init(shape: LossShape, studentTemperature: Double, targetBytes: Int = 256 << 20) {
+  public init(shape: LossShape, studentTemperature: Double, targetBytes: Int = targetBytes) {
     invariant(studentTemperature > 0)
     self.shape = shape
     studentSharpness = Float(1 / studentTemperature)
     let blockTargets = 2 * shape.batch * shape.blockSize
-    keepsTargets = shape.blockCount * blockTargets * MemoryLayout<Float>.stride <= targetBytes
-    panelViews = max(1, min(shape.views, Self.panelRows / shape.batch))
+    keepsTargets = Self.keepsTargets(shape, targetBytes)
+    panelViews = Self.panelViews(shape)
     teacher = FloatBuffer(count: 2 * shape.batch * shape.width).matrix(rows: 2 * shape.batch, columns: shape.width)
     nearest = Array(repeating: 0, count: shape.blockCount * 2 * shape.batch)
     targets = FloatBuffer(count: (keepsTargets ? shape.blockCount : 1) * blockTargets)

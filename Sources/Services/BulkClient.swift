@@ -12,7 +12,7 @@ package final class BulkClient: Sendable {
   package typealias Answer = (reply: BulkReply, bulk: BulkFrame?)
 
   /// Requests of one call that are under way at once: enough to hide a round trip, few enough to bound memory.
-  static let window = 8
+  package static let window = 8
   /// Without an answer for so long the coordinator is taken for gone.
   static let patience = Duration.seconds(20)
   /// Floats in a chunk: 1 MiB.
@@ -164,6 +164,9 @@ package final class BulkClient: Sendable {
     default: throw WorkerError.otherBits("the answer to a push")
     }
   }
+
+  /// Requests that so many floats take.
+  package static func chunks(_ count: Int) -> Int { (count + chunk - 1) / chunk }
 
   /// Chunks of at most 1 MiB.
   static func ranges(_ count: Int) -> [Range<Int>] {

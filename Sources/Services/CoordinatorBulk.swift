@@ -7,11 +7,11 @@ import Vision
 import Wire
 
 /// Answers on the bulk socket: weights, rows and pictures go out, payloads come in. All of it in the socket's thread.
-final class CoordinatorBulk: Sendable {
+package final class CoordinatorBulk: Sendable {
   /// Answers that wait because the asker's queue is full; those beyond are dropped, and asked for again.
   private static let repliesWaitingAtMost = 256
   /// Pictures whose bytes are kept between chunks and askers, all together at most so many bytes.
-  private static let pictureBytesAtMost = 64 << 20
+  package static let pictureBytesAtMost = 64 << 20
   /// Pictures whose digests are kept.
   private static let identitiesAtMost = 1 << 20
   /// How often the state machine hears that a payload's chunks come.

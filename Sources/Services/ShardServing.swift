@@ -11,7 +11,7 @@ import Wire
 /// is to ask again.
 package final class ShardServing: Sendable {
   /// Frames on their way out: 256 MiB, enough for a 25 Gbit/s link over 80 ms.
-  static let framesAtMost = 256
+  package static let framesAtMost = 256
   /// Requests that wait for a buffer: each some kilobytes.
   static let requestsWaitingAtMost = 4096
 

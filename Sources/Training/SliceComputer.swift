@@ -62,12 +62,7 @@ public final class SliceComputer {
     backbone = Backbone(architecture)
     head = ProjectionHead(architecture)
     sampler = ViewSampler(settings: ViewSettings(configuration), seed: configuration.seed)
-    loss = ConsistencyLoss(
-      shape: LossShape(
-        batch: batch, globalBatch: configuration.batchSize, views: configuration.viewsPerImage,
-        width: configuration.bottleneckDim, blockSize: configuration.blockSize,
-        blockCount: configuration.blocksUsed),
-      studentTemperature: configuration.studentTemp)
+    loss = ConsistencyLoss(shape: plan.lossShape, studentTemperature: configuration.studentTemp)
     koleo = configuration.koleoWeight > 0 ? KoLeo(batch: batch, globalBatch: configuration.batchSize) : nil
 
     groups = try Self.makeGroups(plan)
@@ -93,22 +88,11 @@ public final class SliceComputer {
 
   private static func makeGroups(_ plan: RunPlan) throws -> [ViewGroup] {
     let configuration = plan.configuration
-    let views = configuration.viewsPerImage
-    var ranges = [0..<2]
-    var next = 2
-    while next < views {
-      let end = min(views, next + configuration.localViewsPerGroup)
-      ranges.append(next..<end)
-      next = end
-    }
-    let sides = ranges.map { $0.lowerBound == 0 ? configuration.imageSize : configuration.localSize }
     // With BatchNorm all groups wait for the head together; without, one follows the other in the same memory.
-    let floats = zip(ranges, sides).map {
-      BackboneWorkspace.floatCount(
-        plan.architecture, maximumImages: $0.count * configuration.sliceSize, side: $1, keepsActivations: true)
-    }
-    let shared = configuration.useBNInHead ? nil : FloatBuffer(count: floats.max()!)
-    return try zip(ranges, sides).map { range, side in
+    let shared =
+      configuration.useBNInHead ? nil : FloatBuffer(count: plan.viewGroups.map(plan.activationFloats).max()!)
+    return try plan.viewGroups.map { range in
+      let side = plan.side(of: range)
       let images = range.count * configuration.sliceSize
       let pixels = 3 * side * side
       return ViewGroup(

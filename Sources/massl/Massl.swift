@@ -14,7 +14,7 @@ struct Massl: ParsableCommand {
     subcommands: [
       TrainCommand.self, CoordinatorCommand.self, WorkerCommand.self, StatusCommand.self, EvaluateCommand.self,
       ExportCommand.self, InspectCommand.self, ForkCommand.self, ReplayCommand.self, KeygenCommand.self,
-      SynthesizeCommand.self, VerifyCommand.self, BenchCommand.self,
+      SynthesizeCommand.self, VerifyCommand.self, BenchCommand.self, PlanCommand.self,
       MemoryCommand.self,
     ])
 }

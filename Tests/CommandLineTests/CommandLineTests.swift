@@ -95,6 +95,17 @@ struct ByteCountTests {
   }
 }
 
+struct LinkSpeedTests {
+  @Test(arguments: [
+    ("1Gbit", 1e9), ("100Mbit", 1e8), ("2.5Gbit", 2.5e9), ("56kbit", 56e3), ("1Tbit", 1e12), ("1", nil), ("Gbit", nil),
+    ("1GB", nil), ("0Gbit", nil), ("-1Gbit", nil), ("infGbit", nil), ("1 Gbit", nil), ("", nil),
+  ])
+  func speedsAreReadAsPeopleWriteThem(text: String, bits: Double?) {
+    #expect(LinkSpeed(argument: text)?.bitsPerSecond == bits)
+    if bits != nil { #expect(LinkSpeed(argument: text)?.description == text) }
+  }
+}
+
 struct RefusedArgumentTests {
   @Test(arguments: [
     (["--workers", "0"], "--workers must be at least 1, not 0."),
@@ -130,6 +141,22 @@ struct RefusedArgumentTests {
     expectRefusal("--k must be at least 1, not 0.") {
       try EvaluateNearestNeighborsCommand.parse(place + ["--k", "0"])
     }
+  }
+
+  @Test(arguments: [
+    (["--workers", "0"], "--workers must be at least 1, not 0."),
+    (["--workers", "5000"], "--workers must be at most 1024, not 5000."),
+    (["--threads", "0"], "--threads must be from 1 to 1024, not 0."),
+    (["--shards=-1"], "--shards must be from 0 to 1024, not -1."),
+    (["--gflops", "0"], "--gflops must be a number above 0."),
+    (["--efficiency", "85"], "--efficiency is a share of sgemm's speed: 0.85, say, not 85.0."),
+    (
+      ["--change", "lr=1"],
+      "--change is for runs that exist. Give the key as a flag: --memory-size 65536."
+    ),
+  ])
+  func planRefuses(arguments: [String], sentence: String) {
+    expectRefusal(sentence) { try PlanCommand.parse(arguments) }
   }
 
   private func expectRefusal<Command: ParsableCommand>(_ sentence: String, _ parse: () throws -> Command) {

@@ -1,0 +1,30 @@
+import Numerics
+
+/// What this machine does in the two ways that steps are made of: products, and passes over memory.
+public struct MachineSpeed: Sendable {
+  /// Floating-point operations a second of sgemm at 4096^3, so many products at once.
+  public let sgemmPerSecond: Double
+  /// Bytes a second of a copy on all cores, read and written both counted.
+  public let copyBytesPerSecond: Double
+
+  /// - Parameter threads: products at once.
+  /// - Complexity: a few seconds.
+  public init(measuredWith threads: Int) throws {
+    let ceiling = SimultaneousProducts(MatrixProducts.ceiling, threads: threads)
+    let count = 1 << 25
+    let (from, to) = (FloatBuffer(count: count), FloatBuffer(count: count))
+    let chunk = 1 << 18
+    let seconds = try Timing.medians(
+      rounds: 1,
+      [
+        { ceiling.run() },
+        {
+          forEachChunk(count / chunk) { index in
+            copy(from.vector(at: index * chunk, count: chunk), into: to.vector(at: index * chunk, count: chunk))
+          }
+        },
+      ])
+    sgemmPerSecond = ceiling.operations / seconds[0]
+    copyBytesPerSecond = Double(8 * count) / seconds[1]
+  }
+}

@@ -1,0 +1,41 @@
+/// The machines that a run is planned for, and what they are taken to do.
+public struct Deployment: Sendable, Equatable {
+  public var workers = 1
+  /// Slices that a worker computes at once.
+  public var threads = 1
+  /// Memory shards; 0: the coordinator has the memory alone.
+  public var shards = 0
+  /// Of every machine's link, each way, on the wire.
+  public var linkBitsPerSecond = 1e9
+  /// Floating-point operations a second of a worker's sgemm, all its threads at it at once.
+  public var sgemmPerSecond = 100e9
+  /// The method's operations a second in a slice, as a share of sgemm's.
+  public var efficiency = Self.usualEfficiency
+  /// Bytes a second that any of the machines copies, read and written both counted.
+  public var copyBytesPerSecond = 10e9
+  /// RAM for memory rows, bytes.
+  public var workerRowCache = 4 << 30
+  public var coordinatorRowCache = 256 << 20
+  /// Mean size of a picture that workers fetch from the coordinator; 0: they have the pictures.
+  public var pictureBytes = 0
+
+  public init() {}
+
+  /// `massl bench step` and whole runs come to 0.87 to 0.98 with the recipes at hand; decoding and cropping take some of
+  /// it where the network is small.
+  public static let usualEfficiency = 0.85
+
+  /// What of a link carries payload: 1,448 bytes of 1,538 that an Ethernet frame takes on the wire.
+  static let payloadShare = 1448.0 / 1538
+
+  /// Of a copy's speed, what the update's passes over weights come to (`massl bench update`).
+  static let passShare = 0.65
+
+  /// Payload bytes a second, each way.
+  var linkBytesPerSecond: Double { linkBitsPerSecond / 8 * Self.payloadShare }
+
+  /// Seconds to read or write so many floats.
+  func seconds(passingFloats count: Double) -> Double {
+    4 * count / (copyBytesPerSecond * Self.passShare)
+  }
+}

@@ -1,0 +1,123 @@
+import MemoryBank
+import Numerics
+import Optimization
+import Services
+import Training
+import Wire
+
+/// Bytes in the processes and on the disks of a deployment.
+struct DeploymentSizes {
+  let plan: RunPlan
+  let deployment: Deployment
+  let layout: ExtentLayout
+  /// Rows that a worker's cache has room for.
+  let cachedRows: Int
+
+  init(_ plan: RunPlan, _ deployment: Deployment) {
+    self.plan = plan
+    self.deployment = deployment
+    layout = plan.extentLayout(run: Digest(high: 0, low: 0))
+    cachedRows = RowCache.capacity(
+      memorySize: plan.configuration.memorySize, bytes: deployment.workerRowCache, rowSize: layout.rowSize)
+  }
+
+  /// Bytes of one set of weights, or a gradient.
+  var weightBytes: Int { 4 * plan.layout.count }
+
+  /// Student, teacher and the optimizer's moments.
+  var versionBytes: Int { (2 + plan.optimizer.rule.momentNames.count) * weightBytes }
+
+  /// Tensors of a checkpoint's three files.
+  var checkpointBytes: Int { versionBytes + 2 * 4 * plan.statisticsLayout.count }
+
+  /// Steps from one checkpoint to the next, at this pace; nil if none is written before the end.
+  func checkpointSteps(stepSeconds: Double) -> Double? {
+    let configuration = plan.configuration
+    let bySteps = configuration.checkpointEverySteps > 0 ? Double(configuration.checkpointEverySteps) : nil
+    let byTime =
+      configuration.checkpointEveryMinutes > 0
+      ? max(1, configuration.checkpointEveryMinutes * 60 / stepSeconds) : nil
+    return [bySteps, byTime].compactMap { $0 }.min()
+  }
+
+  /// Of the newest rows, how many only the coordinator has, on the mean: half an extent, for it is copied once it is
+  /// whole and a checkpoint has made it durable.
+  var unsealedRows: Double { Double(layout.capacity) / 2 }
+
+  private func extents(holding rows: Int) -> Int { (rows + layout.capacity - 1) / layout.capacity + 1 }
+}
+
+// MARK: - Processes
+
+extension DeploymentSizes {
+  func processes(_ rehearsed: StepRehearsal.Outcome) -> [DeploymentPlan.Process] {
+    [coordinator(rehearsed), worker(rehearsed)] + (deployment.shards > 0 ? [shard(rehearsed)] : [])
+  }
+
+  /// Rows that checkpoints keep beyond those in the memory.
+  private func rowsOfCheckpoints(_ rehearsed: StepRehearsal.Outcome) -> Int {
+    let steps = checkpointSteps(stepSeconds: rehearsed.seconds) ?? 0
+    return Int(steps * Double(plan.configuration.batchSize * plan.configuration.keepCheckpoints))
+  }
+
+  private func coordinator(_ rehearsed: StepRehearsal.Outcome) -> DeploymentPlan.Process {
+    let configuration = plan.configuration
+    let cached = min(configuration.memorySize, deployment.coordinatorRowCache / layout.rowSize)
+    let rows = rowsOfCheckpoints(rehearsed)
+    // Shards let go of by the coordinator what no start from a kept checkpoint appends to.
+    let local = extents(holding: deployment.shards > 0 ? rows : configuration.memorySize + rows)
+    let judge = plan.workFloats + 2 * blockFloats
+    return DeploymentPlan.Process(
+      "coordinator",
+      memory: [
+        .init(content: "student, teacher and optimizer's moments", bytes: versionBytes),
+        .init(content: "the version before, and the next one's place", bytes: 2 * versionBytes),
+        .init(content: "a version that is being checkpointed", bytes: versionBytes),
+        .init(
+          content: "gradients on their way and in the tree's sum", bytes: rehearsed.coordinatorGradients * weightBytes),
+        .init(content: "new rows and statistics", bytes: 3 * 4 * plan.slices * plan.floatsPerSlice),
+        .init(content: "row cache", bytes: cached * layout.rowSize),
+        .init(
+          content: "pictures between chunks",
+          bytes: deployment.pictureBytes > 0 ? CoordinatorBulk.pictureBytesAtMost : 0),
+        .init(content: "judging an audit, while it does", bytes: configuration.auditRate > 0 ? 4 * judge : 0),
+      ],
+      disk: [
+        .init(
+          content: "checkpoints: \(configuration.keepCheckpoints) kept, and the one being written",
+          bytes: (configuration.keepCheckpoints + 1) * checkpointBytes),
+        .init(content: "rows", bytes: local * layout.fileSize),
+      ])
+  }
+
+  private var blockFloats: Int {
+    plan.configuration.blocksUsed * plan.configuration.blockSize * plan.configuration.bottleneckDim
+  }
+
+  private func worker(_ rehearsed: StepRehearsal.Outcome) -> DeploymentPlan.Process {
+    let frames = BulkClient.window * (1 + deployment.shards) * Wire.Limits.bulkBytes
+    return DeploymentPlan.Process(
+      "worker", count: deployment.workers,
+      memory: [
+        .init(content: "weights and gradients", bytes: rehearsed.workerBuffers * weightBytes),
+        .init(content: "work memory of \(deployment.threads) threads", bytes: deployment.threads * 4 * plan.workFloats),
+        .init(content: "blocks of this step and the next", bytes: 2 * 4 * blockFloats),
+        .init(content: "row cache", bytes: cachedRows * (layout.rowSize + RowCache.bookkeeping)),
+        .init(content: "frames that arrive", bytes: frames),
+      ])
+  }
+
+  private func shard(_ rehearsed: StepRehearsal.Outcome) -> DeploymentPlan.Process {
+    let replicas = min(plan.configuration.memoryReplicas, deployment.shards)
+    let all = extents(holding: plan.configuration.memorySize + rowsOfCheckpoints(rehearsed)) * replicas
+    let frames = min(ShardServing.framesAtMost, deployment.workers * BulkClient.window)
+    return DeploymentPlan.Process(
+      "shard", count: deployment.shards,
+      memory: [.init(content: "frames that leave", bytes: frames * Wire.Limits.bulkBytes)],
+      disk: [
+        .init(
+          content: "rows, \(replicas) of each",
+          bytes: (all + deployment.shards - 1) / deployment.shards * layout.fileSize)
+      ])
+  }
+}

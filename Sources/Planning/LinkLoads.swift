@@ -1,0 +1,81 @@
+import Numerics
+import Services
+import Training
+import Wire
+
+/// Bytes and requests on every link, and to the coordinator's disk, as a rehearsal had them.
+struct LinkLoads {
+  private(set) var links: [DeploymentPlan.Link] = []
+  private let rehearsed: StepRehearsal.Outcome
+
+  init(
+    _ plan: RunPlan, _ deployment: Deployment, _ traffic: RowTraffic, _ rehearsed: StepRehearsal.Outcome,
+    _ sizes: DeploymentSizes
+  ) {
+    self.rehearsed = rehearsed
+    let (configuration, workers, shards) = (plan.configuration, deployment.workers, deployment.shards)
+    let (sent, received) = (rehearsed.links.sent, rehearsed.links.received)
+    let steps = Double(rehearsed.steps)
+    func mean(_ machines: [[Traffic: Double]], _ of: Range<Int>, _ kind: Traffic) -> Double {
+      of.isEmpty ? 0 : of.reduce(0) { $0 + machines[$1][kind, default: 0] } / Double(of.count) / steps
+    }
+    let (ofWorkers, ofShards) = (1..<1 + workers, 1 + workers..<1 + workers + shards)
+    let chunks = Double(BulkClient.chunks(plan.layout.count))
+
+    // 1. Weights and gradients. A worker without slices pulls nothing.
+    let weights = mean(received, ofWorkers, .weights)
+    add(
+      "coordinator", "each worker", "weights", workers, weights, requests: weights / Double(sizes.weightBytes) * chunks)
+    let gradients = mean(sent, ofWorkers, .gradients)
+    let pushes = rehearsed.pushes / Double(workers)
+    add("each worker", "coordinator", "gradients and new rows", workers, gradients, requests: pushes * (chunks + 1))
+    // 2. Rows.
+    let fromCoordinator = sent[0][.rows, default: 0] / Double(workers) / steps
+    add(
+      "coordinator", "each worker", "memory rows", workers, fromCoordinator,
+      requests: Self.requests(fromCoordinator, plan, sizes, calls: 2))
+    if shards > 0 {
+      let fromShard = mean(sent, ofShards, .rows)
+      add(
+        "each shard", "all workers", "memory rows", shards, fromShard,
+        requests: Double(workers) * Self.requests(fromShard / Double(workers), plan, sizes, calls: 1))
+      let copied = mean(received, ofShards, .extents)
+      add(
+        "coordinator, shards", "each shard", "whole extents", shards, copied,
+        requests: copied / Double(Wire.Limits.bulkBytes))
+    }
+    // 3. Pictures.
+    if deployment.pictureBytes > 0 {
+      let pictures = mean(received, ofWorkers, .pictures)
+      let frames = (deployment.pictureBytes + Wire.Limits.bulkBytes - 1) / Wire.Limits.bulkBytes
+      add(
+        "coordinator", "each worker", "pictures", workers, pictures,
+        requests: pictures / Double(deployment.pictureBytes) * Double(frames))
+    }
+    // 4. The disk.
+    let rows = Double(configuration.batchSize * sizes.layout.recordSize)
+    add("coordinator", "its disk", "new rows", 1, rows, requests: 1)
+    if let every = sizes.checkpointSteps(stepSeconds: rehearsed.seconds) {
+      add("coordinator", "its disk", "checkpoints", 1, Double(sizes.checkpointBytes) / every, requests: 1 / every)
+    }
+  }
+
+  private mutating func add(
+    _ from: String, _ to: String, _ content: String, _ count: Int, _ bytes: Double, requests: Double
+  ) {
+    guard bytes >= 1 else { return }
+    links.append(
+      DeploymentPlan.Link(
+        from: from, to: to, content: content, count: count, bytesPerStep: bytes,
+        bytesPerSecond: bytes / rehearsed.seconds, requestsPerStep: requests,
+        requestsPerSecond: requests / rehearsed.seconds))
+  }
+
+  /// Requests for so many bytes of rows: full frames, but at least one a block and call.
+  private static func requests(_ bytes: Double, _ plan: RunPlan, _ sizes: DeploymentSizes, calls: Int) -> Double {
+    let rows = bytes / Double(sizes.layout.rowSize)
+    let aFrame = Double(Wire.Limits.bulkBytes / sizes.layout.rowSize)
+    // A block of which nothing is missing is not asked for.
+    return min(rows, max(rows / aFrame, Double(calls * plan.configuration.blocksUsed)))
+  }
+}

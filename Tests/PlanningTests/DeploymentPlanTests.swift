@@ -1,0 +1,111 @@
+import Planning
+import Testing
+import Training
+
+/// What a step takes follows from what is slow, and from what waits for what.
+struct DeploymentPlanTests {
+  /// Machines that take no time but for what a test is about.
+  private func deployment(workers: Int = 1, threads: Int = 1, _ change: (inout Deployment) -> Void) -> Deployment {
+    var deployment = Deployment()
+    (deployment.workers, deployment.threads) = (workers, threads)
+    deployment.linkBitsPerSecond = 1e15
+    deployment.sgemmPerSecond = 1e18
+    deployment.copyBytesPerSecond = 1e18
+    change(&deployment)
+    return deployment
+  }
+
+  private func isNear(_ value: Double, _ expected: Double) -> Bool { abs(value / expected - 1) < 0.02 }
+
+  @Test(arguments: [(1, 1), (1, 2), (2, 2), (4, 1)])
+  func slowProcessorsTakeTheirSlicesTime(workers: Int, threads: Int) throws {
+    let plan = try smallPlan()
+    let planned = DeploymentPlan(
+      plan,
+      on: deployment(workers: workers, threads: threads) {
+        $0.sgemmPerSecond = 1e9 * Double(threads)
+        $0.efficiency = 0.5
+      })
+    let aSlice = 2 * plan.operationsPerImage / 0.5e9
+    #expect(isNear(planned.stepSeconds, aSlice * 4 / Double(workers * threads)))
+    #expect(planned.saturatesFirst == "the workers' threads" && planned.uses[0].share > 0.98)
+    #expect(isNear(planned.imagesPerSecond, planned.imagesPerSecondOfComputing))
+  }
+
+  @Test(arguments: [1, 4])
+  func slowLinksTakeWeightsDownAndGradientsUp(workers: Int) throws {
+    let plan = try smallPlan(["memory_size": "1024", "block_size": "8", "blocks_per_step": "1", "batch_size": "4"])
+    let planned = DeploymentPlan(
+      plan, on: deployment(workers: workers, threads: 2) { $0.linkBitsPerSecond = 1e6 })
+    // One worker of two threads has both slices and pushes one sum; of four, who has any pulls the weights.
+    let payload = 1e6 / 8 * 1448 / 1538
+    let weights = Double(4 * plan.layout.count)
+    if workers == 1 {
+      #expect(isNear(planned.stepSeconds, (2 * weights + Double(4 * 2 * plan.floatsPerSlice)) / payload))
+      #expect(planned.gradientsPerStep == 1)
+    }
+    #expect(
+      isNear(planned.phases.gradients, (planned.phases.gradients / weights * payload).rounded() * weights / payload))
+    #expect(planned.saturatesFirst.contains("link"))
+  }
+
+  @Test func rowsAreGatheredWhileSlicesAreComputed() throws {
+    // All of the memory in every step, none of it in a cache; all but the newest rows come ahead.
+    let plan = try smallPlan(["memory_size": "8192", "block_size": "1024"])
+    func planned(sgemm: Double) -> DeploymentPlan {
+      DeploymentPlan(
+        plan,
+        on: deployment(threads: 4) {
+          $0.linkBitsPerSecond = 10e6
+          $0.sgemmPerSecond = sgemm
+          $0.workerRowCache = 0
+        })
+    }
+    let bytes = 8192.0 * 64
+    let rowSeconds = bytes / (10e6 / 8 * 1448 / 1538)
+    // A worker's link in is never idle where nothing else takes time.
+    let hurried = planned(sgemm: 1e18)
+    #expect(hurried.saturatesFirst.contains("link") && hurried.uses[0].share > 0.9)
+    #expect(hurried.stepSeconds > rowSeconds)
+    // Slices that take three times as long hide the rows.
+    let slices = 3 * rowSeconds
+    let slow = planned(sgemm: 4 * 2 * plan.operationsPerImage / slices / Deployment.usualEfficiency)
+    #expect(slow.phases.rows < 0.1 * rowSeconds)
+    #expect(slow.stepSeconds < slices + 0.5 * rowSeconds)
+    let rows = try #require(slow.links.first { $0.content == "memory rows" })
+    #expect(isNear(rows.bytesPerStep, bytes) && slow.rowHitShare == 0)
+  }
+
+  @Test func shardsTakeRowsOffTheCoordinator() throws {
+    let plan = try smallPlan([
+      "memory_size": "8192", "block_size": "1024", "extent_rows": "64", "memory_replicas": "2",
+    ])
+    let planned = DeploymentPlan(
+      plan,
+      on: deployment(workers: 2, threads: 2) {
+        $0.shards = 3
+        $0.workerRowCache = 0
+      })
+    func bytes(from: String, _ content: String) throws -> Double {
+      try #require(planned.links.first { $0.from == from && $0.content == content }).bytesPerStep
+    }
+    let ofShards = try 3 * bytes(from: "each shard", "memory rows")
+    let ofCoordinator = try 2 * bytes(from: "coordinator", "memory rows")
+    // Half an extent and the newest rows are the coordinator's.
+    #expect(isNear(ofShards + ofCoordinator, 2 * 8192 * 64) && isNear(ofCoordinator, 2 * 32 * 64))
+    // Every row is copied twice.
+    #expect(isNear(try 3 * bytes(from: "coordinator, shards", "whole extents"), 2 * 8 * 72))
+    let disk = try #require(planned.processes.first { $0.name == "shard" }?.diskBytes)
+    #expect(3 * disk >= 2 * 8192 * 72)
+  }
+
+  @Test func gradientsThatWaitForTheirSiblingsTakeMemory() throws {
+    let plan = try smallPlan(["batch_size": "32"])
+    let planned = DeploymentPlan(plan, on: deployment(workers: 4) { $0.sgemmPerSecond = 1e9 })
+    let gradients = try #require(planned.processes[0].memory.first { $0.content.hasPrefix("gradients") })
+    let weights = 4 * plan.layout.count
+    // One that arrives, at least, beside one that waits; no more than are granted and one a level of the tree.
+    #expect(gradients.bytes % weights == 0)
+    #expect((2 * weights...(4 + 5) * weights).contains(gradients.bytes))
+  }
+}
