@@ -13,7 +13,7 @@ struct NetworkTests {
   private let coordinatorKey: String
   private static let shards = ["shard-1", "shard-2", "shard-3"]
   private static let workers = ["worker-1", "worker-2"]
-  private static let steps = 60
+  private static let steps = 160
   /// Twelve extents in the memory of a step.
   private static let recipe = [
     "--extent-rows", "32", "--memory-size", "384", "--max-steps", "\(steps)", "--checkpoint-every-steps", "5",
