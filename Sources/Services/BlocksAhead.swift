@@ -12,6 +12,8 @@ package struct GatheredBlocks: Sendable {
   let memory: FloatBuffer
   /// What is not in `memory` yet, a bit a position, block by block.
   package let missing: [[UInt8]]
+  /// What it cost so far, but for waiting.
+  package var traffic: RowTraffic
 }
 
 /// Gathers the next step's rows in a thread of its own, while the slices of this one are computed: all but those that

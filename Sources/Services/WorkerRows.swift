@@ -53,33 +53,41 @@ extension WorkerRows {
     let fetch = BlockFetch(plan, step: step, rows: rows, floor: floor, into: memory)
     return try state.withLock { state in
       guard state.incarnation == incarnation else { throw WorkerError.refused("the coordinator started anew") }
+      let hits = state.cache.hits
       let positions = 0..<fetch.blocks.blockSize
       var missing = (0..<fetch.blocks.blockCount).map {
         state.cache.gather(fetch.blocks, block: $0, positions: positions, into: fetch.matrix($0))
       }
-      try run(fetch, &missing, known: known, from: holders, state.cache)
-      return GatheredBlocks(step: step, rows: rows, floor: floor, memory: memory, missing: missing)
+      let cached = state.cache.hits - hits
+      let fetched = try run(fetch, &missing, known: known, from: holders, state.cache)
+      return GatheredBlocks(
+        step: step, rows: rows, floor: floor, memory: memory, missing: missing,
+        traffic: RowTraffic(cached: cached, fetched: fetched))
     }
   }
 
   /// Fetches what was missing, now that every row of the step is enqueued.
+  /// - Returns: what all of the step's rows cost, but for waiting.
   /// - Throws: `WorkerError`, `WireError`.
+  @discardableResult
   package func complete(
     _ gathered: GatheredBlocks, in incarnation: Incarnation, from holders: RowHolders
-  ) throws {
+  ) throws -> RowTraffic {
     let fetch = BlockFetch(
       plan, step: gathered.step, rows: gathered.rows, floor: gathered.floor, into: gathered.memory)
-    var missing = gathered.missing
+    var (missing, traffic) = (gathered.missing, gathered.traffic)
     try state.withLock { state in
       guard state.incarnation == incarnation else { throw WorkerError.refused("the coordinator started anew") }
-      try run(fetch, &missing, known: gathered.rows, from: holders, state.cache)
+      traffic.fetched += try run(fetch, &missing, known: gathered.rows, from: holders, state.cache)
     }
+    return traffic
   }
 
   /// Fetches what can be had by now; those bits are cleared.
+  /// - Returns: so many rows.
   private func run(
     _ fetch: BlockFetch, _ missing: inout [[UInt8]], known: Int, from holders: RowHolders, _ cache: RowCache
-  ) throws {
+  ) throws -> Int {
     let view = holders.view
     var pieces: [RowFetch.Piece] = []
     for block in missing.indices {
@@ -88,5 +96,6 @@ extension WorkerRows {
       }
     }
     try fetch.run(pieces, cache, slow: holders.avoid)
+    return pieces.reduce(0) { $0 + $1.request.rows }
   }
 }

@@ -107,7 +107,7 @@ private struct ShardScript {
 
   @discardableResult
   mutating func report(
-    _ shard: UInt64, _ changes: ExtentChange..., isFull: Bool = false, as peer: UInt64? = nil
+    _ shard: UInt64, _ changes: ExtentChange..., isFull: Bool = false, servedRows: Int = 0, as peer: UInt64? = nil
   ) throws -> [Effect] {
     let first = said[shard, default: 0]
     said[shard] = first + UInt64(changes.count)
@@ -115,7 +115,7 @@ private struct ShardScript {
       .report(
         ShardReport(
           first: first, changes: changes, used: 0, capacity: capacities[shard] ?? 0, isFull: isFull,
-          assignment: assignments[shard] ?? 0)),
+          servedRows: servedRows, servedBytes: 64 * servedRows, assignment: assignments[shard] ?? 0)),
       shard, as: peer)
   }
 
@@ -176,6 +176,20 @@ extension [Effect] {
 }
 
 @Suite("Each extent is held by as many shards as it should be, and let go by nobody before") struct ShardTests {
+  @Test func whatShardsServeIsSeenOfEachAndOfAll() throws {
+    var script = ShardScript()
+    for shard in 1...2 as ClosedRange<UInt64> { try script.join(shard) }
+    for second in 0..<3 {
+      for shard in 1...2 as ClosedRange<UInt64> { try script.report(shard, servedRows: 1000 * second * Int(shard)) }
+      try script.handle(.tick, after: 1)
+    }
+    let status = try #require(script.coordinator.memoryStatus(at: Instant(nanoseconds: script.time)))
+    #expect(status.shards.map(\.servedRows) == [2000, 4000])
+    #expect(status.shards.map(\.servedBytes) == [128_000, 256_000])
+    #expect(status.shards.map(\.rowsPerSecond) == [1000, 2000] && status.rowsPerSecond == 3000)
+    #expect(status.bytesPerSecond == 192_000)
+  }
+
   @Test func copiesGoToOtherHostsFirst() throws {
     var script = ShardScript(replicas: 2)
     try script.join(1, host: "a")

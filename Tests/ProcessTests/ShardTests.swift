@@ -126,4 +126,36 @@ import Testing
     #expect(owner.terminationStatus == 0 && shards.allSatisfy { $0.terminationStatus == 0 })
     #expect(try runs.workshop.digests("secret", step: 40) == runs.expected())
   }
+
+  /// What `massl bench memory` fills is a run like any other, and what its rows cost is seen.
+  @Test func aFilledMemoryIsTrainedOnAndItsRowsAreCounted() throws {
+    var digests: [[String]] = []
+    for count in [1, 2] {
+      let folder = "filled-\(count)"
+      let filled = try Program.run(
+        [
+          "bench", "memory", "--fill", "1K", "--shards", "\(count)", "--directory", runs.workshop.folder + "/" + folder,
+          "--data", runs.workshop.data,
+        ] + Workshop.recipe + ["--extent-rows", "128", "--max-steps", "4", "--blocks-per-step", "2"])
+      #expect(filled.status == 0, "\(filled)")
+      let owner = try Program.start([
+        "coordinator", "--data", runs.workshop.data, "--run", runs.workshop.run("\(folder)/run"), "--listen",
+        "tcp://127.0.0.1:0",
+      ])
+      let address = try runs.workshop.address("\(folder)/run")
+      let shards = try (0..<count).map { try runs.shard(address, "\(folder)/shard-\($0)") }
+      let computing = try runs.worker(address)
+      for process in [owner, computing] + shards {
+        process.waitUntilExit()
+        #expect(process.terminationStatus == 0)
+      }
+      digests.append(Array(try runs.workshop.digests("\(folder)/run", step: 4).prefix(2)))
+      let status = try Program.run(["status", "--run", runs.workshop.run("\(folder)/run"), "--json"])
+      let object = try #require(try JSONSerialization.jsonObject(with: Data(status.output.utf8)) as? [String: Any])
+      // Two blocks of 64, none kept; every row is stored somewhere.
+      #expect(object["rows_fetched"] as? Int == 128 && object["rows_cached"] as? Int == 0)
+      #expect(object["row_wait_seconds"] as? Double ?? -1 >= 0)
+    }
+    #expect(digests[0] == digests[1])
+  }
 }
