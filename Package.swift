@@ -19,18 +19,19 @@ let package = Package(
     .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
   ],
   targets: [
-    // The C side: module maps, one shim, generated files.
+    // The C side: module maps, two shims, generated files.
     .systemLibrary(name: "COpenBLAS", pkgConfig: "openblas", providers: [.apt(["libopenblas-dev"])]),
     .systemLibrary(name: "CZeroMQ", providers: [.apt(["libzmq3-dev"])]),
     .systemLibrary(name: "CProtobufC", pkgConfig: "libprotobuf-c", providers: [.apt(["libprotobuf-c-dev"])]),
     .systemLibrary(name: "CXXHash", pkgConfig: "libxxhash", providers: [.apt(["libxxhash-dev"])]),
     .target(name: "CJPEG", linkerSettings: [.linkedLibrary("jpeg")]),
+    .target(name: "CMapping"),
     .target(name: "CMessages", dependencies: ["CProtobufC"], linkerSettings: [.linkedLibrary("protobuf-c")]),
 
     // Arrows point downward only: a target imports targets above it in this list.
     .target(name: "Numerics", dependencies: ["COpenBLAS", "CXXHash"], swiftSettings: arithmetic),
     .target(name: "Configuration", dependencies: ["Yams"]),
-    .target(name: "Durability", dependencies: []),
+    .target(name: "Durability", dependencies: ["CMapping"]),
     .target(
       name: "Vision", dependencies: ["CJPEG", "Numerics"], swiftSettings: [.unsafeFlags(vectorFlags)]),
     .target(name: "Networks", dependencies: ["Numerics"], swiftSettings: arithmetic),
@@ -67,6 +68,7 @@ let package = Package(
       name: "Benchmark",
       dependencies: [
         "CZeroMQ", "Numerics", "Vision", "Networks", "Objective", "Optimization", "MemoryBank", "Wire", "Training",
+        "Services", "Configuration",
       ]),
     .executableTarget(
       name: "massl",
@@ -78,10 +80,10 @@ let package = Package(
         .product(name: "Logging", package: "swift-log"),
       ]),
 
-    .target(name: "TestSupport", dependencies: ["Durability", "Numerics"], path: "Tests/TestSupport"),
+    .target(name: "TestSupport", dependencies: ["Durability", "Numerics", "Wire"], path: "Tests/TestSupport"),
     .testTarget(name: "TestSupportTests", dependencies: ["TestSupport"]),
     .testTarget(name: "ConfigurationTests", dependencies: ["Configuration", "TestSupport"]),
-    .testTarget(name: "DurabilityTests", dependencies: ["Durability", "TestSupport"]),
+    .testTarget(name: "DurabilityTests", dependencies: ["Durability", "TestSupport", "Wire"]),
     .testTarget(name: "MemoryBankTests", dependencies: ["MemoryBank", "Numerics", "Durability", "TestSupport"]),
     .testTarget(name: "CheckpointsTests", dependencies: ["Checkpoints", "Numerics", "Durability", "TestSupport"]),
     .testTarget(name: "WireTests", dependencies: ["Wire", "Numerics", "TestSupport"]),
@@ -109,7 +111,7 @@ let package = Package(
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ]),
     .testTarget(name: "ProcessTests", dependencies: ["massl", "TestSupport"]),
-    .testTarget(name: "BenchmarkTests", dependencies: ["Benchmark", "Configuration", "Training"]),
+    .testTarget(name: "BenchmarkTests", dependencies: ["Benchmark", "Configuration", "TestSupport", "Training"]),
     .testTarget(
       name: "PlanningTests",
       dependencies: ["Planning", "Services", "Checkpoints", "Training", "MemoryBank", "TestSupport"]),

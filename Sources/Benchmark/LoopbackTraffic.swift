@@ -14,7 +14,7 @@ public enum LoopbackTraffic {
   /// - Throws: `WireError` if a socket cannot be had.
   public static func measure(rounds: Int) throws -> [Figure] {
     let own = try OwnSockets()
-    let raw = RawZeroMQ()
+    let raw = RawZeroMQ(frames: Array(repeating: frameBytes, count: frames))
     let tcp = try RawTCP()
     let seconds = try Timing.medians(rounds: rounds, [{ raw.run() }, { tcp.run() }, { try own.run() }])
     let rates = seconds.map { Double(frames * frameBytes) / $0 / 1e9 }
@@ -81,13 +81,24 @@ private final class OwnSockets {
 
 // MARK: - libzmq by itself
 
+/// Frames of given sizes, one a request.
+///
 /// `@unchecked Sendable`: the server's socket is its thread's alone, the rest is the caller's.
-private final class RawZeroMQ: @unchecked Sendable {
+final class RawZeroMQ: @unchecked Sendable {
   private let context = zmq_ctx_new()!
   private let client: UnsafeMutableRawPointer
-  private let buffer = UnsafeMutableRawPointer.allocate(byteCount: LoopbackTraffic.frameBytes, alignment: 64)
+  private let frames: [Int]
+  private let buffer: UnsafeMutableRawPointer
 
-  init() {
+  /// - Parameters:
+  ///   - frames: their bytes, in order.
+  ///   - bytes: that they are taken from, one after the other: as much data as the program that is measured against this
+  ///     has to send, so that neither sends out of a cache what the other has to fetch.
+  init(frames: [Int], outOf bytes: Int = LoopbackTraffic.frameBytes) {
+    self.frames = frames
+    let largest = frames.max() ?? 1
+    buffer = .allocate(byteCount: largest, alignment: 64)
+    let bytes = max(bytes, largest)
     client = zmq_socket(context, ZMQ_DEALER)!
     let server = zmq_socket(context, ZMQ_ROUTER)!
     zmq_bind(server, "tcp://127.0.0.1:*")
@@ -96,8 +107,8 @@ private final class RawZeroMQ: @unchecked Sendable {
     zmq_getsockopt(server, ZMQ_LAST_ENDPOINT, &text, &count)
     zmq_connect(client, text)
     // A program that serves has something to send: a page that is there.
-    let source = UnsafeMutableRawPointer.allocate(byteCount: LoopbackTraffic.frameBytes, alignment: 64)
-    source.initializeMemory(as: UInt8.self, repeating: 1, count: LoopbackTraffic.frameBytes)
+    let source = UnsafeMutableRawPointer.allocate(byteCount: bytes, alignment: 64)
+    source.initializeMemory(as: UInt8.self, repeating: 1, count: bytes)
     // libzmq's sockets may be handed from one thread to another before they are used.
     let addresses = (UInt(bitPattern: server), UInt(bitPattern: source))
     startThread(named: "massl-bench-raw") {
@@ -107,13 +118,19 @@ private final class RawZeroMQ: @unchecked Sendable {
       var (identity, request) = (zmq_msg_t(), zmq_msg_t())
       zmq_msg_init(&identity)
       zmq_msg_init(&request)
+      var (index, offset) = (0, 0)
       while zmq_msg_recv(&identity, server, 0) >= 0, zmq_msg_recv(&request, server, 0) >= 0 {
         zmq_msg_send(&identity, server, ZMQ_SNDMORE)
+        let count = frames[index % frames.count]
+        index += 1
+        if offset + count > bytes { offset = 0 }
         var reply = zmq_msg_t()
-        zmq_msg_init_data(&reply, source, LoopbackTraffic.frameBytes, { _, _ in }, nil)
+        zmq_msg_init_data(&reply, source + offset, count, { _, _ in }, nil)
         zmq_msg_send(&reply, server, 0)
+        offset += count
       }
       zmq_close(server)
+      source.deallocate()
     }
   }
 
@@ -128,8 +145,8 @@ private final class RawZeroMQ: @unchecked Sendable {
     var (sent, taken) = (0, 0)
     var reply = zmq_msg_t()
     zmq_msg_init(&reply)
-    while taken < LoopbackTraffic.frames {
-      while sent < LoopbackTraffic.frames, sent - taken < LoopbackTraffic.window {
+    while taken < frames.count {
+      while sent < frames.count, sent - taken < LoopbackTraffic.window {
         zmq_send(client, "?", 1, 0)
         sent += 1
       }

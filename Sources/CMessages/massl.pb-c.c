@@ -2780,7 +2780,7 @@ const ProtobufCMessageDescriptor massl__ready__descriptor =
   (ProtobufCMessageInit) massl__ready__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor massl__finished__field_descriptors[10] =
+static const ProtobufCFieldDescriptor massl__finished__field_descriptors[13] =
 {
   {
     "lease",
@@ -2902,6 +2902,42 @@ static const ProtobufCFieldDescriptor massl__finished__field_descriptors[10] =
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "rows_cached",
+    11,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Massl__Finished, rows_cached),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "rows_fetched",
+    12,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Massl__Finished, rows_fetched),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "rows_waited_us",
+    13,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Massl__Finished, rows_waited_us),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned massl__finished__field_indices_by_name[] = {
   9,   /* field[9] = chosen */
@@ -2910,6 +2946,9 @@ static const unsigned massl__finished__field_indices_by_name[] = {
   0,   /* field[0] = lease */
   3,   /* field[3] = payload */
   4,   /* field[4] = payload_count */
+  10,   /* field[10] = rows_cached */
+  11,   /* field[11] = rows_fetched */
+  12,   /* field[12] = rows_waited_us */
   2,   /* field[2] = slices */
   1,   /* field[1] = step */
   7,   /* field[7] = target_entropy */
@@ -2918,7 +2957,7 @@ static const unsigned massl__finished__field_indices_by_name[] = {
 static const ProtobufCIntRange massl__finished__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 10 }
+  { 0, 13 }
 };
 const ProtobufCMessageDescriptor massl__finished__descriptor =
 {
@@ -2928,7 +2967,7 @@ const ProtobufCMessageDescriptor massl__finished__descriptor =
   "Massl__Finished",
   "massl",
   sizeof(Massl__Finished),
-  10,
+  13,
   massl__finished__field_descriptors,
   massl__finished__field_indices_by_name,
   1,  massl__finished__number_ranges,

@@ -175,6 +175,7 @@ extension Coordinator {
   private static func comparable(_ finished: Finished) -> Finished {
     var finished = finished
     finished.lease = LeaseID(0)
+    finished.rows = RowTraffic()
     finished.undecodable = finished.undecodable.map { UndecodablePicture(picture: $0.picture, reason: "") }
     return finished
   }

@@ -137,6 +137,9 @@ extension Coordinator {
     note(acceptedFrom: lease.peer, finished)
     peers[lease.peer]?.accepted += lease.slices.count
     counts.accepted += 1
+    counts.rowsCached &+= finished.rows.cached
+    counts.rowsFetched &+= finished.rows.fetched
+    counts.rowsWaitedMicroseconds &+= finished.rows.waited
     effects.append(.accept(lease.id, finished))
     // Copies, whole or in part, are no longer wanted. A larger one goes too, for it cannot be taken apart; what it
     // had besides is free again, and fewer slices are left than before: so this ends.

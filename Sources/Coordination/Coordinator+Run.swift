@@ -51,11 +51,12 @@ extension Coordinator {
       }
       phase = .leaving(until: now + Limits.farewell)
       for peer in peersInOrder { effects.append(.send(.finished, to: peer.id)) }
-      for shard in board?.shardsInOrder ?? [] where shard.isPresent {
+      for shard in board?.shardsInOrder ?? [] where shard.isHeard {
         if let peer = shard.peer { effects.append(.send(.finished, to: peer)) }
       }
       conclude(&effects)
-    case .leaving(let until) where peers.isEmpty || now >= until:
+    // Whoever did not hear it says something within that time, and is told again.
+    case .leaving(let until) where peers.isEmpty && !(board?.hasShardsHeard ?? false) || now >= until:
       phase = .stopped
       effects.append(.stop(.finished))
     case .computing, .updating, .concluding, .leaving, .stopped:

@@ -113,7 +113,9 @@ extension Coordinator {
     guard phase == .computing, let board, let first = board.missing.first, let last = board.missing.last else { return }
     let rows = "rows \(board.rows(of: first).lowerBound) to \(board.rows(of: last).upperBound - 1)"
     let isFresh = leases.isEmpty && acceptedNodes.isEmpty
-    if settings.memory?.forgetsLostRows ?? false, isFresh, now - begun >= Limits.forgetting {
+    if settings.memory?.forgetsLostRows ?? false, isFresh,
+      now - begun >= Limits.forgetting || board.missing == board.lost
+    {
       let floor = min(board.rows(of: last).upperBound, version.rows)
       effects.append(
         .log(
@@ -129,7 +131,7 @@ extension Coordinator {
       conclude(
         with: .hopeless(
           "The memory's \(rows) are lost, \(board.lost.count) extents of them for good: no memory shard has them any "
-            + "more. A start with --forget-lost-rows computes all rows below \(board.rows(of: last).upperBound) from "
+            + "more\(board.wordsOfLoss). A start with --forget-lost-rows computes all rows below \(board.rows(of: last).upperBound) from "
             + "their number instead, and goes on with another result."), &effects)
     } else if self.board?.complains(at: time) ?? false {
       effects.append(.log(.warning, board.sentence(about: rows, at: now)))
@@ -138,6 +140,13 @@ extension Coordinator {
 }
 
 extension ShardBoard {
+  /// Who had what is lost, as far as the newest durable ledger says.
+  var wordsOfLoss: String {
+    let holders = Set(lost.flatMap { extents[$0]?.durableHolders ?? [] }).sorted().prefix(8)
+    guard !holders.isEmpty else { return "" }
+    return " (\(holders.map { "'\(shards[$0]?.name ?? "")' (\($0))" }.joined(separator: ", ")) had them)"
+  }
+
   /// Who has what is missing, since when they are away, and what to do.
   func sentence(about rows: String, at now: Instant) -> String {
     let away = Set(missing.flatMap { extents[$0]?.holders ?? [] }).sorted().prefix(8).compactMap { id in

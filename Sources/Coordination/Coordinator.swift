@@ -151,6 +151,9 @@ public struct Coordinator: Sendable {
     case .extentFetched(let index, let failure):
       let failure = failure.map(shortened)
       board?.fetched(index, failure: failure, &effects)
+    case .shardProbed(let shard, let address, let failure):
+      let (time, failure) = (now, failure.map(shortened))
+      board?.probed(shard, address, failure: failure, at: time, &effects)
     case .malformed(let peer, let reason):
       if !isIgnored(peer) { offend(peer, reason, &effects) }
     case .pushProgressed(let lease): pushProgressed(lease)

@@ -38,6 +38,8 @@ public enum Event: Hashable, Sendable {
   case ledgerWritten(number: UInt64, failure: String?)
   /// An extent is in a file of the coordinator's own, durable, or could not be fetched for this reason.
   case extentFetched(Int, failure: String?)
+  /// A shard answered at this address, or did not for this reason.
+  case shardProbed(ShardID, ShardAddress, failure: String?)
   /// A peer sent bytes that are no message.
   case malformed(from: PeerID, reason: String)
   /// Some of a granted lease's payload has arrived; at least once a second while chunks come.
@@ -99,6 +101,8 @@ public enum Effect: Hashable, Sendable {
   case writeLedger(number: UInt64, Ledger)
   /// Remove the coordinator's own files of these extents: shards hold them.
   case releaseExtents([Int])
+  /// See whether a shard answers requests at the address that it gives out.
+  case probeShard(ShardID, ShardAddress)
   /// Pull an extent into a file of the coordinator's own.
   case fetchExtent(AssignedExtent)
   /// Rows below this are seeded from now on, in the version of this step: `--forget-lost-rows`.

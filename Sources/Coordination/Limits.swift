@@ -116,6 +116,12 @@ public enum Limits {
   /// A shard that is away for so long is not waited for: what it had is copied again from others. Its restart is cheaper.
   public static let shardReturn = Duration.seconds(30)
 
+  /// A shard that did not answer at its address is asked again after this.
+  public static let probePause = Duration.seconds(5)
+
+  /// A shard whose disk is full is given nothing before this: somebody has to make room.
+  public static let fullPause = Duration.seconds(30)
+
   /// The table of extents is written at most so often: it grows with the memory.
   public static let ledgerPause = Duration.seconds(1)
 
@@ -137,6 +143,6 @@ public enum Limits {
   /// seconds that machines on short notice get.
   public static let lastCheckpointTries = 3
 
-  /// How long the end of the run waits for workers to say goodbye.
+  /// How long the end of the run waits for workers and memory shards to say goodbye.
   public static let farewell = Duration.seconds(2)
 }

@@ -30,11 +30,25 @@ public struct MemorySettings: Sendable {
 public struct Ledger: Hashable, Sendable {
   /// In the order of the extents.
   public var entries: [LedgerEntry]
-  /// Of shards, for people.
-  public var names: [ShardID: String]
-  public init(entries: [LedgerEntry] = [], names: [ShardID: String] = [:]) {
+  /// Of the shards that hold extents.
+  public var shards: [ShardID: LedgerShard]
+  public init(entries: [LedgerEntry] = [], shards: [ShardID: LedgerShard] = [:]) {
     self.entries = entries
-    self.names = names
+    self.shards = shards
+  }
+}
+
+public struct LedgerShard: Hashable, Sendable {
+  /// For people, and its host.
+  public var name: String
+  /// Where it served rows last.
+  public var endpoint: Endpoint?
+  /// It is to leave once others hold what it holds.
+  public var isDraining: Bool
+  public init(name: String, endpoint: Endpoint? = nil, isDraining: Bool = false) {
+    self.name = name
+    self.endpoint = endpoint
+    self.isDraining = isDraining
   }
 }
 

@@ -17,6 +17,14 @@ public struct MemoryStatus: Hashable, Codable, Sendable {
   /// The first row of the step's memory that is stored, and the step that enqueued it.
   public var oldestRow: Int
   public var oldestRowStep: Int
+  /// Of all shards that are there.
+  public var rowsPerSecond: Double
+  public var bytesPerSecond: Double
+  /// Since the coordinator started: stored rows that workers had in their caches, and that they fetched from anybody; how
+  /// long steps waited for them, all workers' times added.
+  public var rowsCached: Int
+  public var rowsFetched: Int
+  public var secondsWaited: Double
   /// Rows that the run waits for; nil when it has all.
   public var waiting: String?
   /// In the order of their identities.
@@ -36,6 +44,9 @@ public struct MemoryStatus: Hashable, Codable, Sendable {
     public var capacity: Int
     public var rowsPerSecond: Double
     public var bytesPerSecond: Double
+    /// Since its process began.
+    public var servedRows: Int
+    public var servedBytes: Int
     public var secondsSinceHeard: Double
     /// Why it cannot do what it is told; nil if it can.
     public var problem: String?
@@ -47,6 +58,7 @@ extension Coordinator {
   public func memoryStatus(at time: Instant) -> MemoryStatus? {
     guard let board, let memory = settings.memory else { return nil }
     let time = max(now, time)
+    let present = board.shards.values.filter(\.isPresent)
     return MemoryStatus(
       replicas: memory.replicas, extents: board.extents.count,
       localExtents: board.extents.values.count(where: \.isLocal), extentBytes: memory.extentBytes,
@@ -55,6 +67,10 @@ extension Coordinator {
         ? 0 : board.extents.values.reduce(0) { $0 + max(0, memory.replicas - $1.holders.count) },
       copiesMade: board.copied, damagedExtents: board.damaged, oldestRow: storedWindow.lowerBound,
       oldestRowStep: storedWindow.lowerBound / max(memory.rowsPerStep, 1),
+      rowsPerSecond: present.reduce(0) { $0 + $1.rowsPerSecond },
+      bytesPerSecond: present.reduce(0) { $0 + $1.bytesPerSecond },
+      rowsCached: counts.rowsCached, rowsFetched: counts.rowsFetched,
+      secondsWaited: Double(counts.rowsWaitedMicroseconds) / 1e6,
       waiting: board.missing.first.flatMap { first in
         board.missing.last.map { last in
           let rows = "rows \(board.rows(of: first).lowerBound) to \(board.rows(of: last).upperBound - 1)"
@@ -67,7 +83,8 @@ extension Coordinator {
           state: !shard.isPresent ? "away" : shard.isDraining ? "draining" : "present", extents: shard.held.count,
           pulling: shard.pulling.count, bytes: shard.used, capacity: shard.capacity,
           rowsPerSecond: shard.isPresent ? shard.rowsPerSecond : 0,
-          bytesPerSecond: shard.isPresent ? shard.bytesPerSecond : 0,
+          bytesPerSecond: shard.isPresent ? shard.bytesPerSecond : 0, servedRows: shard.served.rows,
+          servedBytes: shard.served.bytes,
           secondsSinceHeard: (time - shard.heard) / .seconds(1), problem: shard.problem.isEmpty ? nil : shard.problem)
       })
   }

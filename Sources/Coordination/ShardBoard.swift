@@ -19,10 +19,22 @@ struct ShardBoard: Sendable {
     var formerPeers: [PeerID] = []
     /// It was heard after its hello: a hello alone may be a dead process's, delayed on its way.
     var hasReported = false
+    /// Nil while it has not said hello.
     var address: ShardAddress?
+    /// Where it served before the coordinator started, if it did.
+    var formerEndpoint: Endpoint?
+    /// The coordinator had an answer from there: rows at an address that is wrong would be nowhere.
+    var isReachable = false
+    var probeNotBefore: Instant?
+    /// When people were told last that it is not reachable.
+    var complained: Instant?
     var capacity = 0
     var used = 0
+    /// It had no room at a try; set back after a pause.
     var isFull = false
+    var fullUntil: Instant?
+    /// When people were told last.
+    var saidFull: Instant?
     /// What it has, right or wrong: the low half of the digest after the extent.
     var held: [Int: UInt64] = [:]
     /// Changes of its that were heard.
@@ -30,7 +42,9 @@ struct ShardBoard: Sendable {
     /// When it was last heard, or the board began.
     var heard: Instant
     var isDraining = false
-    /// Heard lately; set by `plan`.
+    /// Lately; set by `plan`.
+    var isHeard = false
+    /// Heard lately, and reachable; set by `plan`.
     var isPresent = false
     /// Its copies count, though it may be away for a moment; set by `plan`.
     var isCounted = true
@@ -101,7 +115,10 @@ struct ShardBoard: Sendable {
         durableHolders: entry.holders.sorted())
       for id in entry.holders {
         if shards[id] == nil {
-          shards[id] = Shard(id: id, name: memory.ledger.names[id] ?? id.description, heard: now)
+          let known = memory.ledger.shards[id]
+          shards[id] = Shard(id: id, name: known?.name ?? id.description, heard: now)
+          shards[id]?.formerEndpoint = known?.endpoint
+          shards[id]?.isDraining = known?.isDraining ?? false
         }
         shards[id]?.held[index] = entry.extent.after.low
       }
@@ -112,6 +129,8 @@ struct ShardBoard: Sendable {
   func rows(of index: Int) -> Range<Int> { index * settings.rowsPerExtent..<(index + 1) * settings.rowsPerExtent }
 
   var shardsInOrder: [Shard] { shards.values.sorted { $0.id < $1.id } }
+
+  var hasShardsHeard: Bool { shards.values.contains(where: \.isHeard) }
 
   func shard(of peer: PeerID) -> Shard? { byPeer[peer].flatMap { shards[$0] } }
 
@@ -146,11 +165,15 @@ extension ShardBoard {
       shard.hasReported = false
       shard.changes = 0
       shard.pulling = [:]
-      shard.isDraining = false
       shard.served = (0, 0, nil)
       byPeer[peer] = hello.shard
     }
+    if isNew || shard.address != hello.address {
+      shard.isReachable = false
+      shard.probeNotBefore = nil
+    }
     (shard.name, shard.address, shard.capacity, shard.heard) = (hello.name, hello.address, hello.capacity, now)
+    shard.formerEndpoint = hello.address.endpoint
     shards[hello.shard] = shard
     // An older hello of the same process, delayed on its way, says nothing new.
     if isNew || hello.changes >= shard.changes {
@@ -167,12 +190,17 @@ extension ShardBoard {
     guard var shard = shards[id] else { return }
     shard.heard = now
     shard.hasReported = true
-    (shard.used, shard.capacity, shard.isFull) = (report.used, report.capacity, report.isFull)
-    if shard.problem != report.problem, !report.problem.isEmpty {
+    (shard.used, shard.capacity) = (report.used, report.capacity)
+    // A full disk is said once, not for each extent that it has no room for.
+    let isSaid = report.isFull && shard.saidFull.map { now - $0 < Limits.complaint } ?? false
+    if report.isFull, !isSaid { shard.saidFull = now }
+    if shard.problem != report.problem, !report.problem.isEmpty, !isSaid {
       effects.append(.log(.warning, "Memory shard '\(shard.name)': \(report.problem)"))
     }
     shard.problem = report.problem
-    if report.isFull, !shard.pulling.isEmpty {
+    // Said of the newest assignment; what it says of an older one is no longer so.
+    if report.isFull, !shard.isFull, report.assignment == shard.assignment {
+      (shard.isFull, shard.fullUntil) = (true, now + Limits.fullPause)
       shard.pulling = [:]
       isDirty = true
     }
@@ -204,6 +232,25 @@ extension ShardBoard {
       }
     }
     if !new.isEmpty { touch() }
+  }
+
+  mutating func probed(
+    _ id: ShardID, _ address: ShardAddress, failure: String?, at now: Instant, _ effects: inout [Effect]
+  ) {
+    guard let shard = shards[id], shard.address == address, !shard.isReachable else { return }
+    guard let failure else {
+      shards[id]?.isReachable = true
+      isDirty = true
+      return
+    }
+    shards[id]?.probeNotBefore = now + Limits.probePause
+    guard shard.complained.map({ now - $0 >= Limits.complaint }) ?? true else { return }
+    shards[id]?.complained = now
+    effects.append(
+      .log(
+        .warning,
+        "Memory shard '\(shard.name)' cannot be reached at \(address.endpoint): \(failure). Its rows are not counted, and "
+          + "it gets none: give 'massl memory' an --advertise that the coordinator, workers and other shards reach."))
   }
 
   /// It left, with its rows.
@@ -328,7 +375,20 @@ extension ShardBoard {
   /// - Complexity: O(shards); O(extents * holders) when something changed.
   mutating func plan(at now: Instant, window: Range<Int>, _ effects: inout [Effect]) {
     for shard in shardsInOrder {
-      let isPresent = shard.peer != nil && now - shard.heard < Limits.silence
+      let isHeard = shard.peer != nil && now - shard.heard < Limits.silence
+      shards[shard.id]?.isHeard = isHeard
+      if isHeard, shard.hasReported, !shard.isReachable, now >= shard.probeNotBefore ?? now, let address = shard.address
+      {
+        // Until its answer, or that there is none.
+        shards[shard.id]?.probeNotBefore = now + Limits.absence
+        effects.append(.probeShard(shard.id, address))
+      }
+      if let until = shard.fullUntil, now >= until {
+        shards[shard.id]?.isFull = false
+        shards[shard.id]?.fullUntil = nil
+        isDirty = true
+      }
+      let isPresent = isHeard && shard.isReachable
       if isPresent != shard.isPresent {
         shards[shard.id]?.isPresent = isPresent
         if !isPresent {
@@ -349,6 +409,7 @@ extension ShardBoard {
     }
     if isDirty {
       isDirty = false
+      replace(&effects)
       place(at: now, &effects)
       release(&effects)
       look(at: window, now)
@@ -358,6 +419,24 @@ extension ShardBoard {
     for shard in shardsInOrder where shard.isPresent {
       let (pulling, removing) = work(of: shard)
       if (pulling, removing) != shard.assigned { assign(shard.id, &effects) }
+    }
+  }
+
+  /// A shard at the place of one that is away was started there with another directory: that of the other is lost. If
+  /// it is not, its own shard says so when it comes back.
+  private mutating func replace(_ effects: inout [Effect]) {
+    for shard in shardsInOrder where !shard.isPresent && !shard.held.isEmpty {
+      let other = shardsInOrder.first {
+        $0.isPresent && $0.name == shard.name && $0.address?.endpoint == shard.formerEndpoint
+      }
+      guard let other, shard.formerEndpoint != nil else { continue }
+      effects.append(
+        .log(
+          .warning,
+          "Memory shard '\(shard.name)' serves as \(other.id) now, with another directory than before: the "
+            + "\(shard.held.count) extents of \(shard.id) are taken for lost, unless a shard comes back with them."))
+      for index in shard.held.keys { lose(index, shard.id) }
+      touch()
     }
   }
 
@@ -490,9 +569,18 @@ extension ShardBoard {
     ledgerNotBefore = now + Limits.ledgerPause
     ledgers += 1
     let entries = extents.values.sorted { $0.identity.index < $1.identity.index }
-      .map { LedgerEntry(extent: $0.identity, holders: $0.holders) }
+      .map { extent in
+        // Of what is lost it goes on to say who had it: they may come back with it.
+        LedgerEntry(
+          extent: extent.identity,
+          holders: extent.holders.isEmpty && !extent.isLocal ? extent.durableHolders : extent.holders)
+      }
     ledger = (ledgers, Dictionary(uniqueKeysWithValues: entries.map { ($0.extent.index, $0.holders) }))
-    effects.append(.writeLedger(number: ledgers, Ledger(entries: entries, names: shards.mapValues(\.name))))
+    let named = Set(entries.flatMap(\.holders))
+    let known = shards.filter { named.contains($0.key) }.mapValues { shard in
+      LedgerShard(name: shard.name, endpoint: shard.formerEndpoint, isDraining: shard.isDraining)
+    }
+    effects.append(.writeLedger(number: ledgers, Ledger(entries: entries, shards: known)))
   }
 
   private func work(of shard: Shard) -> (pulling: [Int], removing: [Int]) {

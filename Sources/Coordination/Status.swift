@@ -90,6 +90,11 @@ public struct Counts: Hashable, Codable, Sendable {
   public var judged = 0
   /// Answers that were other than the right ones.
   public var wrong = 0
+  /// Stored memory rows of workers' blocks that were in their caches, and that they fetched; how long steps waited for
+  /// them, all workers' times added.
+  public var rowsCached = 0
+  public var rowsFetched = 0
+  public var rowsWaitedMicroseconds = 0
 
   public init() {}
 }

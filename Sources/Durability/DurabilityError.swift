@@ -40,6 +40,7 @@ public enum DurabilityError: Error, Equatable, CustomStringConvertible {
     case list
     case inspect
     case read
+    case map
     case write
     case allocate = "reserve space for"
     case synchronize
@@ -101,6 +102,7 @@ public enum DurabilityError: Error, Equatable, CustomStringConvertible {
     case ENOTEMPTY: "the directory is not empty."
     case EIO: "the disk reports an error. Check the disk; what is on it may be damaged."
     case ENAMETOOLONG: "the name is too long."
+    case ENOMEM: "out of memory, or of room in the address space (sysctl vm.max_map_count, ulimit -v)."
     case EMFILE, ENFILE: "too many files are open. Raise the limit (ulimit -n)."
     case EXDEV: "the two names are on different file systems."
     default: "\(String(cString: strerror(number))) (error \(number))."

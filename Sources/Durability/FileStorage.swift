@@ -34,6 +34,17 @@ public struct FileStorage: Storage {
     return OpenFile(try descriptor(of: path, flags), path: path)
   }
 
+  public func map(_ path: String, size: Int) throws -> FileMapping? {
+    let file = OpenFile(try descriptor(of: path, O_RDONLY), path: path)
+    guard try file.size() >= size else {
+      throw DurabilityError.tooShort(path: path, expected: size, size: try file.size())
+    }
+    guard let mapping = FileMapping(of: file.descriptor, path: path, size: size) else {
+      throw DurabilityError.failed(operation: .map, path: path, number: errno)
+    }
+    return mapping
+  }
+
   public func rename(_ path: String, to newPath: String) throws {
     guard Glibc.rename(path, newPath) == 0 else {
       throw DurabilityError.failed(operation: .rename, path: path, number: errno)

@@ -36,6 +36,8 @@ public struct LockedStorage: Storage {
 
   public func exists(_ path: String) throws -> Bool { try storage.exists(path) }
 
+  public func map(_ path: String, size: Int) throws -> FileMapping? { try storage.map(path, size: size) }
+
   public func list(_ directory: String) throws -> [String] { try storage.list(directory) }
 
   public func synchronizeDirectory(_ path: String) throws {

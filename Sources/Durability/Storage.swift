@@ -15,6 +15,8 @@ public protocol Storage: Sendable {
   /// Removes a file, or a directory with all that is in it; what is not there is as good as removed.
   func remove(_ path: String) throws
   func exists(_ path: String) throws -> Bool
+  /// A file's first `size` bytes, to be copied from at random; nil where files cannot be mapped.
+  func map(_ path: String, size: Int) throws -> FileMapping?
   /// Names in a directory, in the order of their bytes.
   func list(_ directory: String) throws -> [String]
   func synchronizeDirectory(_ path: String) throws
@@ -62,6 +64,8 @@ public protocol StorageLock: AnyObject, Sendable {
 // MARK: - What follows from these
 
 extension Storage {
+  public func map(_ path: String, size: Int) throws -> FileMapping? { nil }
+
   /// Replaces a file whole: after a power cut the path holds the old bytes or the new ones, never a mixture.
   public func writeAtomically(_ bytes: some Collection<UInt8>, to path: String) throws {
     let temporary = path + ".tmp"

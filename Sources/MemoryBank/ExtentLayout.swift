@@ -131,7 +131,7 @@ extension ExtentLayout {
 
 extension ExtentLayout {
   /// The bytes of consecutive rows as they stand in a file.
-  func records(of rows: Matrix, _ indices: Range<Int>, firstNumber: Int) -> [UInt8] {
+  package func records(of rows: Matrix, _ indices: Range<Int>, firstNumber: Int) -> [UInt8] {
     [UInt8](unsafeUninitializedCapacity: indices.count * recordSize) { buffer, count in
       let bytes = UnsafeMutableRawBufferPointer(buffer)
       for (place, index) in indices.enumerated() {
@@ -145,6 +145,13 @@ extension ExtentLayout {
     }
   }
 
+  /// Leads the memory's digest over whole records.
+  package func append(_ records: [UInt8], to chain: inout MemoryDigest) {
+    records.withUnsafeBytes { bytes in
+      forEachRecord(in: bytes, from: 0) { chain.append(row: row(of: $1)) }
+    }
+  }
+
   /// The bytes of a row in its record.
   func row(of record: UnsafeRawBufferPointer) -> UnsafeRawBufferPointer {
     UnsafeRawBufferPointer(rebasing: record[..<rowSize])
@@ -154,6 +161,20 @@ extension ExtentLayout {
   func isWhole(_ record: UnsafeRawBufferPointer, number: Int) -> Bool {
     UInt64(littleEndian: record.loadUnaligned(fromByteOffset: rowSize, as: UInt64.self))
       == checksum(of: row(of: record), number: number)
+  }
+
+  /// Whether a row that was copied to `offset` of other rows' bytes matches its checksum. The bytes before it are another's
+  /// for a moment: nobody else may use them.
+  func isWhole(
+    at offset: Int, of rows: UnsafeMutableRawBufferPointer, number: Int, checksum expected: UInt64
+  ) -> Bool {
+    let row = UnsafeRawBufferPointer(rebasing: rows[offset..<(offset + rowSize)])
+    guard offset >= 8 else { return checksum(of: row, number: number) == expected }
+    // What is hashed is the number, then the row: written there it need not be copied together elsewhere.
+    let before = rows.loadUnaligned(fromByteOffset: offset - 8, as: UInt64.self)
+    rows.storeBytes(of: UInt64(number).littleEndian, toByteOffset: offset - 8, as: UInt64.self)
+    defer { rows.storeBytes(of: before, toByteOffset: offset - 8, as: UInt64.self) }
+    return Digest(of: UnsafeRawBufferPointer(rebasing: rows[(offset - 8)..<(offset + rowSize)])).low == expected
   }
 
   /// The records of consecutive rows, one after the other in `bytes`, with the numbers of their rows.

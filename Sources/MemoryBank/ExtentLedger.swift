@@ -19,11 +19,29 @@ public struct ExtentLedger: Equatable, Sendable {
     }
   }
 
+  /// A shard that holds extents, as a start has to know it before it hears of it.
+  public struct Shard: Hashable, Sendable, Codable {
+    /// For people.
+    public var name: String
+    /// Where it served rows last.
+    public var endpoint: String?
+    /// It gives its extents to others, and then leaves.
+    public var isDraining: Bool
+
+    public init(name: String, endpoint: String? = nil, isDraining: Bool = false) {
+      self.name = name
+      self.endpoint = endpoint
+      self.isDraining = isDraining
+    }
+  }
+
   static let version = 1
   static let sizeAtMost = 1 << 30
 
   /// By extent.
   public private(set) var entries: [Int: Entry] = [:]
+  /// By identity: those that hold extents; empty in a ledger from before shards were recorded.
+  public var shards: [Digest: Shard] = [:]
 
   public init() {}
 
@@ -33,6 +51,9 @@ public struct ExtentLedger: Equatable, Sendable {
   public var elsewhere: Set<Int> { Set(entries.values.filter { !$0.holders.isEmpty }.map(\.record.index)) }
 
   public subscript(extent: Int) -> Entry? { entries[extent] }
+
+  /// A shard's name and identity, for people.
+  func words(for shard: Digest) -> String { shards[shard].map { "'\($0.name)' (\(shard))" } ?? "\(shard)" }
 }
 
 // MARK: - Changing
@@ -66,6 +87,14 @@ extension ExtentLedger {
     var run: Digest
     var digest: Digest
     var extents: [Line]
+    /// Optional, for older ledgers lack both; older readers pass them over.
+    var shards: [ShardLine]?
+    var shardsDigest: Digest?
+  }
+
+  private struct ShardLine: Codable {
+    var shard: Digest
+    var record: Shard
   }
 
   private struct Line: Codable {
@@ -85,9 +114,12 @@ extension ExtentLedger {
     let lines = entries.values.sorted { $0.record.index < $1.record.index }.map {
       Line(index: $0.record.index, before: $0.record.before, after: $0.record.after, holders: $0.holders)
     }
-    let digest = Digest(of: try Self.encoded(lines))
-    try storage.writeAtomically(
-      Self.encoded(Document(version: Self.version, run: run, digest: digest, extents: lines)), to: path)
+    let shards = shards.map { ShardLine(shard: $0, record: $1) }
+      .sorted { ($0.shard.high, $0.shard.low) < ($1.shard.high, $1.shard.low) }
+    let document = Document(
+      version: Self.version, run: run, digest: Digest(of: try Self.encoded(lines)), extents: lines, shards: shards,
+      shardsDigest: Digest(of: try Self.encoded(shards)))
+    try storage.writeAtomically(Self.encoded(document), to: path)
   }
 
   /// Reads the ledger of a run; an empty one if there is none.
@@ -108,7 +140,8 @@ extension ExtentLedger {
       throw MemoryBankError.damagedLedger(file: path)
     }
     guard try document.digest == Digest(of: Self.encoded(document.extents)),
-      document.extents.allSatisfy({ (0...(1 << 48)).contains($0.index) })
+      document.extents.allSatisfy({ (0...(1 << 48)).contains($0.index) }),
+      try document.shards.map({ Digest(of: try Self.encoded($0)) }) == document.shardsDigest
     else { throw MemoryBankError.damagedLedger(file: path) }
     guard document.run == run else {
       throw MemoryBankError.foreignExtent(file: path, property: "run", expected: "\(run)", found: "\(document.run)")
@@ -117,5 +150,6 @@ extension ExtentLedger {
       entries[line.index] = Entry(
         record: ExtentRecord(index: line.index, before: line.before, after: line.after), holders: line.holders)
     }
+    shards = Dictionary(document.shards?.map { ($0.shard, $0.record) } ?? [], uniquingKeysWith: { $1 })
   }
 }

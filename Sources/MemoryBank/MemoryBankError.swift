@@ -7,6 +7,8 @@ public enum MemoryBankError: Error, Equatable, CustomStringConvertible {
   case newerFormat(file: String, version: Int, supported: Int)
   /// Rows that a checkpoint needs are not there.
   case missingExtent(file: String, rows: Range<Int>)
+  /// Rows that a checkpoint needs are with memory shards, none of which was among the directories searched.
+  case rowsInShards(searched: [String], rows: [Range<Int>], shards: [String])
   /// A row was asked for that is not stored (any more, or yet).
   case notHeld(row: Int, held: Range<Int>)
   /// Rows of an extent that is not in this directory, or not whole.
@@ -32,6 +34,10 @@ public enum MemoryBankError: Error, Equatable, CustomStringConvertible {
     case .missingExtent(let file, let rows):
       "\(file) is missing: it holds rows \(rows.lowerBound) to \(rows.upperBound - 1), which the memory needs. Restore "
         + "it from a backup, or start a new run from a checkpoint of this one."
+    case .rowsInShards(let searched, let rows, let shards):
+      "rows \(Self.list(rows.map { "\($0.lowerBound) to \($0.upperBound - 1)" })) are not in "
+        + "\(searched.joined(separator: ", ")): the run has them on memory shards \(Self.list(shards)). Give the "
+        + "directory of each with --shard."
     case .notHeld(let row, let held):
       "row \(row) is not stored here; rows \(held.lowerBound) to \(held.upperBound - 1) are."
     case .extentNotHeld(let directory, let row):
@@ -46,5 +52,11 @@ public enum MemoryBankError: Error, Equatable, CustomStringConvertible {
       "rows in \(directory) could not be made durable before, so the disk may lack some. Check the disk, then start "
         + "the coordinator again: it resumes from the newest checkpoint."
     }
+  }
+
+  /// The first few of them.
+  private static func list(_ words: [String]) -> String {
+    let shown = words.prefix(8).joined(separator: ", ")
+    return words.count > 8 ? "\(shown) and \(words.count - 8) more" : shown
   }
 }

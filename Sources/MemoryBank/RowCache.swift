@@ -17,6 +17,8 @@ import Numerics
 public final class RowCache {
   /// Rows that there is room for; 0: every row is computed or fetched each time.
   public let capacity: Int
+  /// Stored rows that were asked for since it was made, and were here.
+  public private(set) var hits = 0
   private let memorySize: Int
   private let seeded: SeededRows
   private let rowSize: Int
@@ -82,10 +84,10 @@ extension RowCache {
   public func gather(_ plan: BlockPlan, block: Int, positions: Range<Int>, into matrix: Matrix) -> [UInt8] {
     invariant(matrix.rows == plan.blockSize && matrix.columns == seeded.width)
     var missing = [UInt8](repeating: 0, count: (positions.count + 7) / 8)
-    for (index, position) in positions.enumerated() {
-      let row = plan.row(block: block, position: position)
-      let target = matrix.row(at: position)
+    for (index, row) in plan.rows(block: block, at: Array(positions)).enumerated() {
+      let target = matrix.row(at: positions.lowerBound + index)
       if let place = place(of: row) {
+        if !plan.window.isSeeded(row) { hits += 1 }
         withBytes(ofPlace: place) { seeded.rowType.load(UnsafeRawBufferPointer($0), into: target) }
       } else if plan.window.isSeeded(row) {
         seeded.write(row: row, into: target)

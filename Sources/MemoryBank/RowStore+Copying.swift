@@ -9,12 +9,11 @@ extension RowStore {
   ///
   /// - Parameters:
   ///   - numbers: the other run's rows; they keep their numbers, so they begin where this store ends.
-  ///   - directory: of the other run's memory.
-  ///   - other: of the other run's files.
+  ///   - other: the other run's rows.
   /// - Throws: `MemoryBankError` if a file is missing, damaged or another run's; `DurabilityError`.
-  public func append(rows numbers: Range<Int>, from directory: String, layout other: ExtentLayout) throws {
+  public func append(rows numbers: Range<Int>, from other: StoredRows) throws {
     invariant(numbers.lowerBound == rows || numbers.isEmpty, "rows from \(numbers.lowerBound) on, after \(rows)")
-    let other = StoredRows(in: directory, layout: other, storage: storage)
+    try other.find(numbers)
     let buffer = FloatBuffer(count: Self.copiedTogether * layout.width)
       .matrix(rows: Self.copiedTogether, columns: layout.width)
     var number = numbers.lowerBound

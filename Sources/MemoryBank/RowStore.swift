@@ -119,7 +119,7 @@ public final class RowStore: Sendable {
     try fillCache(from: max(window.stored.lowerBound, window.rows - cacheCapacity))
   }
 
-  private static let ledgerName = "extents.json"
+  static let ledgerName = "extents.json"
 
   /// Rows appended so far: the next row's number.
   public var rows: Int { state.withLock { $0.rows } }
@@ -263,13 +263,20 @@ extension RowStore: ExtentOwner {
   /// The shards that hold each whole extent, by the ledger.
   public var holders: [Int: [Digest]] { ledger.withLock { $0.entries.mapValues(\.holders) } }
 
+  /// The shards that hold extents, by the ledger.
+  public var shards: [Digest: ExtentLedger.Shard] { ledger.withLock { $0.shards } }
+
   /// Extents that have a file here, the one that is appended to among them.
   public var localExtents: Set<Int> { state.withLock { $0.present } }
 
   /// Says durably which shards hold extents from now on; those without a record are left out.
+  /// - Parameter shards: what there is to know of those shards.
   /// - Throws: `DurabilityError`: then nothing is changed.
-  public func record(holders: [Int: [Digest]]) throws {
-    try change { ledger in for (extent, shards) in holders { ledger.set(holders: shards, of: extent) } }
+  public func record(holders: [Int: [Digest]], shards: [Digest: ExtentLedger.Shard] = [:]) throws {
+    try change { ledger in
+      for (extent, shards) in holders { ledger.set(holders: shards, of: extent) }
+      ledger.shards = shards
+    }
   }
 
   /// Removes the files of extents that shards hold by the ledger; others stay.
@@ -365,6 +372,13 @@ extension RowStore {
     }
     // Rows in files never change, so that these reads need no lock, and appending does not wait for the disk.
     try layout.read(fromFiles, into: target)
+  }
+
+  /// Which of these stored rows `read` would find here; the others were released.
+  public func areHere(_ numbers: [Int]) -> [Bool] {
+    state.withLock { state in
+      numbers.map { $0 >= state.cachedFrom || state.present.contains(layout.index(of: $0)) }
+    }
   }
 
   private func notHeld(_ number: Int, _ state: borrowing State) -> MemoryBankError {

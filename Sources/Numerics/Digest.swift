@@ -11,7 +11,7 @@ public struct Digest: Hashable, Sendable, CustomStringConvertible {
   }
 
   public init(of bytes: UnsafeRawBufferPointer) {
-    let hash = XXH3_128bits(bytes.baseAddress, bytes.count)
+    let hash = massl_xxh3(bytes.baseAddress, bytes.count)
     self.init(high: hash.high64, low: hash.low64)
   }
 
@@ -65,25 +65,24 @@ extension FloatBuffer {
 ///
 /// A value would copy 576 aligned bytes at each use; this is an object, used by one thread.
 public final class DigestState {
-  private let state: OpaquePointer
+  private let state: UnsafeMutableRawPointer
 
   public init() {
-    guard let state = XXH3_createState() else { fatalError("out of memory: the state of a digest") }
+    guard let state = massl_xxh3_create() else { fatalError("out of memory: the state of a digest") }
     self.state = state
-    XXH3_128bits_reset(state)
   }
 
-  deinit { XXH3_freeState(state) }
+  deinit { massl_xxh3_free(state) }
 
   public func update(_ bytes: UnsafeRawBufferPointer) {
-    XXH3_128bits_update(state, bytes.baseAddress, bytes.count)
+    massl_xxh3_update(state, bytes.baseAddress, bytes.count)
   }
 
   public func update(_ bytes: [UInt8]) { bytes.withUnsafeBytes { update($0) } }
 
   /// Of all bytes so far; more may follow.
   public var digest: Digest {
-    let hash = XXH3_128bits_digest(state)
+    let hash = massl_xxh3_digest(state)
     return Digest(high: hash.high64, low: hash.low64)
   }
 }

@@ -50,6 +50,14 @@ public struct KeyedPermutation: Sendable {
     return Int(value)
   }
 
+  /// The elements at many positions, several at a time.
+  public func elements(at positions: [Int]) -> [Int] {
+    [Int](unsafeUninitializedCapacity: positions.count) { elements, count in
+      for index in positions.indices { elements[index] = self[positions[index]] }
+      count = positions.count
+    }
+  }
+
   @inline(__always)
   private func mixed(_ half: UInt64, _ key: UInt64) -> UInt64 {
     var x = (half ^ key) &* 0x9E37_79B9_7F4A_7C15

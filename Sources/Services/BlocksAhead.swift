@@ -11,7 +11,9 @@ package struct GatheredBlocks: Sendable {
   /// `[blocks * blockSize, width]`.
   let memory: FloatBuffer
   /// What is not in `memory` yet, a bit a position, block by block.
-  package var missing: [[UInt8]]
+  package let missing: [[UInt8]]
+  /// What it cost so far, but for waiting.
+  package var traffic: RowTraffic
 }
 
 /// Gathers the next step's rows in a thread of its own, while the slices of this one are computed: all but those that

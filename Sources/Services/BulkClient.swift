@@ -30,6 +30,8 @@ package final class BulkClient: Sendable {
     var waiting: [UInt64: Waiting] = [:]
   }
 
+  /// Whom it asks.
+  let endpoint: Endpoint
   private let sender: Sender
   private let state: Arc<Mutex<State>>
   private let thread: SocketThread
@@ -42,6 +44,7 @@ package final class BulkClient: Sendable {
 
   package init(context: Context, sender: Sender, endpoint: Endpoint, security: Security<ClientKeys>) throws {
     self.sender = sender
+    self.endpoint = endpoint
     let socket = try DealerSocket(
       in: context, as: sender.peer, connectingTo: endpoint, for: .bulk, security: security)
     let state = Arc(Mutex(State()))

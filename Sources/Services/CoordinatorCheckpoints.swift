@@ -95,7 +95,7 @@ final class CoordinatorCheckpoints: Sendable {
       memory: version.memory, rows: version.rows, floor: version.floor,
       oldestRow: MemoryWindow(size: plan.configuration.memorySize, rows: version.rows, floor: version.floor)
         .stored.lowerBound,
-      data: resumed.directory.data, configuration: plan.configuration.yaml(), changes: resumed.changes,
+      data: resumed.directory.data, configuration: plan.configuration.yaml(), changes: version.changes,
       optimizer: OptimizerRecord(kind: plan.configuration.optimizer.rawValue, steps: version.optimizer.steps),
       unaudited: unaudited)
     try resumed.checkpoints.write(version.content(plan), manifest)

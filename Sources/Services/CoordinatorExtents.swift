@@ -17,6 +17,7 @@ final class CoordinatorExtents: Sendable {
   private let clients: SourceClients
   private let log: ServiceLog
   private let copying = Mutex<ExtentCopying?>(nil)
+  private let report = Mutex<(@Sendable (Event) -> Void)?>(nil)
   /// The state machine has one ledger written at a time, and says nothing of files meanwhile.
   private let queue = BoundedQueue<Work>(capacity: 1024)
   private let ended = BoundedQueue<Bool>(capacity: 1)
@@ -40,6 +41,7 @@ final class CoordinatorExtents: Sendable {
       }
     }
     self.copying.withLock { $0 = copying }
+    self.report.withLock { $0 = report }
     startThread(named: "massl-extents") { [self] in
       while let work = queue.next() { carryOut(work, report) }
       ended.close()
@@ -53,8 +55,32 @@ final class CoordinatorExtents: Sendable {
 
   func fetch(_ extent: AssignedExtent) { copying.withLock { $0 }?.copyToo(extent) }
 
+  /// A shard answers a request of anybody's at once, whatever it is; so do those between, within this.
+  private static let probePatience = Duration.seconds(3)
+
+  /// Asks a shard for a row at the address that it gives out, in a thread that ends with the answer.
+  func probe(_ shard: ShardID, at address: ShardAddress) {
+    startThread(named: "massl-probe") { [self] in
+      let failure: String?
+      do {
+        let answers = BoundedQueue<(index: Int, result: Result<BulkClient.Answer, WorkerError>)>(capacity: 1)
+        try clients.client(of: .shard(address)).send(
+          .records(extent: 0, first: 0, count: 1), index: 0, to: answers)
+        if case .element((_, .success)) = answers.next(within: Self.probePatience) {
+          failure = nil
+        } else {
+          failure = "no answer within \(Self.probePatience)"
+        }
+      } catch {
+        failure = "\(error)"
+      }
+      report.withLock { $0 }?(.shardProbed(shard, address, failure: failure))
+    }
+  }
+
   func stop() {
     // Let go of, for what it reports to holds this.
+    report.withLock { $0 = nil }
     let last = copying.withLock { copying in
       defer { copying = nil }
       return copying
@@ -72,7 +98,15 @@ final class CoordinatorExtents: Sendable {
         let holders = ledger.entries.map { entry in
           (entry.extent.index, entry.holders.map { Digest(high: $0.high, low: $0.low) })
         }
-        try rows.record(holders: Dictionary(uniqueKeysWithValues: holders))
+        let shards = ledger.shards.map { shard, known in
+          (
+            Digest(high: shard.high, low: shard.low),
+            ExtentLedger.Shard(
+              name: known.name, endpoint: known.endpoint?.description, isDraining: known.isDraining)
+          )
+        }
+        try rows.record(
+          holders: Dictionary(uniqueKeysWithValues: holders), shards: Dictionary(uniqueKeysWithValues: shards))
         report(.ledgerWritten(number: number, failure: nil))
       } catch {
         report(.ledgerWritten(number: number, failure: "\(error)"))

@@ -1,4 +1,5 @@
 import Coordination
+import Foundation
 import MemoryBank
 import Numerics
 import Synchronization
@@ -21,24 +22,35 @@ final class CoordinatorJudge: Sendable {
   private let plan: RunPlan
   private let data: DataSet
   private let rows: RowStore
+  /// Connections to shards; ended by `stop`.
+  private let clients: SourceClients
   private let weights: PublishedWeights
   /// What waits, all of one step.
   private let waiting = Mutex<[Work]>([])
   /// Wakes the thread when something does.
   private let wake = BoundedQueue<Bool>(capacity: 1)
   private let ended = BoundedQueue<Bool>(capacity: 1)
+  private let isStopping = Atomic(false)
+  /// Between looks for rows that nobody gave.
+  private static let pause = 0.5
 
-  init(plan: RunPlan, data: DataSet, rows: RowStore, weights: PublishedWeights) {
+  init(plan: RunPlan, data: DataSet, rows: RowStore, weights: PublishedWeights, clients: SourceClients) {
     self.plan = plan
     self.data = data
     self.rows = rows
     self.weights = weights
+    self.clients = clients
   }
 
-  /// - Parameter report: takes the judgements, in the thread.
-  func start(report: @escaping @Sendable (Event) -> Void) {
+  /// - Parameters:
+  ///   - holders: a piece of the table of who holds which extent: so many from one on.
+  ///   - report: takes the judgements, in the thread.
+  func start(
+    holders: @escaping @Sendable (_ first: Int, _ count: Int) -> HolderTable,
+    report: @escaping @Sendable (Event) -> Void
+  ) {
     startThread(named: "massl-judge") { [self] in
-      while wake.next() != nil { judgeWhatWaits(report) }
+      while wake.next() != nil { judgeWhatWaits(holders, report) }
       ended.close()
     }
   }
@@ -54,6 +66,8 @@ final class CoordinatorJudge: Sendable {
 
   /// Ends the thread after the slice that it is at, and waits for it.
   func stop() {
+    isStopping.store(true, ordering: .releasing)
+    clients.stop()
     waiting.withLock { $0 = [] }
     wake.close()
     _ = ended.next()
@@ -61,13 +75,13 @@ final class CoordinatorJudge: Sendable {
 
   private func next() -> Work? { waiting.withLock { $0.isEmpty ? nil : $0.removeFirst() } }
 
-  private func judgeWhatWaits(_ report: (Event) -> Void) {
+  private func judgeWhatWaits(_ holders: (Int, Int) -> HolderTable, _ report: (Event) -> Void) {
     var computer: SliceComputer?
     var inputs: StepInputs?
     while let work = next() {
       do {
         // The coordinator waits for no judgement of another step.
-        if inputs?.step != work.step { inputs = try makeInputs(of: work.step) }
+        if inputs?.step != work.step { inputs = try makeInputs(of: work.step, holders) }
         computer = try computer ?? SliceComputer(plan)
         if let inputs, let computer { report(.judged(try judge(work, inputs, computer))) }
       } catch is Outdated {
@@ -77,28 +91,58 @@ final class CoordinatorJudge: Sendable {
     }
   }
 
-  private func makeInputs(of step: Int) throws -> StepInputs {
+  private func makeInputs(of step: Int, _ holders: (Int, Int) -> HolderTable) throws -> StepInputs {
     let version = weights.current
-    guard version.step == step else { throw Outdated() }
-    let blocks = plan.blockPlan(step: step, rows: version.rows, floor: version.floor)
-    let (size, width) = (blocks.blockSize, plan.configuration.bottleneckDim)
-    let memory = FloatBuffer(count: blocks.blockCount * size * width)
-    let rowSize = rows.layout.rowSize
-    for block in 0..<blocks.blockCount {
-      let matrix = memory.matrix(at: block * size * width, rows: size, columns: width)
-      let places = blocks.writeSeededRows(of: block, plan.seededRows, into: matrix)
-      guard !places.isEmpty else { continue }
-      var found = [UInt8](repeating: 0, count: places.count * rowSize)
-      try found.withUnsafeMutableBytes { found in
-        try rows.read(places.map { blocks.row(block: block, position: $0) }, into: found)
-        for (index, place) in places.enumerated() {
-          let row = UnsafeRawBufferPointer(rebasing: found[(index * rowSize)..<((index + 1) * rowSize)])
-          plan.rowType.load(row, into: matrix.row(at: place))
-        }
+    let configuration = plan.configuration
+    let (size, width) = (configuration.blockSize, configuration.bottleneckDim)
+    let fetch = BlockFetch(
+      plan, step: step, rows: version.rows, floor: version.floor,
+      into: FloatBuffer(count: configuration.blocksUsed * size * width))
+    while true {
+      guard weights.current.step == step, !isStopping.load(ordering: .acquiring) else { throw Outdated() }
+      // As a step waits for rows whose shards are away, so does its judgement.
+      do {
+        try gather(fetch, holders)
+        break
+      } catch let error as WorkerError where error.isPassing {
+        Thread.sleep(forTimeInterval: Self.pause)
       }
     }
     return StepInputs(
-      step: step, student: version.student, teacher: version.teacher, memory: memory, blockSize: size, width: width)
+      step: step, student: version.student, teacher: version.teacher, memory: fetch.memory, blockSize: size,
+      width: width)
+  }
+
+  /// Rows that are here come from here, the others from shards.
+  private func gather(_ fetch: BlockFetch, _ holders: (Int, Int) -> HolderTable) throws {
+    let (blocks, rowSize) = (fetch.blocks, rows.layout.rowSize)
+    let cache = RowCache(memorySize: plan.configuration.memorySize, bytes: 0, seeded: plan.seededRows)
+    let stored = blocks.window.stored
+    let view =
+      try stored.isEmpty
+      ? HolderView(layout: rows.layout) : HolderView(layout: rows.layout, rows: stored, table: holders)
+    var pieces: [RowFetch.Piece] = []
+    for block in 0..<blocks.blockCount {
+      let matrix = fetch.matrix(block)
+      var missing = cache.gather(blocks, block: block, positions: 0..<blocks.blockSize, into: matrix)
+      let places = (0..<blocks.blockSize).filter { missing[$0 / 8] >> UInt8($0 % 8) & 1 == 1 }
+      let numbers = places.map { blocks.row(block: block, position: $0) }
+      let here = zip(places, zip(numbers, rows.areHere(numbers))).compactMap { $1.1 ? (place: $0, number: $1.0) : nil }
+      var found = [UInt8](repeating: 0, count: here.count * rowSize)
+      try found.withUnsafeMutableBytes { found in
+        try rows.read(here.map(\.number), into: found)
+        for (index, place) in here.map(\.place).enumerated() {
+          let row = UnsafeRawBufferPointer(rebasing: found[(index * rowSize)..<((index + 1) * rowSize)])
+          plan.rowType.load(row, into: matrix.row(at: place))
+          missing[place / 8] &= ~(1 << UInt8(place % 8))
+        }
+      }
+      pieces += try fetch.pieces(block, missing: &missing, known: fetch.rows, by: view) { holders in
+        guard !holders.isEmpty else { throw WorkerError.rowsUnavailable("no memory shard that has them is here") }
+        return try holders.map { try clients.client(of: .shard(view.shards[$0])) }
+      }
+    }
+    try fetch.run(pieces, cache)
   }
 
   private func judge(_ work: Work, _ inputs: StepInputs, _ computer: SliceComputer) throws -> Finished {

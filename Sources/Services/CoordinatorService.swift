@@ -106,7 +106,12 @@ public final class CoordinatorService: Sendable {
     desk = PushDesk(gradientCount: plan.layout.count, floatsPerSlice: plan.floatsPerSlice)
     updates = CoordinatorUpdates(plan: plan, rows: resumed.rows, weights: weights, log: log)
     checkpoints = CoordinatorCheckpoints(resumed: resumed, incarnation: incarnation, log: log)
-    judge = CoordinatorJudge(plan: plan, data: data, rows: resumed.rows, weights: weights)
+    let shardClients = { [context, sender, bulkSocket] in
+      SourceClients(
+        context: context, sender: sender, coordinator: bulkSocket.endpoint, security: options.shardSecurity)
+    }
+    judge = CoordinatorJudge(
+      plan: plan, data: data, rows: resumed.rows, weights: weights, clients: shardClients())
     let configuration = plan.configuration
     if options.allowsMixed, configuration.auditRate > 0 {
       log(.warning, "No results are audited: with --allow-mixed right ones may differ.")
@@ -134,11 +139,7 @@ public final class CoordinatorService: Sendable {
       size: configuration.memorySize, rowsPerExtent: layout.capacity, extentBytes: layout.fileSize,
       replicas: configuration.memoryReplicas, rowsPerStep: configuration.batchSize,
       forgetsLostRows: options.forgetsLostRows)
-    extents = CoordinatorExtents(
-      rows: resumed.rows,
-      clients: SourceClients(
-        context: context, sender: sender, coordinator: bulkSocket.endpoint, security: options.shardSecurity),
-      log: log)
+    extents = CoordinatorExtents(rows: resumed.rows, clients: shardClients(), log: log)
     control = Mutex(
       Control(
         coordinator: Coordinator(
@@ -192,12 +193,14 @@ public final class CoordinatorService: Sendable {
       finish: { [self] step, failure in handle(.checkpointFinished(step: step, failure: failure)) },
       memory: { [self] in handle($0) },
       lose: { [self] reason in end(.hindered(reason)) })
-    judge.start { [self] in handle($0) }
+    let holders = { @Sendable [self] first, count in
+      control.withLock { $0.coordinator.holders(first: first, count: count) }
+    }
+    judge.start(holders: holders) { [self] in handle($0) }
     extents.start { [self] in handle($0) }
     let bulk = CoordinatorBulk(
       sender: sender, plan: plan, data: data, rows: resumed.rows, weights: weights, desk: desk, log: log,
-      holders: { [self] first, count in control.withLock { $0.coordinator.holders(first: first, count: count) } },
-      report: { [self] in handle($0) })
+      holders: holders, report: { [self] in handle($0) })
     let bulkThread = try SocketThread(
       named: "massl-bulk", owning: bulkSocket, outboxCapacity: 1, tick: Self.bulkTick
     ) { [self] event, socket in
@@ -298,10 +301,8 @@ extension CoordinatorService {
     case .writeLedger(let number, let ledger): extents.add(.writeLedger(number: number, ledger))
     case .releaseExtents(let released): extents.add(.release(released))
     case .fetchExtent(let extent): extents.fetch(extent)
-    case .raiseFloor(let floor):
-      var version = weights.current
-      version.floor = floor
-      weights.publish(version)
+    case .probeShard(let shard, let address): extents.probe(shard, at: address)
+    case .raiseFloor(let floor): weights.publish(weights.current.forgetting(below: floor))
     case .expectPush(let lease, let peer, let finished): desk.expect(lease, from: peer, finished)
     case .abandonPush(let lease): desk.abandon(lease)
     case .accept(let lease, _):

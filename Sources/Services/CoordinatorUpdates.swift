@@ -77,7 +77,7 @@ final class CoordinatorUpdates: Sendable {
     while let work = queue.next() {
       switch work {
       case .add(let arrival):
-        step.peers.insert(arrival.peer)
+        step.rows[arrival.peer, default: RowTraffic()] += arrival.rows
         step.sum.insert(arrival.sum, at: arrival.sum.slices) { SliceSum.adding($0, $1) }
       case .update(let number):
         guard let total = step.sum.total else {
@@ -95,7 +95,7 @@ final class CoordinatorUpdates: Sendable {
           record(
             report(
               version, total.losses, gradientNorm: gradientNorm, chosenShare: chosen.share, spare.rows,
-              rate: rate.imagesPerSecond ?? 0, workers: step.peers.count, updateSeconds: now - begin,
+              rate: rate.imagesPerSecond ?? 0, rows: Array(step.rows.values), updateSeconds: now - begin,
               seconds: now - last))
           last = now
           step = Step(tree: plan.tree)
@@ -110,7 +110,8 @@ final class CoordinatorUpdates: Sendable {
   /// What has come of the step that is computed.
   private struct Step {
     var sum: TreeSum<SliceSum>
-    var peers: Set<PeerID> = []
+    /// By worker that took part.
+    var rows: [PeerID: RowTraffic] = [:]
     init(tree: SliceTree) { sum = TreeSum(tree: tree) }
   }
 
@@ -165,7 +166,7 @@ extension CoordinatorUpdates {
   private func report(
     _ version: WeightsVersion, _ losses: [SliceLoss], gradientNorm: Double, chosenShare: Double?,
     _ newRows: FloatBuffer,
-    rate: Double, workers: Int, updateSeconds: Double, seconds: Double
+    rate: Double, rows: [RowTraffic], updateSeconds: Double, seconds: Double
   ) -> StepReport {
     let step = version.step - 1
     // In slice order, whoever computed them.
@@ -182,7 +183,9 @@ extension CoordinatorUpdates {
         chosenShare: chosenShare,
         lr: plan.learningRate[step], weightDecay: plan.weightDecay[step], momentumTeacher: plan.momentum[step],
         teacherTemp: plan.teacherTemperature[step], gradientNorm: gradientNorm, imagesPerSecond: rate,
-        workers: workers, memoryRows: version.rows, updateSeconds: updateSeconds,
+        workers: rows.count, memoryRows: version.rows, updateSeconds: updateSeconds,
+        rowsCached: rows.reduce(0) { $0 &+ $1.cached }, rowsFetched: rows.reduce(0) { $0 &+ $1.fetched },
+        rowWaitSeconds: rows.map { Double($0.waited) / 1e6 }.max(),
         time: Double(now.tv_sec) + Double(now.tv_nsec) * 1e-9),
       seconds: seconds)
   }

@@ -2,6 +2,10 @@
 public enum MemoryError: Error, Equatable, CustomStringConvertible {
   /// The directory holds files that no shard made.
   case notAShard(directory: String)
+  /// A directory that was given as a shard's, to read rows from, is none.
+  case noShard(directory: String)
+  /// It is one of another run, or of none yet.
+  case otherRunsShard(directory: String, own: String?, run: String)
   case damagedIdentity(file: String)
   case newerIdentity(file: String, version: Int, supported: Int)
   /// It holds rows of another run than the coordinator's.
@@ -21,6 +25,11 @@ public enum MemoryError: Error, Equatable, CustomStringConvertible {
     case .notAShard(let directory):
       "\(directory) is not empty and holds no memory shard. Give --directory an empty folder, or one that 'massl memory' "
         + "made."
+    case .noShard(let directory):
+      "\(directory) holds no memory shard: there is no shard.json. Give --shard a directory that 'massl memory' made."
+    case .otherRunsShard(let directory, let own, let run):
+      "\(directory) holds \(own.map { "rows of run \($0)" } ?? "no rows yet"), and this is run \(run). Give --shard "
+        + "the directories of this run's shards."
     case .damagedIdentity(let file):
       "\(file) is damaged, so it is not known whose rows these are. Move the directory away and start the shard with an "
         + "empty one: its rows are copied again from their replicas."

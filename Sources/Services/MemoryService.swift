@@ -281,6 +281,8 @@ extension MemoryService {
       state.firstChange += heard
       guard assignment.number > state.assignment else { return }
       state.assignment = assignment.number
+      // A disk without room has none until a copy succeeds.
+      guard !assignment.extents.isEmpty else { return }
       state.problem = ""
       state.isFull = false
     }

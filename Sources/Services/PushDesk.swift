@@ -12,6 +12,8 @@ final class PushDesk: Sendable {
   struct Arrival: Sendable {
     let sum: SliceSum
     let peer: PeerID
+    /// What the step's memory cost the peer.
+    let rows: RowTraffic
   }
 
   /// What a chunk came to.
@@ -53,7 +55,8 @@ final class PushDesk: Sendable {
         slices: finished.slices, gradient: state.gradients.take(),
         tail: FloatBuffer(count: finished.slices.count * floatsPerSlice), losses: finished.losses,
         chosen: finished.chosen, undecodable: finished.undecodable)
-      state.places[lease] = Place(arrival: Arrival(sum: sum, peer: peer), announced: finished.payload)
+      state.places[lease] = Place(
+        arrival: Arrival(sum: sum, peer: peer, rows: finished.rows), announced: finished.payload)
     }
   }
 

@@ -35,7 +35,12 @@ struct ReplayedMemory {
   /// A step's blocks, each `[blockSize, width]`.
   /// - Throws: `MemoryBankError`; `DurabilityError`.
   func blocks(_ plan: BlockPlan, seeded: SeededRows) throws -> [Matrix] {
-    try (0..<plan.blockCount).map { block in
+    let numbers = (0..<plan.blockCount).lazy.flatMap { block in
+      (0..<plan.blockSize).lazy.map { plan.row(block: block, position: $0) }
+    }
+    // All that is missing is said at once.
+    try files.find(numbers.filter { $0 < stored && !plan.window.isSeeded($0) })
+    return try (0..<plan.blockCount).map { block in
       let matrix = FloatBuffer(count: plan.blockSize * seeded.width)
         .matrix(rows: plan.blockSize, columns: seeded.width)
       for position in plan.writeSeededRows(of: block, seeded, into: matrix) {

@@ -19,8 +19,6 @@ struct ResumedRun: Sendable {
   let version: WeightsVersion
   /// The step of the checkpoint that was loaded; nil if there was none.
   let durableStep: Int?
-  /// Trajectory keys changed in the course of the run, this start's last.
-  let changes: [ConfigurationChange]
   let quarantine: Quarantine
   /// By host: the first step in which a result of it counts that nobody compared.
   let unaudited: [String: Int]
@@ -68,7 +66,6 @@ struct ResumedRun: Sendable {
           step: manifest?.step ?? 0, key: difference.name, from: difference.saved, to: difference.given))
       log(.info, "From step \(manifest?.step ?? 0) on \(difference.name) is \(difference.given).")
     }
-    self.changes = changes
     plan = try RunPlan(configuration: given, pictures: data.count)
     try plan.checkMachineMemory(computes: false)
     for sentence in given.warnings() { log(.warning, sentence) }
@@ -86,6 +83,7 @@ struct ResumedRun: Sendable {
     rows = try checkpoint.map { try $0.withRows(memory) } ?? memory()
     var version = if let checkpoint { try WeightsVersion(of: checkpoint, plan) } else { WeightsVersion.initial(plan) }
     version.floor = floor
+    version.changes = changes
     if let manifest {
       // A run that was shortened.
       guard manifest.step <= plan.lastStep else {
@@ -116,9 +114,17 @@ extension ResumedRun {
         extent: record.identity,
         holders: (holders[record.index] ?? []).map { ShardID(high: $0.high, low: $0.low) })
     }
+    let shards = rows.shards.map { shard, known in
+      (
+        ShardID(high: shard.high, low: shard.low),
+        LedgerShard(
+          name: known.name, endpoint: known.endpoint.flatMap { try? Endpoint($0) }, isDraining: known.isDraining)
+      )
+    }
     let needed = try? checkpoints.neededRows()
     return ResumedMemory(
-      ledger: Ledger(entries: entries), local: rows.localExtents, oldestRow: needed?.oldest ?? 0,
+      ledger: Ledger(entries: entries, shards: Dictionary(uniqueKeysWithValues: shards)), local: rows.localExtents,
+      oldestRow: needed?.oldest ?? 0,
       settledRows: needed?.settled ?? 0)
   }
 }

@@ -3,7 +3,7 @@ import Numerics
 import Wire
 
 /// Where stored rows are read: the coordinator's own files, or a shard's.
-protocol RowSource: Sendable {
+package protocol RowSource: Sendable {
   var layout: ExtentLayout { get }
   /// Copies rows, by number and in the order given, as they are stored.
   func read(_ numbers: [Int], into target: UnsafeMutableRawBufferPointer) throws
@@ -16,9 +16,14 @@ extension ExtentStore: RowSource {}
 
 /// Answers to requests for rows, whoever has them: a request names rows by a step's key, so it is a few numbers and
 /// the bits of what the asker lacks.
-struct RowAnswers: Sendable {
+package struct RowAnswers: Sendable {
   let source: any RowSource
   let keys: MemoryKeys
+
+  package init(source: any RowSource, keys: MemoryKeys) {
+    self.source = source
+    self.keys = keys
+  }
 
   /// Why something cannot be had: an answer.
   struct Unavailable: Error {
@@ -39,32 +44,37 @@ struct RowAnswers: Sendable {
     guard first <= blocks.blockSize, count <= blocks.blockSize - first else {
       throw Unavailable("positions \(first) to \(first + count) of a block of \(blocks.blockSize)")
     }
-    let wanted = (0..<count).filter { missing[$0 / 8] >> UInt8($0 % 8) & 1 == 1 }
-      .map { blocks.row(block: block, position: first + $0) }
+    var positions: [Int] = []
+    positions.reserveCapacity(count)
+    for (index, var byte) in missing.enumerated() {
+      while byte != 0 {
+        positions.append(first + index * 8 + byte.trailingZeroBitCount)
+        byte &= byte - 1
+      }
+    }
+    let wanted = blocks.rows(block: block, at: positions)
     let bytes = wanted.count * source.layout.rowSize
     guard !wanted.isEmpty, bytes <= Wire.Limits.bulkBytes else {
       throw Unavailable(
         "\(wanted.count) rows; 1 to \(Wire.Limits.bulkBytes / source.layout.rowSize) may be asked for at once")
     }
     if let seeded = wanted.first(where: blocks.window.isSeeded) { throw Unavailable("row \(seeded) is seeded") }
-    let bulk = try buffer.withMutableBytes(of: 0..<buffer.count) { target in
-      let target = UnsafeMutableRawBufferPointer(rebasing: target[..<bytes])
-      try source.read(wanted, into: target)
-      // Sent from where it was read to, where that is whole floats.
-      return bytes % 4 == 0 ? Bulk.floats(buffer, 0..<bytes / 4) : .bytes(Array(target))
+    try buffer.withMutableBytes(of: 0..<buffer.count) {
+      try source.read(wanted, into: UnsafeMutableRawBufferPointer(rebasing: $0[..<bytes]))
     }
-    return (.rows(step: step, block: block, first: first), bulk)
+    return (.rows(step: step, block: block, first: first), .leading(buffer, bytes: bytes))
   }
 
+  /// - Parameter buffer: as for `rows`.
   /// - Throws: `Unavailable`; what reading throws.
-  func records(extent: Int, first: Int, count: Int) throws -> (BulkReply, Bulk) {
+  func records(extent: Int, first: Int, count: Int, into buffer: FloatBuffer) throws -> (BulkReply, Bulk) {
     let layout = source.layout
     guard first < layout.capacity, count >= 1, count * layout.recordSize <= Wire.Limits.bulkBytes else {
       throw Unavailable("\(count) records from \(first) on of an extent of \(layout.capacity)")
     }
-    return (
-      .records(extent: extent, first: first), .bytes(try source.records(extent: extent, first: first, count: count))
-    )
+    let records = try source.records(extent: extent, first: first, count: count)
+    buffer.withMutableBytes(of: 0..<buffer.count) { $0.copyBytes(from: records) }
+    return (.records(extent: extent, first: first), .leading(buffer, bytes: records.count))
   }
 }
 

@@ -4,7 +4,8 @@ import Wire
 ///
 /// A piece goes to its first holder. One that is not answered in time is asked for again elsewhere, and the first answer
 /// counts: rows of one number are the same wherever they are. One that is refused, or whose holder is gone, goes to the
-/// next holder at once. A holder has at most `BulkClient.window` pieces to answer at any time.
+/// next holder at once. A holder has at most `BulkClient.window` pieces to answer at any time; what waits for a turn at one
+/// that turns out to be slow is asked of the next one instead.
 struct RowFetch {
   /// Rows of one block that one answer carries.
   struct Piece {
@@ -27,7 +28,7 @@ struct RowFetch {
     var isDone = false
   }
 
-  private let pieces: [Piece]
+  private var pieces: [Piece]
   private let message: (RowRequest) -> BulkRequest
   private var progress: [Progress]
   /// Pieces that each client has to answer.
@@ -37,7 +38,10 @@ struct RowFetch {
   /// A running mean of what an answer takes.
   private var mean: Duration?
   private let answers: BoundedQueue<(index: Int, result: Result<BulkClient.Answer, WorkerError>)>
-  private var firstFailure: WorkerError?
+  /// What each holder said that does not give a piece, the first time.
+  private var failures: [(holder: Endpoint, error: WorkerError)] = []
+  /// Holders that did not answer in time.
+  private(set) var slow: Set<Endpoint> = []
 
   /// - Parameter message: the request of a piece.
   init(_ pieces: [Piece], message: @escaping (RowRequest) -> BulkRequest) {
@@ -57,6 +61,7 @@ struct RowFetch {
     var waiting = Dictionary(grouping: pieces.indices.reversed()) { ObjectIdentifier(pieces[$0].holders[0]) }
     var open = pieces.count
     while open > 0 {
+      pass(&waiting)
       for client in waiting.keys {
         while underWay[client, default: 0] < BulkClient.window, let index = waiting[client]?.popLast() { ask(index) }
       }
@@ -97,14 +102,31 @@ struct RowFetch {
       progress[index].isDone = true
       return true
     } catch let error as WorkerError {
-      firstFailure = firstFailure ?? error
+      let endpoint = pieces[index].holders[holder].endpoint
+      if error == .bulkUnanswered { slow.insert(endpoint) }
+      if !failures.contains(where: { $0.holder == endpoint }) { failures.append((endpoint, error)) }
       progress[index].failed += 1
       if progress[index].asked < pieces[index].holders.count {
         ask(index)
       } else if progress[index].failed == progress[index].asked {
-        throw WorkerError.rowsUnavailable("\(firstFailure ?? error)")
+        throw WorkerError.rowsUnavailable(failures.map { "\($0.holder): \($0.error)" }.joined(separator: "; "))
       }
       return false
+    }
+  }
+
+  /// What waits for a turn at a slow holder goes to its next one, if that is not slow; the slow one comes last then.
+  private mutating func pass(_ waiting: inout [ObjectIdentifier: [Int]]) {
+    guard !slow.isEmpty else { return }
+    for (client, indices) in waiting {
+      for index in indices {
+        let holders = pieces[index].holders
+        guard slow.contains(holders[0].endpoint), let next = holders.firstIndex(where: { !slow.contains($0.endpoint) })
+        else { continue }
+        pieces[index].holders = Array(holders[next...] + holders[..<next])
+        waiting[client]?.removeAll { $0 == index }
+        waiting[ObjectIdentifier(holders[next]), default: []].append(index)
+      }
     }
   }
 
@@ -114,7 +136,9 @@ struct RowFetch {
     let patience = patience
     for index in pieces.indices where !progress[index].isDone && progress[index].asked > 0 {
       let next = progress[index].asked
-      guard now - progress[index].askedAt > patience, next < pieces[index].holders.count,
+      guard now - progress[index].askedAt > patience else { continue }
+      slow.insert(pieces[index].holders[next - 1].endpoint)
+      guard next < pieces[index].holders.count,
         underWay[ObjectIdentifier(pieces[index].holders[next]), default: 0] < BulkClient.window
       else { continue }
       ask(index)

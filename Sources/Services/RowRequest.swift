@@ -39,7 +39,7 @@ package struct RowRequest: Equatable, Sendable {
     return requests
   }
 
-  func message(step: Int, rows: Int, floor: Int) -> BulkRequest {
+  package func message(step: Int, rows: Int, floor: Int) -> BulkRequest {
     .rows(
       step: step, rows: rows, floor: floor, block: block, first: positions.lowerBound, count: positions.count,
       missing: missing)

@@ -24,21 +24,27 @@ public struct RunFork: Sendable {
   private let checkpoint: Checkpoint
   private let old: RunPlan
   private let new: RunPlan
+  /// Directories of the old run's memory shards.
+  private let shards: [String]
   private let storage: any Storage
 
   /// - Parameters:
   ///   - run: the old run's directory; it is only read.
   ///   - step: of one of its checkpoints; nil: of the newest whole one.
   ///   - changes: the new run's settings where they differ.
+  ///   - shards: directories of the old run's memory shards, for rows that it has not itself; they are only read.
   /// - Throws: `CheckpointError` of the checkpoint; `ConfigurationError` if the settings do not fit together;
-  ///   `ServiceError.otherShapes`, `.pastTheEnd`.
+  ///   `ServiceError.otherShapes`, `.pastTheEnd`; `MemoryError` of a directory that is no shard of this run.
   public init(
-    of run: String, atStep step: Int?, changes: ConfigurationLayer, in storage: any Storage = FileStorage()
+    of run: String, atStep step: Int?, changes: ConfigurationLayer, shards: [String] = [],
+    in storage: any Storage = FileStorage()
   ) throws {
     self.storage = storage
+    self.shards = shards
     source = run
     checkpoint = try RunDirectory.checkpoint(of: run, step: step, in: storage)
     let manifest = checkpoint.manifest
+    try ShardDirectory.check(shards, areOf: manifest.run, in: storage)
     old = try RunPlan(of: manifest)
     new = try RunPlan(configuration: old.configuration.changed(by: [changes]), pictures: manifest.data.count)
     guard new.layout == old.layout, new.statisticsLayout == old.statisticsLayout,
@@ -88,8 +94,10 @@ public struct RunFork: Sendable {
       window: MemoryWindow(size: window.size, rows: manifest.oldestRow, floor: manifest.oldestRow),
       digest: MemoryDigest(), cacheBytes: 0, keepsLedger: false)
     try checkpoint.withRows {
-      try rows.append(
-        rows: window.stored, from: "\(source)/memory", layout: old.extentLayout(run: checkpoint.manifest.run))
+      let stored = try StoredRows(
+        in: "\(source)/memory", shards: shards, layout: old.extentLayout(run: checkpoint.manifest.run),
+        storage: storage)
+      try rows.append(rows: window.stored, from: stored)
     }
     try rows.flush()
 

@@ -38,6 +38,9 @@ public struct RunStatus: Codable, Sendable {
   public var targetEntropy: Double?
   public var embeddingSpread: Double?
   public var chosenShare: Double?
+  public var rowsCached: Int?
+  public var rowsFetched: Int?
+  public var rowWaitSeconds: Double?
   /// What people should look into: a run that seems to collapse.
   public var warning: String?
   public var imagesPerSecond: Double?
@@ -57,6 +60,7 @@ public struct RunStatus: Codable, Sendable {
     loss = newest.flatMap { $0.loss.isFinite ? $0.loss : nil }
     targetEntropy = newest.flatMap { $0.targetEntropy.isFinite ? $0.targetEntropy : nil }
     (embeddingSpread, chosenShare) = (newest?.embeddingSpread, newest?.chosenShare)
+    (rowsCached, rowsFetched, rowWaitSeconds) = (newest?.rowsCached, newest?.rowsFetched, newest?.rowWaitSeconds)
     self.warning = warning
     imagesPerSecond = isRunning ? newest?.imagesPerSecond : nil
     secondsLeft = imagesPerSecond.flatMap { plan.secondsLeft(afterStep: coordination.step, imagesPerSecond: $0) }
@@ -69,7 +73,8 @@ public struct RunStatus: Codable, Sendable {
 
 extension RunStatus {
   private enum CodingKeys: String, CodingKey {
-    case run, computeClass, epoch, epochs, loss, targetEntropy, embeddingSpread, chosenShare, warning
+    case run, computeClass, epoch, epochs, loss, targetEntropy, embeddingSpread, chosenShare, rowsCached, rowsFetched,
+      rowWaitSeconds, warning
     case imagesPerSecond, secondsLeft, memory, digests
   }
 
@@ -84,6 +89,9 @@ extension RunStatus {
     targetEntropy = try container.decodeIfPresent(Double.self, forKey: .targetEntropy)
     embeddingSpread = try container.decodeIfPresent(Double.self, forKey: .embeddingSpread)
     chosenShare = try container.decodeIfPresent(Double.self, forKey: .chosenShare)
+    rowsCached = try container.decodeIfPresent(Int.self, forKey: .rowsCached)
+    rowsFetched = try container.decodeIfPresent(Int.self, forKey: .rowsFetched)
+    rowWaitSeconds = try container.decodeIfPresent(Double.self, forKey: .rowWaitSeconds)
     warning = try container.decodeIfPresent(String.self, forKey: .warning)
     imagesPerSecond = try container.decodeIfPresent(Double.self, forKey: .imagesPerSecond)
     secondsLeft = try container.decodeIfPresent(Double.self, forKey: .secondsLeft)
@@ -102,6 +110,9 @@ extension RunStatus {
     try container.encodeIfPresent(targetEntropy, forKey: .targetEntropy)
     try container.encodeIfPresent(embeddingSpread, forKey: .embeddingSpread)
     try container.encodeIfPresent(chosenShare, forKey: .chosenShare)
+    try container.encodeIfPresent(rowsCached, forKey: .rowsCached)
+    try container.encodeIfPresent(rowsFetched, forKey: .rowsFetched)
+    try container.encodeIfPresent(rowWaitSeconds, forKey: .rowWaitSeconds)
     try container.encodeIfPresent(warning, forKey: .warning)
     try container.encodeIfPresent(imagesPerSecond, forKey: .imagesPerSecond)
     try container.encodeIfPresent(secondsLeft, forKey: .secondsLeft)

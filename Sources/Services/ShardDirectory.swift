@@ -45,8 +45,19 @@ final class ShardDirectory: Sendable {
       let shard = Digest(high: .random(in: 1 ... .max), low: .random(in: 0 ... .max))
       try Self.write(Record(version: Self.version, shard: shard), to: file, in: storage)
     }
+    let record = try Self.record(in: file, of: storage)
+    shard = ShardID(high: record.shard.high, low: record.shard.low)
+    if let run = record.run, let width = record.width, let rows = record.rowsPerExtent, let type = record.rowType {
+      guard 1...(1 << 24) ~= width, 1...(1 << 32) ~= rows else { throw MemoryError.damagedIdentity(file: file) }
+      layout = ExtentLayout(run: run, width: width, capacity: rows, rowType: type)
+    } else {
+      layout = nil
+    }
+  }
+
+  private static func record(in file: String, of storage: any Storage) throws -> Record {
     struct Versioned: Decodable { let version: Int }
-    let bytes = Data(try storage.readWhole(file, limit: Self.sizeAtMost))
+    let bytes = Data(try storage.readWhole(file, limit: sizeAtMost))
     guard let version = try? JSONDecoder().decode(Versioned.self, from: bytes).version else {
       throw MemoryError.damagedIdentity(file: file)
     }
@@ -56,12 +67,19 @@ final class ShardDirectory: Sendable {
     guard let record = try? JSONDecoder().decode(Record.self, from: bytes) else {
       throw MemoryError.damagedIdentity(file: file)
     }
-    shard = ShardID(high: record.shard.high, low: record.shard.low)
-    if let run = record.run, let width = record.width, let rows = record.rowsPerExtent, let type = record.rowType {
-      guard 1...(1 << 24) ~= width, 1...(1 << 32) ~= rows else { throw MemoryError.damagedIdentity(file: file) }
-      layout = ExtentLayout(run: run, width: width, capacity: rows, rowType: type)
-    } else {
-      layout = nil
+    return record
+  }
+
+  /// Looks whether directories are those of a run's shards, which may be serving: nothing is locked or changed.
+  /// - Throws: `MemoryError.noShard`, `.otherRunsShard`, `.damagedIdentity`, `.newerIdentity`; `DurabilityError`.
+  static func check(_ directories: [String], areOf run: Digest, in storage: any Storage) throws {
+    for directory in directories {
+      let file = "\(directory)/shard.json"
+      guard try storage.exists(file) else { throw MemoryError.noShard(directory: directory) }
+      let own = try record(in: file, of: storage).run
+      guard own == run else {
+        throw MemoryError.otherRunsShard(directory: directory, own: own.map { "\($0)" }, run: "\(run)")
+      }
     }
   }
 

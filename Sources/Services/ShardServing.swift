@@ -38,7 +38,8 @@ package final class ShardServing: Sendable {
     var hasFoundDamage = false
   }
 
-  init(sender: Sender, answers: RowAnswers, log: @escaping ServiceLog, damaged: @escaping @Sendable () -> Void) {
+  package init(sender: Sender, answers: RowAnswers, log: @escaping ServiceLog, damaged: @escaping @Sendable () -> Void)
+  {
     self.sender = sender
     self.answers = answers
     self.log = log
@@ -48,7 +49,7 @@ package final class ShardServing: Sendable {
   var counts: Counts { state.withLock { $0.counts } }
 
   /// For `SocketThread`.
-  func handle(_ event: SocketEvent, _ socket: RouterSocket) {
+  package func handle(_ event: SocketEvent, _ socket: RouterSocket) {
     let hasFoundDamage = state.withLock { state in
       state.waiting = state.waiting.filter { (try? socket.send($0)) == .noRoom }
       if case .received(.message(let incoming)) = event {
@@ -85,7 +86,8 @@ package final class ShardServing: Sendable {
   }
 
   private func send(_ reply: Outgoing, _ state: inout State, _ socket: RouterSocket) {
-    guard (try? socket.send(reply)) == .noRoom else { return }
+    // Who asks more than it reads loses answers, and asks again.
+    guard (try? socket.send(reply)) == .noRoom, state.waiting.count < Self.framesAtMost else { return }
     state.waiting.append(reply)
   }
 
@@ -102,7 +104,7 @@ package final class ShardServing: Sendable {
           into: frame)
         state.counts.rows += missing.reduce(0) { $0 + $1.nonzeroBitCount }
       case .records(let extent, let first, let count):
-        (reply, bulk) = try answers.records(extent: extent, first: first, count: count)
+        (reply, bulk) = try answers.records(extent: extent, first: first, count: count, into: frame)
       case .weights, .picture, .push, .holders:
         return unavailable("a memory shard has rows, nothing else: ask the coordinator", incoming)
       }

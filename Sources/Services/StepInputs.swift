@@ -1,6 +1,7 @@
 import MemoryBank
 import Numerics
 import Optimization
+import Synchronization
 import Training
 import Wire
 
@@ -13,14 +14,27 @@ final class StepInputs: Sendable {
   private let memory: FloatBuffer
   private let blockSize: Int
   private let width: Int
+  private let traffic: Mutex<RowTraffic>
 
-  init(step: Int, student: FloatBuffer, teacher: FloatBuffer, memory: FloatBuffer, blockSize: Int, width: Int) {
+  init(
+    step: Int, student: FloatBuffer, teacher: FloatBuffer, memory: FloatBuffer, blockSize: Int, width: Int,
+    traffic: RowTraffic = RowTraffic()
+  ) {
     self.step = step
     self.student = student
     self.teacher = teacher
     self.memory = memory
     self.blockSize = blockSize
     self.width = width
+    self.traffic = Mutex(traffic)
+  }
+
+  /// What the step's rows cost: said once, with whichever result is first.
+  func takeTraffic() -> RowTraffic {
+    traffic.withLock { traffic in
+      defer { traffic = RowTraffic() }
+      return traffic
+    }
   }
 
   var blocks: [Matrix] {

@@ -42,10 +42,12 @@ final class StepPreparation {
     let student = try pull(.student, lease, lease.student)
     let teacher = try averagedTeacher(lease, student) ?? pull(.teacher, lease, lease.teacher)
     self.teacher = (lease.step, teacher)
-    let memory = try memory(for: lease)
+    let begun = ContinuousClock.now
+    var (memory, traffic) = try memory(for: lease)
+    traffic.waited = Int((ContinuousClock.now - begun) / .microseconds(1))
     let inputs = StepInputs(
       step: lease.step, student: student, teacher: teacher, memory: memory, blockSize: plan.configuration.blockSize,
-      width: plan.configuration.bottleneckDim)
+      width: plan.configuration.bottleneckDim, traffic: traffic)
     self.inputs = inputs
     gatherAhead(of: lease)
     return inputs
@@ -53,20 +55,19 @@ final class StepPreparation {
 
   func stop() { ahead.stop() }
 
-  private func memory(for lease: Lease) throws -> FloatBuffer {
+  private func memory(for lease: Lease) throws -> (FloatBuffer, RowTraffic) {
     try holders.bring(
       to: lease.holdersVersion, rows: plan.memoryWindow(rows: lease.rows, floor: lease.memoryFloor).stored)
     if let gathered = ahead.take(),
       gathered.step == lease.step, gathered.rows == lease.rows, gathered.floor == lease.memoryFloor
     {
-      try rows.complete(gathered, in: incarnation, from: holders)
-      return gathered.memory
+      return (gathered.memory, try rows.complete(gathered, in: incarnation, from: holders))
     }
     let memory = blocks.take()
-    _ = try rows.gather(
+    let gathered = try rows.gather(
       step: lease.step, rows: lease.rows, floor: lease.memoryFloor, known: lease.rows, in: incarnation, from: holders,
       into: memory)
-    return memory
+    return (memory, gathered.traffic)
   }
 
   private func gatherAhead(of lease: Lease) {

@@ -21,15 +21,21 @@ public struct StepReplay: Sendable {
   private let plan: RunPlan
   /// Trajectory keys that were changed after the checkpoint.
   private let changes: [ConfigurationChange]
+  /// Directories of the run's memory shards.
+  private let shards: [String]
   private let storage: any Storage
 
   /// - Parameters:
   ///   - run: the run's directory.
   ///   - step: 0 is the first.
   ///   - slice: the only one of the step to compute; nil: all of them, and what the update makes of them.
-  /// - Throws: `ServiceError.noCheckpointBefore`, `.noSuchStep`, `.noSuchSlice`; `CheckpointError`; `DurabilityError`.
-  public init(of run: String, step: Int, slice: Int?, in storage: any Storage = FileStorage()) throws {
-    (self.run, self.step, self.slice, self.storage) = (run, step, slice, storage)
+  ///   - shards: directories of the run's memory shards, for rows that it has not itself; they are only read.
+  /// - Throws: `ServiceError.noCheckpointBefore`, `.noSuchStep`, `.noSuchSlice`; `CheckpointError`; `DurabilityError`;
+  ///   `MemoryError` of a directory that is no shard of this run.
+  public init(of run: String, step: Int, slice: Int?, shards: [String] = [], in storage: any Storage = FileStorage())
+    throws
+  {
+    (self.run, self.step, self.slice, self.shards, self.storage) = (run, step, slice, shards, storage)
     guard let directory = try RunDirectory.checkpoints(of: run, in: storage) else {
       throw CheckpointError.noCheckpoint(directory: run)
     }
@@ -39,6 +45,7 @@ public struct StepReplay: Sendable {
       throw damaged.first ?? ServiceError.noCheckpointBefore(run: run, step: step, present: steps)
     }
     self.checkpoint = checkpoint
+    try ShardDirectory.check(shards, areOf: checkpoint.manifest.run, in: storage)
     // A damaged one tells nothing.
     let newest =
       steps.reversed().lazy.compactMap { try? directory.checkpoint(ofStep: $0).manifest }.first
@@ -127,8 +134,9 @@ extension StepReplay {
     var version = try WeightsVersion(of: checkpoint, plan)
     var memory = ReplayedMemory(
       manifest,
-      files: StoredRows(
-        in: "\(run)/memory", layout: plan.extentLayout(run: manifest.run), storage: storage), rowType: plan.rowType)
+      files: try StoredRows(
+        in: "\(run)/memory", shards: shards, layout: plan.extentLayout(run: manifest.run), storage: storage),
+      rowType: plan.rowType)
     while true {
       try apply(changesOf: version.step, to: &plan, &version)
       let blocks = try checkpoint.withRows {
@@ -167,9 +175,10 @@ extension StepReplay {
     let due = changes.filter { $0.step == step }
     guard !due.isEmpty else { return }
     let old = plan.configuration
-    let layer = try ConfigurationLayer(assignments: due.map { "\($0.key)=\($0.to)" })
+    let layer = try ConfigurationLayer(assignments: due.filter { !$0.isOfFloor }.map { "\($0.key)=\($0.to)" })
     plan = try RunPlan(configuration: old.changed(by: [layer]), pictures: plan.pictures)
     version.floor = plan.floor(version.floor, rows: version.rows, memoryWas: old.memorySize)
+    for change in due where change.isOfFloor { version.floor = max(version.floor, Int(change.to) ?? 0) }
   }
 
   /// What the threads of a step share.

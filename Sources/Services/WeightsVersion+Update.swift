@@ -79,6 +79,7 @@ extension WeightsVersion {
     optimizer.steps = manifest.optimizer.steps
     rows = manifest.rows
     floor = manifest.floor
+    changes = manifest.changes
     memory = manifest.memory
     studentDigest = student.digest
     teacherDigest = teacher.digest

@@ -27,6 +27,8 @@ struct WeightsVersion: Sendable {
   var rows: Int
   /// Rows below this are seeded, not stored.
   var floor: Int
+  /// What was changed in the course of the run up to here, the last change last.
+  var changes: [ConfigurationChange] = []
 
   /// A run's first: drawn weights, the teacher's equal to the student's.
   static func initial(_ plan: RunPlan) -> WeightsVersion {
@@ -43,6 +45,16 @@ struct WeightsVersion: Sendable {
       step: 0, student: student, teacher: teacher, studentStatistics: initialStatistics(layout: plan.statisticsLayout),
       teacherStatistics: initialStatistics(layout: plan.statisticsLayout), optimizer: plan.optimizer.makeState(),
       studentDigest: student.digest, teacherDigest: teacher.digest, memory: MemoryDigest().state, rows: 0, floor: 0)
+  }
+
+  /// The same, but that the rows below `floor` are forgotten.
+  func forgetting(below floor: Int) -> WeightsVersion {
+    var version = self
+    version.changes.append(
+      ConfigurationChange(
+        step: step, key: ConfigurationChange.floorKey, from: "\(self.floor)", to: "\(floor)"))
+    version.floor = floor
+    return version
   }
 
   /// As the state machine knows it.
@@ -76,4 +88,10 @@ extension RunPlan {
     [TensorGroup(buffer: weights, entries: layout.tensors.map { TensorEntry($0) })]
       + (statistics.map { [TensorGroup(buffer: $0, entries: statisticsLayout.tensors.map { TensorEntry($0) })] } ?? [])
   }
+}
+
+extension ConfigurationChange {
+  /// Not a key: rows that were lost and forgotten are told as one, for they are a cause of other bits too.
+  static let floorKey = "memory_floor"
+  var isOfFloor: Bool { key == Self.floorKey }
 }

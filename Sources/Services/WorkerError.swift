@@ -27,7 +27,7 @@ public enum WorkerError: Error, Equatable, CustomStringConvertible {
 
   public var description: String {
     switch self {
-    case .bulkUnanswered: "the coordinator does not answer on its bulk socket"
+    case .bulkUnanswered: "there is no answer on the bulk socket"
     case .refused(let reason): "the coordinator refused: \(reason)"
     case .rowsUnavailable(let reason): "memory rows cannot be had just now: \(reason)"
     case .otherBits(let what): "\(what) came with other bits than the lease names"

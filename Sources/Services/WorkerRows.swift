@@ -50,84 +50,52 @@ extension WorkerRows {
     step: Int, rows: Int, floor: Int, known: Int, in incarnation: Incarnation, from holders: RowHolders,
     into memory: FloatBuffer
   ) throws -> GatheredBlocks {
-    let blocks = plan.blockPlan(step: step, rows: rows, floor: floor)
+    let fetch = BlockFetch(plan, step: step, rows: rows, floor: floor, into: memory)
     return try state.withLock { state in
       guard state.incarnation == incarnation else { throw WorkerError.refused("the coordinator started anew") }
-      var gathered = GatheredBlocks(step: step, rows: rows, floor: floor, memory: memory, missing: [])
-      for block in 0..<blocks.blockCount {
-        gathered.missing.append(
-          state.cache.gather(
-            blocks, block: block, positions: 0..<blocks.blockSize, into: matrix(block, of: blocks, in: memory)))
+      let hits = state.cache.hits
+      let positions = 0..<fetch.blocks.blockSize
+      var missing = (0..<fetch.blocks.blockCount).map {
+        state.cache.gather(fetch.blocks, block: $0, positions: positions, into: fetch.matrix($0))
       }
-      try fetch(&gathered, blocks, known: known, from: holders, state.cache)
-      return gathered
+      let cached = state.cache.hits - hits
+      let fetched = try run(fetch, &missing, known: known, from: holders, state.cache)
+      return GatheredBlocks(
+        step: step, rows: rows, floor: floor, memory: memory, missing: missing,
+        traffic: RowTraffic(cached: cached, fetched: fetched))
     }
   }
 
   /// Fetches what was missing, now that every row of the step is enqueued.
+  /// - Returns: what all of the step's rows cost, but for waiting.
   /// - Throws: `WorkerError`, `WireError`.
+  @discardableResult
   package func complete(
     _ gathered: GatheredBlocks, in incarnation: Incarnation, from holders: RowHolders
-  ) throws {
-    let blocks = plan.blockPlan(step: gathered.step, rows: gathered.rows, floor: gathered.floor)
-    var gathered = gathered
+  ) throws -> RowTraffic {
+    let fetch = BlockFetch(
+      plan, step: gathered.step, rows: gathered.rows, floor: gathered.floor, into: gathered.memory)
+    var (missing, traffic) = (gathered.missing, gathered.traffic)
     try state.withLock { state in
       guard state.incarnation == incarnation else { throw WorkerError.refused("the coordinator started anew") }
-      try fetch(&gathered, blocks, known: gathered.rows, from: holders, state.cache)
+      traffic.fetched += try run(fetch, &missing, known: gathered.rows, from: holders, state.cache)
     }
+    return traffic
   }
 
-  private func matrix(_ block: Int, of blocks: BlockPlan, in memory: FloatBuffer) -> Matrix {
-    let width = plan.configuration.bottleneckDim
-    return memory.matrix(at: block * blocks.blockSize * width, rows: blocks.blockSize, columns: width)
-  }
-
-  private func fetch(
-    _ gathered: inout GatheredBlocks, _ blocks: BlockPlan, known: Int, from holders: RowHolders, _ cache: RowCache
-  ) throws {
-    let pieces = try pieces(&gathered, blocks, known: known, from: holders)
-    let (step, rows, floor, memory) = (gathered.step, gathered.rows, gathered.floor, gathered.memory)
-    let rowSize = plan.configuration.bottleneckDim * plan.rowType.bytes
-    var fetch = RowFetch(pieces) { $0.message(step: step, rows: rows, floor: floor) }
-    try fetch.run { index, reply, frame in
-      let request = pieces[index].request
-      let asked = BulkReply.rows(step: step, block: request.block, first: request.positions.lowerBound)
-      guard reply == asked, let frame, frame.count == request.rows * rowSize else {
-        throw WorkerError.otherBits("memory rows")
-      }
-      frame.withBytes {
-        cache.insert(
-          $0, request.missing, of: blocks, block: request.block, positions: request.positions,
-          into: matrix(request.block, of: blocks, in: memory))
-      }
-    }
-  }
-
-  /// What can be asked for by now, by those who have it; those bits are cleared.
-  private func pieces(
-    _ gathered: inout GatheredBlocks, _ blocks: BlockPlan, known: Int, from holders: RowHolders
-  ) throws -> [RowFetch.Piece] {
-    let rowsAtMost = Limits.bulkBytes / (plan.configuration.bottleneckDim * plan.rowType.bytes)
+  /// Fetches what can be had by now; those bits are cleared.
+  /// - Returns: so many rows.
+  private func run(
+    _ fetch: BlockFetch, _ missing: inout [[UInt8]], known: Int, from holders: RowHolders, _ cache: RowCache
+  ) throws -> Int {
     let view = holders.view
     var pieces: [RowFetch.Piece] = []
-    for block in 0..<blocks.blockCount {
-      let empty = [UInt8](repeating: 0, count: gathered.missing[block].count)
-      var bitmaps: [[Int]: [UInt8]] = [:]
-      for (index, byte) in gathered.missing[block].enumerated() where byte != 0 {
-        for bit in 0..<8 where byte >> UInt8(bit) & 1 == 1 {
-          let row = blocks.row(block: block, position: index * 8 + bit)
-          guard row < known else { continue }
-          bitmaps[view.holders(ofRow: row), default: empty][index] |= 1 << UInt8(bit)
-          gathered.missing[block][index] &= ~(1 << UInt8(bit))
-        }
-      }
-      for (who, bitmap) in bitmaps {
-        let clients = try holders.clients(of: who, in: view)
-        pieces += RowRequest.requests(
-          block: block, missing: bitmap, positions: blocks.blockSize, rowsAtMost: rowsAtMost
-        ).map { RowFetch.Piece(request: $0, holders: clients) }
+    for block in missing.indices {
+      pieces += try fetch.pieces(block, missing: &missing[block], known: known, by: view) {
+        try holders.clients(of: $0, in: view)
       }
     }
-    return pieces
+    try fetch.run(pieces, cache, slow: holders.avoid)
+    return pieces.reduce(0) { $0 + $1.request.rows }
   }
 }

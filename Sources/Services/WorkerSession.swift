@@ -206,7 +206,7 @@ extension WorkerSession {
             // One that shows in any sum: the middle of the mantissa.
             sum.gradient[index] = Float(bitPattern: sum.gradient[index].bitPattern ^ 1 << 18)
           }
-          if let total = task.work.add(sum) { announce(total, of: lease) }
+          if let total = task.work.add(sum) { announce(total, of: lease, task.inputs) }
         } catch {
           // Its first failure gives a lease back, not each of its slices.
           if isWanted(lease.lease) { giveBack(lease.lease, error) }
@@ -225,9 +225,10 @@ extension WorkerSession {
     }
   }
 
-  private func announce(_ total: SliceSum, of lease: Lease) {
-    let finished = total.finished(lease: lease.lease, step: lease.step)
-    let isWanted = state.withLock { state in
+  private func announce(_ total: SliceSum, of lease: Lease, _ inputs: StepInputs) {
+    var finished = total.finished(lease: lease.lease, step: lease.step)
+    finished.rows = inputs.takeTraffic()
+    let isWanted = state.withLock { [finished] state in
       guard state.held[lease.lease] != nil else { return false }
       state.held[lease.lease] = .announced(total, finished)
       return true

@@ -34,6 +34,12 @@ public struct MetricsRecord: Sendable, Equatable, Decodable {
   public var memoryRows: Int
   /// Seconds that the coordinator took from the step's last gradient to the new weights. Nil in records of older versions.
   public var updateSeconds: Double?
+  /// Stored memory rows of the workers' blocks that were in their caches, and that they fetched. Nil in records of older
+  /// versions, as the next one.
+  public var rowsCached: Int?
+  public var rowsFetched: Int?
+  /// Seconds for which the worker that waited longest could not begin the step for want of rows.
+  public var rowWaitSeconds: Double?
   /// Seconds since 1970.
   public var time: Double
 
@@ -41,7 +47,8 @@ public struct MetricsRecord: Sendable, Equatable, Decodable {
     step: Int, epoch: Double, loss: Double, consistency: Double, koleo: Double, targetEntropy: Double,
     embeddingSpread: Double?, chosenShare: Double?, lr: Double, weightDecay: Double, momentumTeacher: Double,
     teacherTemp: Double, gradientNorm: Double, imagesPerSecond: Double,
-    workers: Int, memoryRows: Int, updateSeconds: Double?, time: Double
+    workers: Int, memoryRows: Int, updateSeconds: Double?, rowsCached: Int?, rowsFetched: Int?,
+    rowWaitSeconds: Double?, time: Double
   ) {
     self.step = step
     self.epoch = epoch
@@ -60,6 +67,9 @@ public struct MetricsRecord: Sendable, Equatable, Decodable {
     self.workers = workers
     self.memoryRows = memoryRows
     self.updateSeconds = updateSeconds
+    self.rowsCached = rowsCached
+    self.rowsFetched = rowsFetched
+    self.rowWaitSeconds = rowWaitSeconds
     self.time = time
   }
 
@@ -71,10 +81,13 @@ public struct MetricsRecord: Sendable, Equatable, Decodable {
       ("chosen_share", chosenShare ?? .nan), ("lr", lr), ("weight_decay", weightDecay),
       ("momentum_teacher", momentumTeacher), ("teacher_temp", teacherTemp), ("gradient_norm", gradientNorm),
       ("images_per_second", imagesPerSecond), ("update_seconds", updateSeconds ?? .nan),
+      ("row_wait_seconds", rowWaitSeconds ?? .nan),
     ]
     // JSON has no infinities and no NaN.
     let fields = numbers.map { "\"\($0)\":\($1.isFinite ? "\($1)" : "null")" }
-    let tail = "\"workers\":\(workers),\"memory_rows\":\(memoryRows),\"time\":\(time)"
+    let rows = [("rows_cached", rowsCached), ("rows_fetched", rowsFetched)]
+      .map { "\"\($0)\":\($1.map(String.init) ?? "null")" }.joined(separator: ",")
+    let tail = "\"workers\":\(workers),\"memory_rows\":\(memoryRows),\(rows),\"time\":\(time)"
     return "{\"step\":\(step),\(fields.joined(separator: ",")),\(tail)}"
   }
 }

@@ -176,7 +176,7 @@ extension FieldReader {
     guard c.chosen.len <= Limits.chosenBytes else {
       throw bad("finished.chosen", "has \(c.chosen.len) bytes, more than \(Limits.chosenBytes)")
     }
-    return Finished(
+    var finished = Finished(
       lease: LeaseID(c.lease), step: try step(c.step, "finished.step"), slices: slices,
       payload: try digest(c.payload, "finished.payload"),
       payloadCount: try offset(c.payload_count, "finished.payload_count"),
@@ -185,6 +185,11 @@ extension FieldReader {
       },
       chosen: Array(UnsafeBufferPointer(start: c.chosen.data, count: c.chosen.len)),
       undecodable: try undecodable(c.undecodable, c.n_undecodable, "finished.undecodable"))
+    finished.rows = RowTraffic(
+      cached: try offset(c.rows_cached, "finished.rows_cached"),
+      fetched: try offset(c.rows_fetched, "finished.rows_fetched"),
+      waited: try offset(c.rows_waited_us, "finished.rows_waited_us"))
+    return finished
   }
 
   func undecodable(

@@ -167,6 +167,9 @@ extension MessageMemory {
     (c.pointee.n_undecodable, c.pointee.undecodable) = write(finished.undecodable)
     invariant(finished.chosen.count <= Limits.chosenBytes, "\(finished.chosen.count) bytes of chosen slots")
     c.pointee.chosen = bytes(finished.chosen)
+    c.pointee.rows_cached = number(finished.rows.cached)
+    c.pointee.rows_fetched = number(finished.rows.fetched)
+    c.pointee.rows_waited_us = number(finished.rows.waited)
     return c
   }
 

@@ -84,6 +84,8 @@ public struct Finished: Hashable, Sendable {
   public var chosen: [UInt8]
   /// Pictures whose bytes do not decode, with the reason.
   public var undecodable: [UndecodablePicture]
+  /// What the step's memory cost this worker; nothing in its later results of the step.
+  public var rows = RowTraffic()
 
   public init(
     lease: LeaseID, step: Int, slices: SliceRange, payload: Digest, payloadCount: Int, losses: [SliceLoss],
@@ -97,6 +99,27 @@ public struct Finished: Hashable, Sendable {
     self.losses = losses
     self.chosen = chosen
     self.undecodable = undecodable
+  }
+}
+
+/// What workers' memory rows cost: those that are stored somewhere, for seeded ones are computed.
+public struct RowTraffic: Hashable, Sendable {
+  /// Rows that were in a worker's cache.
+  public var cached = 0
+  /// Rows that were fetched.
+  public var fetched = 0
+  /// Microseconds for which a step could not begin for want of rows.
+  public var waited = 0
+
+  public init(cached: Int = 0, fetched: Int = 0, waited: Int = 0) {
+    (self.cached, self.fetched, self.waited) = (cached, fetched, waited)
+  }
+
+  public static func += (left: inout RowTraffic, right: RowTraffic) {
+    // Peers say these numbers: none may end the program.
+    left.cached &+= right.cached
+    left.fetched &+= right.fetched
+    left.waited &+= right.waited
   }
 }
 

@@ -4,6 +4,7 @@ import Checkpoints
 import Configuration
 import Foundation
 import Numerics
+import Services
 import Training
 import Vision
 
@@ -18,7 +19,9 @@ package struct BenchCommand: ParsableCommand {
         massl bench step --config Recipes/cifar10.yaml --threads 2
         massl bench gemm --arch vit_small --json
       """,
-    subcommands: [Gemm.self, Step.self, Objective.self, LoaderBench.self, Update.self, WireBench.self])
+    subcommands: [
+      Gemm.self, Step.self, Objective.self, LoaderBench.self, Update.self, WireBench.self, MemoryBench.self,
+    ])
 
   package init() {}
 
@@ -111,4 +114,67 @@ package struct BenchCommand: ParsableCommand {
     @OptionGroup var options: Options
     func run() throws { try options.show(LoopbackTraffic.measure(rounds: options.rounds)) }
   }
+  struct MemoryBench: ParsableCommand {
+    static let configuration = CommandConfiguration(
+      commandName: "memory", abstract: "Rows that memory shards serve over loopback, beside raw ZeroMQ.",
+      discussion: """
+        Shards' directories are filled with so many rows first; one that is given is kept, and used again by the next call
+        with the same shape. With --data a run is made of it, DIRECTORY/run, and nothing is measured: 'massl coordinator
+        --run DIRECTORY/run' trains on it with 'massl memory --directory DIRECTORY/shard-0' and so on.
+
+          massl bench memory
+          massl bench memory --fill 16M --shards 2 --directory /data/filled --memory-dtype fp16 --data PICTURES
+        """)
+    @Option(
+      help: ArgumentHelp(
+        "Rows, rounded up to whole files; also memory_size. K, M and G are powers of 1024.", valueName: "rows"))
+    var fill = RowCount(rows: 1 << 18)
+    @Option(help: ArgumentHelp("Memory shards, which have the rows in turn.", valueName: "count"))
+    var shards: Int = 1
+    @Option(help: ArgumentHelp("Where their rows are, kept. (default: a temporary folder)", valueName: "folder"))
+    var directory: String?
+    @Option(help: ArgumentHelp("Folder of JPEG files: make a run on them that has these rows.", valueName: "folder"))
+    var data: String?
+    @OptionGroup var options: Options
+
+    func validate() throws {
+      guard 1...64 ~= shards else { throw ValidationError("--shards must be from 1 to 64.") }
+      if data != nil, directory == nil { throw ValidationError("--data makes a run: say where, with --directory.") }
+    }
+
+    func run() throws {
+      let configuration = try RunConfiguration(layers: options.settings.layers())
+      try Relaunch.ensure(ComputeClass(configuration.computeClass))
+      let temporary = FileManager.default.temporaryDirectory.path + "/massl-bench-memory-\(getpid())"
+      defer { if directory == nil { try? FileManager.default.removeItem(atPath: temporary) } }
+      if let data, let directory {
+        let memory = try FilledMemory(
+          configuration, rows: fill.rows, shards: shards, in: directory, threads: options.threadCount)
+        return try memory.writeRun(on: DataSet(root: data))
+      }
+      try options.show(
+        RowServing.measure(
+          configuration, rows: fill.rows, shards: shards, in: directory ?? temporary, threads: options.threadCount,
+          rounds: options.rounds))
+    }
+  }
+}
+
+/// So many rows, as people write them: 65536, 256K, 16M.
+package struct RowCount: ExpressibleByArgument, Equatable {
+  package let rows: Int
+
+  package init(rows: Int) { self.rows = rows }
+
+  /// Nil if it is no positive number with K, M, G or nothing behind it, or more than 2^48.
+  package init?(argument: String) {
+    let digits = argument.prefix { $0.isASCII && $0.isNumber }
+    let units = ["": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30]
+    guard let count = Int(digits), let unit = units[String(argument.dropFirst(digits.count))] else { return nil }
+    let (rows, overflows) = count.multipliedReportingOverflow(by: unit)
+    guard !overflows, 1...(1 << 48) ~= rows else { return nil }
+    self.rows = rows
+  }
+
+  package var defaultValueDescription: String { rows % 1024 == 0 ? "\(rows >> 10)K" : "\(rows)" }
 }

@@ -40,6 +40,7 @@ extension ExitStatus {
       case let error as MemoryError: Self(of: error)
       case is VerificationError: .usage
       case MemoryBankError.flushFailedBefore: .tryAgain
+      case MemoryBankError.rowsInShards: .usage
       case is MemoryBankError: .doNotRestart
       case RunFailure.failed: .failed
       case RunFailure.hopeless: .doNotRestart
@@ -83,7 +84,7 @@ extension ExitStatus {
   private init(of error: MemoryError) {
     self =
       switch error {
-      case .notAShard, .otherRun, .otherShape, .noRoom, .unreachable: .usage
+      case .notAShard, .noShard, .otherRunsShard, .otherRun, .otherShape, .noRoom, .unreachable: .usage
       case .damagedIdentity, .newerIdentity, .turnedAway: .doNotRestart
       case .socketFailed: .tryAgain
       }

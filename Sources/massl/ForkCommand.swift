@@ -25,13 +25,16 @@ package struct ForkCommand: ParsableCommand {
   @Option(help: ArgumentHelp("The new run directory; must not be there.", valueName: "folder"))
   package var to: String
 
+  @OptionGroup package var shards: ShardOptions
+
   @Argument(help: ArgumentHelp("Settings that differ.", valueName: "key=value"))
   package var changes: [String] = []
 
   package init() {}
 
   package func run() throws {
-    let fork = try RunFork(of: runDirectory, atStep: step, changes: ConfigurationLayer(assignments: changes))
+    let fork = try RunFork(
+      of: runDirectory, atStep: step, changes: ConfigurationLayer(assignments: changes), shards: shards.shard)
     let result = try fork.write(to: to)
     print("\(to): goes on from step \(result.step) of \(runDirectory), with \(result.rows) memory rows")
     for difference in result.differences { print("  \(difference.name): \(difference.saved) -> \(difference.given)") }

@@ -9,6 +9,13 @@ package enum MemoryText {
         + "\(status.localExtents) in the coordinator's files; oldest row \(status.oldestRow), of step "
         + "\(status.oldestRowStep)"
     ]
+    let asked = max(1, status.rowsCached + status.rowsFetched)
+    lines.append(
+      String(format: "%.0f rows/s, %.1f MB/s served", status.rowsPerSecond, status.bytesPerSecond / 1e6)
+        + "; workers fetched \(status.rowsFetched) rows, had \(status.rowsCached) cached"
+        + String(
+          format: " (%.1f %%), and waited %.1f s for rows", 100 * Double(status.rowsCached) / Double(asked),
+          status.secondsWaited))
     if status.copiesToMake > 0 { lines.append("copying: \(status.copiesToMake) to make, \(status.copiesMade) made") }
     if status.damagedExtents > 0 { lines.append("damaged and copied again: \(status.damagedExtents)") }
     if let waiting = status.waiting { lines.append(waiting) }
@@ -19,6 +26,7 @@ package enum MemoryText {
       line += "  \(shard.extents) extents, \(bytes(shard.bytes)) of \(bytes(shard.capacity))"
       if shard.pulling > 0 { line += ", pulling \(shard.pulling)" }
       line += String(format: "  %.0f rows/s, %.1f MB/s", shard.rowsPerSecond, shard.bytesPerSecond / 1e6)
+      line += ", \(shard.servedRows) rows (\(bytes(shard.servedBytes))) served"
       if shard.state == "away" { line += String(format: "  not heard for %.0f s", shard.secondsSinceHeard) }
       if let problem = shard.problem { line += "  \(problem)" }
       lines.append(line)

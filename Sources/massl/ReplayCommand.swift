@@ -30,6 +30,8 @@ package struct ReplayCommand: ParsableCommand {
   @Option(help: ArgumentHelp("Only this slice of the step; the first is 0. (default: all)", valueName: "slice"))
   package var slice: Int?
 
+  @OptionGroup package var shards: ShardOptions
+
   @Flag(help: "One JSON object on standard output.")
   package var json = false
 
@@ -41,7 +43,7 @@ package struct ReplayCommand: ParsableCommand {
   }
 
   package func run() throws {
-    let replay = try StepReplay(of: runDirectory, step: step, slice: slice)
+    let replay = try StepReplay(of: runDirectory, step: step, slice: slice, shards: shards.shard)
     try Relaunch.ensure(ComputeClass(replay.computeClass))
     let report = try replay.compute(on: DataSet(root: data))
     print(json ? report.json() : report.text())

@@ -23,6 +23,14 @@ enum StatusText {
       let chosen = status.chosenShare.map { String(format: ", %.3f of rows chosen", $0) } ?? ""
       rows.append(("embeddings", String(format: "spread %.3f, target entropy %.3f", spread, entropy) + chosen))
     }
+    if let cached = status.rowsCached, let fetched = status.rowsFetched, cached + fetched > 0 {
+      let wait = status.rowWaitSeconds.map { String(format: ", waited for %.3f s", $0) } ?? ""
+      rows.append(
+        (
+          "step's rows",
+          "\(fetched) fetched, \(cached) cached (\(String(format: "%.1f", 100 * Double(cached) / Double(cached + fetched))) %)\(wait)"
+        ))
+    }
     if let warning = status.warning { rows.append(("warning", warning)) }
     if run.undecodablePictures > 0 { rows.append(("undecodable", "\(run.undecodablePictures) pictures replaced")) }
     for host in run.quarantined {

@@ -1,6 +1,7 @@
 import Benchmark
 import Configuration
 import Foundation
+import TestSupport
 import Testing
 import Training
 
@@ -40,6 +41,26 @@ import Training
     #expect(object["images_per_second"] as? Double == 12)
     #expect(object["peak_bytes"] as? Int == 1 << 20)
     #expect(object["ceiling_ratio"] as? Double == 0.75)
+  }
+
+  @Test func shardsServeTheSameRowsFromADirectoryThatIsUsedAgain() throws {
+    var configuration = try plan().configuration
+    configuration.extentRows = 256
+    try withTemporaryDirectory { folder in
+      func measure(_ name: String, shards: Int) throws -> [Figure] {
+        try RowServing.measure(
+          configuration, rows: 2_000, shards: shards, in: "\(folder)/\(name)", threads: 2, rounds: 1)
+      }
+      let one = try measure("a", shards: 1)
+      #expect(one.count == 1 && one[0].value > 0 && one[0].ceiling?.name == "raw ZeroMQ")
+      let file = "\(folder)/a/shard-0/rows-000000000256"
+      let written = try FileManager.default.attributesOfItem(atPath: file)[.modificationDate] as? Date
+      #expect(try measure("a", shards: 1)[0].digest == one[0].digest)
+      #expect(try FileManager.default.attributesOfItem(atPath: file)[.modificationDate] as? Date == written)
+      let two = try measure("b", shards: 2)
+      #expect(two.map { $0.ceiling?.name } == ["raw ZeroMQ", "1 shard"])
+      #expect(two[0].digest != one[0].digest)
+    }
   }
 
   @Test func framesCrossLoopbackThroughOwnSocketsAndBareOnes() throws {

@@ -17,10 +17,13 @@ struct AuditTests {
 
   private static func lease(_ leases: [Lease]) throws -> Lease { try #require(leases.first) }
 
+  /// With the rows that its cache lacked, which differ from worker to worker.
   private static func finish(
     _ script: inout Script, _ lease: Lease, by worker: UInt64, bits: UInt64 = 4, after milliseconds: UInt64 = 10
   ) throws -> [Effect] {
-    try script.say(.finished(Script.result(of: lease, bits: bits)), worker, after: milliseconds)
+    var finished = Script.result(of: lease, bits: bits)
+    finished.rows = RowTraffic(cached: 50, fetched: Int(worker), waited: 1000)
+    return try script.say(.finished(finished), worker, after: milliseconds)
   }
 
   @Test func theGrantWaitsForASecondAnswerFromAnotherHost() throws {
@@ -35,6 +38,9 @@ struct AuditTests {
     #expect(try script.handle(.pushArrived(first.lease, .whole)).accepted == [first.slices])
     #expect(script.effects.cancels(second, of: 3))
     #expect(script.status.counts.audited == 1 && script.status.counts.wrong == 0)
+    // Only of what counts.
+    #expect(script.status.counts.rowsCached == 50 && script.status.counts.rowsFetched == 1)
+    #expect(script.status.counts.rowsWaitedMicroseconds == 1000)
   }
 
   @Test func withoutAnotherHostAnotherWorkerAnswers() throws {

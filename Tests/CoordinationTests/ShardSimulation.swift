@@ -59,6 +59,7 @@ struct ShardSimulation {
     case checkpointWritten(Incarnation, Updated)
     case ledgerWritten(Incarnation, UInt64, Ledger)
     case fetched(Incarnation, AssignedExtent)
+    case probed(Incarnation, ShardID, ShardAddress)
     case trouble
   }
 
@@ -66,6 +67,8 @@ struct ShardSimulation {
     let id: ShardID
     let host: String
     let capacity: Int
+    /// Its address: a shard with an empty directory may take over that of one whose disk is lost.
+    let place: UInt64
     var disk: [Int: [UInt64]] = [:]
     var changes: [ExtentChange] = []
     var acknowledged = 0
@@ -118,6 +121,8 @@ struct ShardSimulation {
   private var results: [LeaseID: Digest] = [:]
   private var accepted: Digest?
   private var workerIsWelcome = false
+  /// It said goodbye.
+  private var workerIsGone = false
   private var damages = 0
   private(set) var stopped: StopReason?
   private(set) var broken: String?
@@ -187,7 +192,7 @@ struct ShardSimulation {
       guard let index = indexOfPeer[peer], shards[index].isUp, shards[index].peer == peer else { return }
       shard(index, hears: message, of: life)
     case .workerBeats(let peer):
-      guard peer.rawValue == incarnation.number, machine != nil else { return }
+      guard peer.rawValue == incarnation.number, machine != nil, !workerIsGone else { return }
       schedule(happening, in: Self.second)
       workerBeats(peer)
     case .computed(let lease, let peer):
@@ -212,6 +217,11 @@ struct ShardSimulation {
       guard life == incarnation, machine != nil else { return }
       disk.ledger = ledger
       if bug != .reportsLedgersEarly { tell(.ledgerWritten(number: number, failure: nil)) }
+    case .probed(let life, let id, let address):
+      guard life == incarnation, machine != nil else { return }
+      let isThere = shards.contains { $0.isUp && $0.cutUntil <= time && Self.address(of: $0) == address }
+      if !isThere { note("failedProbes") }
+      tell(.shardProbed(id, address, failure: isThere ? nil : "no answer"))
     case .fetched(let life, let assigned): if life == incarnation, machine != nil { fetch(assigned) }
     case .trouble:
       schedule(.trouble, in: Self.second)
@@ -268,6 +278,7 @@ extension ShardSimulation {
   }
 
   private mutating func workerBeats(_ peer: PeerID) {
+    guard !workerIsGone else { return }
     guard workerIsWelcome else {
       return say(.hello(Hello(protocolVersion: 1, name: "worker", threads: 1, probe: Self.probe)), peer)
     }
@@ -285,7 +296,9 @@ extension ShardSimulation {
     case .grant(let lease): schedule(.toCoordinator(.pushArrived(lease, .whole), incarnation), in: 1_000_000)
     case .cancel(let lease): results[lease] = nil
     case .refusal(let refusal): fail("the worker was refused: \(refusal.text)")
-    case .finished: say(.goodbye, peer)
+    case .finished:
+      workerIsGone = true
+      say(.goodbye, peer)
     case .heartbeat, .status, .shardWelcome, .assignment, .memory, .drain: break
     }
   }
@@ -316,8 +329,10 @@ extension ShardSimulation {
     let holders = table.holders.first ?? []
     guard !holders.isEmpty else { return disk.rows[row] }
     for holder in holders {
-      guard let index = shards.firstIndex(where: { Self.address(of: $0) == table.shards[holder] }) else { continue }
+      guard let index = shards.firstIndex(where: { !$0.isGone && Self.address(of: $0) == table.shards[holder] })
+      else { continue }
       let shard = shards[index]
+      // Another one may be there by now, which has other extents.
       guard shard.isUp, shard.cutUntil <= time, let rows = shard.disk[extent] else { continue }
       let content = rows[row - self.rows(of: extent).lowerBound]
       if Self.mixed(chain[row], content) != chain[row + 1] { fail("row \(row) is another one on \(shard.id)") }
@@ -331,15 +346,16 @@ extension ShardSimulation {
 
 extension ShardSimulation {
   static func address(of shard: Shard) -> ShardAddress {
-    ShardAddress(endpoint: (try? Endpoint("tcp://\(shard.host).\(shard.id.low):7"))!)
+    ShardAddress(endpoint: (try? Endpoint("tcp://\(shard.host).\(shard.place):7"))!)
   }
 
-  mutating func addShard() {
+  /// - Parameter former: one whose place it takes.
+  mutating func addShard(inPlaceOf former: Shard? = nil) {
     // Two a host; sometimes too small for all.
     shards.append(
       Shard(
-        id: ShardID(high: 9, low: UInt64(shards.count)), host: "host\(shards.count / 2)",
-        capacity: memory.extentBytes * (3 + Int(random.next(below: 20)))))
+        id: ShardID(high: 9, low: UInt64(shards.count)), host: former?.host ?? "host\(shards.count / 2)",
+        capacity: memory.extentBytes * (3 + Int(random.next(below: 20))), place: former?.place ?? UInt64(shards.count)))
     schedule(.shardStarts(shards.count - 1), in: random.next(below: Self.second))
   }
 
@@ -429,6 +445,7 @@ extension ShardSimulation {
       }
       for assigned in assignment.extents { beginCopy(index, assigned) }
     case .finished:
+      say(.goodbye, index)
       shards[index].isUp = false
       if version.step < lastStep {
         note("drained")
@@ -457,7 +474,8 @@ extension ShardSimulation {
       case .coordinator:
         if machine != nil, let rows = local(assigned.extent.index), Self.isRight(rows, assigned.extent) { return rows }
       case .shard(let address):
-        guard let shard = shards.first(where: { Self.address(of: $0) == address }), shard.isUp, shard.cutUntil <= time,
+        guard let shard = shards.first(where: { !$0.isGone && Self.address(of: $0) == address }), shard.isUp,
+          shard.cutUntil <= time,
           let rows = shard.disk[assigned.extent.index], Self.isRight(rows, assigned.extent)
         else { continue }
         return rows
@@ -493,7 +511,7 @@ extension ShardSimulation {
     let rows = version.rows
     chain = Array(chain.prefix(rows + 1))
     disk.rows = disk.rows.filter { $0.key < rows }
-    (results, accepted, workerIsWelcome) = ([:], nil, false)
+    (results, accepted, workerIsWelcome, workerIsGone) = ([:], nil, false, false)
     let oldest = max(0, disk.checkpoints[0].rows - memory.size)
     disk.ledger.entries = disk.ledger.entries.filter {
       let end = self.rows(of: $0.extent.index).upperBound
@@ -557,6 +575,8 @@ extension ShardSimulation {
         note("releases")
         for row in rows(of: extent) { disk.rows[row] = nil }
       }
+    case .probeShard(let id, let address):
+      schedule(.probed(incarnation, id, address), in: random.next(below: Self.second))
     case .fetchExtent(let assigned):
       schedule(.fetched(incarnation, assigned), in: random.next(below: 2 * Self.second))
     case .raiseFloor: fail("a floor was raised")
@@ -640,7 +660,7 @@ extension ShardSimulation {
       note("lostDisks")
       shards[victim].isUp = false
       shards[victim].isGone = true
-      addShard()
+      addShard(inPlaceOf: random.chance(0.5) ? shards[victim] : nil)
     } else if shards[victim].isUp, let extent = shards[victim].disk.keys.sorted().randomElement(using: &random) {
       note("damages")
       shards[victim].disk[extent] = nil

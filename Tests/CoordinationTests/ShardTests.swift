@@ -15,18 +15,23 @@ private struct ShardScript {
   /// By shard, its changes that were said.
   private var said: [UInt64: UInt64] = [:]
   private var capacities: [UInt64: Int] = [:]
-  /// The ledger that is being written.
+  /// The number of the ledger that is being written.
   private var ledger: UInt64?
+  private(set) var newestLedger = Ledger()
+  /// The number of the newest assignment, by shard.
+  private var assignments: [UInt64: UInt64] = [:]
+  /// Shards that nobody reaches.
+  var unreachable: Set<UInt64> = []
 
   init(
     replicas: Int = 1, rows: Int = 100, size: Int = 100, resuming memory: ResumedMemory = ResumedMemory(),
-    forgets: Bool = false
+    forgets: Bool = false, lastStep: Int = 10
   ) {
     let settings = CoordinatorSettings(
       run: Self.run, incarnation: Incarnation(3), protocolVersion: 1, probe: Self.probe,
       welcome: Welcome(
         configuration: "recipe", bulkPort: 9, data: DataIdentity(count: 10, digest: Self.probe), rows: rows),
-      slices: 1, lastStep: 10, gradientCount: 1, floatsPerSlice: 1,
+      slices: 1, lastStep: lastStep, gradientCount: 1, floatsPerSlice: 1,
       memory: MemorySettings(
         size: size, rowsPerExtent: 10, extentBytes: 10, replicas: replicas, rowsPerStep: 10, forgetsLostRows: forgets),
       pictureName: { "\($0)" }, pictures: { _, _ in [] })
@@ -45,7 +50,7 @@ private struct ShardScript {
   static func ledger(_ extents: Range<Int>, _ holders: UInt64...) -> Ledger {
     Ledger(
       entries: extents.map { LedgerEntry(extent: extent($0), holders: holders.map(id)) },
-      names: Dictionary(uniqueKeysWithValues: holders.map { (id($0), "host\($0)") }))
+      shards: Dictionary(uniqueKeysWithValues: holders.map { (id($0), LedgerShard(name: "host\($0)")) }))
   }
 
   @discardableResult
@@ -53,8 +58,16 @@ private struct ShardScript {
     time += UInt64(seconds * 1e9)
     effects = coordinator.handle(event, at: Instant(nanoseconds: time))
     stops += effects.compactMap { if case .stop(let reason) = $0 { reason } else { nil } }
-    for case .writeLedger(let number, _) in effects { ledger = number }
+    for case .writeLedger(let number, let written) in effects { (ledger, newestLedger) = (number, written) }
+    for case .send(.assignment(let assignment), let peer) in effects {
+      assignments[peer.rawValue - 100] = assignment.number
+    }
     try coordinator.checkInvariants()
+    for case .probeShard(let shard, let address) in effects {
+      let failure = unreachable.contains(shard.low) ? "no answer" : nil
+      let before = effects
+      effects = try before + handle(.shardProbed(shard, address, failure: failure))
+    }
     return effects
   }
 
@@ -67,12 +80,13 @@ private struct ShardScript {
   }
 
   @discardableResult
-  mutating func join(
-    _ shard: UInt64, host: String? = nil, capacity: Int = 1000, held: [HeldExtent] = [], as peer: UInt64? = nil
+  mutating func hello(
+    _ shard: UInt64, host: String? = nil, capacity: Int = 1000, held: [HeldExtent] = [], place: String? = nil,
+    as peer: UInt64? = nil
   ) throws -> [Effect] {
     said[shard] = 0
     capacities[shard] = capacity
-    let address = ShardAddress(endpoint: try Endpoint("tcp://h\(shard):7"))
+    let address = ShardAddress(endpoint: try Endpoint("tcp://\(place ?? "h\(shard)"):7"))
     return try say(
       .hello(
         ShardHello(
@@ -80,16 +94,28 @@ private struct ShardScript {
           held: held, changes: 0)), shard, as: peer)
   }
 
+  /// Says hello, and what a shard says once it is welcomed.
+  @discardableResult
+  mutating func join(
+    _ shard: UInt64, host: String? = nil, capacity: Int = 1000, held: [HeldExtent] = [], place: String? = nil,
+    as peer: UInt64? = nil
+  ) throws -> [Effect] {
+    let effects = try hello(shard, host: host, capacity: capacity, held: held, place: place, as: peer)
+    self.effects = try effects + report(shard, as: peer)
+    return self.effects
+  }
+
   @discardableResult
   mutating func report(
-    _ shard: UInt64, _ changes: ExtentChange..., isFull: Bool = false, as peer: UInt64? = nil
+    _ shard: UInt64, _ changes: ExtentChange..., isFull: Bool = false, servedRows: Int = 0, as peer: UInt64? = nil
   ) throws -> [Effect] {
     let first = said[shard, default: 0]
     said[shard] = first + UInt64(changes.count)
     return try say(
       .report(
         ShardReport(
-          first: first, changes: changes, used: 0, capacity: capacities[shard] ?? 0, isFull: isFull, assignment: 0)),
+          first: first, changes: changes, used: 0, capacity: capacities[shard] ?? 0, isFull: isFull,
+          servedRows: servedRows, servedBytes: 64 * servedRows, assignment: assignments[shard] ?? 0)),
       shard, as: peer)
   }
 
@@ -150,6 +176,20 @@ extension [Effect] {
 }
 
 @Suite("Each extent is held by as many shards as it should be, and let go by nobody before") struct ShardTests {
+  @Test func whatShardsServeIsSeenOfEachAndOfAll() throws {
+    var script = ShardScript()
+    for shard in 1...2 as ClosedRange<UInt64> { try script.join(shard) }
+    for second in 0..<3 {
+      for shard in 1...2 as ClosedRange<UInt64> { try script.report(shard, servedRows: 1000 * second * Int(shard)) }
+      try script.handle(.tick, after: 1)
+    }
+    let status = try #require(script.coordinator.memoryStatus(at: Instant(nanoseconds: script.time)))
+    #expect(status.shards.map(\.servedRows) == [2000, 4000])
+    #expect(status.shards.map(\.servedBytes) == [128_000, 256_000])
+    #expect(status.shards.map(\.rowsPerSecond) == [1000, 2000] && status.rowsPerSecond == 3000)
+    #expect(status.bytesPerSecond == 192_000)
+  }
+
   @Test func copiesGoToOtherHostsFirst() throws {
     var script = ShardScript(replicas: 2)
     try script.join(1, host: "a")
@@ -268,8 +308,8 @@ extension [Effect] {
     guard case .hopeless(let why) = try #require(script.stops.first) else { throw CancellationError() }
     #expect(
       why
-        == "The memory's rows 10 to 19 are lost, 1 extents of them for good: no memory shard has them any more. A start "
-        + "with --forget-lost-rows computes all rows below 20 from their number instead, and goes on with another result."
+        == "The memory's rows 10 to 19 are lost, 1 extents of them for good: no memory shard has them any more ('host1' "
+        + "(\(ShardScript.id(1))) had them). A start with --forget-lost-rows computes all rows below 20 from their number instead, and goes on with another result."
     )
   }
 
@@ -281,6 +321,76 @@ extension [Effect] {
     let lease = try script.leases().first
     guard case .send(.lease(let lease), _) = try #require(lease) else { throw CancellationError() }
     #expect(lease.memoryFloor == 20)
+  }
+
+  @Test func whatWasLostIsForgottenAtOnceAndItsLastHolderStaysInTheLedger() throws {
+    var script = ShardScript(resuming: ResumedMemory(ledger: ShardScript.ledger(0..<2, 1)), forgets: true)
+    #expect(try script.join(1, held: [ShardScript.held(0)]).contains(.raiseFloor(to: 20)))
+    try script.pass(1, seconds: 2)
+    #expect(script.newestLedger.entries.map(\.holders) == [[ShardScript.id(1)], [ShardScript.id(1)]])
+    #expect(script.newestLedger.shards[ShardScript.id(1)]?.name == "host1")
+  }
+
+  @Test func anEmptyShardInThePlaceOfOneThatIsAwayTellsThatItsRowsAreLost() throws {
+    var script = ShardScript()
+    try script.join(1, place: "p")
+    try script.handle(.rowsNeeded(from: 0, settled: 100))
+    try script.handle(.extentSealed(ShardScript.extent(0)))
+    try script.report(1, .held(ShardScript.held(0)))
+    #expect(try script.pass(1, seconds: 3).released == [0])
+    // Of another name, or elsewhere, it is just another one.
+    try script.join(2, host: "host2", place: "p")
+    try script.join(3, host: "host1", place: "q")
+    try script.pass(2, 3, seconds: 8)
+    #expect(script.stops.isEmpty)
+    let known = Ledger(entries: script.newestLedger.entries, shards: script.newestLedger.shards)
+    try script.join(4, host: "host1", place: "p")
+    guard case .hopeless(let why) = try #require(script.stops.first) else { throw CancellationError() }
+    #expect(why.contains("rows 0 to 9 are lost") && why.contains("'host1' (\(ShardScript.id(1))) had them"))
+
+    // A later coordinator knows from the ledger where it served.
+    var later = ShardScript(resuming: ResumedMemory(ledger: known))
+    try later.join(4, host: "host1", place: "p")
+    #expect(later.stops.count == 1)
+  }
+
+  @Test func aShardThatCannotBeReachedGetsNothingAndIsNamed() throws {
+    var script = ShardScript()
+    script.unreachable = [1]
+    #expect(
+      try script.join(1).logged.contains(
+        "Memory shard 'host1' cannot be reached at tcp://h1:7: no answer. Its rows are not counted, and it gets none"))
+    try script.handle(.extentSealed(ShardScript.extent(0)))
+    #expect(try script.pass(1, seconds: 3).pulls(1) == [])
+    script.unreachable = []
+    #expect(try script.pass(1, seconds: 4).pulls(1) == [0])
+  }
+
+  @Test func aFullDiskIsLeftAloneForAWhile() throws {
+    var script = ShardScript()
+    try script.join(1)
+    #expect(try script.handle(.extentSealed(ShardScript.extent(0))).pulls(1) == [0])
+    let full = ShardReport(
+      first: 0, changes: [], used: 0, capacity: 1000, isFull: true, assignment: 2, problem: "no room for extent 0")
+    #expect(try script.say(.report(full), 1).logged == "Memory shard 'host1': no room for extent 0")
+    #expect(try script.pass(1, seconds: 25).pulls(1) == [])
+    #expect(try script.pass(1, seconds: 6).pulls(1) == [0])
+  }
+
+  @Test func aDrainOutlivesTheShardAndTheCoordinator() throws {
+    var script = ShardScript(resuming: ResumedMemory(ledger: ShardScript.ledger(0..<1, 1)))
+    try script.join(1, held: [ShardScript.held(0)])
+    _ = try script.drain("host1")
+    try script.pass(1, seconds: 2)
+    #expect(script.newestLedger.shards[ShardScript.id(1)]?.isDraining == true)
+    // Another process of it.
+    try script.join(1, held: [ShardScript.held(0)], as: 555)
+    #expect(script.coordinator.memoryStatus(at: Instant(nanoseconds: script.time))?.shards.first?.state == "draining")
+
+    var later = ShardScript(resuming: ResumedMemory(ledger: script.newestLedger))
+    try later.join(1, held: [ShardScript.held(0)])
+    #expect(later.effects.fetched == [0])
+    #expect(try later.handle(.extentFetched(0, failure: nil)).sends(1, away: .finished))
   }
 
   @Test func otherRowsFromBeforeAResumeAreRemoved() throws {
@@ -317,22 +427,31 @@ extension [Effect] {
 
   @Test func aRestartedShardTakesItsPlaceAndACopiedOneDoesNot() throws {
     var script = ShardScript()
-    try script.join(1, as: 101)
+    try script.hello(1, as: 101)
     let isWelcome = { (effects: [Effect]) in
       effects.contains { if case .send(.shardWelcome, _) = $0 { true } else { false } }
     }
-    #expect(isWelcome(try script.join(1, as: 555)))
+    #expect(isWelcome(try script.hello(1, as: 555)))
     // A hello that a dead process left behind costs the living one nothing.
-    #expect(isWelcome(try script.join(1, as: 101)))
-    #expect(isWelcome(try script.join(1, as: 555)))
+    #expect(isWelcome(try script.hello(1, as: 101)))
+    #expect(isWelcome(try script.hello(1, as: 555)))
     try script.report(1, as: 555)
-    let refusals = try script.join(1, as: 101).compactMap {
+    let refusals = try script.hello(1, as: 101).compactMap {
       if case .send(.refusal(let refusal), _) = $0 { refusal } else { nil }
     }
     #expect(refusals.first?.reason == .duplicateShard)
     #expect(refusals.first?.text.contains("two shards on one directory") ?? false)
     try script.handle(.tick, after: 6)
-    #expect(isWelcome(try script.join(1, as: 101)), "the other one is dead")
+    #expect(isWelcome(try script.hello(1, as: 101)), "the other one is dead")
+  }
+
+  @Test(arguments: [true, false]) func theEndWaitsAMomentUntilShardsHaveHeardOfIt(saysGoodbye: Bool) throws {
+    var script = ShardScript(lastStep: 4)
+    let end = Effect.send(.finished, to: PeerID(rawValue: 101))
+    #expect(try script.join(1).contains(end) && script.stops.isEmpty)
+    #expect(try script.report(1).contains(end), "the word may have been lost")
+    if saysGoodbye { try script.say(.goodbye, 1) } else { try script.handle(.tick, after: 2) }
+    #expect(script.stops == [.finished])
   }
 
   @Test func anotherRunsShardIsRefused() throws {

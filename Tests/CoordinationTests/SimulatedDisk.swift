@@ -180,7 +180,7 @@ extension SimulatedDisk {
   /// - Parameter onlyOldest: looks at the oldest checkpoint alone, whose rows are the first to go.
   func checkKeptRows(_ truth: Truth?, onlyOldest: Bool = false) throws {
     guard let directory else { return }
-    let files = StoredRows(
+    let files = try StoredRows(
       in: directory.memoryPath, layout: Self.layout(of: directory), storage: storage)
     let checkpoints = try CheckpointDirectory(directory.checkpointsPath, in: storage)
     let read = FloatBuffer(count: Self.rowsPerExtent * Truth.width)

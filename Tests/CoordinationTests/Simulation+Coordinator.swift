@@ -106,7 +106,8 @@ extension Simulation {
     case .writeCheckpoint(let step): beginCheckpoint(of: step)
     case .stop(.goesBack): goBack()
     case .sendMemory: break
-    case .writeLedger, .releaseExtents, .fetchExtent, .raiseFloor: fail("\(effect) of a run without memory shards")
+    case .writeLedger, .releaseExtents, .fetchExtent, .raiseFloor, .probeShard:
+      fail("\(effect) of a run without memory shards")
     case .stop(.failed), .stop(.hindered):
       // Its supervisor starts it again; a run that fails each time does not finish, and is found so.
       past["failures", default: 0] += 1

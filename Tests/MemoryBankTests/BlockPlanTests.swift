@@ -34,6 +34,19 @@ struct BlockPlanTests {
     }
   }
 
+  @Test(arguments: [(16, 8, 11, 4), (96, 32, 96, 1), (1024, 128, 5_000, 16), (96, 48, 7, 3), (64, 64, 0, 1)])
+  func manyPositionsAtOnceHaveTheSameRows(size: Int, blockSize: Int, rows: Int, granule: Int) {
+    let plan = BlockPlan(
+      window: MemoryWindow(size: size, rows: rows), blockSize: blockSize, blocksPerStep: size / blockSize,
+      granule: granule, seed: 7, step: 2)
+    for block in 0..<plan.blockCount {
+      for positions in [Array(0..<blockSize), [3], [5, 4, 4, 0, blockSize - 1], []] {
+        #expect(
+          plan.rows(block: block, at: positions) == positions.map { plan.row(block: block, position: $0) })
+      }
+    }
+  }
+
   @Test(arguments: [(16, 8, 11, 4), (96, 32, 96, 2), (1024, 128, 5_000, 16)])
   func granulesAreNeighbouringSlotsDrawnTogether(size: Int, blockSize: Int, rows: Int, granule: Int) {
     let window = MemoryWindow(size: size, rows: rows)

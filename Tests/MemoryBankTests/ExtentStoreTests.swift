@@ -1,4 +1,6 @@
 import Durability
+import Foundation
+import Glibc
 import MemoryBank
 import Numerics
 import TestSupport
@@ -241,6 +243,71 @@ struct ExtentStoreTests {
   }
 }
 
+@Suite("A shard's disk of real files is read through mappings, and damage there is found as everywhere")
+struct MappedExtentTests {
+  private func withStore(_ rowType: RowType, _ body: (ExtentStore, String) throws -> Void) throws {
+    try withTemporaryDirectory { folder in
+      let store = try ExtentStore(
+        storage: FileStorage(), directory: folder, layout: layout(rowType), openFilesAtMost: 1)
+      for index in 0..<5 { try copy(Source(index, rowType), into: store) }
+      try body(store, folder)
+    }
+  }
+
+  @Test(arguments: RowType.allCases) func rowsComeInAnyOrderAndNumber(rowType: RowType) throws {
+    try withStore(rowType) { store, folder in
+      #expect(try read(store, Array(0..<40)) == rows(0..<40).array)
+      try store.read([], into: UnsafeMutableRawBufferPointer(start: nil, count: 0))
+      // More than are checked together, with repetitions, from file to file.
+      let numbers = (0..<100).map { $0 * 27 % 40 }
+      #expect(try read(store, numbers) == numbers.flatMap { rows($0..<($0 + 1)).array })
+      try store.remove(2)
+      #expect(throws: MemoryBankError.extentNotHeld(directory: folder, row: 17)) {
+        try read(store, [1, 17])
+      }
+      #expect(throws: MemoryBankError.extentNotHeld(directory: folder, row: -3)) { try read(store, [-3]) }
+      #expect(try read(store, [1, 39]) == rows(1..<2).array + rows(39..<40).array)
+      // One that comes again is another file under the same name.
+      try copy(Source(2, rowType), into: store)
+      #expect(try read(store, [17]) == rows(17..<18).array)
+    }
+  }
+
+  @Test(arguments: RowType.allCases) func everyChangedByteIsFoundWhereverItsRowIsPut(rowType: RowType) throws {
+    try withStore(rowType) { store, folder in
+      let path = "\(folder)/rows-000000000008"
+      #expect(try read(store, [10]) == rows(10..<11).array)
+      let file = try FileStorage().open(path, .updating)
+      for byte in 0..<store.layout.recordSize {
+        var value: UInt8 = 0
+        let place = 64 + 2 * store.layout.recordSize + byte
+        try withUnsafeMutableBytes(of: &value) { try file.read(at: place, into: $0) }
+        value ^= 4
+        try withUnsafeBytes(of: value) { try file.write($0, at: place) }
+        for numbers in [[10], [9, 10, 11], Array(repeating: 3, count: 17) + [10]] {
+          #expect(throws: MemoryBankError.damagedRow(file: path, row: 10)) { try read(store, numbers) }
+        }
+        #expect(store.damaged == [1])
+        #expect(try read(store, [9, 11]) == rows(9..<10).array + rows(11..<12).array)
+        value ^= 4
+        try withUnsafeBytes(of: value) { try file.write($0, at: place) }
+        #expect(try read(store, [9, 10]) == rows(9..<11).array)
+      }
+    }
+  }
+
+  @Test func aFileCutShortWhileItIsServedIsAnError() throws {
+    try withStore(.fp32) { (store: ExtentStore, folder: String) throws -> Void in
+      let path = "\(folder)/rows-000000000008"
+      #expect(try read(store, [9]) == rows(9..<10).array)
+      #expect(Glibc.truncate(path, 0) == 0)
+      #expect(throws: DurabilityError.failed(operation: .read, path: path, number: EIO)) { try read(store, [9]) }
+      #expect(try read(store, [1]) == rows(1..<2).array)
+      #expect(try !store.verify(1))
+    }
+  }
+}
+
 @Suite("The ledger of extents is written whole, and damage in it is found")
 struct ExtentLedgerTests {
   private let shards = [Digest(high: 7, low: 1), Digest(high: 5, low: 2), Digest(high: 7, low: 0)]
@@ -261,6 +328,10 @@ struct ExtentLedgerTests {
     var ledger = ledger(5)
     ledger.set(holders: shards, of: 1)
     ledger.set(holders: [shards[0]], of: 3)
+    ledger.shards = [
+      shards[0]: ExtentLedger.Shard(name: "a", endpoint: "tcp://a:1", isDraining: true),
+      shards[1]: ExtentLedger.Shard(name: "b"),
+    ]
     #expect(!ledger.set(holders: shards, of: 9) && !ledger.set(holders: shards.reversed(), of: 1))
     try ledger.write(to: "run/extents.json", run: run, in: storage)
     let read = try ExtentLedger(path: "run/extents.json", run: run, in: storage)
@@ -268,6 +339,19 @@ struct ExtentLedgerTests {
     #expect(read.elsewhere == [1, 3])
     #expect(read[1]?.holders == [shards[1], shards[2], shards[0]])
     #expect(read.records.map(\.index) == [0, 1, 2, 3, 4])
+  }
+
+  @Test func oneFromBeforeShardsWereRecordedIsRead() throws {
+    let storage = try newStorage()
+    let path = "run/extents.json"
+    var ledger = ledger(2)
+    ledger.set(holders: shards, of: 1)
+    try ledger.write(to: path, run: run, in: storage)
+    let bytes = Data(try storage.readWhole(path, limit: 1 << 20))
+    var document = try #require(try JSONSerialization.jsonObject(with: bytes) as? [String: Any])
+    #expect(document.removeValue(forKey: "shards") != nil && document.removeValue(forKey: "shardsDigest") != nil)
+    try storage.writeAtomically(JSONSerialization.data(withJSONObject: document), to: path)
+    #expect(try ExtentLedger(path: path, run: run, in: storage) == ledger)
   }
 
   @Test func theSameRowsKeepTheirHoldersAndOthersDoNot() throws {
@@ -286,6 +370,7 @@ struct ExtentLedgerTests {
     let path = "run/extents.json"
     var ledger = ledger(2)
     ledger.set(holders: shards, of: 1)
+    ledger.shards = [shards[0]: ExtentLedger.Shard(name: "a", endpoint: "tcp://a:1")]
     try ledger.write(to: path, run: run, in: storage)
     #expect(throws: MemoryBankError.self) { try ExtentLedger(path: path, run: Digest(high: 0, low: 0), in: storage) }
     let bytes = try storage.readWhole(path, limit: 1 << 20)

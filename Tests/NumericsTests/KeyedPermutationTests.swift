@@ -15,6 +15,15 @@ import Testing
     }
   }
 
+  @Test func manyPositionsAtOnceHaveTheSameElements() {
+    for count in [1, 7, 1000, 65_536, 1 << 40 + 1] {
+      let order = permutation(count)
+      let positions = [count - 1, 0, count / 2, 0] + Array(0..<min(count, 50))
+      #expect(order.elements(at: positions) == positions.map { order[$0] })
+    }
+    #expect(permutation(5).elements(at: []).isEmpty)
+  }
+
   @Test(arguments: [1 << 31, 1 << 40 + 1, 1 << 47 + 1, 1 << 48]) func staysInRangeAndApartAtAnySize(count: Int) {
     let order = permutation(count)
     let places = (0..<2000).map { $0 * (count / 2000) } + [count - 1]

@@ -138,7 +138,7 @@ import Testing
     let text = try String(contentsOfFile: "/proc/cpuinfo", encoding: .utf8).replacing(" avx2", with: "")
     try Data(text.utf8).write(to: URL(fileURLWithPath: old))
     for command in [workshop.arguments("old"), ["synthesize", "--out", workshop.folder + "/s", "--images", "9"]] {
-      let ended = try Program.run(command, script: "mount --bind \(old) /proc/cpuinfo")
+      let ended = try Program.run(command, through: Program.inMounts("mount --bind \(old) /proc/cpuinfo"))
       #expect(ended.status == 65, "\(ended)")
       #expect(
         ended.errors == """
@@ -149,7 +149,8 @@ import Testing
     }
   }
 
-  static let mayMount = (try? Program.run(["--help"], script: "mount --bind /dev/null /proc/cpuinfo"))?.status == 0
+  static let mayMount =
+    (try? Program.run(["--help"], through: Program.inMounts("mount --bind /dev/null /proc/cpuinfo")))?.status == 0
   #if arch(x86_64)
     static let isX86 = true
   #else

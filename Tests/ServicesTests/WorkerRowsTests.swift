@@ -7,8 +7,13 @@ import Wire
 
 @Suite("A worker's memory rows", .timeLimit(.minutes(1))) struct WorkerRowsTests {
   /// Every row that is served is full of its own number.
-  private static func coordinator(_ plan: RunPlan) throws -> ScriptedCoordinator {
+  /// - Parameter shard: said to hold all extents.
+  private static func coordinator(_ plan: RunPlan, shard: ShardAddress? = nil) throws -> ScriptedCoordinator {
     try ScriptedCoordinator { request in
+      if let shard, case .holders(let first, let count) = request {
+        let holders = [[Int]](repeating: [0], count: count)
+        return (.holders(HolderTable(version: 1, first: first, shards: [shard], holders: holders)), nil)
+      }
       guard case .rows(let step, _, _, let block, let first, let count, let missing) = request else { return nil }
       let blocks = plan.blockPlan(step: step, rows: plan.configuration.batchSize * step, floor: 0)
       let wanted = (0..<count).filter { missing[$0 / 8] >> UInt8($0 % 8) & 1 == 1 }
@@ -72,6 +77,24 @@ import Wire
     }
   }
 
+  @Test("What was here and what had to come are counted, seeded rows as neither") func areCounted() throws {
+    // 12 rows of 16 are stored at step 2, all 16 from step 3 on, 6 of them new.
+    let plan = try ScriptedCoordinator().plan
+    let coordinator = try Self.coordinator(plan)
+    let bulk = try coordinator.client()
+    defer { bulk.stop() }
+    let rows = WorkerRows(plan: plan, bytes: 1 << 20, incarnation: Incarnation(1))
+    for (step, expected) in [
+      (2, RowTraffic(cached: 0, fetched: 12)), (2, RowTraffic(cached: 12, fetched: 0)),
+      (3, RowTraffic(cached: 10, fetched: 6)),
+    ] {
+      let gathered = try rows.gather(
+        step: step, rows: 6 * step, floor: 0, known: 6 * step, in: Incarnation(1), from: Self.holders(plan, bulk),
+        into: FloatBuffer(count: 16 * 16))
+      #expect(gathered.traffic == expected)
+    }
+  }
+
   @Test("Ahead of a step all are gathered but those that are not enqueued yet, and these when they are")
   func comeAhead() throws {
     let plan = try ScriptedCoordinator().plan
@@ -84,7 +107,7 @@ import Wire
     let gathered = try rows.gather(
       step: 3, rows: 18, floor: 0, known: 12, in: Incarnation(1), from: holders, into: memory)
     #expect(Self.asked(coordinator.takeAsked()) == 10)
-    try rows.complete(gathered, in: Incarnation(1), from: holders)
+    #expect(try rows.complete(gathered, in: Incarnation(1), from: holders) == RowTraffic(cached: 0, fetched: 16))
     #expect(Self.asked(coordinator.takeAsked()) == 6)
     let blocks = plan.blockPlan(step: 3, rows: 18, floor: 0)
     for block in 0..<2 {
@@ -92,6 +115,65 @@ import Wire
         #expect(memory[(block * 8 + position) * 16 + 5] == Float(blocks.row(block: block, position: position)))
       }
     }
+  }
+
+  @Test("A holder that does not answer in time is passed by: another one's rows count") func areHedged() throws {
+    let plan = try ScriptedCoordinator().plan
+    let silent = try ScriptedCoordinator()
+    let other = try Self.coordinator(plan)
+    let table = HolderTable(
+      version: 1, first: 0,
+      shards: [1, 2].map { ShardAddress(endpoint: try! Endpoint("tcp://127.0.0.1:\($0)")) },
+      holders: [[0, 1]])
+    let coordinator = try ScriptedCoordinator { request in
+      if case .holders = request { (.holders(table), nil) } else { nil }
+    }
+    let clients = try [coordinator, silent, other].map { try $0.client() }
+    defer { for client in clients { client.stop() } }
+    // Whoever is asked first: each of two workers begins with another holder.
+    for peer in [PeerID(rawValue: 2), PeerID(rawValue: 4)] {
+      let holders = RowHolders(layout: plan.extentLayout(run: SmallRun.probe), peer: peer) { source in
+        if case .shard(let address) = source { clients[address.endpoint.port] } else { clients[0] }
+      }
+      try holders.bring(to: 1, rows: 2..<18)
+      let memory = FloatBuffer(count: 16 * 16)
+      let begun = ContinuousClock.now
+      _ = try WorkerRows(plan: plan, bytes: 0, incarnation: Incarnation(1)).gather(
+        step: 3, rows: 18, floor: 0, known: 18, in: Incarnation(1), from: holders, into: memory)
+      #expect(ContinuousClock.now - begun < .seconds(10), "without another holder it takes 20 s to find out")
+      let blocks = plan.blockPlan(step: 3, rows: 18, floor: 0)
+      #expect(memory[5] == Float(blocks.row(block: 0, position: 0)))
+    }
+    #expect(Self.asked(silent.takeAsked()) == 16, "one of the two asked it first")
+  }
+
+  @Test("A shard that does not answer is named, its rows come from the coordinator, and it is asked last for a while")
+  func comeFromOthers() throws {
+    let plan = try ScriptedCoordinator().plan
+    // Where nobody listens.
+    let shard = ShardAddress(endpoint: try Endpoint("tcp://127.0.0.1:9"))
+    let coordinator = try Self.coordinator(plan, shard: shard)
+    let (bulk, silent) = (try coordinator.client(), try coordinator.client(of: shard.endpoint))
+    defer {
+      bulk.stop()
+      silent.stop()
+    }
+    let book = LogBook()
+    let holders = RowHolders(layout: plan.extentLayout(run: SmallRun.probe), peer: .random(), log: book.log) {
+      if case .coordinator = $0 { bulk } else { silent }
+    }
+    try holders.bring(to: 1, rows: 0..<18)
+    let rows = WorkerRows(plan: plan, bytes: 0, incarnation: Incarnation(1))
+    let memory = FloatBuffer(count: 16 * 16)
+    let times = try (0..<2).map { _ in
+      try ContinuousClock().measure {
+        _ = try rows.gather(
+          step: 3, rows: 18, floor: 0, known: 18, in: Incarnation(1), from: holders, into: memory)
+      }
+    }
+    #expect(times[0] > .milliseconds(400) && times[1] < .milliseconds(400), "\(times)")
+    #expect(book.lines.count == 1 && book.lines[0].contains("The memory shard at tcp://127.0.0.1:9 does not answer"))
+    #expect(Self.asked(coordinator.takeAsked()) == 32)
   }
 
   private static func holders(_ plan: RunPlan, _ bulk: BulkClient) -> RowHolders {

@@ -12,7 +12,8 @@ struct FuzzTests {
       step: 12, epoch: 1.5, loss: 6.25, consistency: 6.125, koleo: 0.125, targetEntropy: 3, embeddingSpread: 0.5,
       chosenShare: 0.25, lr: 2.5e-4,
       weightDecay: 0.04, momentumTeacher: 0.996, teacherTemp: 0.04, gradientNorm: 1.25, imagesPerSecond: 412.5,
-      workers: 4, memoryRows: 768, updateSeconds: 0.5, time: 1_700_000_000)
+      workers: 4, memoryRows: 768, updateSeconds: 0.5, rowsCached: 3, rowsFetched: 5, rowWaitSeconds: 0.25,
+      time: 1_700_000_000)
     try withTemporaryDirectory { root in
       let path = "\(root)/metrics.jsonl"
       let report = Fuzzing("metrics", percent: 2, filter: "TelemetryTests.FuzzTests").run(

@@ -9,7 +9,7 @@ struct MetricsWriterTests {
       step: step, epoch: Double(step) / 10, loss: loss, consistency: loss + 0.25, koleo: -0.25, targetEntropy: 3.5,
       embeddingSpread: 0.75, chosenShare: step < 7 ? nil : 0.5, lr: 1e-6, weightDecay: 0.04, momentumTeacher: 0.992,
       teacherTemp: 0.04, gradientNorm: 1.5, imagesPerSecond: 38.5, workers: 2, memoryRows: 64 * step,
-      updateSeconds: 0.25,
+      updateSeconds: 0.25, rowsCached: 60, rowsFetched: step < 7 ? nil : 4, rowWaitSeconds: 0.125,
       time: 1.7e9)
   }
 
@@ -33,7 +33,8 @@ struct MetricsWriterTests {
         "step", "epoch", "loss", "consistency", "koleo", "target_entropy", "embedding_spread",
         "chosen_share", "lr", "weight_decay", "momentum_teacher",
         "teacher_temp", "gradient_norm",
-        "images_per_second", "workers", "memory_rows", "update_seconds", "time",
+        "images_per_second", "workers", "memory_rows", "update_seconds", "rows_cached", "rows_fetched",
+        "row_wait_seconds", "time",
       ])
     #expect(object["loss"] is NSNull)
     #expect(object["lr"] as? Double == 1e-6)
@@ -42,6 +43,9 @@ struct MetricsWriterTests {
     #expect(object["embedding_spread"] as? Double == 0.75)
     #expect(object["chosen_share"] as? Double == 0.5)
     #expect(object["memory_rows"] as? Int == 448)
+    #expect(object["rows_cached"] as? Int == 60 && object["rows_fetched"] as? Int == 4)
+    #expect(object["row_wait_seconds"] as? Double == 0.125)
+    #expect(Self.record(6).json().contains("\"rows_fetched\":null"))
   }
 
   @Test func recordsBeyondTheResumedStepAreSetAside() throws {

@@ -23,9 +23,15 @@ public enum Program {
       .deletingLastPathComponent().appendingPathComponent(".build/release/massl").path
   }()
 
+  /// What runs a program in a mount namespace of its own, once a shell's script prepared that.
+  public static func inMounts(_ script: String) -> [String] {
+    ["/usr/bin/unshare", "--mount", "sh", "-ec", "\(script); exec \"$0\" \"$@\""]
+  }
+
   /// Starts it; what it says goes nowhere, or to the end of a file.
-  public static func start(_ arguments: [String], log: String? = nil) throws -> Process {
-    let process = process(arguments)
+  /// - Parameter through: a command that becomes it, as `VirtualHosts` and `inMounts` have.
+  public static func start(_ arguments: [String], log: String? = nil, through: [String] = []) throws -> Process {
+    let process = process(arguments, through: through)
     var output = FileHandle.nullDevice
     if let log {
       if !FileManager.default.fileExists(atPath: log) { try Data().write(to: URL(fileURLWithPath: log)) }
@@ -40,16 +46,12 @@ public enum Program {
 
   /// Runs it to its end.
   /// - Parameters:
-  ///   - script: of a shell that prepares a mount namespace of its own, in which the program then runs.
+  ///   - through: as for `start`.
   ///   - limit: seconds after which it gets the signal, and half a minute later SIGKILL.
   public static func run(
-    _ arguments: [String], script: String? = nil, limit: Double = 60, signal: Int32 = SIGKILL
+    _ arguments: [String], through: [String] = [], limit: Double = 60, signal: Int32 = SIGKILL
   ) throws -> Ended {
-    let process = process(arguments)
-    if let script {
-      process.executableURL = URL(fileURLWithPath: "/usr/bin/unshare")
-      process.arguments = ["--mount", "sh", "-ec", "\(script); exec \"$0\" \"$@\"", path] + arguments
-    }
+    let process = process(arguments, through: through)
     // Files, not pipes: one that fills up would stop the program.
     let folder = FileManager.default.temporaryDirectory.appendingPathComponent("massl-\(UUID())")
     try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
@@ -71,10 +73,11 @@ public enum Program {
       errors: texts[1])
   }
 
-  private static func process(_ arguments: [String]) -> Process {
+  private static func process(_ arguments: [String], through: [String] = []) -> Process {
     let process = Process()
-    process.executableURL = URL(fileURLWithPath: path)
-    process.arguments = arguments
+    let words = through + [path] + arguments
+    process.executableURL = URL(fileURLWithPath: words[0])
+    process.arguments = Array(words.dropFirst())
     return process
   }
 }

@@ -40,18 +40,20 @@ func everyMessage(_ random: inout SplitMix64) -> [Message] {
           held: (0..<Int.random(in: 0..<9, using: &random)).map { _ in LeaseID(random.next()) }))),
     .worker(
       .finished(
-        Finished(
-          lease: lease, step: random.number(), slices: slices, payload: random.digest(),
-          payloadCount: random.number(),
-          losses: slices.indices.map { _ in
-            SliceLoss(
-              consistency: .random(in: -9...9, using: &random), koleo: .random(in: -9...9, using: &random),
-              targetEntropy: .random(in: 0...9, using: &random))
-          },
-          chosen: (0..<random.number(below: 40)).map { _ in UInt8.random(in: 0 ... .max, using: &random) },
-          undecodable: (0..<Int.random(in: 0..<4, using: &random)).map { _ in
-            UndecodablePicture(picture: random.number(), reason: random.text(atMost: Limits.shortText))
-          }))),
+        with(
+          rows: RowTraffic(cached: random.number(), fetched: random.number(), waited: random.number()),
+          Finished(
+            lease: lease, step: random.number(), slices: slices, payload: random.digest(),
+            payloadCount: random.number(),
+            losses: slices.indices.map { _ in
+              SliceLoss(
+                consistency: .random(in: -9...9, using: &random), koleo: .random(in: -9...9, using: &random),
+                targetEntropy: .random(in: 0...9, using: &random))
+            },
+            chosen: (0..<random.number(below: 40)).map { _ in UInt8.random(in: 0 ... .max, using: &random) },
+            undecodable: (0..<Int.random(in: 0..<4, using: &random)).map { _ in
+              UndecodablePicture(picture: random.number(), reason: random.text(atMost: Limits.shortText))
+            })))),
     .worker(
       .returned(
         Returned(
@@ -107,4 +109,10 @@ func someSender(_ random: inout SplitMix64, peer: PeerID? = nil) -> Sender {
   Sender(
     run: RunIdentity(high: random.next(), low: random.next()), incarnation: Incarnation(random.next()),
     peer: peer ?? PeerID(rawValue: random.next()))
+}
+
+private func with(rows: RowTraffic, _ finished: Finished) -> Finished {
+  var finished = finished
+  finished.rows = rows
+  return finished
 }

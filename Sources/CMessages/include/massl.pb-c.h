@@ -306,10 +306,17 @@ struct  Massl__Finished
    * view in its block. Bits past the last slot are zero.
    */
   ProtobufCBinaryData chosen;
+  /*
+   * Stored memory rows that its blocks of this step had in its cache, and that it fetched; microseconds for which the step
+   * waited for them. With the step's first result of a worker; 0 in its others.
+   */
+  uint64_t rows_cached;
+  uint64_t rows_fetched;
+  uint64_t rows_waited_us;
 };
 #define MASSL__FINISHED__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&massl__finished__descriptor) \
-    , 0, 0, NULL, {0,NULL}, 0, 0,NULL, 0,NULL, 0,NULL, 0,NULL, {0,NULL} }
+    , 0, 0, NULL, {0,NULL}, 0, 0,NULL, 0,NULL, 0,NULL, 0,NULL, {0,NULL}, 0, 0, 0 }
 
 
 struct  Massl__UndecodablePicture
