@@ -79,6 +79,8 @@ public struct DeploymentPlan: Sendable, Encodable {
   public let phases: Phases
   /// Gradients that cross the wire in a step, of all workers.
   public let gradientsPerStep: Double
+  /// Rows in the memory; as many must have been enqueued before it is as planned.
+  public let memoryRows: Int
   /// Rows of a step's blocks, in a worker, and the share of them that is in its cache.
   public let rowsPerStep: Double
   public let rowsFetchedPerStep: Double
@@ -118,6 +120,7 @@ public struct DeploymentPlan: Sendable, Encodable {
       weights: rehearsed.phases.weights, rows: rehearsed.phases.rows, slices: rehearsed.phases.slices,
       gradients: rehearsed.phases.gradients, update: rehearsed.phases.update)
     gradientsPerStep = rehearsed.pushes
+    memoryRows = plan.configuration.memorySize
     rowsPerStep = traffic.drawn
     rowsFetchedPerStep = traffic.fetched
     rowHitShare = traffic.hitShare
