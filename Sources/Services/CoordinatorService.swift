@@ -138,7 +138,7 @@ public final class CoordinatorService: Sendable {
       rows: resumed.rows,
       clients: SourceClients(
         context: context, sender: sender, coordinator: bulkSocket.endpoint, security: options.shardSecurity),
-      log: log)
+      bytesPerSecond: configuration.memoryCopyRate, log: log)
     control = Mutex(
       Control(
         coordinator: Coordinator(
