@@ -182,6 +182,9 @@ extension ConfigurationKey {
     number(
       "grace", .operational, \.grace, .above(0, to: 1e6), "seconds for the last checkpoint when told to leave"),
     integer("memory_replicas", .operational, \.memoryReplicas, 1...64, "shards that hold each file of the memory"),
+    integer(
+      "memory_copy_rate", .operational, \.memoryCopyRate, 0...(1 << 40),
+      "bytes a second that a shard copies in the background; 0: no bound"),
     ConfigurationKey(
       "listen", .operational, .endpoint, "where the coordinator listens, tcp://HOST:PORT; port 0: any free one",
       read: { .text($0.listen) }, write: { $0.listen = $1.text }),

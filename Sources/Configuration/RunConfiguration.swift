@@ -147,6 +147,8 @@ public struct RunConfiguration: Sendable, Equatable {
   public var grace = 30.0
   /// Shards (`massl memory`) that hold each whole file of the memory.
   public var memoryReplicas = 1
+  /// Bytes a second that each shard copies at most, in the background; 0: no bound.
+  public var memoryCopyRate = 100 << 20
   /// Where the coordinator listens: `tcp://HOST:PORT`, 0 as the port for any free one.
   public var listen = "tcp://127.0.0.1:5570"
   public var logLevel = LogLevelName.info

@@ -113,6 +113,9 @@ public enum Limits {
   /// Extents that a shard pulls at once: enough to hide a round trip, few enough to leave the network to the steps.
   public static let extentsInFlight = 4
 
+  /// Of those, extents that are pulled only so that shards are evenly full: those with too few copies find a place.
+  public static let movesInFlight = 2
+
   /// A shard that is away for so long is not waited for: what it had is copied again from others. Its restart is cheaper.
   public static let shardReturn = Duration.seconds(30)
 

@@ -12,6 +12,10 @@ public struct MemoryStatus: Hashable, Codable, Sendable {
   /// Copies that are still to be made, and those made since the coordinator started.
   public var copiesToMake: Int
   public var copiesMade: Int
+  /// Extents that are still to be moved until all shards are equally full, and those moved since the coordinator started,
+  /// drained shards' among them.
+  public var movesToMake: Int
+  public var movesMade: Int
   /// Extents that shards found damaged since the coordinator started.
   public var damagedExtents: Int
   /// The first row of the step's memory that is stored, and the step that enqueued it.
@@ -65,7 +69,8 @@ extension Coordinator {
       rowsPerExtent: memory.rowsPerExtent,
       copiesToMake: board.shards.isEmpty
         ? 0 : board.extents.values.reduce(0) { $0 + max(0, memory.replicas - $1.holders.count) },
-      copiesMade: board.copied, damagedExtents: board.damaged, oldestRow: storedWindow.lowerBound,
+      copiesMade: board.copied, movesToMake: board.movesToMake, movesMade: board.moved, damagedExtents: board.damaged,
+      oldestRow: storedWindow.lowerBound,
       oldestRowStep: storedWindow.lowerBound / max(memory.rowsPerStep, 1),
       rowsPerSecond: present.reduce(0) { $0 + $1.rowsPerSecond },
       bytesPerSecond: present.reduce(0) { $0 + $1.bytesPerSecond },

@@ -5,7 +5,8 @@ import Wire
 ///
 /// An extent begins in the coordinator's own file. Shards are told to pull it, and report when it is durable; once
 /// `replicas` of them have, and a durable ledger names them, the coordinator's file is released. Copying, moving away from
-/// a shard that is drained, and repairing what was lost or damaged are one rule: too few holders, so one more pulls.
+/// a shard that is drained, and repairing what was lost or damaged are one rule: too few holders, so one more pulls. Where
+/// all have enough, shards that are emptier than others by more than an extent pull from those, who then have one too many.
 /// Whatever takes a copy away (`release`, `trim`, the end of a drain) first counts the others, in `isSafe(_:without:)`.
 struct ShardBoard: Sendable {
   /// A memory shard that said hello, or that the ledger names.
@@ -19,6 +20,8 @@ struct ShardBoard: Sendable {
     var formerPeers: [PeerID] = []
     /// It was heard after its hello: a hello alone may be a dead process's, delayed on its way.
     var hasReported = false
+    /// What its hello says that it has: believed once it was heard after it.
+    var greeting: [Int: UInt64]?
     /// Nil while it has not said hello.
     var address: ShardAddress?
     /// Where it served before the coordinator started, if it did.
@@ -89,6 +92,10 @@ struct ShardBoard: Sendable {
   private(set) var missingSince: Instant?
   /// Extents that were copied since the coordinator started.
   private(set) var copied = 0
+  /// The same of extents that had enough copies, or were a drained shard's.
+  private(set) var moved = 0
+  /// Extents that are still to be moved until all shards are equally full.
+  private(set) var movesToMake = 0
   private(set) var damaged = 0
   private var byPeer: [PeerID: ShardID] = [:]
   /// Who was told to leave; a bounded number, the newest last.
@@ -177,16 +184,24 @@ extension ShardBoard {
     shards[hello.shard] = shard
     // An older hello of the same process, delayed on its way, says nothing new.
     if isNew || hello.changes >= shard.changes {
-      let held = Dictionary(hello.held.map { ($0.index, $0.after) }, uniquingKeysWith: { $1 })
-      for (index, after) in shard.held where held[index] != after { lose(index, hello.shard) }
-      for (index, after) in held { gain(index, after, hello.shard) }
+      shards[hello.shard]?.greeting = Dictionary(hello.held.map { ($0.index, $0.after) }, uniquingKeysWith: { $1 })
       shards[hello.shard]?.changes = hello.changes
+      if shard.hasReported { takeGreeting(of: hello.shard) }
     }
     touch()
     return isNew
   }
 
+  private mutating func takeGreeting(of id: ShardID) {
+    guard let shard = shards[id], let held = shard.greeting else { return }
+    shards[id]?.greeting = nil
+    for (index, after) in shard.held where held[index] != after { lose(index, id) }
+    for (index, after) in held { gain(index, after, id) }
+    touch()
+  }
+
   mutating func hear(_ report: ShardReport, of id: ShardID, at now: Instant, _ effects: inout [Effect]) {
+    takeGreeting(of: id)
     guard var shard = shards[id] else { return }
     shard.heard = now
     shard.hasReported = true
@@ -217,7 +232,9 @@ extension ShardBoard {
     for change in new {
       switch change {
       case .held(let extent):
-        if shards[id]?.pulling[extent.index] != nil { copied += 1 }
+        if shards[id]?.pulling[extent.index] != nil {
+          if extents[extent.index]?.holders.count ?? 0 < settings.replicas { copied += 1 } else { moved += 1 }
+        }
         gain(extent.index, extent.after, id)
       case .removed(let index): lose(index, id)
       case .damaged(let index):
@@ -455,6 +472,7 @@ extension ShardBoard {
     var pulls: [Int: [ShardID]] = [:]
     for shard in shardsInOrder { for index in shard.pulling.keys { pulls[index, default: []].append(shard.id) } }
     var fetching = extents.values.count(where: \.isFetching)
+    var balance = Balance()
     for index in extents.keys.sorted() {
       guard let extent = extents[index] else { continue }
       let holding = extent.holders.filter(isHolding)
@@ -464,15 +482,16 @@ extension ShardBoard {
         shards[taker]?.pulling[index] = now
         takers.append(taker)
       }
-      if holding.count > settings.replicas {
-        // The fullest gives its copy up, if the others' are durable and known to be.
-        let fullest = holding.max { (fill(of: $0), $0) < (fill(of: $1), $1) }
-        if let fullest, shards[fullest]?.isPresent ?? false, isSafe(extent, without: fullest) {
-          shards[fullest]?.removing.insert(index)
-          extents[index]?.holders.removeAll { $0 == fullest }
-          touch()
-        }
+      let giver = takers.count > settings.replicas ? giver(among: holding, of: takers) : nil
+      if let giver, holding.count > settings.replicas, shards[giver]?.isPresent ?? false,
+        isSafe(extent, without: giver)
+      {
+        // The others' copies are durable and known to be.
+        shards[giver]?.removing.insert(index)
+        extents[index]?.holders.removeAll { $0 == giver }
+        touch()
       }
+      balance.count(index, holding: holding, pulling: pulls[index, default: []], takers: takers, giver: giver, settings)
       // A shard that is drained gives to the coordinator what no other has room for.
       let isDraining = extent.holders.contains { shards[$0].map { $0.isDraining && $0.isPresent } ?? false }
       if isDraining, takers.count < settings.replicas, !extent.isLocal, !extent.isFetching,
@@ -483,6 +502,80 @@ extension ShardBoard {
         effects.append(.fetchExtent(AssignedExtent(extent: extent.identity, sources: sources(of: extent))))
       }
     }
+    even(balance, at: now)
+  }
+
+  /// What shards have, and will have once all that is under way is done.
+  private struct Balance {
+    var has: [ShardID: Int] = [:]
+    var willHave: [ShardID: Int] = [:]
+    /// Extents that a shard pulls, though they have copies enough.
+    var moves: [ShardID: Int] = [:]
+    /// Extents with as many copies as they should have, of which none is on its way.
+    var settled: Set<Int> = []
+
+    mutating func count(
+      _ index: Int, holding: [ShardID], pulling: [ShardID], takers: [ShardID], giver: ShardID?,
+      _ settings: MemorySettings
+    ) {
+      for id in holding { has[id, default: 0] += 1 }
+      for id in takers where id != giver { willHave[id, default: 0] += 1 }
+      if holding.count >= settings.replicas { for id in pulling { moves[id, default: 0] += 1 } }
+      if holding.count == settings.replicas, takers.count == holding.count { settled.insert(index) }
+    }
+  }
+
+  /// Has shards that are emptier than others by more than an extent pull from these, a few extents at a time.
+  private mutating func even(_ balance: Balance, at now: Instant) {
+    var balance = balance
+    let able = shardsInOrder.filter { $0.isPresent && !$0.isDraining }
+    let capacity = able.reduce(0) { $0 + $1.capacity }
+    let total = able.reduce(0) { $0 + balance.has[$1.id, default: 0] }
+    movesToMake = able.reduce(0) { sum, shard in
+      let share = Double(total) * Double(shard.capacity) / Double(max(capacity, 1))
+      return sum + max(0, balance.has[shard.id, default: 0] - Int(share.rounded(.up)))
+    }
+    func load(_ shard: Shard, _ change: Int) -> Double {
+      Double(balance.willHave[shard.id, default: 0] + change) * Double(settings.extentBytes)
+        / Double(max(shard.capacity, 1))
+    }
+    for taker in able.sorted(by: { (load($0, 0), $0.id) < (load($1, 0), $1.id) }) {
+      while balance.moves[taker.id, default: 0] < Limits.movesInFlight, let taker = shards[taker.id], hasPlace(taker) {
+        let givers = able.filter { $0.id != taker.id && load($0, -1) >= load(taker, 1) }
+          .sorted { (load($1, 0), $1.id) < (load($0, 0), $0.id) }
+        var found: (index: Int, from: ShardID)?
+        for giver in givers where found == nil {
+          found = extentToMove(from: giver, to: taker, of: balance.settled).map { ($0, giver.id) }
+        }
+        guard let move = found else { break }
+        shards[taker.id]?.pulling[move.index] = now
+        balance.settled.remove(move.index)
+        balance.moves[taker.id, default: 0] += 1
+        balance.willHave[taker.id, default: 0] += 1
+        balance.willHave[move.from, default: 0] -= 1
+      }
+    }
+  }
+
+  /// The newest one, for it is needed for the longest time, whose copies are on as many hosts then as before.
+  private func extentToMove(from giver: Shard, to taker: Shard, of settled: Set<Int>) -> Int? {
+    giver.held.keys.filter { index in
+      guard settled.contains(index), taker.held[index] == nil, let holders = extents[index]?.holders,
+        holders.contains(giver.id)
+      else { return false }
+      let others = holders.filter { $0 != giver.id }.map { shards[$0]?.name }
+      return Set(others + [taker.name]).count >= Set(others + [giver.name]).count
+    }.max()
+  }
+
+  /// The holder that should give its copy up: of two on one host, or else of all, the fullest.
+  /// - Parameter takers: the holders, and who pulls it.
+  private func giver(among holding: [ShardID], of takers: [ShardID]) -> ShardID? {
+    func rank(_ id: ShardID) -> (Int, Double, ShardID) {
+      let name = shards[id]?.name
+      return (takers.count { shards[$0]?.name == name } > 1 ? 1 : 0, fill(of: id), id)
+    }
+    return holding.max { rank($0) < rank($1) }
   }
 
   private func fill(of id: ShardID) -> Double {
@@ -495,17 +588,20 @@ extension ShardBoard {
   private func taker(of index: Int, besides takers: [ShardID]) -> ShardID? {
     let hosts = Set(takers.compactMap { shards[$0]?.name })
     let able = shards.values.filter { shard in
-      guard shard.isPresent, !shard.isDraining, !shard.isFull, shard.held[index] == nil, !takers.contains(shard.id),
-        shard.pulling.count < Limits.extentsInFlight
-      else { return false }
-      let count = shard.held.count + shard.pulling.keys.count { shard.held[$0] == nil }
-      return (count + 1) * settings.extentBytes <= shard.capacity
+      shard.isPresent && !shard.isDraining && shard.held[index] == nil && !takers.contains(shard.id) && hasPlace(shard)
     }
     return able.min {
       (hosts.contains($0.name) ? 1 : 0, fill(of: $0.id), $0.id) < (
         hosts.contains($1.name) ? 1 : 0, fill(of: $1.id), $1.id
       )
     }?.id
+  }
+
+  /// Whether it can be told to pull one more.
+  private func hasPlace(_ shard: Shard) -> Bool {
+    let count = shard.held.count + shard.pulling.keys.count { shard.held[$0] == nil }
+    return !shard.isFull && shard.pulling.count < Limits.extentsInFlight
+      && (count + 1) * settings.extentBytes <= shard.capacity
   }
 
   private func sources(of extent: Extent) -> [ExtentSource] {

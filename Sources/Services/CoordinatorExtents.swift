@@ -15,6 +15,7 @@ final class CoordinatorExtents: Sendable {
 
   private let rows: RowStore
   private let clients: SourceClients
+  private let bytesPerSecond: Int
   private let log: ServiceLog
   private let copying = Mutex<ExtentCopying?>(nil)
   private let report = Mutex<(@Sendable (Event) -> Void)?>(nil)
@@ -22,8 +23,11 @@ final class CoordinatorExtents: Sendable {
   private let queue = BoundedQueue<Work>(capacity: 1024)
   private let ended = BoundedQueue<Bool>(capacity: 1)
 
-  /// - Parameter clients: connections to shards.
-  init(rows: RowStore, clients: SourceClients, log: @escaping ServiceLog) {
+  /// - Parameters:
+  ///   - clients: connections to shards.
+  ///   - bytesPerSecond: that are copied back at most; 0: no bound.
+  init(rows: RowStore, clients: SourceClients, bytesPerSecond: Int, log: @escaping ServiceLog) {
+    self.bytesPerSecond = bytesPerSecond
     self.rows = rows
     self.clients = clients
     self.log = log
@@ -32,7 +36,7 @@ final class CoordinatorExtents: Sendable {
   /// - Parameter report: takes what came of it, in other threads.
   func start(report: @escaping @Sendable (Event) -> Void) {
     let copying = ExtentCopying(
-      layout: rows.layout, clients: clients, begin: { [rows] in try rows.begin($0) }
+      layout: rows.layout, clients: clients, bytesPerSecond: bytesPerSecond, begin: { [rows] in try rows.begin($0) }
     ) { outcome in
       switch outcome {
       case .held(let record): report(.extentFetched(record.index, failure: nil))

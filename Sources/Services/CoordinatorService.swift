@@ -139,7 +139,8 @@ public final class CoordinatorService: Sendable {
       size: configuration.memorySize, rowsPerExtent: layout.capacity, extentBytes: layout.fileSize,
       replicas: configuration.memoryReplicas, rowsPerStep: configuration.batchSize,
       forgetsLostRows: options.forgetsLostRows)
-    extents = CoordinatorExtents(rows: resumed.rows, clients: shardClients(), log: log)
+    extents = CoordinatorExtents(
+      rows: resumed.rows, clients: shardClients(), bytesPerSecond: configuration.memoryCopyRate, log: log)
     control = Mutex(
       Control(
         coordinator: Coordinator(

@@ -7,7 +7,8 @@ import Wire
 
 /// Copies extents from whoever has them, one after the other, in a thread of its own.
 ///
-/// A copy takes at most half of the time: it rests as long as each frame took, so that rows for the step go first.
+/// A copy takes at most half of the time, and keeps to a rate: it rests after each frame, so that rows for the step go
+/// first.
 final class ExtentCopying: Sendable {
   /// What came of a copy.
   enum Outcome: Sendable {
@@ -25,6 +26,8 @@ final class ExtentCopying: Sendable {
   private let begin: @Sendable (ExtentRecord) throws -> ExtentWriter
   private let layout: ExtentLayout
   private let clients: SourceClients
+  /// 0: no bound.
+  private let bytesPerSecond: Int
   private let report: @Sendable (Outcome) -> Void
   private let state = Mutex(State())
   private let wake = BoundedQueue<Bool>(capacity: 1)
@@ -32,15 +35,18 @@ final class ExtentCopying: Sendable {
 
   /// - Parameters:
   ///   - clients: connections to sources; ended by `stop`.
+  ///   - bytesPerSecond: at most; 0: no bound.
   ///   - begin: makes room for a copy.
   ///   - report: takes what came of each, in the thread.
   init(
-    layout: ExtentLayout, clients: SourceClients, begin: @escaping @Sendable (ExtentRecord) throws -> ExtentWriter,
+    layout: ExtentLayout, clients: SourceClients, bytesPerSecond: Int,
+    begin: @escaping @Sendable (ExtentRecord) throws -> ExtentWriter,
     report: @escaping @Sendable (Outcome) -> Void
   ) {
     self.layout = layout
     self.begin = begin
     self.clients = clients
+    self.bytesPerSecond = bytesPerSecond
     self.report = report
     startThread(named: "massl-copy") { [self] in
       while wake.next() != nil { copyAll() }
@@ -101,8 +107,16 @@ final class ExtentCopying: Sendable {
     return .failed(extent: extent.index, reason: reasons.joined(separator: "; "))
   }
 
-  private func rest(_ duration: Duration) {
-    usleep(UInt32(min(duration / .microseconds(1), 1_000_000)))
+  /// As long as the frame took, and longer where the rate wants it; not beyond the end of what is wanted.
+  private func rest(since start: ContinuousClock.Instant, _ bytes: Int, of extent: ExtentIdentity) {
+    let took = ContinuousClock.now - start
+    let atRate = bytesPerSecond > 0 ? Duration.seconds(Double(bytes) / Double(bytesPerSecond)) : .zero
+    let end = start + max(took * 2, atRate)
+    while isWanted(extent) {
+      let left = end - .now
+      guard left > .zero else { return }
+      usleep(UInt32(min(left / .microseconds(1), 100_000)))
+    }
   }
 
   /// The own disk failed, not the source.
@@ -117,11 +131,10 @@ final class ExtentCopying: Sendable {
   /// - Returns: false if it was no longer wanted.
   private func copy(_ record: ExtentRecord, from source: ExtentSource, _ client: BulkClient) throws -> Bool {
     let writer = try onDisk { try begin(record) }
-    let clock = ContinuousClock()
     let identity = ExtentIdentity(index: record.index, before: record.before, after: record.after)
     while writer.rows < layout.capacity {
       guard isWanted(identity) else { return false }
-      let start = clock.now
+      let start = ContinuousClock.now
       let count = min(layout.recordsPerFrame, layout.capacity - writer.rows)
       let asked = BulkReply.records(extent: record.index, first: writer.rows)
       let (reply, frame) = try client.ask(.records(extent: record.index, first: writer.rows, count: count))
@@ -129,7 +142,7 @@ final class ExtentCopying: Sendable {
         throw WorkerError.otherBits("records of extent \(record.index)")
       }
       try onDisk { try frame.withBytes { try writer.append(records: $0) } }
-      rest(start.duration(to: clock.now))
+      rest(since: start, frame.count, of: identity)
     }
     try onDisk { try writer.seal() }
     return true

@@ -228,7 +228,7 @@ extension MemoryService {
         context: context, sender: sender,
         coordinator: options.coordinator.withPort(welcome.bulkPort), security: options.security)
       let copying = ExtentCopying(
-        layout: layout, clients: clients, begin: { try store.begin($0) }
+        layout: layout, clients: clients, bytesPerSecond: configuration.memoryCopyRate, begin: { try store.begin($0) }
       ) { [self] in copied($0) }
       state.withLock { state in
         state.session = Session(sender: sender, copying: copying)

@@ -66,6 +66,8 @@ struct ResumedRun: Sendable {
           step: manifest?.step ?? 0, key: difference.name, from: difference.saved, to: difference.given))
       log(.info, "From step \(manifest?.step ?? 0) on \(difference.name) is \(difference.given).")
     }
+    let resize = MemoryResize(saved: saved, given: given, rows: manifest?.rows ?? 0)
+    if manifest != nil, let sentence = resize.sentence { log(.info, sentence) }
     plan = try RunPlan(configuration: given, pictures: data.count)
     try plan.checkMachineMemory(computes: false)
     for sentence in given.warnings() { log(.warning, sentence) }

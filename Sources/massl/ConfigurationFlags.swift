@@ -73,6 +73,7 @@ package struct ConfigurationFlags: ParsableArguments {
   @Option(key: "audit_action") package var auditAction: String?
   @Option(key: "grace") package var grace: String?
   @Option(key: "memory_replicas") package var memoryReplicas: String?
+  @Option(key: "memory_copy_rate") package var memoryCopyRate: String?
   @Option(key: "listen") package var listen: String?
   @Option(key: "log_level") package var logLevel: String?
 

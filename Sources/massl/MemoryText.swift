@@ -17,6 +17,9 @@ package enum MemoryText {
           format: " (%.1f %%), and waited %.1f s for rows", 100 * Double(status.rowsCached) / Double(asked),
           status.secondsWaited))
     if status.copiesToMake > 0 { lines.append("copying: \(status.copiesToMake) to make, \(status.copiesMade) made") }
+    if status.movesToMake > 0 {
+      lines.append("moving to emptier shards: \(status.movesToMake) to move, \(status.movesMade) moved")
+    }
     if status.damagedExtents > 0 { lines.append("damaged and copied again: \(status.damagedExtents)") }
     if let waiting = status.waiting { lines.append(waiting) }
     if status.shards.isEmpty { lines.append("no shards: the memory is the coordinator's alone") }

@@ -19,6 +19,16 @@ enum StatusText {
       ("student", status.digests.student), ("teacher", status.digests.teacher),
       ("rows", status.digests.memory),
     ]
+    if let shards = run.memoryShards, !shards.shards.isEmpty {
+      let away = shards.shards.count { $0.state == "away" }
+      rows.append(
+        (
+          "shards",
+          "\(shards.shards.count - away) present, \(away) away; \(shards.extents) extents, \(shards.localExtents) with "
+            + "the coordinator, \(shards.copiesToMake) to copy, \(shards.movesToMake) to move"
+        ))
+      if let waiting = shards.waiting { rows.append(("waiting", waiting)) }
+    }
     if let entropy = status.targetEntropy, let spread = status.embeddingSpread {
       let chosen = status.chosenShare.map { String(format: ", %.3f of rows chosen", $0) } ?? ""
       rows.append(("embeddings", String(format: "spread %.3f, target entropy %.3f", spread, entropy) + chosen))

@@ -537,8 +537,9 @@ extension ShardSimulation {
   }
 
   private mutating func crashCoordinator() {
-    guard machine != nil else { return }
+    guard let before = machine else { return }
     note("crashes")
+    for _ in 0..<(before.memoryStatus(at: now)?.movesMade ?? 0) { note("moves") }
     machine = nil
     // What was not flushed with a checkpoint is lost; more is a matter of luck.
     let flushed = disk.checkpoints[disk.checkpoints.count - 1].rows

@@ -29,7 +29,7 @@ struct ShardSimulationTests {
     }
     for kind in [
       "shardCrashes", "crashes", "partitions", "losses", "lostDisks", "damages", "additions", "drained", "fetches",
-      "copies", "failedCopies", "removals", "releases", "waits", "olderCheckpoints", "failedProbes",
+      "copies", "failedCopies", "removals", "releases", "waits", "olderCheckpoints", "failedProbes", "moves",
     ] {
       #expect(sum[kind, default: 0] > 5, "\(kind): \(sum)")
     }

@@ -119,6 +119,13 @@ private struct ShardScript {
       shard, as: peer)
   }
 
+  /// The ledger that is being written becomes durable.
+  mutating func finishLedger() throws -> [Effect] {
+    guard let number = ledger else { return [] }
+    ledger = nil
+    return try handle(.ledgerWritten(number: number, failure: nil))
+  }
+
   /// Lets a second pass in which all of these shards are heard, and ledgers become durable.
   @discardableResult
   mutating func pass(_ shards: UInt64..., seconds: Int = 1) throws -> [Effect] {
@@ -126,10 +133,7 @@ private struct ShardScript {
     for _ in 0..<seconds {
       all += try handle(.tick, after: 1)
       for shard in shards { all += try report(shard) }
-      if let number = ledger {
-        ledger = nil
-        all += try handle(.ledgerWritten(number: number, failure: nil))
-      }
+      all += try finishLedger()
     }
     return all
   }
@@ -331,6 +335,17 @@ extension [Effect] {
     #expect(script.newestLedger.shards[ShardScript.id(1)]?.name == "host1")
   }
 
+  @Test func aHelloThatADeadProcessLeftBehindLosesNothing() throws {
+    var script = ShardScript(resuming: ResumedMemory(ledger: ShardScript.ledger(0..<2, 1)))
+    try script.join(1, held: [ShardScript.held(0), ShardScript.held(1)])
+    // From before it had any, and from a process that was never heard.
+    try script.hello(1, held: [], as: 555)
+    try script.pass(seconds: 8)
+    #expect(script.stops.isEmpty)
+    try script.join(1, held: [ShardScript.held(0), ShardScript.held(1)])
+    #expect(try script.leases().count == 1)
+  }
+
   @Test func anEmptyShardInThePlaceOfOneThatIsAwayTellsThatItsRowsAreLost() throws {
     var script = ShardScript()
     try script.join(1, place: "p")
@@ -391,6 +406,56 @@ extension [Effect] {
     try later.join(1, held: [ShardScript.held(0)])
     #expect(later.effects.fetched == [0])
     #expect(try later.handle(.extentFetched(0, failure: nil)).sends(1, away: .finished))
+  }
+
+  /// Lets shards do what they are told, a second at a time, until nothing is under way.
+  /// - Returns: how many extents each has.
+  private func settle(_ script: inout ShardScript, _ shards: [UInt64: Set<Int>]) throws -> [UInt64: Int] {
+    var (shards, quiet) = (shards, 0)
+    while quiet < 8 {
+      quiet += 1
+      var effects = try script.handle(.tick, after: 1)
+      for shard in shards.keys.sorted() { effects += try script.report(shard) }
+      effects += try script.finishLedger()
+      for shard in shards.keys.sorted() {
+        guard let assignment = effects.assignment(of: shard) else { continue }
+        #expect(assignment.extents.count <= 2, "at a bounded rate")
+        for index in assignment.removed where shards[shard]?.remove(index) != nil {
+          quiet = 0
+          try script.report(shard, .removed(index))
+        }
+        for index in assignment.extents.map(\.extent.index) where shards[shard]?.insert(index).inserted ?? false {
+          quiet = 0
+          try script.report(shard, .held(ShardScript.held(index)))
+        }
+      }
+      // Nothing is ever on fewer shards than it was.
+      let table = script.coordinator.holders(first: 0, count: 9).holders
+      #expect(table.allSatisfy { !$0.isEmpty }, "\(table)")
+    }
+    return shards.mapValues(\.count)
+  }
+
+  @Test func aShardThatJoinsGetsItsShareOfWhatThereIs() throws {
+    // One extent would fill the third to a half, and the first is full to a tenth.
+    for (capacity, expected) in [(1000, 4), (500, 3), (20, 0)] {
+      var script = ShardScript(resuming: ResumedMemory(ledger: ShardScript.ledger(0..<9, 1)))
+      try script.join(1, held: (0..<9).map(ShardScript.held))
+      try script.join(2, capacity: capacity)
+      let time = Instant(nanoseconds: script.time)
+      #expect(script.coordinator.memoryStatus(at: time)?.movesToMake == expected)
+      #expect(try settle(&script, [1: Set(0..<9), 2: []]) == [1: 9 - expected, 2: expected])
+      let status = try #require(script.coordinator.memoryStatus(at: Instant(nanoseconds: script.time)))
+      #expect(status.movesToMake == 0 && status.movesMade == expected && status.copiesMade == 0)
+    }
+  }
+
+  @Test func copiesStayOnDifferentHostsWhenTheyAreMoved() throws {
+    var script = ShardScript(replicas: 2, resuming: ResumedMemory(ledger: ShardScript.ledger(0..<8, 1, 2)))
+    try script.join(1, host: "a", held: (0..<8).map(ShardScript.held))
+    try script.join(2, host: "b", held: (0..<8).map(ShardScript.held))
+    try script.join(3, host: "a")
+    #expect(try settle(&script, [1: Set(0..<8), 2: Set(0..<8), 3: []]) == [1: 4, 2: 8, 3: 4])
   }
 
   @Test func otherRowsFromBeforeAResumeAreRemoved() throws {

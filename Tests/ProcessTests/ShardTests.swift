@@ -100,6 +100,48 @@ import Testing
     #expect(try runs.workshop.digests("judged", step: 40) == runs.expected())
   }
 
+  @Test func aShardThatJoinsTakesItsShare() throws {
+    try runs.begin("grown")
+    let owner = try runs.coordinator("grown", ["--row-cache", "0"])
+    let address = try runs.workshop.address("grown")
+    let first = try runs.shard(address, "early")
+    try runs.awaitRelease(address)
+    let all = runs.files("early").count
+    let second = try runs.shard(address, "late")
+    try runs.await("as many extents on each") {
+      try runs.list(address)["moves_to_make"] as? Int == 0 && runs.files("early").count == all / 2
+    }
+    #expect(runs.files("late").count == all - all / 2)
+    let computing = try runs.worker(address)
+    for process in [owner, first, second, computing] { process.waitUntilExit() }
+    #expect(owner.terminationStatus == 0)
+    #expect(try runs.workshop.digests("grown", step: 40) == runs.expected())
+  }
+
+  @Test func aMemoryOfAnotherSizeFromAStepOnHasOneResultToo() throws {
+    for (size, words) in [
+      (768, "memory_size grows from 384 to 768 rows: its 384 rows stay, the other 384 begin as random ones"),
+      (192, "memory_size shrinks from 384 to 192 rows: the 192 oldest leave the memory now."),
+    ] {
+      let change = ["--change", "memory_size=\(size)"]
+      let (plain, sharded) = ("plain-\(size)", "sharded-\(size)")
+      try runs.begin(plain)
+      let ended = try Program.run(runs.workshop.arguments(plain, workers: 2) + ShardedRuns.recipe + change)
+      #expect(ended.status == 0 && ended.errors.contains(words), "\(ended)")
+      let expected = try runs.workshop.digests(plain, step: 40)
+      #expect(try expected != runs.expected())
+
+      try runs.begin(sharded)
+      let owner = try runs.coordinator(sharded, change + ["--row-cache", "0", "--memory-replicas", "2"])
+      let address = try runs.workshop.address(sharded)
+      let shards = try ["a", "b"].map { try runs.shard(address, "\($0)-\(size)") }
+      try runs.awaitRelease(address)
+      let computing = try runs.worker(address)
+      for process in [owner, computing] + shards { process.waitUntilExit() }
+      #expect(try runs.workshop.digests(sharded, step: 40) == expected)
+    }
+  }
+
   @Test func keysOnAllSocketsChangeNoBits() throws {
     try runs.begin("secret")
     let folder = runs.workshop.folder

@@ -74,6 +74,32 @@ import Wire
     #expect(ended.next() == .stopped)
   }
 
+  @Test("It copies no faster than memory_copy_rate") func rate() throws {
+    defer { try? FileManager.default.removeItem(atPath: folder) }
+    let source = Mutex<Source?>(nil)
+    // 576 bytes at a kilobyte a second.
+    let keys = ["extent_rows": "8", "memory_copy_rate": "1000"]
+    let coordinator = try ScriptedCoordinator(keys: keys) { request in
+      guard case .records(let extent, let first, let count) = request,
+        let records = try? source.withLock({ try $0?.rows.records(extent: extent, first: first, count: count) })
+      else { return nil }
+      return (.records(extent: extent, first: first), .bytes(records))
+    }
+    let whole = try Source(coordinator.layout, in: folder + "/source")
+    source.withLock { $0 = whole }
+    let (shard, ended) = try start(coordinator, listen: Endpoint("tcp://127.0.0.1:0"), LogBook())
+    let sender = try coordinator.nextOfShard { if case .hello(let hello) = $0 { hello } else { nil } }.from
+    try coordinator.welcomeShard(sender.peer)
+    let assigned = AssignedExtent(extent: whole.extent, sources: [.coordinator])
+    let took = try ContinuousClock().measure {
+      try coordinator.say(.assignment(Assignment(number: 1, heard: 0, extents: [assigned])), to: sender.peer)
+      #expect(try change(coordinator) == .held(HeldExtent(index: 0, after: whole.rows.sealed[0].mark)))
+    }
+    #expect(took > .milliseconds(550), "\(took)")
+    shard.requestStop()
+    #expect(ended.next() == .stopped)
+  }
+
   /// - Returns: the shard's hello.
   private func meetsDamage(
     _ coordinator: ScriptedCoordinator, _ whole: Source, _ held: HeldExtent
