@@ -80,7 +80,7 @@ let package = Package(
         .product(name: "Logging", package: "swift-log"),
       ]),
 
-    .target(name: "TestSupport", dependencies: ["Durability", "Numerics"], path: "Tests/TestSupport"),
+    .target(name: "TestSupport", dependencies: ["Durability", "Numerics", "Wire"], path: "Tests/TestSupport"),
     .testTarget(name: "TestSupportTests", dependencies: ["TestSupport"]),
     .testTarget(name: "ConfigurationTests", dependencies: ["Configuration", "TestSupport"]),
     .testTarget(name: "DurabilityTests", dependencies: ["Durability", "TestSupport", "Wire"]),

@@ -31,7 +31,9 @@ package final class CoordinatorBulk: Sendable {
   /// The thread's own; the lock is never waited for.
   private struct State: Sendable {
     var waiting: [Outgoing] = []
-    var frames = BufferPool(count: RowAnswers.bufferFloats)
+    var frames = FramePool(count: RowAnswers.bufferFloats, atMost: ShardServing.framesAtMost)
+    /// Requests for rows that wait for a frame.
+    var requests: [Incoming] = []
     var pictures: [Int: [UInt8]] = [:]
     /// In the order of reading.
     var pictureOrder: [Int] = []
@@ -67,15 +69,39 @@ package final class CoordinatorBulk: Sendable {
       sendWaiting(&state, socket)
       switch event {
       case .received(.message(let incoming)):
-        guard let reply = answer(incoming, &state) else { return }
-        send(reply, &state, socket)
+        if !Self.wantsFrame(incoming) {
+          if let reply = answer(incoming, into: nil, &state) { send(reply, &state, socket) }
+        } else if state.requests.count < ShardServing.requestsWaitingAtMost {
+          state.requests.append(incoming)
+        }
       case .received(.malformed(let peer?, let error)): report(.malformed(from: peer, reason: error.description))
       case .received(.malformed(nil, let error)): log(.warning, "\(error)")
       case .undelivered, .tick: break
       case .failed(let error):
         if error != .closed { log(.error, "The bulk socket failed: \(error)") }
       }
+      serveRows(&state, socket)
     }
+  }
+
+  /// Whether it is answered with rows: those wait until there is a frame for them, so that askers which do not read
+  /// cannot fill the memory.
+  private static func wantsFrame(_ incoming: Incoming) -> Bool {
+    switch incoming.envelope.message {
+    case .bulkRequest(.rows), .bulkRequest(.records): true
+    default: false
+    }
+  }
+
+  private func serveRows(_ state: inout State, _ socket: RouterSocket) {
+    var served = 0
+    while served < state.requests.count, state.waiting.count < Self.repliesWaitingAtMost / 2,
+      let frame = state.frames.take()
+    {
+      if let reply = answer(state.requests[served], into: frame, &state) { send(reply, &state, socket) }
+      served += 1
+    }
+    state.requests.removeFirst(served)
   }
 
   private func send(_ reply: Outgoing, _ state: inout State, _ socket: RouterSocket) {
@@ -90,7 +116,8 @@ package final class CoordinatorBulk: Sendable {
   }
 
   /// Nil for a chunk that is one of many.
-  private func answer(_ incoming: Incoming, _ state: inout State) -> Outgoing? {
+  /// - Parameter frame: for who wants one.
+  private func answer(_ incoming: Incoming, into frame: FloatBuffer?, _ state: inout State) -> Outgoing? {
     guard case .bulkRequest(let request) = incoming.envelope.message else {
       report(.malformed(from: incoming.peer, reason: "not a request of the bulk socket"))
       return nil
@@ -105,11 +132,12 @@ package final class CoordinatorBulk: Sendable {
       case .weights(let network, let step, let offset, let count):
         reply = try weights(network, step, offset, count)
       case .rows(let step, let rows, let floor, let block, let first, let count, let missing):
+        guard let frame else { throw Unavailable("rows without a frame") }
         reply = try answers.rows(
-          step: step, rows: rows, floor: floor, block: block, first: first, count: count, missing: missing,
-          into: state.frames.take())
+          step: step, rows: rows, floor: floor, block: block, first: first, count: count, missing: missing, into: frame)
       case .records(let extent, let first, let count):
-        reply = try answers.records(extent: extent, first: first, count: count)
+        guard let frame else { throw Unavailable("records without a frame") }
+        reply = try answers.records(extent: extent, first: first, count: count, into: frame)
       case .holders(let first, let count): reply = (.holders(holders(first, count)), nil)
       case .picture(let index, let offset, let own): reply = try picture(index, offset, own, &state)
       case .push(let lease, let offset):

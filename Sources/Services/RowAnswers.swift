@@ -59,24 +59,22 @@ package struct RowAnswers: Sendable {
         "\(wanted.count) rows; 1 to \(Wire.Limits.bulkBytes / source.layout.rowSize) may be asked for at once")
     }
     if let seeded = wanted.first(where: blocks.window.isSeeded) { throw Unavailable("row \(seeded) is seeded") }
-    let bulk = try buffer.withMutableBytes(of: 0..<buffer.count) { target in
-      let target = UnsafeMutableRawBufferPointer(rebasing: target[..<bytes])
-      try source.read(wanted, into: target)
-      // Sent from where it was read to, where that is whole floats.
-      return bytes % 4 == 0 ? Bulk.floats(buffer, 0..<bytes / 4) : .bytes(Array(target))
+    try buffer.withMutableBytes(of: 0..<buffer.count) {
+      try source.read(wanted, into: UnsafeMutableRawBufferPointer(rebasing: $0[..<bytes]))
     }
-    return (.rows(step: step, block: block, first: first), bulk)
+    return (.rows(step: step, block: block, first: first), .leading(buffer, bytes: bytes))
   }
 
+  /// - Parameter buffer: as for `rows`.
   /// - Throws: `Unavailable`; what reading throws.
-  func records(extent: Int, first: Int, count: Int) throws -> (BulkReply, Bulk) {
+  func records(extent: Int, first: Int, count: Int, into buffer: FloatBuffer) throws -> (BulkReply, Bulk) {
     let layout = source.layout
     guard first < layout.capacity, count >= 1, count * layout.recordSize <= Wire.Limits.bulkBytes else {
       throw Unavailable("\(count) records from \(first) on of an extent of \(layout.capacity)")
     }
-    return (
-      .records(extent: extent, first: first), .bytes(try source.records(extent: extent, first: first, count: count))
-    )
+    let records = try source.records(extent: extent, first: first, count: count)
+    buffer.withMutableBytes(of: 0..<buffer.count) { $0.copyBytes(from: records) }
+    return (.records(extent: extent, first: first), .leading(buffer, bytes: records.count))
   }
 }
 

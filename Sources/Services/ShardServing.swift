@@ -86,7 +86,8 @@ package final class ShardServing: Sendable {
   }
 
   private func send(_ reply: Outgoing, _ state: inout State, _ socket: RouterSocket) {
-    guard (try? socket.send(reply)) == .noRoom else { return }
+    // Who asks more than it reads loses answers, and asks again.
+    guard (try? socket.send(reply)) == .noRoom, state.waiting.count < Self.framesAtMost else { return }
     state.waiting.append(reply)
   }
 
@@ -103,7 +104,7 @@ package final class ShardServing: Sendable {
           into: frame)
         state.counts.rows += missing.reduce(0) { $0 + $1.nonzeroBitCount }
       case .records(let extent, let first, let count):
-        (reply, bulk) = try answers.records(extent: extent, first: first, count: count)
+        (reply, bulk) = try answers.records(extent: extent, first: first, count: count, into: frame)
       case .weights, .picture, .push, .holders:
         return unavailable("a memory shard has rows, nothing else: ask the coordinator", incoming)
       }

@@ -46,12 +46,15 @@ public final class BulkFrame: @unchecked Sendable {
 public enum Bulk: Sendable {
   /// These floats, sent from where they are: libzmq holds the buffer until they are gone, so nobody may write them.
   case floats(FloatBuffer, Range<Int>)
+  /// So many bytes from the buffer's first on, sent from where they are, as floats are.
+  case leading(FloatBuffer, bytes: Int)
   /// These bytes, copied once.
   case bytes([UInt8])
 
   public var count: Int {
     switch self {
     case .floats(_, let range): range.count * MemoryLayout<Float>.stride
+    case .leading(_, let count): count
     case .bytes(let bytes): bytes.count
     }
   }
@@ -89,17 +92,21 @@ final class OutgoingFrame {
     invariant(bulk.count > 0 && bulk.count <= Limits.bulkBytes, "a bulk frame of \(bulk.count) bytes")
     switch bulk {
     case .bytes(let bytes): self.init(bytes: bytes)
-    case .floats(let buffer, let range):
-      self.init()
-      // The address outlives the closure because a FloatBuffer's memory never moves and the retained reference keeps it:
-      // libzmq gives that back from its I/O thread, through the callback, when the last byte is gone.
-      let held = Unmanaged.passRetained(buffer).toOpaque()
-      let result = buffer.withBytes(of: range) { bytes in
-        zmq_msg_init_data(
-          message, UnsafeMutableRawPointer(mutating: bytes.baseAddress!), bytes.count,
-          { _, held in Unmanaged<FloatBuffer>.fromOpaque(held!).release() }, held)
-      }
-      guard result == 0 else { fatalError("out of memory: a message's head") }
+    case .floats(let buffer, let range): self.init(lending: buffer, range, bytes: bulk.count)
+    case .leading(let buffer, let count): self.init(lending: buffer, 0..<(count + 3) / 4, bytes: count)
     }
+  }
+
+  private convenience init(lending buffer: FloatBuffer, _ range: Range<Int>, bytes count: Int) {
+    self.init()
+    // The address outlives the closure because a FloatBuffer's memory never moves and the retained reference keeps it:
+    // libzmq gives that back from its I/O thread, through the callback, when the last byte is gone.
+    let held = Unmanaged.passRetained(buffer).toOpaque()
+    let result = buffer.withBytes(of: range) { bytes in
+      zmq_msg_init_data(
+        message, UnsafeMutableRawPointer(mutating: bytes.baseAddress!), count,
+        { _, held in Unmanaged<FloatBuffer>.fromOpaque(held!).release() }, held)
+    }
+    guard result == 0 else { fatalError("out of memory: a message's head") }
   }
 }

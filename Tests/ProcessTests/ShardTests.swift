@@ -56,10 +56,10 @@ import Testing
   /// Trains with a shard that has most rows in the end.
   private func runWithAShard(_ run: String, _ flags: [String] = [], workers: (String) throws -> [Process]) throws {
     try runs.begin(run)
-    let owner = try runs.coordinator(run, flags)
+    let owner = try runs.coordinator(run, ["--keep-checkpoints", "3"] + flags)
     let address = try runs.workshop.address(run)
     let holder = try runs.shard(address, "\(run)-shard")
-    // Not only held there: let go of by the coordinator.
+    try runs.await("rows in the shard") { runs.files("\(run)-shard").count > 8 }
     try runs.awaitRelease(address)
     let computing = try workers(address)
     for process in [owner, holder] + computing { process.waitUntilExit() }
@@ -67,11 +67,10 @@ import Testing
   }
 
   @Test func replayAndForkReadRowsFromShardsDirectories() throws {
-    try runWithAShard("held", ["--keep-checkpoints", "3"]) { [try runs.worker($0)] }
+    try runWithAShard("held") { [try runs.worker($0)] }
     let shard = runs.workshop.folder + "/held-shard"
-    let step = try #require(runs.workshop.steps("held").dropLast().last) + 1
     let replay = [
-      "replay", "--run", runs.workshop.run("held"), "--data", runs.workshop.data, "--step", "\(step)", "--json",
+      "replay", "--run", runs.workshop.run("held"), "--data", runs.workshop.data, "--step", "39", "--json",
     ]
     let fork = ["fork", "--run", runs.workshop.run("held"), "--to", runs.workshop.run("forked")]
     for command in [replay, fork] {
@@ -82,10 +81,7 @@ import Testing
       let wrong = try Program.run(command + ["--shard", runs.workshop.data])
       #expect(wrong.status == 64 && wrong.errors.contains("holds no memory shard"), "\(wrong)")
     }
-    let again = try Program.run([
-      "replay", "--run", runs.workshop.run("held"), "--data", runs.workshop.data, "--step", "39", "--json", "--shard",
-      shard,
-    ])
+    let again = try Program.run(replay + ["--shard", shard])
     #expect(again.status == 0, "\(again)")
     let report = try #require(try JSONSerialization.jsonObject(with: Data(again.output.utf8)) as? [String: Any])
     let total = try #require(report["total"] as? [String: Any])

@@ -4,6 +4,7 @@ import MemoryBank
 import Numerics
 import Services
 import Synchronization
+import TestSupport
 import Testing
 import Training
 import Wire
@@ -11,7 +12,7 @@ import Wire
 @Suite("A memory shard", .timeLimit(.minutes(1))) struct MemoryServiceTests {
   private let folder = NSTemporaryDirectory() + "massl-shard-" + UUID().uuidString
 
-  /// The first extent of a run, eight rows, as a coordinator has it.
+  /// The first extent of a run, as a coordinator has it.
   private struct Source {
     let rows: RowStore
     var extent: ExtentIdentity { ExtentIdentity(index: 0, before: rows.sealed[0].before, after: rows.sealed[0].after) }
@@ -20,15 +21,15 @@ import Wire
       rows = try RowStore(
         storage: FileStorage(), directory: directory, layout: layout, window: MemoryWindow(size: 16, rows: 0),
         digest: MemoryDigest())
-      let floats = FloatBuffer((0..<8 * layout.width).map { Float($0) })
-      try rows.append(floats.matrix(rows: 8, columns: layout.width))
+      let floats = FloatBuffer((0..<layout.capacity * layout.width).map { Float($0) })
+      try rows.append(floats.matrix(rows: layout.capacity, columns: layout.width))
       try rows.flush()
     }
   }
 
   private func options(_ coordinator: ScriptedCoordinator, listen: Endpoint) -> MemoryOptions {
     MemoryOptions(
-      coordinator: coordinator.control.endpoint, directory: folder + "/shard", capacity: 1 << 20, listen: listen,
+      coordinator: coordinator.control.endpoint, directory: folder + "/shard", capacity: 4 << 20, listen: listen,
       name: "test", security: .none(.loopback), serving: .none(.loopback))
   }
 
@@ -112,6 +113,62 @@ import Wire
     shard.requestStop()
     #expect(ended.next() == .stopped)
     return hello
+  }
+
+  @Test("Its memory is bounded, however many ask and do not read, and it goes on with those who do")
+  func askersThatDoNotRead() throws {
+    defer { try? FileManager.default.removeItem(atPath: folder) }
+    let source = Mutex<Source?>(nil)
+    let coordinator = try ScriptedCoordinator(keys: ["extent_rows": "16384"]) { request in
+      guard case .records(let extent, let first, let count) = request,
+        let records = try? source.withLock({ try $0?.rows.records(extent: extent, first: first, count: count) })
+      else { return nil }
+      return (.records(extent: extent, first: first), .bytes(records))
+    }
+    let whole = try Source(coordinator.layout, in: folder + "/source")
+    source.withLock { $0 = whole }
+    let (shard, ended) = try start(coordinator, listen: Endpoint("tcp://127.0.0.1:0"), LogBook())
+    let sender = try coordinator.nextOfShard { if case .hello(let hello) = $0 { hello } else { nil } }.from
+    try coordinator.welcomeShard(sender.peer)
+    let assigned = AssignedExtent(extent: whole.extent, sources: [.coordinator])
+    try coordinator.say(.assignment(Assignment(number: 1, heard: 0, extents: [assigned])), to: sender.peer)
+    _ = try change(coordinator)
+
+    // A frame of 1 MiB each, for 200 askers with as many requests as a worker has under way: 1.6 GiB.
+    let before = try Self.residentBytes()
+    let count = Wire.Limits.bulkBytes / coordinator.layout.recordSize
+    var askers: [RawPeer] = []
+    for _ in 0..<200 {
+      let (peer, asker) = (PeerID.random(), try RawPeer(to: shard.endpoint))
+      asker.shakeHands(as: peer)
+      let identity = Sender(run: coordinator.run, incarnation: Incarnation(1), peer: peer)
+      for exchange in 1...8 as ClosedRange<UInt64> {
+        let request = Message.bulkRequest(.records(extent: 0, first: 0, count: count))
+        asker.send(frame: Envelope(sender: identity, message: request, exchange: exchange).encoded())
+      }
+      askers.append(asker)
+    }
+    // Until it grows no more.
+    var (most, since) = (0, Date())
+    while Date().timeIntervalSince(since) < 1, most < 2 << 30 {
+      Thread.sleep(forTimeInterval: 0.02)
+      let grown = try Self.residentBytes() - before
+      if grown > most + (1 << 20) { (most, since) = (grown, Date()) }
+    }
+    #expect(most < 450 << 20, "\(most >> 20) MiB")
+    askers = []
+    let client = try coordinator.client(of: shard.endpoint)
+    defer { client.stop() }
+    #expect(
+      try client.ask(.records(extent: 0, first: 0, count: count)).bulk?.count == count * whole.rows.layout.recordSize)
+    shard.requestStop()
+    #expect(ended.next() == .stopped)
+  }
+
+  /// Of this process.
+  private static func residentBytes() throws -> Int {
+    let fields = try String(contentsOfFile: "/proc/self/statm", encoding: .utf8).split(separator: " ")
+    return (Int(fields[1]) ?? 0) * 4096
   }
 
   /// In one process the last thread of the one before lets go of the port a moment after `run`.

@@ -16,7 +16,7 @@ final class ScriptedCoordinator: Sendable {
   private let asked = Mutex<[BulkRequest]>([])
   private let bulkEndpoint: Endpoint
   private let recipe: String
-  private let run = RunIdentity(high: 3, low: 4)
+  let run = RunIdentity(high: 3, low: 4)
 
   /// - Parameter answer: to a request on the bulk socket; nil is silence.
   init(

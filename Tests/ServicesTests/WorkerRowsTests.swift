@@ -117,6 +117,36 @@ import Wire
     }
   }
 
+  @Test("A holder that does not answer in time is passed by: another one's rows count") func areHedged() throws {
+    let plan = try ScriptedCoordinator().plan
+    let silent = try ScriptedCoordinator()
+    let other = try Self.coordinator(plan)
+    let table = HolderTable(
+      version: 1, first: 0,
+      shards: [1, 2].map { ShardAddress(endpoint: try! Endpoint("tcp://127.0.0.1:\($0)")) },
+      holders: [[0, 1]])
+    let coordinator = try ScriptedCoordinator { request in
+      if case .holders = request { (.holders(table), nil) } else { nil }
+    }
+    let clients = try [coordinator, silent, other].map { try $0.client() }
+    defer { for client in clients { client.stop() } }
+    // Whoever is asked first: each of two workers begins with another holder.
+    for peer in [PeerID(rawValue: 2), PeerID(rawValue: 4)] {
+      let holders = RowHolders(layout: plan.extentLayout(run: SmallRun.probe), peer: peer) { source in
+        if case .shard(let address) = source { clients[address.endpoint.port] } else { clients[0] }
+      }
+      try holders.bring(to: 1, rows: 2..<18)
+      let memory = FloatBuffer(count: 16 * 16)
+      let begun = ContinuousClock.now
+      _ = try WorkerRows(plan: plan, bytes: 0, incarnation: Incarnation(1)).gather(
+        step: 3, rows: 18, floor: 0, known: 18, in: Incarnation(1), from: holders, into: memory)
+      #expect(ContinuousClock.now - begun < .seconds(10), "without another holder it takes 20 s to find out")
+      let blocks = plan.blockPlan(step: 3, rows: 18, floor: 0)
+      #expect(memory[5] == Float(blocks.row(block: 0, position: 0)))
+    }
+    #expect(Self.asked(silent.takeAsked()) == 16, "one of the two asked it first")
+  }
+
   @Test("A shard that does not answer is named, its rows come from the coordinator, and it is asked last for a while")
   func comeFromOthers() throws {
     let plan = try ScriptedCoordinator().plan

@@ -1,14 +1,16 @@
 import Glibc
-import Testing
 import Wire
 
 /// A TCP connection that sends whatever bytes a test likes, past all that libzmq would check.
 ///
 /// Closed when nobody holds it any more, which throws away what the other side has not read.
-final class RawPeer {
+public final class RawPeer {
+  /// Nobody listens there, or the process has no descriptor left.
+  public struct NotConnected: Error { let code: Int32 }
+
   private let descriptor: Int32
 
-  init(to endpoint: Endpoint) throws {
+  public init(to endpoint: Endpoint) throws {
     descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
     var address = sockaddr_in()
     address.sin_family = sa_family_t(AF_INET)
@@ -19,15 +21,15 @@ final class RawPeer {
         connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
       }
     }
-    try #require(result == 0)
+    guard result == 0 else { throw NotConnected(code: errno) }
   }
 
   deinit { close(descriptor) }
 
-  func send(_ bytes: [UInt8]) { _ = Glibc.send(descriptor, bytes, bytes.count, Int32(MSG_NOSIGNAL)) }
+  public func send(_ bytes: [UInt8]) { _ = Glibc.send(descriptor, bytes, bytes.count, Int32(MSG_NOSIGNAL)) }
 
   /// Whether the other side closes the connection within two seconds.
-  func isHungUpOn() -> Bool {
+  public func isHungUpOn() -> Bool {
     var patience = timeval(tv_sec: 2, tv_usec: 0)
     setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &patience, socklen_t(MemoryLayout.size(ofValue: patience)))
     var bytes = [UInt8](repeating: 0, count: 256)
@@ -38,7 +40,7 @@ final class RawPeer {
   }
 
   /// Says hello in ZMTP 3.0 as a dealer without keys.
-  func shakeHands(routingID: [UInt8]) {
+  public func shakeHands(routingID: [UInt8]) {
     let mechanism = Array("NULL".utf8) + [UInt8](repeating: 0, count: 16)
     send([0xFF, 0, 0, 0, 0, 0, 0, 0, 1, 0x7F, 3, 0] + mechanism + [UInt8](repeating: 0, count: 32))
     // libzmq trips over a peer that does not wait for its greeting.
@@ -52,12 +54,12 @@ final class RawPeer {
     send([4, UInt8(ready.count)] + ready)
   }
 
-  func shakeHands(as peer: PeerID) {
+  public func shakeHands(as peer: PeerID) {
     shakeHands(routingID: [UInt8(ascii: "M")] + withUnsafeBytes(of: peer.rawValue.bigEndian) { Array($0) })
   }
 
   /// One frame; `announcing` another size than it has, if given.
-  func send(frame: [UInt8], more: Bool = false, announcing size: UInt64? = nil) {
+  public func send(frame: [UInt8], more: Bool = false, announcing size: UInt64? = nil) {
     let length = withUnsafeBytes(of: (size ?? UInt64(frame.count)).bigEndian) { Array($0) }
     send([2 | (more ? 1 : 0)] + length + frame)
   }
