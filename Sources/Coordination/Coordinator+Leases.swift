@@ -4,18 +4,31 @@ import Wire
 // MARK: - Giving slices out
 
 extension Coordinator {
-  /// Gives every idle thread something to do, if there is something.
+  /// Gives every idle thread something to do, if there is something: a lease a worker, in turn, so that the first worker
+  /// does not take what the others wait for.
   mutating func leaseSlices(_ effects: inout [Effect]) {
     guard phase == .computing, !isWaitingForRows else { return }
-    for peer in peersInOrder where peer.idleThreads > 0 && isPresent(peer) {
-      var open = leases.count { $0.peer == peer.id }
-      while let current = peers[peer.id], current.idleThreads > 0, open < Limits.leases(threads: current.threads),
-        let node = nodeToLease(to: current)
-      {
-        issue(node, to: current, &effects)
-        open += 1
+    var turn = peersInOrder.filter { $0.idleThreads > 0 && isPresent($0) }.map(\.id)
+    while !turn.isEmpty {
+      var waiting = turn.reduce(0) { $0 + (peers[$1]?.idleThreads ?? 0) }
+      turn = turn.filter { id in
+        let idle = peers[id]?.idleThreads ?? 0
+        defer { waiting -= idle }
+        return leaseSlices(to: id, ofThreads: waiting, &effects)
       }
     }
+  }
+
+  /// Gives a worker one lease, if it has room for it.
+  /// - Parameter waiting: idle threads of this worker and of those whose turn comes after it.
+  /// - Returns: whether it may have room for another.
+  private mutating func leaseSlices(to id: PeerID, ofThreads waiting: Int, _ effects: inout [Effect]) -> Bool {
+    guard let peer = peers[id], peer.idleThreads > 0,
+      leases.count(where: { $0.peer == id }) < Limits.leases(threads: peer.threads),
+      let node = nodeToLease(to: peer, ofThreads: waiting)
+    else { return false }
+    issue(node, to: peer, &effects)
+    return true
   }
 
   private mutating func issue(_ node: SliceRange, to peer: Peer, _ effects: inout [Effect]) {
@@ -37,8 +50,8 @@ extension Coordinator {
             holdersVersion: board?.version ?? 0)), to: peer.id))
   }
 
-  /// The node that an idle worker should compute next; nil when there is none for it.
-  private func nodeToLease(to peer: Peer) -> SliceRange? {
+  /// The node that an idle worker should compute next, one of so many threads that wait; nil when there is none for it.
+  private func nodeToLease(to peer: Peer, ofThreads waiting: Int) -> SliceRange? {
     // 1. What is computed already, and what this worker may not have.
     var copies = [Int](repeating: 0, count: tree.count)
     var allowed = isAccepted.map { !$0 }
@@ -55,7 +68,7 @@ extension Coordinator {
 
     // 3. Slices that nobody computes.
     let free = copies.indices.filter { !isAccepted[$0] && copies[$0] == 0 }.count
-    let limit = leaseSize(for: peer, of: free)
+    let limit = leaseSize(for: peer, ofThreads: waiting, of: free)
     if let node = tree.largestFreeNode(in: zip(allowed, copies).map { $0 && $1 == 0 }, atMost: limit) { return node }
 
     // 4. Slices that somebody computes, but this worker would probably have sooner: the oldest first. Copies of audited
@@ -72,12 +85,14 @@ extension Coordinator {
     return nil
   }
 
-  /// Slices of a lease for this worker at most: its threads' share of the `free` ones, but no more than its idle threads
-  /// compute at once, unless many are left.
-  private func leaseSize(for peer: Peer, of free: Int) -> Int {
+  /// Slices of a lease for this worker at most. Where many are `free`, half of its threads' share of them; else its share
+  /// among the threads that wait, and no more than it computes at once.
+  private func leaseSize(for peer: Peer, ofThreads waiting: Int, of free: Int) -> Int {
     let threads = peers.values.reduce(0) { $0 + (isPresent($1) ? $1.threads : 0) }
-    let share = free * peer.threads / max(threads, 1)
-    let size = free > Limits.manySlices * threads ? max(share / 2, peer.idleThreads) : min(share, peer.idleThreads)
+    let size =
+      free > Limits.manySlices * threads
+      ? max(free * peer.threads / max(threads, 1) / 2, peer.idleThreads)
+      : min(free * peer.idleThreads / max(waiting, 1), peer.idleThreads)
     return max(size, 1)
   }
 

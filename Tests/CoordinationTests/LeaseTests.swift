@@ -41,6 +41,17 @@ struct LeaseTests {
       next.count == 2 && next.allSatisfy { $0.step == 1 && $0.student == Script.version(1).student && $0.rows == 100 })
   }
 
+  @Test func aStepsSlicesAreSharedByAllWhoWait() throws {
+    var script = Script(slices: 8)
+    for worker in 1...4 as ClosedRange<UInt64> { try script.say(Script.hello(threads: 8), worker) }
+    for lease in try script.ready(1, idle: 8) { try script.complete(lease, by: 1) }
+    for worker in 1...4 as ClosedRange<UInt64> { try script.ready(worker, idle: 8) }
+    try script.handle(.updateFinished(Script.version(1)))
+    for worker in 1...4 as ClosedRange<UInt64> {
+      #expect(script.leases(to: worker).map(\.slices.count) == [2], "worker \(worker)")
+    }
+  }
+
   @Test func aSecondArrivalCountsNothing() throws {
     var script = Script(slices: 2)
     let lease = try script.join(1)[0]
