@@ -462,9 +462,15 @@ extension ShardBoard {
   /// Whether an extent has all its copies, without this shard's: present ones that a restart would know of.
   private func isSafe(_ extent: Extent, without id: ShardID?) -> Bool {
     let others = extent.holders.count {
-      $0 != id && extent.durableHolders.contains($0) && isHolding($0) && shards[$0]?.isPresent ?? false
+      $0 != id && isNamed($0, for: extent) && isHolding($0) && shards[$0]?.isPresent ?? false
     }
     return others >= settings.replicas
+  }
+
+  /// Whether the ledger names a shard, and will go on to: one that is being written may have been drawn up before the
+  /// shard said what it has.
+  private func isNamed(_ id: ShardID, for extent: Extent) -> Bool {
+    extent.durableHolders.contains(id) && ledger?.holders[extent.identity.index]?.contains(id) ?? true
   }
 
   /// Has extents with too few holders pulled by one more, and those with too many removed from one.

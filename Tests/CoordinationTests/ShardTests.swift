@@ -278,6 +278,25 @@ extension [Effect] {
     #expect(try script.handle(.extentFetched(0, failure: nil)).sends(1, away: .finished))
   }
 
+  @Test func aFileStaysWhileALedgerIsWrittenThatDoesNotNameItsHolder() throws {
+    var script = ShardScript(resuming: ResumedMemory(ledger: ShardScript.ledger(0..<1, 1)))
+    try script.join(1, held: [ShardScript.held(0)])
+    try script.handle(.rowsNeeded(from: 0, settled: 100))
+    try script.pass(1)
+    _ = try script.drain("host1")
+    try script.pass(1)
+    #expect(try script.handle(.extentFetched(0, failure: nil)).sends(1, away: .finished))
+    // It is back before it is heard again, a ledger is begun: the durable one names it, this one does not.
+    try script.hello(1, held: [ShardScript.held(0)], as: 201)
+    _ = try script.finishLedger()
+    try script.handle(.tick, after: 2)
+    #expect(script.newestLedger.entries.map(\.holders) == [[]])
+    #expect(try script.report(1, as: 201).released == [])
+    #expect(try script.finishLedger().released == [])
+    try script.handle(.tick, after: 2)
+    #expect(try script.finishLedger().released == [0])
+  }
+
   @Test func aShardThatIsNotThereCannotBeDrained() throws {
     var script = ShardScript(resuming: ResumedMemory(ledger: ShardScript.ledger(0..<1, 1)))
     #expect(try script.drain("host1") == "Memory shard 'host1' is away: start it again, then drain it.")
