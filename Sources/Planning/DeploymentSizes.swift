@@ -71,7 +71,7 @@ extension DeploymentSizes {
       "coordinator",
       memory: [
         .init(content: "student, teacher and optimizer's moments", bytes: versionBytes),
-        .init(content: "the version before, and the next one's place", bytes: 2 * versionBytes),
+        .init(content: "the next one's place", bytes: versionBytes),
         .init(content: "a version that is being checkpointed", bytes: versionBytes),
         .init(
           content: "gradients on their way and in the tree's sum", bytes: rehearsed.coordinatorGradients * weightBytes),

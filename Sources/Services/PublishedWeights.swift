@@ -1,22 +1,19 @@
 import Synchronization
 
-/// The newest version of the weights and the one before it, for whoever asks.
+/// The newest version of the weights, for whoever asks. Nobody needs an older one: once there is a newer, all slices of
+/// its step are in, and a version with its moments is four networks large.
 final class PublishedWeights: Sendable {
-  private let versions: Mutex<(current: WeightsVersion, previous: WeightsVersion?)>
+  private let version: Mutex<WeightsVersion>
 
-  init(_ version: WeightsVersion) { versions = Mutex((version, nil)) }
+  init(_ version: WeightsVersion) { self.version = Mutex(version) }
 
-  var current: WeightsVersion { versions.withLock { $0.current } }
+  var current: WeightsVersion { version.withLock { $0 } }
 
-  /// Nil if the step is neither the newest nor the one before.
+  /// Nil if the step is not the newest.
   func version(ofStep step: Int) -> WeightsVersion? {
-    versions.withLock { versions in
-      if versions.current.step == step { return versions.current }
-      return versions.previous?.step == step ? versions.previous : nil
-    }
+    let current = current
+    return current.step == step ? current : nil
   }
 
-  func publish(_ version: WeightsVersion) {
-    versions.withLock { versions in versions = (version, versions.current) }
-  }
+  func publish(_ version: WeightsVersion) { self.version.withLock { $0 = version } }
 }
