@@ -43,8 +43,7 @@ sanitize: install
 # What Benchmarks/compare measures massl beside: PyTorch and timm, in .venv-bench.
 bench-peers:
 	python3 -m venv .venv-bench
-	.venv-bench/bin/pip install --quiet torch==2.8.0 timm==1.0.31 --index-url https://download.pytorch.org/whl/cpu \
-	  --extra-index-url https://pypi.org/simple
+	.venv-bench/bin/pip install --quiet torch==2.8.0 timm==1.0.31
 
 lint:
 	swift format lint --strict --recursive Sources Tests Fuzz Package.swift
