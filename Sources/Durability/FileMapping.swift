@@ -26,13 +26,6 @@ public final class FileMapping: Sendable {
   deinit { munmap(UnsafeMutableRawPointer(bitPattern: base), max(size, 1)) }
 }
 
-/// Nanoseconds for which this thread has had a processor, its system calls and page faults included.
-public func processorTime() -> Int {
-  var time = timespec()
-  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time)
-  return time.tv_sec * 1_000_000_000 + time.tv_nsec
-}
-
 /// Pieces of one size that are copied out of mappings together: each a head and a tail, which come apart.
 ///
 ///     var pieces = MappedPieces(head: 1024, tail: 8, capacity: rows)

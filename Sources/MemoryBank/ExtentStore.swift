@@ -1,4 +1,5 @@
 import Durability
+import Glibc
 import Numerics
 import Synchronization
 
@@ -271,7 +272,7 @@ extension ExtentStore {
 
   /// Files of whole extents never change, so that this needs no lock.
   private func copy(_ pieces: MappedPieces, _ numbers: [Int], into target: UnsafeMutableRawBufferPointer) throws {
-    let begun = processorTime()
+    let begun = Self.processorTime()
     if isCold.load(ordering: .relaxed) { pieces.prefetch() }
     let size = layout.rowSize
     try withUnsafeTemporaryAllocation(byteCount: Self.rowsTogether * pieces.tail, alignment: 8) { sums in
@@ -291,7 +292,14 @@ extension ExtentStore {
         }
       }
     }
-    isCold.store(processorTime() - begun > Self.rowFromMemory * numbers.count, ordering: .relaxed)
+    isCold.store(Self.processorTime() - begun > Self.rowFromMemory * numbers.count, ordering: .relaxed)
+  }
+
+  /// Nanoseconds for which this thread has had a processor, its system calls and page faults included.
+  private static func processorTime() -> Int {
+    var time = timespec()
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time)
+    return time.tv_sec * 1_000_000_000 + time.tv_nsec
   }
 
   private func requireHeld(_ number: Int, _ state: borrowing State) throws {

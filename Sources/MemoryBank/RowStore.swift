@@ -119,7 +119,7 @@ public final class RowStore: Sendable {
     try fillCache(from: max(window.stored.lowerBound, window.rows - cacheCapacity))
   }
 
-  static let ledgerName = "extents.json"
+  package static let ledgerName = "extents.json"
 
   /// Rows appended so far: the next row's number.
   public var rows: Int { state.withLock { $0.rows } }

@@ -166,7 +166,7 @@ package final class BulkClient: Sendable {
   }
 
   /// Requests that so many floats take.
-  package static func chunks(_ count: Int) -> Int { (count + chunk - 1) / chunk }
+  package static func chunks(_ count: Int) -> Int { ranges(count).count }
 
   /// Chunks of at most 1 MiB.
   static func ranges(_ count: Int) -> [Range<Int>] {

@@ -100,11 +100,11 @@ final class CoordinatorExtents: Sendable {
       do {
         // Shards that went leave no trace, so all extents are said.
         let holders = ledger.entries.map { entry in
-          (entry.extent.index, entry.holders.map { Digest(high: $0.high, low: $0.low) })
+          (entry.extent.index, entry.holders.map(\.digest))
         }
         let shards = ledger.shards.map { shard, known in
           (
-            Digest(high: shard.high, low: shard.low),
+            shard.digest,
             ExtentLedger.Shard(
               name: known.name, endpoint: known.endpoint?.description, isDraining: known.isDraining)
           )

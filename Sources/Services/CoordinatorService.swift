@@ -97,7 +97,7 @@ public final class CoordinatorService: Sendable {
 
     // The number is durable before a word is sent.
     incarnation = Incarnation(try directory.nextIncarnation())
-    let run = RunIdentity(high: directory.run.high, low: directory.run.low)
+    let run = RunIdentity(directory.run)
     sender = Sender(run: run, incarnation: incarnation, peer: PeerID(rawValue: UInt64.random(in: 1 ... .max)))
     addressPath = "\(directory.path)/\(Self.addressFile)"
     try directory.storage.writeAtomically("\(endpoint)\n".utf8, to: addressPath)

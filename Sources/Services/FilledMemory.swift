@@ -57,9 +57,9 @@ package struct FilledMemory: Sendable {
     directories = try (0..<shards).map { try ShardDirectory("\(directory)/shard-\($0)", in: storage) }
     for directory in directories { try directory.adopt(layout) }
     stores = try directories.map { try ExtentStore(storage: storage, directory: $0.path, layout: layout) }
-    let path = "\(directory)/extents.json"
+    let path = "\(directory)/\(RowStore.ledgerName)"
     var ledger = try ExtentLedger(path: path, run: layout.run, in: storage)
-    let (stores, owners) = (stores, directories.map { Digest(high: $0.shard.high, low: $0.shard.low) })
+    let (stores, owners) = (stores, directories.map(\.shard.digest))
     let isThere = (0..<extents).allSatisfy { index in
       ledger[index].map { stores[index % shards].held[index] == $0.record.mark } ?? false
     }
@@ -89,16 +89,11 @@ package struct FilledMemory: Sendable {
   ) -> [UInt8] {
     let buffer = FloatBuffer(count: layout.capacity * layout.width)
     let first = index * layout.capacity
-    let ended = BoundedQueue<Int>(capacity: threads)
-    for thread in 0..<threads {
-      startThread(named: "massl-fill-\(thread)") {
-        for row in stride(from: thread, to: layout.capacity, by: threads) {
-          seeded.write(row: first + row, into: buffer.vector(at: row * layout.width, count: layout.width))
-        }
-        _ = ended.append(thread)
+    forEachChunk(threads) { thread in
+      for row in stride(from: thread, to: layout.capacity, by: threads) {
+        seeded.write(row: first + row, into: buffer.vector(at: row * layout.width, count: layout.width))
       }
     }
-    for _ in 0..<threads { _ = ended.next() }
     let rows = buffer.matrix(rows: layout.capacity, columns: layout.width)
     return layout.records(of: rows, 0..<layout.capacity, firstNumber: first)
   }
@@ -123,7 +118,7 @@ extension FilledMemory {
     defer { run.release() }
     invariant(run.run == layout.run, "a run of another identity")
     try storage.makeDurableDirectory(run.memoryPath)
-    try ledger.write(to: "\(run.memoryPath)/extents.json", run: layout.run, in: storage)
+    try ledger.write(to: "\(run.memoryPath)/\(RowStore.ledgerName)", run: layout.run, in: storage)
     let version = WeightsVersion.initial(plan)
     let last = ledger[rows / layout.capacity - 1]?.record.after ?? MemoryDigest().state
     try run.checkpoints().write(

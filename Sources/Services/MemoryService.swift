@@ -155,7 +155,7 @@ extension MemoryService {
         protocolVersion: Wire.Limits.protocolVersion, name: options.name, shard: directory.shard, address: address,
         capacity: options.capacity, held: held, changes: state.firstChange)
     }
-    let run = directory.layout.map { RunIdentity(high: $0.run.high, low: $0.run.low) }
+    let run = directory.layout.map { RunIdentity($0.run) }
     let sender = Sender(run: run ?? RunIdentity(high: 0, low: 0), incarnation: Incarnation(0), peer: line.peer)
     say(.hello(hello), sender)
   }
@@ -217,7 +217,7 @@ extension MemoryService {
     do {
       let layer = try ConfigurationLayer(recipe: welcome.configuration, file: "the coordinator's configuration")
       let configuration = try RunConfiguration(layers: [layer])
-      let layout = configuration.extentLayout(run: Digest(high: sender.run.high, low: sender.run.low))
+      let layout = configuration.extentLayout(run: sender.run.digest)
       let store = try open(layout)
       serving.withLock {
         $0 = ShardServing(

@@ -114,11 +114,11 @@ extension ResumedRun {
     let entries = rows.sealed.map { record in
       LedgerEntry(
         extent: record.identity,
-        holders: (holders[record.index] ?? []).map { ShardID(high: $0.high, low: $0.low) })
+        holders: (holders[record.index] ?? []).map { ShardID($0) })
     }
     let shards = rows.shards.map { shard, known in
       (
-        ShardID(high: shard.high, low: shard.low),
+        ShardID(shard),
         LedgerShard(
           name: known.name, endpoint: known.endpoint.flatMap { try? Endpoint($0) }, isDraining: known.isDraining)
       )

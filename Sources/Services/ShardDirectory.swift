@@ -11,6 +11,7 @@ import Wire
 ///     rows-*          extents
 final class ShardDirectory: Sendable {
   static let version = 1
+  private static let recordName = "shard.json"
   private static let sizeAtMost = 1 << 16
 
   private struct Record: Codable {
@@ -38,15 +39,15 @@ final class ShardDirectory: Sendable {
     self.storage = storage
     try storage.makeDurableDirectory(path)
     lock = try storage.lock("\(path)/shard.lock")
-    let file = "\(path)/shard.json"
+    let file = "\(path)/\(Self.recordName)"
     if try !storage.exists(file) {
-      let own = ["shard.lock", "shard.json.tmp"]
+      let own = ["shard.lock", "\(Self.recordName).tmp"]
       guard try storage.list(path).allSatisfy(own.contains) else { throw MemoryError.notAShard(directory: path) }
       let shard = Digest(high: .random(in: 1 ... .max), low: .random(in: 0 ... .max))
       try Self.write(Record(version: Self.version, shard: shard), to: file, in: storage)
     }
     let record = try Self.record(in: file, of: storage)
-    shard = ShardID(high: record.shard.high, low: record.shard.low)
+    shard = ShardID(record.shard)
     if let run = record.run, let width = record.width, let rows = record.rowsPerExtent, let type = record.rowType {
       guard 1...(1 << 24) ~= width, 1...(1 << 32) ~= rows else { throw MemoryError.damagedIdentity(file: file) }
       layout = ExtentLayout(run: run, width: width, capacity: rows, rowType: type)
@@ -74,7 +75,7 @@ final class ShardDirectory: Sendable {
   /// - Throws: `MemoryError.noShard`, `.otherRunsShard`, `.damagedIdentity`, `.newerIdentity`; `DurabilityError`.
   static func check(_ directories: [String], areOf run: Digest, in storage: any Storage) throws {
     for directory in directories {
-      let file = "\(directory)/shard.json"
+      let file = "\(directory)/\(recordName)"
       guard try storage.exists(file) else { throw MemoryError.noShard(directory: directory) }
       let own = try record(in: file, of: storage).run
       guard own == run else {
@@ -95,8 +96,8 @@ final class ShardDirectory: Sendable {
     }
     try Self.write(
       Record(
-        version: Self.version, shard: Digest(high: shard.high, low: shard.low), run: layout.run, width: layout.width,
-        rowsPerExtent: layout.capacity, rowType: layout.rowType), to: "\(path)/shard.json", in: storage)
+        version: Self.version, shard: shard.digest, run: layout.run, width: layout.width,
+        rowsPerExtent: layout.capacity, rowType: layout.rowType), to: "\(path)/\(Self.recordName)", in: storage)
   }
 
   private static func write(_ record: Record, to file: String, in storage: any Storage) throws {

@@ -123,7 +123,7 @@ extension WorkerService {
         pictures: WorkerPictures(bulk: bulk, own: own, run: welcome.data, log: log),
         rows: rows(of: plan, welcome, sender),
         holders: RowHolders(
-          layout: plan.extentLayout(run: Digest(high: sender.run.high, low: sender.run.low)), peer: line.peer,
+          layout: plan.extentLayout(run: sender.run.digest), peer: line.peer,
           log: log
         ) { try clients.client(of: $0) },
         threads: options.threads, flipsBitEvery: options.flipsBitEvery, log: log

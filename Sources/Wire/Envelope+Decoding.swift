@@ -55,7 +55,7 @@ extension Envelope {
     let claimed = PeerID(rawValue: c.peer)
     if let peer = reader.peer, peer != claimed { throw .otherPeer(connection: peer, claimed: claimed) }
     sender = Sender(
-      run: RunIdentity(high: run.high, low: run.low), incarnation: Incarnation(c.incarnation), peer: claimed)
+      run: RunIdentity(run), incarnation: Incarnation(c.incarnation), peer: claimed)
     message = try reader.message(c)
     exchange = c.exchange
   }

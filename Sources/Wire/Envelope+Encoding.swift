@@ -17,7 +17,7 @@ extension Envelope {
     return withExtendedLifetime(memory) {
       let c = memory.make(Massl__Envelope.self, massl__envelope__init)
       c.pointee.protocol_version = Limits.protocolVersion
-      c.pointee.run = memory.digest(Digest(high: sender.run.high, low: sender.run.low))
+      c.pointee.run = memory.digest(sender.run.digest)
       c.pointee.incarnation = sender.incarnation.number
       c.pointee.peer = sender.peer.rawValue
       c.pointee.exchange = exchange

@@ -22,7 +22,7 @@ extension FieldReader {
     let shard = try digest(c.shard, "shard_hello.shard")
     return ShardHello(
       protocolVersion: c.protocol_version, name: try text(c.name, "shard_hello.name", Limits.shortText),
-      shard: ShardID(high: shard.high, low: shard.low), address: try address(c.address, "shard_hello.address"),
+      shard: ShardID(shard), address: try address(c.address, "shard_hello.address"),
       capacity: try offset(c.capacity, "shard_hello.capacity"), held: held, changes: c.changes)
   }
 

@@ -31,7 +31,7 @@ extension MessageMemory {
     let c = make(Massl__ShardHello.self, massl__shard_hello__init)
     c.pointee.protocol_version = hello.protocolVersion
     c.pointee.name = text(hello.name, cutTo: Limits.shortText)
-    c.pointee.shard = digest(Digest(high: hello.shard.high, low: hello.shard.low))
+    c.pointee.shard = digest(hello.shard.digest)
     c.pointee.address = write(hello.address)
     c.pointee.capacity = number(hello.capacity)
     (c.pointee.n_held, c.pointee.held) = (hello.held.count, array(hello.held.map { number($0.index) }))

@@ -9,6 +9,10 @@ public struct RunIdentity: Hashable, Sendable {
     self.high = high
     self.low = low
   }
+
+  /// From its form in files.
+  public init(_ digest: Digest) { self.init(high: digest.high, low: digest.low) }
+  public var digest: Digest { Digest(high: high, low: low) }
 }
 
 /// One start of a coordinator on its run directory. Each start durably adds one before a word is sent,
@@ -42,8 +46,12 @@ public struct ShardID: Hashable, Comparable, Sendable, CustomStringConvertible {
     self.low = low
   }
 
+  /// From its form in files.
+  public init(_ digest: Digest) { self.init(high: digest.high, low: digest.low) }
+  public var digest: Digest { Digest(high: high, low: low) }
+
   public static func < (left: ShardID, right: ShardID) -> Bool { (left.high, left.low) < (right.high, right.low) }
 
   /// 32 lower-case hexadecimal digits.
-  public var description: String { Digest(high: high, low: low).description }
+  public var description: String { digest.description }
 }
