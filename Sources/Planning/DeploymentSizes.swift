@@ -110,7 +110,7 @@ extension DeploymentSizes {
   private func shard(_ rehearsed: StepRehearsal.Outcome) -> DeploymentPlan.Process {
     let replicas = min(plan.configuration.memoryReplicas, deployment.shards)
     let all = extents(holding: plan.configuration.memorySize + rowsOfCheckpoints(rehearsed)) * replicas
-    let frames = min(ShardServing.framesAtMost, deployment.workers * BulkClient.window)
+    let frames = min(FramedAnswers.framesAtMost, deployment.workers * BulkClient.window)
     return DeploymentPlan.Process(
       "shard", count: deployment.shards,
       memory: [.init(content: "frames that leave", bytes: frames * Wire.Limits.bulkBytes)],

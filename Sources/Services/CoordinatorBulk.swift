@@ -8,8 +8,6 @@ import Wire
 
 /// Answers on the bulk socket: weights, rows and pictures go out, payloads come in. All of it in the socket's thread.
 package final class CoordinatorBulk: Sendable {
-  /// Answers that wait because the asker's queue is full; those beyond are dropped, and asked for again.
-  private static let repliesWaitingAtMost = 256
   /// Pictures whose bytes are kept between chunks and askers, all together at most so many bytes.
   package static let pictureBytesAtMost = 64 << 20
   /// Pictures whose digests are kept.
@@ -30,10 +28,7 @@ package final class CoordinatorBulk: Sendable {
 
   /// The thread's own; the lock is never waited for.
   private struct State: Sendable {
-    var waiting: [Outgoing] = []
-    var frames = FramePool(count: RowAnswers.bufferFloats, atMost: ShardServing.framesAtMost)
-    /// Requests for rows that wait for a frame.
-    var requests: [Incoming] = []
+    var outgoing = FramedAnswers()
     var pictures: [Int: [UInt8]] = [:]
     /// In the order of reading.
     var pictureOrder: [Int] = []
@@ -66,13 +61,13 @@ package final class CoordinatorBulk: Sendable {
   /// For `SocketThread`.
   func handle(_ event: SocketEvent, _ socket: RouterSocket) {
     state.withLock { state in
-      sendWaiting(&state, socket)
+      state.outgoing.sendWaiting(on: socket)
       switch event {
       case .received(.message(let incoming)):
-        if !Self.wantsFrame(incoming) {
-          if let reply = answer(incoming, into: nil, &state) { send(reply, &state, socket) }
-        } else if state.requests.count < ShardServing.requestsWaitingAtMost {
-          state.requests.append(incoming)
+        if Self.wantsFrame(incoming) {
+          _ = state.outgoing.add(incoming)
+        } else if let reply = answer(incoming, into: nil, &state) {
+          state.outgoing.send(reply, on: socket)
         }
       case .received(.malformed(let peer?, let error)): report(.malformed(from: peer, reason: error.description))
       case .received(.malformed(nil, let error)): log(.warning, "\(error)")
@@ -80,7 +75,9 @@ package final class CoordinatorBulk: Sendable {
       case .failed(let error):
         if error != .closed { log(.error, "The bulk socket failed: \(error)") }
       }
-      serveRows(&state, socket)
+      while let (request, frame) = state.outgoing.next() {
+        if let reply = answer(request, into: frame, &state) { state.outgoing.send(reply, on: socket) }
+      }
     }
   }
 
@@ -91,28 +88,6 @@ package final class CoordinatorBulk: Sendable {
     case .bulkRequest(.rows), .bulkRequest(.records): true
     default: false
     }
-  }
-
-  private func serveRows(_ state: inout State, _ socket: RouterSocket) {
-    var served = 0
-    while served < state.requests.count, state.waiting.count < Self.repliesWaitingAtMost / 2,
-      let frame = state.frames.take()
-    {
-      if let reply = answer(state.requests[served], into: frame, &state) { send(reply, &state, socket) }
-      served += 1
-    }
-    state.requests.removeFirst(served)
-  }
-
-  private func send(_ reply: Outgoing, _ state: inout State, _ socket: RouterSocket) {
-    // A peer that left needs no answer; a failing socket shows when it receives.
-    guard (try? socket.send(reply)) == .noRoom, state.waiting.count < Self.repliesWaitingAtMost else { return }
-    state.waiting.append(reply)
-  }
-
-  private func sendWaiting(_ state: inout State, _ socket: RouterSocket) {
-    guard !state.waiting.isEmpty else { return }
-    state.waiting = state.waiting.filter { (try? socket.send($0)) == .noRoom }
   }
 
   /// Nil for a chunk that is one of many.

@@ -5,16 +5,7 @@ import Synchronization
 import Wire
 
 /// Answers on a shard's bulk socket, in that socket's thread: rows for workers, records for shards that copy.
-///
-/// Frames are read into a fixed number of buffers, each held until libzmq has sent it: however many workers ask and do
-/// not read, a shard's memory is bounded. Requests that find no free buffer wait, few of them; beyond those the answer
-/// is to ask again.
 package final class ShardServing: Sendable {
-  /// Frames on their way out: 256 MiB, enough for a 25 Gbit/s link over 80 ms.
-  package static let framesAtMost = 256
-  /// Requests that wait for a buffer: each some kilobytes.
-  static let requestsWaitingAtMost = 4096
-
   /// Since the process began.
   struct Counts: Sendable {
     var rows = 0
@@ -30,10 +21,7 @@ package final class ShardServing: Sendable {
 
   /// The thread's own but for the counts; the lock is never waited for long.
   private struct State: Sendable {
-    var frames = FramePool(count: RowAnswers.bufferFloats, atMost: ShardServing.framesAtMost)
-    var requests: [Incoming] = []
-    /// Answers that found the asker's queue full.
-    var waiting: [Outgoing] = []
+    var outgoing = FramedAnswers()
     var counts = Counts()
     var hasFoundDamage = false
   }
@@ -51,15 +39,13 @@ package final class ShardServing: Sendable {
   /// For `SocketThread`.
   package func handle(_ event: SocketEvent, _ socket: RouterSocket) {
     let hasFoundDamage = state.withLock { state in
-      state.waiting = state.waiting.filter { (try? socket.send($0)) == .noRoom }
-      if case .received(.message(let incoming)) = event {
-        if state.requests.count < Self.requestsWaitingAtMost {
-          state.requests.append(incoming)
-        } else {
-          send(unavailable("too many requests wait; ask again", incoming), &state, socket)
-        }
+      state.outgoing.sendWaiting(on: socket)
+      if case .received(.message(let incoming)) = event, !state.outgoing.add(incoming) {
+        state.outgoing.send(unavailable("too many requests wait; ask again", incoming), on: socket)
       }
-      serve(&state, socket)
+      while let (request, frame) = state.outgoing.next() {
+        state.outgoing.send(answer(request, into: frame, &state), on: socket)
+      }
       defer { state.hasFoundDamage = false }
       return state.hasFoundDamage
     }
@@ -70,25 +56,6 @@ package final class ShardServing: Sendable {
     case .failed(let error): if error != .closed { log(.error, "The bulk socket failed: \(error)") }
     case .received, .undelivered, .tick: break
     }
-  }
-
-  private func serve(_ state: inout State, _ socket: RouterSocket) {
-    var served = 0
-    // An asker whose queue is full has its answer held here: no more are read meanwhile.
-    while served < state.requests.count, state.waiting.count < Self.framesAtMost / 2,
-      let frame = state.frames.take()
-    {
-      let request = state.requests[served]
-      served += 1
-      send(answer(request, into: frame, &state), &state, socket)
-    }
-    state.requests.removeFirst(served)
-  }
-
-  private func send(_ reply: Outgoing, _ state: inout State, _ socket: RouterSocket) {
-    // Who asks more than it reads loses answers, and asks again.
-    guard (try? socket.send(reply)) == .noRoom, state.waiting.count < Self.framesAtMost else { return }
-    state.waiting.append(reply)
   }
 
   private func answer(_ incoming: Incoming, into frame: FloatBuffer, _ state: inout State) -> Outgoing {
@@ -129,36 +96,5 @@ package final class ShardServing: Sendable {
       Envelope(
         sender: sender, message: .bulkReply(.unavailable(reason: reason)), exchange: incoming.envelope.exchange),
       to: incoming.peer)
-  }
-}
-
-/// So many buffers of one size, and no more.
-struct FramePool: Sendable {
-  private let count: Int
-  private let atMost: Int
-  private var buffers: [FloatBuffer] = []
-  private var next = 0
-
-  /// - Parameter count: floats in each.
-  init(count: Int, atMost: Int) {
-    self.count = count
-    self.atMost = atMost
-  }
-
-  /// A buffer that nobody else holds, with anything in it; nil while all are held.
-  mutating func take() -> FloatBuffer? {
-    // Frames are sent in order, so the one after the last taken is the first to be free.
-    for _ in buffers.indices {
-      let index = next % buffers.count
-      next += 1
-      if isKnownUniquelyReferenced(&buffers[index]) {
-        atomicMemoryFence(ordering: .acquiring)
-        return buffers[index]
-      }
-    }
-    guard buffers.count < atMost else { return nil }
-    let buffer = FloatBuffer(count: count)
-    buffers.append(buffer)
-    return buffer
   }
 }
