@@ -70,7 +70,7 @@ private final class ServedShard: Sendable {
   private let buffer = FloatBuffer(count: Limits.bulkFloats)
 
   init(_ memory: FilledMemory, _ index: Int, of shards: Int) throws {
-    let run = RunIdentity(high: memory.layout.run.high, low: memory.layout.run.low)
+    let run = RunIdentity(memory.layout.run)
     sender = Sender(run: run, incarnation: Incarnation(1), peer: .random())
     // As two processes have.
     contexts = [try Context(), try Context()]
@@ -120,7 +120,7 @@ private final class ServedShard: Sendable {
         var missing = [UInt8](repeating: 0, count: (blocks.blockSize + 7) / 8)
         for (position, row) in blocks.rows(block: block, at: Array(0..<blocks.blockSize)).enumerated()
         where memory.layout.index(of: row) % shards == index {
-          missing[position / 8] |= 1 << UInt8(position % 8)
+          missing.setBit(position)
         }
         requests += RowRequest.requests(
           block: block, missing: missing, positions: blocks.blockSize,

@@ -26,6 +26,14 @@ public struct MemoryWindow: Hashable, Sendable {
   /// The row in a slot, 0..<size.
   public func row(inSlot slot: Int) -> Int { rows - 1 - Self.slot(of: rows - 1 - slot, size: size) }
 
+  /// The rows in many slots, in their order: several times faster than one by one.
+  public func rows(inSlots slots: [Int]) -> [Int] {
+    // The newest row's slot parts the window's latest round from the one before.
+    let newest = Self.slot(of: rows - 1, size: size)
+    let round = rows - 1 - newest
+    return slots.map { $0 <= newest ? round + $0 : round + $0 - size }
+  }
+
   public func isSeeded(_ row: Int) -> Bool { row < floor }
 
   /// The slot of a row in a memory of `size` rows: its number modulo `size`, never negative.

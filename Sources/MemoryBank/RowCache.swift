@@ -71,9 +71,9 @@ extension RowCache {
   /// Which of a block's rows must be fetched: bit i % 8 of byte i / 8 is for position `positions.lowerBound + i`.
   public func missing(_ plan: BlockPlan, block: Int, positions: Range<Int>) -> [UInt8] {
     var missing = [UInt8](repeating: 0, count: (positions.count + 7) / 8)
-    for (index, position) in positions.enumerated() {
-      let row = plan.row(block: block, position: position)
-      if !plan.window.isSeeded(row) && place(of: row) == nil { missing[index / 8] |= 1 << UInt8(index % 8) }
+    for (index, row) in plan.rows(block: block, at: Array(positions)).enumerated()
+    where !plan.window.isSeeded(row) && place(of: row) == nil {
+      missing.setBit(index)
     }
     return missing
   }
@@ -96,7 +96,7 @@ extension RowCache {
           withBytes(ofPlace: place) { seeded.rowType.store(target, into: $0) }
         }
       } else {
-        missing[index / 8] |= 1 << UInt8(index % 8)
+        missing.setBit(index)
       }
     }
     return missing
@@ -113,12 +113,11 @@ extension RowCache {
     invariant(matrix.rows == plan.blockSize && matrix.columns == seeded.width)
     invariant(
       received.count == missing.reduce(0) { $0 + $1.nonzeroBitCount } * rowSize, "\(received.count) bytes of rows")
-    var next = 0
-    for (index, position) in positions.enumerated() where missing[index / 8] >> UInt8(index % 8) & 1 == 1 {
-      let row = UnsafeRawBufferPointer(rebasing: received[(next * rowSize)..<((next + 1) * rowSize)])
-      seeded.rowType.load(row, into: matrix.row(at: position))
-      keep(row, plan.row(block: block, position: position))
-      next += 1
+    let wanted = missing.setBits.map { positions.lowerBound + $0 }
+    for (index, number) in plan.rows(block: block, at: wanted).enumerated() {
+      let row = UnsafeRawBufferPointer(rebasing: received[(index * rowSize)..<((index + 1) * rowSize)])
+      seeded.rowType.load(row, into: matrix.row(at: wanted[index]))
+      keep(row, number)
     }
   }
 

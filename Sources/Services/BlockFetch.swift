@@ -38,13 +38,10 @@ struct BlockFetch {
   ) throws -> [RowFetch.Piece] {
     let empty = [UInt8](repeating: 0, count: missing.count)
     var bitmaps: [[Int]: [UInt8]] = [:]
-    for (index, byte) in missing.enumerated() where byte != 0 {
-      for bit in 0..<8 where byte >> UInt8(bit) & 1 == 1 {
-        let row = blocks.row(block: block, position: index * 8 + bit)
-        guard row < known else { continue }
-        bitmaps[view.holders(ofRow: row), default: empty][index] |= 1 << UInt8(bit)
-        missing[index] &= ~(1 << UInt8(bit))
-      }
+    let positions = missing.setBits
+    for (position, row) in zip(positions, blocks.rows(block: block, at: positions)) where row < known {
+      bitmaps[view.holders(ofRow: row), default: empty].setBit(position)
+      missing.clearBit(position)
     }
     return try bitmaps.flatMap { who, bitmap in
       let clients = try clients(who)

@@ -125,8 +125,8 @@ final class CoordinatorJudge: Sendable {
     for block in 0..<blocks.blockCount {
       let matrix = fetch.matrix(block)
       var missing = cache.gather(blocks, block: block, positions: 0..<blocks.blockSize, into: matrix)
-      let places = (0..<blocks.blockSize).filter { missing[$0 / 8] >> UInt8($0 % 8) & 1 == 1 }
-      let numbers = places.map { blocks.row(block: block, position: $0) }
+      let places = missing.setBits
+      let numbers = blocks.rows(block: block, at: places)
       let here = zip(places, zip(numbers, rows.areHere(numbers))).compactMap { $1.1 ? (place: $0, number: $1.0) : nil }
       var found = [UInt8](repeating: 0, count: here.count * rowSize)
       try found.withUnsafeMutableBytes { found in
@@ -134,7 +134,7 @@ final class CoordinatorJudge: Sendable {
         for (index, place) in here.map(\.place).enumerated() {
           let row = UnsafeRawBufferPointer(rebasing: found[(index * rowSize)..<((index + 1) * rowSize)])
           plan.rowType.load(row, into: matrix.row(at: place))
-          missing[place / 8] &= ~(1 << UInt8(place % 8))
+          missing.clearBit(place)
         }
       }
       pieces += try fetch.pieces(block, missing: &missing, known: fetch.rows, by: view) { holders in

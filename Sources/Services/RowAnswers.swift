@@ -44,15 +44,7 @@ package struct RowAnswers: Sendable {
     guard first <= blocks.blockSize, count <= blocks.blockSize - first else {
       throw Unavailable("positions \(first) to \(first + count) of a block of \(blocks.blockSize)")
     }
-    var positions: [Int] = []
-    positions.reserveCapacity(count)
-    for (index, var byte) in missing.enumerated() {
-      while byte != 0 {
-        positions.append(first + index * 8 + byte.trailingZeroBitCount)
-        byte &= byte - 1
-      }
-    }
-    let wanted = blocks.rows(block: block, at: positions)
+    let wanted = blocks.rows(block: block, at: missing.setBits.map { first + $0 })
     let bytes = wanted.count * source.layout.rowSize
     guard !wanted.isEmpty, bytes <= Wire.Limits.bulkBytes else {
       throw Unavailable(
