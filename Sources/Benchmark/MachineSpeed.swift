@@ -13,17 +13,7 @@ public struct MachineSpeed: Sendable {
     let ceiling = SimultaneousProducts(MatrixProducts.ceiling, threads: threads)
     let count = 1 << 25
     let (from, to) = (FloatBuffer(count: count), FloatBuffer(count: count))
-    let chunk = 1 << 18
-    let seconds = try Timing.medians(
-      rounds: 1,
-      [
-        { ceiling.run() },
-        {
-          forEachChunk(count / chunk) { index in
-            copy(from.vector(at: index * chunk, count: chunk), into: to.vector(at: index * chunk, count: chunk))
-          }
-        },
-      ])
+    let seconds = try Timing.medians(rounds: 1, [{ ceiling.run() }, { MemoryCopy.run(from, into: to) }])
     sgemmPerSecond = ceiling.operations / seconds[0]
     copyBytesPerSecond = Double(8 * count) / seconds[1]
   }

@@ -17,16 +17,7 @@ public enum UpdateAlone {
     let seconds = try Timing.medians(
       rounds: rounds,
       [
-        {
-          // Chunks over all cores, as the update has them.
-          let chunk = 1 << 18
-          forEachChunk((count + chunk - 1) / chunk) { index in
-            let range = index * chunk..<min(count, (index + 1) * chunk)
-            copy(
-              gradient.vector(at: range.lowerBound, count: range.count),
-              into: nextTeacher.vector(at: range.lowerBound, count: range.count))
-          }
-        },
+        { MemoryCopy.run(gradient, into: nextTeacher) },
         {
           _ = plan.optimizer.update(
             student, gradient: gradient, state: state, learningRate: 1e-4, weightDecay: 0.04, into: nextStudent,
@@ -36,13 +27,9 @@ public enum UpdateAlone {
           _ = nextTeacher.digest
         },
       ])
-    // A float each: the norm reads the gradient; the rule reads weights, gradient and moments, and writes weights and
-    // moments; the average reads two and writes one; the digests read two.
-    let moments = Double(plan.optimizer.rule.momentNames.count)
-    let floats = 1 + (3 + 2 * moments) + 3 + 2
     let bytes = Double(count) * 4
     return Figure(
-      "update", bytes * floats / seconds[1] / 1e9, unit: "GB/s",
+      "update", bytes * Double(plan.optimizer.rule.floatsPassedPerWeight) / seconds[1] / 1e9, unit: "GB/s",
       ceiling: .init("copy", 2 * bytes / seconds[0] / 1e9), digest: digest)
   }
 }

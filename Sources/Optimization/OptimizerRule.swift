@@ -17,6 +17,11 @@ public enum OptimizerRule: Sendable, Hashable {
     case .lars: ["mu"]
     }
   }
+
+  /// Floats that a step's update has to read or write for each weight: the norm reads the gradient; the rule reads weights,
+  /// gradient and moments, and writes weights and moments; the teacher's average reads two and writes one; the digests of
+  /// both networks read two.
+  public var floatsPassedPerWeight: Int { 1 + (3 + 2 * momentNames.count) + 3 + 2 }
 }
 
 /// What an optimizer remembers between steps.

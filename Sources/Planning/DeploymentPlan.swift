@@ -95,9 +95,9 @@ public struct DeploymentPlan: Sendable, Encodable {
   /// - Precondition: the deployment's numbers are positive, its workers and shards within `Wire.Limits`.
   public init(_ plan: RunPlan, on deployment: Deployment) {
     let sizes = DeploymentSizes(plan, deployment)
-    let traffic = RowTraffic(
+    let fetches = ExpectedFetches(
       plan, cacheRows: sizes.cachedRows, unsealed: deployment.shards == 0 ? nil : sizes.unsealedRows)
-    let rehearsed = StepRehearsal.run(plan, on: deployment, traffic)
+    let rehearsed = StepRehearsal.run(plan, on: deployment, fetches)
     let operations = plan.operationsPerImage
     let batch = Double(plan.configuration.batchSize)
 
@@ -121,13 +121,13 @@ public struct DeploymentPlan: Sendable, Encodable {
       gradients: rehearsed.phases.gradients, update: rehearsed.phases.update)
     gradientsPerStep = rehearsed.pushes
     memoryRows = plan.configuration.memorySize
-    rowsPerStep = traffic.drawn
-    rowsFetchedPerStep = traffic.fetched
-    rowHitShare = traffic.hitShare
+    rowsPerStep = fetches.drawn
+    rowsFetchedPerStep = fetches.fetched
+    rowHitShare = fetches.hitShare
     uses = Self.uses(rehearsed, deployment).sorted { $0.share > $1.share }
     saturatesFirst = uses[0].resource
     processes = sizes.processes(rehearsed)
-    links = LinkLoads(plan, deployment, traffic, rehearsed, sizes).links
+    links = LinkLoads(plan, deployment, fetches, rehearsed, sizes).links
   }
 
   private static func uses(_ rehearsed: StepRehearsal.Outcome, _ deployment: Deployment) -> [Use] {

@@ -8,7 +8,7 @@ import Training
 /// kept until as many others came as the cache holds, may be drawn and kept again, and leaves the memory at the age of
 /// memory_size / batch_size steps. So misses are a renewal process over a row's age, and how long a row is kept is the
 /// cache's room divided by the misses: both are found together.
-public struct RowTraffic: Sendable, Equatable {
+public struct ExpectedFetches: Sendable, Equatable {
   /// Rows in a step's blocks.
   public let drawn: Double
   /// Of them, those that the step before enqueued: they can only be fetched once they exist.

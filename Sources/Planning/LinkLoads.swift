@@ -9,7 +9,7 @@ struct LinkLoads {
   private let rehearsed: StepRehearsal.Outcome
 
   init(
-    _ plan: RunPlan, _ deployment: Deployment, _ traffic: RowTraffic, _ rehearsed: StepRehearsal.Outcome,
+    _ plan: RunPlan, _ deployment: Deployment, _ fetches: ExpectedFetches, _ rehearsed: StepRehearsal.Outcome,
     _ sizes: DeploymentSizes
   ) {
     self.rehearsed = rehearsed

@@ -113,7 +113,7 @@ struct StepRehearsal {
 
   private let plan: RunPlan
   private let deployment: Deployment
-  private let traffic: RowTraffic
+  private let fetches: ExpectedFetches
   private let floats: Double
   private let sliceSeconds: Double
 
@@ -136,15 +136,15 @@ struct StepRehearsal {
   private var linksBefore: LinkModel
   private var nextShard = 0
 
-  static func run(_ plan: RunPlan, on deployment: Deployment, _ traffic: RowTraffic) -> Outcome {
-    var rehearsal = StepRehearsal(plan, deployment, traffic)
+  static func run(_ plan: RunPlan, on deployment: Deployment, _ fetches: ExpectedFetches) -> Outcome {
+    var rehearsal = StepRehearsal(plan, deployment, fetches)
     return rehearsal.run()
   }
 
-  private init(_ plan: RunPlan, _ deployment: Deployment, _ traffic: RowTraffic) {
+  private init(_ plan: RunPlan, _ deployment: Deployment, _ fetches: ExpectedFetches) {
     self.plan = plan
     self.deployment = deployment
-    self.traffic = traffic
+    self.fetches = fetches
     floats = Double(plan.layout.count)
     let configuration = plan.configuration
     let rate = deployment.sgemmPerSecond * deployment.efficiency / Double(deployment.threads)
@@ -233,7 +233,7 @@ extension StepRehearsal {
     case .averaged(let index): averaged(index)
     case .rowsComplete(let index): rowsComplete(index)
     case .gatheredAhead(let index):
-      send(rowParts(traffic.older, index), .rows, to: machine(index), then: .fetchedAhead(index))
+      send(rowParts(fetches.older, index), .rows, to: machine(index), then: .fetchedAhead(index))
     case .fetchedAhead(let index):
       workers[index].ahead = .done
       if workers[index].isWaitingForAhead { averaged(index) }
@@ -339,11 +339,11 @@ extension StepRehearsal {
     case .underWay: workers[index].isWaitingForAhead = true
     case .done where workers[index].aheadStep == step:
       workers[index].isWaitingForAhead = false
-      send(rowParts(traffic.newest, index, isNewest: true), .rows, to: machine(index), then: .rowsComplete(index))
+      send(rowParts(fetches.newest, index, isNewest: true), .rows, to: machine(index), then: .rowsComplete(index))
     case .done, .none:
       workers[index].isWaitingForAhead = false
       send(
-        rowParts(traffic.older, index) + rowParts(traffic.newest, index, isNewest: true), .rows, to: machine(index),
+        rowParts(fetches.older, index) + rowParts(fetches.newest, index, isNewest: true), .rows, to: machine(index),
         then: .rowsComplete(index))
     }
   }
@@ -355,7 +355,7 @@ extension StepRehearsal {
     workers[index].aheadStep = workers[index].step + 1
     // Rows that are here are copied first, then the others asked for.
     workers[index].ahead = .underWay
-    let copied = 2 * traffic.drawn * Double(plan.configuration.bottleneckDim)
+    let copied = 2 * fetches.drawn * Double(plan.configuration.bottleneckDim)
     after(deployment.seconds(passingFloats: copied), .gatheredAhead(index))
     prepare(index)
   }
@@ -363,7 +363,7 @@ extension StepRehearsal {
   /// Who sends so many rows, and how many bytes.
   private func rowParts(_ rows: Double, _ index: Int, isNewest: Bool = false) -> [(bytes: Double, from: Int)] {
     let rowSize = Double(plan.configuration.bottleneckDim * plan.rowType.bytes)
-    let others = max(0, traffic.fromCoordinator - traffic.newest)
+    let others = max(0, fetches.fromCoordinator - fetches.newest)
     let own = deployment.shards == 0 || isNewest ? rows : min(rows, others)
     let shards = 0..<deployment.shards
     return [(own * rowSize, 0)]
@@ -481,9 +481,7 @@ extension StepRehearsal {
 
   private mutating func startUpdate() {
     updateBegan = max(updateIsFreeAt, clock)
-    // As `massl bench update` counts them: the norm, the rule, the average, both digests.
-    let moments = Double(plan.optimizer.rule.momentNames.count)
-    let seconds = deployment.seconds(passingFloats: (1 + (3 + 2 * moments) + 3 + 2) * floats)
+    let seconds = deployment.seconds(passingFloats: Double(plan.optimizer.rule.floatsPassedPerWeight) * floats)
     updateIsFreeAt = updateBegan + seconds
     outcome.updating += seconds
     after(updateIsFreeAt - clock, .updated)

@@ -5,7 +5,7 @@ import Testing
 import Training
 
 /// Fetches are as many as a worker's own cache comes to, over a thousand steps of a full memory.
-struct RowTrafficTests {
+struct ExpectedFetchesTests {
   @Test(arguments: [0, 100, 300, 500, 512], [1, 4])
   func expectedFetchesAreThoseOfARealCache(cacheRows: Int, blocks: Int) throws {
     let plan = try smallPlan([
@@ -38,20 +38,20 @@ struct RowTrafficTests {
         counted += 1
       }
     }
-    let traffic = RowTraffic(plan, cacheRows: cacheRows, unsealed: nil)
+    let fetches = ExpectedFetches(plan, cacheRows: cacheRows, unsealed: nil)
     let mean = Double(fetched) / Double(counted)
-    #expect(abs(traffic.fetched - mean) <= 0.05 * mean + 0.2, "\(traffic.fetched), \(mean)")
-    #expect(traffic.fromCoordinator == traffic.fetched)
+    #expect(abs(fetches.fetched - mean) <= 0.05 * mean + 0.2, "\(fetches.fetched), \(mean)")
+    #expect(fetches.fromCoordinator == fetches.fetched)
   }
 
   @Test func shardsServeWhatIsOldEnoughToBeWhole() throws {
     let plan = try smallPlan(["memory_size": "512", "block_size": "64", "bottleneck_dim": "4"])
     // Without a cache the share of rows that shards cannot have yet is that of all rows.
-    let traffic = RowTraffic(plan, cacheRows: 0, unsealed: 128)
-    #expect(abs(traffic.fromCoordinator / traffic.fetched - 0.25) < 0.01)
-    #expect(traffic.newest == 8)
+    let fetches = ExpectedFetches(plan, cacheRows: 0, unsealed: 128)
+    #expect(abs(fetches.fromCoordinator / fetches.fetched - 0.25) < 0.01)
+    #expect(fetches.newest == 8)
     // With room for all, rows are fetched while they are young.
-    let cached = RowTraffic(plan, cacheRows: 512, unsealed: 128)
+    let cached = ExpectedFetches(plan, cacheRows: 512, unsealed: 128)
     #expect(cached.fetched == 8 && cached.fromCoordinator == 8)
   }
 }
