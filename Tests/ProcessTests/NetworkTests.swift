@@ -55,11 +55,6 @@ struct NetworkTests {
     return metrics.count { $0 == "\n" }
   }
 
-  private func extents(_ shard: String) -> Int {
-    let names = (try? FileManager.default.contentsOfDirectory(atPath: workshop.folder + "/\(shard)")) ?? []
-    return names.count { $0.hasPrefix("rows-") && !$0.contains("part") }
-  }
-
   private func await(_ what: String, _ condition: () throws -> Bool) throws {
     let end = Date() + 40
     while try !condition() {
@@ -93,7 +88,7 @@ struct NetworkTests {
           + allowed + ["--listen", "tcp://0.0.0.0:5580", "--advertise", "tcp://\(hosts.address(name)):5580"])
     }
     // The coordinator lets go of them: workers can have them from shards alone.
-    try self.await("rows in the shards alone") { extents(run + "/memory") == 0 }
+    try self.await("rows in the shards alone") { workshop.extents(in: run + "/memory").isEmpty }
     processes += try Self.workers.map { name in
       try start(name, ["worker", "--threads", "1", "--row-cache", "0", "--host", name] + trusted)
     }
@@ -116,7 +111,8 @@ struct NetworkTests {
     try train("cut", replicas: 1) {
       try self.await("steps with the shards' rows") { stepsDone("cut") >= 34 }
       // Whoever comes first may have them all.
-      let fullest = Self.shards.max { extents($0) < extents($1) } ?? Self.shards[0]
+      let fullest =
+        Self.shards.max { workshop.extents(in: $0).count < workshop.extents(in: $1).count } ?? Self.shards[0]
       try hosts.unplug(fullest)
       // What was fetched ahead is still computed; then every step needs rows of every extent.
       try self.await("a second without a step") {

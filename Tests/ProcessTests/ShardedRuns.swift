@@ -89,8 +89,7 @@ final class ShardedRuns {
 
   /// Of the rows' files in a shard's directory, whole ones.
   func files(_ shard: String) -> [String] {
-    let names = (try? FileManager.default.contentsOfDirectory(atPath: directory(shard))) ?? []
-    return names.filter { $0.hasPrefix("rows-") && !$0.contains("part") }.sorted().map { directory(shard) + "/" + $0 }
+    workshop.extents(in: shard).map { directory(shard) + "/" + $0 }
   }
 
   func await(_ what: String, seconds: Double = 30, _ condition: () throws -> Bool) throws {

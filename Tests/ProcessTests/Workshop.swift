@@ -86,6 +86,12 @@ extension Workshop {
     return names.filter { $0.hasPrefix("step-") }.compactMap { Int($0.dropFirst(5)) }.sorted()
   }
 
+  /// The names of the memory's whole files in a directory of the workshop's folder, in order.
+  func extents(in directory: String) -> [String] {
+    let names = (try? FileManager.default.contentsOfDirectory(atPath: folder + "/" + directory)) ?? []
+    return names.filter { $0.hasPrefix("rows-") && !$0.contains("part") }.sorted()
+  }
+
   func hasCheckpoint(_ run: String) -> Bool { !steps(run).isEmpty }
 
   /// Returns when the run has a checkpoint, or the process that makes it has ended.

@@ -27,6 +27,20 @@ import Wire
     }
   }
 
+  /// A coordinator, and the rows that it gives to whoever copies.
+  private func coordinatorWithRows(_ keys: [String: String]) throws -> (ScriptedCoordinator, Source) {
+    let source = Mutex<Source?>(nil)
+    let coordinator = try ScriptedCoordinator(keys: keys) { request in
+      guard case .records(let extent, let first, let count) = request,
+        let records = try? source.withLock({ try $0?.rows.records(extent: extent, first: first, count: count) })
+      else { return nil }
+      return (.records(extent: extent, first: first), .bytes(records))
+    }
+    let whole = try Source(coordinator.layout, in: folder + "/source")
+    source.withLock { $0 = whole }
+    return (coordinator, whole)
+  }
+
   private func options(_ coordinator: ScriptedCoordinator, listen: Endpoint) -> MemoryOptions {
     MemoryOptions(
       coordinator: coordinator.control.endpoint, directory: folder + "/shard", capacity: 4 << 20, listen: listen,
@@ -53,15 +67,7 @@ import Wire
   @Test("Damage that a request meets is said, served no further and mended, and the shard goes on") func damage() throws
   {
     defer { try? FileManager.default.removeItem(atPath: folder) }
-    let source = Mutex<Source?>(nil)
-    let coordinator = try ScriptedCoordinator(keys: ["extent_rows": "8"]) { request in
-      guard case .records(let extent, let first, let count) = request,
-        let records = try? source.withLock({ try $0?.rows.records(extent: extent, first: first, count: count) })
-      else { return nil }
-      return (.records(extent: extent, first: first), .bytes(records))
-    }
-    let whole = try Source(coordinator.layout, in: folder + "/source")
-    source.withLock { $0 = whole }
+    let (coordinator, whole) = try coordinatorWithRows(["extent_rows": "8"])
     let held = HeldExtent(index: 0, after: whole.rows.sealed[0].mark)
     // What holds a service ends with this call.
     let first = try meetsDamage(coordinator, whole, held)
@@ -76,17 +82,8 @@ import Wire
 
   @Test("It copies no faster than memory_copy_rate") func rate() throws {
     defer { try? FileManager.default.removeItem(atPath: folder) }
-    let source = Mutex<Source?>(nil)
     // 576 bytes at a kilobyte a second.
-    let keys = ["extent_rows": "8", "memory_copy_rate": "1000"]
-    let coordinator = try ScriptedCoordinator(keys: keys) { request in
-      guard case .records(let extent, let first, let count) = request,
-        let records = try? source.withLock({ try $0?.rows.records(extent: extent, first: first, count: count) })
-      else { return nil }
-      return (.records(extent: extent, first: first), .bytes(records))
-    }
-    let whole = try Source(coordinator.layout, in: folder + "/source")
-    source.withLock { $0 = whole }
+    let (coordinator, whole) = try coordinatorWithRows(["extent_rows": "8", "memory_copy_rate": "1000"])
     let (shard, ended) = try start(coordinator, listen: Endpoint("tcp://127.0.0.1:0"), LogBook())
     let sender = try coordinator.nextOfShard { if case .hello(let hello) = $0 { hello } else { nil } }.from
     try coordinator.welcomeShard(sender.peer)
@@ -144,15 +141,7 @@ import Wire
   @Test("Its memory is bounded, however many ask and do not read, and it goes on with those who do")
   func askersThatDoNotRead() throws {
     defer { try? FileManager.default.removeItem(atPath: folder) }
-    let source = Mutex<Source?>(nil)
-    let coordinator = try ScriptedCoordinator(keys: ["extent_rows": "16384"]) { request in
-      guard case .records(let extent, let first, let count) = request,
-        let records = try? source.withLock({ try $0?.rows.records(extent: extent, first: first, count: count) })
-      else { return nil }
-      return (.records(extent: extent, first: first), .bytes(records))
-    }
-    let whole = try Source(coordinator.layout, in: folder + "/source")
-    source.withLock { $0 = whole }
+    let (coordinator, whole) = try coordinatorWithRows(["extent_rows": "16384"])
     let (shard, ended) = try start(coordinator, listen: Endpoint("tcp://127.0.0.1:0"), LogBook())
     let sender = try coordinator.nextOfShard { if case .hello(let hello) = $0 { hello } else { nil } }.from
     try coordinator.welcomeShard(sender.peer)
