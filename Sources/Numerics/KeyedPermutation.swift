@@ -52,7 +52,9 @@ public struct KeyedPermutation: Sendable {
 
   /// The elements at many positions, several at a time.
   public func elements(at positions: [Int]) -> [Int] {
-    [Int](unsafeUninitializedCapacity: positions.count) { elements, count in
+    // Without room the array would be the one that all empty arrays are, and its count be written from many threads.
+    guard !positions.isEmpty else { return [] }
+    return [Int](unsafeUninitializedCapacity: positions.count) { elements, count in
       for index in positions.indices { elements[index] = self[positions[index]] }
       count = positions.count
     }
