@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <stdint.h>
 #include <string.h>
+#include <ucontext.h>
 
 enum { CACHE_LINE = 64 };
 
@@ -15,7 +16,12 @@ static struct sigaction former;
 static pthread_once_t installed = PTHREAD_ONCE_INIT;
 
 static void on_bus_error(int number, siginfo_t *info, void *context) {
-  if (return_point != NULL) siglongjmp(*return_point, 1);
+  if (return_point != NULL) {
+    // The jump does not bring back what was blocked before: whatever the handler was installed with (a sanitizer blocks
+    // everything), the next such page has to be a signal again.
+    pthread_sigmask(SIG_SETMASK, &((const ucontext_t *)context)->uc_sigmask, NULL);
+    siglongjmp(*return_point, 1);
+  }
   if (former.sa_flags & SA_SIGINFO) {
     former.sa_sigaction(number, info, context);
   } else if (former.sa_handler != SIG_DFL && former.sa_handler != SIG_IGN) {
@@ -30,8 +36,7 @@ static void install(void) {
   struct sigaction action;
   memset(&action, 0, sizeof action);
   action.sa_sigaction = on_bus_error;
-  // Left by a jump, which does not unblock the signal: so it is not blocked.
-  action.sa_flags = SA_SIGINFO | SA_NODEFER | SA_ONSTACK;
+  action.sa_flags = SA_SIGINFO | SA_ONSTACK;
   sigemptyset(&action.sa_mask);
   sigaction(SIGBUS, &action, &former);
 }
