@@ -6,6 +6,7 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
+static inline XXH64_hash_t massl_xxh3_64(const void *bytes, size_t count) { return XXH3_64bits(bytes, count); }
 static inline XXH128_hash_t massl_xxh3(const void *bytes, size_t count) { return XXH3_128bits(bytes, count); }
 
 // A state is as the functions below have it: null where there is no memory for one.

@@ -38,6 +38,8 @@ public struct MappedPieces {
   /// Of each piece, by its place in `mappings`.
   private var sources: [Int32] = []
   private var mappings: [FileMapping] = []
+  /// Of the mappings: looked at for each piece, which should not retain and release an object.
+  private var spans: [(base: UInt, size: Int)] = []
 
   private static let page = UInt(sysconf(Int32(_SC_PAGESIZE)))
 
@@ -53,14 +55,16 @@ public struct MappedPieces {
   /// - Returns: what `append` wants for it.
   public mutating func add(_ mapping: FileMapping) -> Int {
     mappings.append(mapping)
+    spans.append((mapping.base, mapping.size))
     return mappings.count - 1
   }
 
   /// - Parameter mapping: as `add` returned it.
   public mutating func append(at offset: Int, of mapping: Int) {
-    let source = mappings[mapping]
+    let source = spans[mapping]
     guard offset >= 0, head + tail <= source.size, offset <= source.size - head - tail else {
-      fatalError("invariant broken: \(head + tail) bytes at \(offset) of \(source.path), which has \(source.size)")
+      fatalError(
+        "invariant broken: \(head + tail) bytes at \(offset) of \(mappings[mapping].path), which has \(source.size)")
     }
     addresses.append(UnsafeRawPointer(bitPattern: source.base + UInt(offset)))
     sources.append(Int32(mapping))

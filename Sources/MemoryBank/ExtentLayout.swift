@@ -6,14 +6,15 @@ import Numerics
 ///     0    "MASSLROW"                  32  run identity (16 bytes)
 ///     8    format version (4 bytes)    48  once sealed by a shard: its record's `mark`; zeros before (8 bytes)
 ///     12   row type: 1 fp32, 2 fp16    56  checksum of bytes 0..<56
-///     16   width, elements a row (4)   64  rows: `width` elements, then the checksum of row number and elements (8 bytes)
+///     16   width, elements a row (4)   64  rows: `width` elements, then a checksum of them and the row's number (8 bytes)
 ///     20   rows a file (4)
 ///     24   number of its first row (8)
 ///
-/// Integers are little-endian; a checksum is the low half of XXH3's 128 bits.
+/// Integers are little-endian. The header's checksum is the low half of XXH3's 128 bits; a row's is XXH3's 64 bits of its
+/// elements, xored with the row's number times 2^64 / φ, so that another row's bytes do not pass for it.
 public struct ExtentLayout: Hashable, Sendable {
   static let magic: [UInt8] = Array("MASSLROW".utf8)
-  static let version = 1
+  static let version = 2
   static let headerSize = 64
   /// Bytes of rows that a file has at most where no number of rows is given: 65,536 rows of 256 floats.
   static let fileSizeAtMost = 64 << 20
@@ -106,8 +107,8 @@ extension ExtentLayout {
       throw MemoryBankError.damagedHeader(file: file.path)
     }
     let version = Int(value(UInt32.self, at: 8))
-    guard version <= Self.version else {
-      throw MemoryBankError.newerFormat(file: file.path, version: version, supported: Self.version)
+    guard version == Self.version else {
+      throw MemoryBankError.otherFormat(file: file.path, version: version, supported: Self.version)
     }
     let found = Digest(high: value(UInt64.self, at: 32), low: value(UInt64.self, at: 40))
     let (code, first) = (value(UInt32.self, at: 12), value(UInt64.self, at: 24))
@@ -159,22 +160,8 @@ extension ExtentLayout {
 
   /// Whether a record's row matches its checksum.
   func isWhole(_ record: UnsafeRawBufferPointer, number: Int) -> Bool {
-    UInt64(littleEndian: record.loadUnaligned(fromByteOffset: rowSize, as: UInt64.self))
-      == checksum(of: row(of: record), number: number)
-  }
-
-  /// Whether a row that was copied to `offset` of other rows' bytes matches its checksum. The bytes before it are another's
-  /// for a moment: nobody else may use them.
-  func isWhole(
-    at offset: Int, of rows: UnsafeMutableRawBufferPointer, number: Int, checksum expected: UInt64
-  ) -> Bool {
-    let row = UnsafeRawBufferPointer(rebasing: rows[offset..<(offset + rowSize)])
-    guard offset >= 8 else { return checksum(of: row, number: number) == expected }
-    // What is hashed is the number, then the row: written there it need not be copied together elsewhere.
-    let before = rows.loadUnaligned(fromByteOffset: offset - 8, as: UInt64.self)
-    rows.storeBytes(of: UInt64(number).littleEndian, toByteOffset: offset - 8, as: UInt64.self)
-    defer { rows.storeBytes(of: before, toByteOffset: offset - 8, as: UInt64.self) }
-    return Digest(of: UnsafeRawBufferPointer(rebasing: rows[(offset - 8)..<(offset + rowSize)])).low == expected
+    let sum = UInt64(littleEndian: record.loadUnaligned(fromByteOffset: rowSize, as: UInt64.self))
+    return sum == checksum(of: row(of: record), number: number)
   }
 
   /// The records of consecutive rows, one after the other in `bytes`, with the numbers of their rows.
@@ -187,11 +174,7 @@ extension ExtentLayout {
     }
   }
 
-  private func checksum(of row: UnsafeRawBufferPointer, number: Int) -> UInt64 {
-    withUnsafeTemporaryAllocation(byteCount: 8 + row.count, alignment: 8) { bytes in
-      bytes.storeBytes(of: UInt64(number).littleEndian, as: UInt64.self)
-      UnsafeMutableRawBufferPointer(rebasing: bytes[8...]).copyMemory(from: row)
-      return Digest(of: UnsafeRawBufferPointer(bytes)).low
-    }
+  func checksum(of row: UnsafeRawBufferPointer, number: Int) -> UInt64 {
+    Checksum.of(row) ^ UInt64(number) &* 0x9E37_79B9_7F4A_7C15
   }
 }

@@ -123,7 +123,7 @@ extension ExtentLedger {
   }
 
   /// Reads the ledger of a run; an empty one if there is none.
-  /// - Throws: `MemoryBankError.damagedLedger`, `.newerFormat`, `.foreignExtent`; `DurabilityError`.
+  /// - Throws: `MemoryBankError.damagedLedger`, `.otherFormat`, `.foreignExtent`; `DurabilityError`.
   public init(path: String, run: Digest, in storage: any Storage) throws {
     guard try storage.exists(path) else { return }
     let bytes = Data(try storage.readWhole(path, limit: Self.sizeAtMost))
@@ -132,7 +132,7 @@ extension ExtentLedger {
     do {
       let version = try JSONDecoder().decode(Versioned.self, from: bytes).version
       guard version <= Self.version else {
-        throw MemoryBankError.newerFormat(file: path, version: version, supported: Self.version)
+        throw MemoryBankError.otherFormat(file: path, version: version, supported: Self.version)
       }
       guard version > 0 else { throw MemoryBankError.damagedLedger(file: path) }
       document = try JSONDecoder().decode(Document.self, from: bytes)

@@ -285,7 +285,8 @@ extension ExtentStore {
         for index in range {
           let sum = UInt64(
             littleEndian: sums.loadUnaligned(fromByteOffset: (index - first) * pieces.tail, as: UInt64.self))
-          guard layout.isWhole(at: index * size, of: target, number: numbers[index], checksum: sum) else {
+          let row = UnsafeRawBufferPointer(rebasing: target[(index * size)..<((index + 1) * size)])
+          guard sum == layout.checksum(of: row, number: numbers[index]) else {
             throw MemoryBankError.damagedRow(
               file: "\(directory)/\(layout.name(of: layout.index(of: numbers[index])))", row: numbers[index])
           }

@@ -4,7 +4,7 @@ public enum MemoryBankError: Error, Equatable, CustomStringConvertible {
   case damagedHeader(file: String)
   /// The file is whole, but not of this run, or of another shape.
   case foreignExtent(file: String, property: String, expected: String, found: String)
-  case newerFormat(file: String, version: Int, supported: Int)
+  case otherFormat(file: String, version: Int, supported: Int)
   /// Rows that a checkpoint needs are not there.
   case missingExtent(file: String, rows: Range<Int>)
   /// Rows that a checkpoint needs are with memory shards, none of which was among the directories searched.
@@ -29,8 +29,8 @@ public enum MemoryBankError: Error, Equatable, CustomStringConvertible {
         + "from a checkpoint of this one."
     case .foreignExtent(let file, let property, let expected, let found):
       "\(file) belongs elsewhere: its \(property) is \(found), not \(expected). Move it out of this run's memory."
-    case .newerFormat(let file, let version, let supported):
-      "\(file) has format \(version); this massl reads formats up to \(supported). Use the massl that wrote it."
+    case .otherFormat(let file, let version, let supported):
+      "\(file) has format \(version); this massl reads format \(supported). Use the massl that wrote it."
     case .missingExtent(let file, let rows):
       "\(file) is missing: it holds rows \(rows.lowerBound) to \(rows.upperBound - 1), which the memory needs. Restore "
         + "it from a backup, or start a new run from a checkpoint of this one."

@@ -221,10 +221,10 @@ struct ExtentStoreTests {
     var header = [UInt8](repeating: 0, count: 64)
     let file = try storage.open(path, .updating)
     try header.withUnsafeMutableBytes { try file.read(at: 0, into: $0) }
-    header[8] = 2
+    header[8] = 3
     header.replaceSubrange(56..<64, with: withUnsafeBytes(of: Digest(of: header[..<56]).low.littleEndian) { Array($0) })
     try header.withUnsafeBytes { try file.write($0, at: 0) }
-    refused(.newerFormat(file: path, version: 2, supported: 1), layout())
+    refused(.otherFormat(file: path, version: 3, supported: 2), layout())
   }
 
   @Test func aFailingDiskIsNoDamage() throws {
@@ -386,7 +386,7 @@ struct ExtentLedgerTests {
       }
     }
     try storage.writeAtomically(Array(#"{"version":2}"#.utf8), to: path)
-    #expect(throws: MemoryBankError.newerFormat(file: path, version: 2, supported: 1)) {
+    #expect(throws: MemoryBankError.otherFormat(file: path, version: 2, supported: 1)) {
       try ExtentLedger(path: path, run: run, in: storage)
     }
   }
