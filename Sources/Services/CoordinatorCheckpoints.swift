@@ -12,7 +12,9 @@ import Wire
 /// That one stands back while the run goes on: copying weights into the system's cache costs as much processor time as
 /// a tenth of a small network's step, which the slices would lack. The last checkpoint of a run that leaves does not.
 final class CoordinatorCheckpoints: Sendable {
-  private let resumed: ResumedRun
+  private let plan: RunPlan
+  private let directory: RunDirectory
+  private let checkpoints: CheckpointDirectory
   private let rows: RowStore
   private let incarnation: Incarnation
   private let log: ServiceLog
@@ -22,7 +24,10 @@ final class CoordinatorCheckpoints: Sendable {
   private let isLeaving = Atomic<Bool>(false)
 
   init(resumed: ResumedRun, incarnation: Incarnation, log: @escaping ServiceLog) {
-    self.resumed = resumed
+    // Not the whole of it: it has the weights that the run began with, which nobody needs after the first step.
+    plan = resumed.plan
+    directory = resumed.directory
+    checkpoints = resumed.checkpoints
     rows = resumed.rows
     self.incarnation = incarnation
     self.log = log
@@ -41,7 +46,7 @@ final class CoordinatorCheckpoints: Sendable {
     startThread(named: "massl-checkpts") { [self] in
       while let (version, unaudited) = queue.next() {
         do {
-          try resumed.directory.verifyLock()
+          try directory.verifyLock()
         } catch {
           lose("\(error)")
           continue
@@ -86,22 +91,21 @@ final class CoordinatorCheckpoints: Sendable {
   private func write(
     _ version: WeightsVersion, _ unaudited: [String: Int], _ memory: (Event) -> Void
   ) throws {
-    let plan = resumed.plan
     // The manifest names rows: they must be durable before it is.
     for record in try rows.flush() { memory(.extentSealed(record.identity)) }
     let manifest = Manifest(
-      run: resumed.directory.run, incarnation: incarnation.number, step: version.step,
+      run: directory.run, incarnation: incarnation.number, step: version.step,
       epoch: plan.epoch(ofStep: version.step), student: version.studentDigest, teacher: version.teacherDigest,
       memory: version.memory, rows: version.rows, floor: version.floor,
       oldestRow: MemoryWindow(size: plan.configuration.memorySize, rows: version.rows, floor: version.floor)
         .stored.lowerBound,
-      data: resumed.directory.data, configuration: plan.configuration.yaml(), changes: version.changes,
+      data: directory.data, configuration: plan.configuration.yaml(), changes: version.changes,
       optimizer: OptimizerRecord(kind: plan.configuration.optimizer.rawValue, steps: version.optimizer.steps),
       unaudited: unaudited)
-    try resumed.checkpoints.write(version.content(plan), manifest)
+    try checkpoints.write(version.content(plan), manifest)
     // The checkpoint is durable: what goes wrong in clearing up is no failure of it.
     do {
-      let needed = try resumed.checkpoints.prune(
+      let needed = try checkpoints.prune(
         keeping: plan.configuration.keepCheckpoints, forGoodEvery: plan.configuration.keepEverySteps,
         keepsRows: plan.configuration.keepMemory, newestWhole: version.step)
       if let oldest = needed.oldestOfRecent {

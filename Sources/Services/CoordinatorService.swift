@@ -58,7 +58,7 @@ public final class CoordinatorService: Sendable {
   private let judge: CoordinatorJudge
   private let extents: CoordinatorExtents
   private let data: DataSet
-  private let resumed: ResumedRun
+  private let rows: RowStore
   private let log: ServiceLog
   private let addressPath: String
   private let outcome = BoundedQueue<StopReason>(capacity: 1)
@@ -82,9 +82,9 @@ public final class CoordinatorService: Sendable {
   public init(_ options: CoordinatorOptions, storage: any Storage = FileStorage(), log: @escaping ServiceLog) throws {
     data = try DataSet(root: options.data)
     let resumed = try ResumedRun(options, data: data, storage: storage, log: log)
-    self.resumed = resumed
     self.log = log
     plan = resumed.plan
+    rows = resumed.rows
     directory = resumed.directory
     resumedStep = resumed.version.step
 
@@ -104,14 +104,14 @@ public final class CoordinatorService: Sendable {
 
     weights = PublishedWeights(resumed.version)
     desk = PushDesk(gradientCount: plan.layout.count, floatsPerSlice: plan.floatsPerSlice)
-    updates = CoordinatorUpdates(plan: plan, rows: resumed.rows, weights: weights, log: log)
+    updates = CoordinatorUpdates(plan: plan, rows: rows, weights: weights, log: log)
     checkpoints = CoordinatorCheckpoints(resumed: resumed, incarnation: incarnation, log: log)
     let shardClients = { [context, sender, bulkSocket] in
       SourceClients(
         context: context, sender: sender, coordinator: bulkSocket.endpoint, security: options.shardSecurity)
     }
     judge = CoordinatorJudge(
-      plan: plan, data: data, rows: resumed.rows, weights: weights, clients: shardClients())
+      plan: plan, data: data, rows: rows, weights: weights, clients: shardClients())
     let configuration = plan.configuration
     if options.allowsMixed, configuration.auditRate > 0 {
       log(.warning, "No results are audited: with --allow-mixed right ones may differ.")
@@ -134,13 +134,13 @@ public final class CoordinatorService: Sendable {
       rate: options.allowsMixed ? 0 : configuration.auditRate, seed: .random(in: 0 ... .max),
       goesBack: configuration.auditAction == .rollback,
       quarantined: resumed.quarantine.hosts.map { QuarantinedHost($0) }, unaudited: resumed.unaudited)
-    let layout = resumed.rows.layout
+    let layout = rows.layout
     settings.memory = MemorySettings(
       size: configuration.memorySize, rowsPerExtent: layout.capacity, extentBytes: layout.fileSize,
       replicas: configuration.memoryReplicas, rowsPerStep: configuration.batchSize,
       forgetsLostRows: options.forgetsLostRows)
     extents = CoordinatorExtents(
-      rows: resumed.rows, clients: shardClients(), bytesPerSecond: configuration.memoryCopyRate, log: log)
+      rows: rows, clients: shardClients(), bytesPerSecond: configuration.memoryCopyRate, log: log)
     control = Mutex(
       Control(
         coordinator: Coordinator(
@@ -200,7 +200,7 @@ public final class CoordinatorService: Sendable {
     judge.start(holders: holders) { [self] in handle($0) }
     extents.start { [self] in handle($0) }
     let bulk = CoordinatorBulk(
-      sender: sender, plan: plan, data: data, rows: resumed.rows, weights: weights, desk: desk, log: log,
+      sender: sender, plan: plan, data: data, rows: rows, weights: weights, desk: desk, log: log,
       holders: holders, report: { [self] in handle($0) })
     let bulkThread = try SocketThread(
       named: "massl-bulk", owning: bulkSocket, outboxCapacity: 1, tick: Self.bulkTick
