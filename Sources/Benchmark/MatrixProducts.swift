@@ -36,7 +36,8 @@ public enum MatrixProducts {
     let (architecture, configuration) = (plan.architecture, plan.configuration)
     let (d, batch) = (architecture.embedDim, configuration.sliceSize)
     let global = 2 * batch * architecture.tokens(side: configuration.imageSize)
-    let local = configuration.localViewsPerGroup * batch * architecture.tokens(side: configuration.localSize)
+    let localViews = min(configuration.localViewsPerGroup, configuration.localCropsNumber)
+    let local = localViews * batch * architecture.tokens(side: configuration.localSize)
     let tokens = architecture.tokens(side: configuration.imageSize)
     return [
       Shape(name: "qkv, global views", rows: global, inner: d, columns: 3 * d),
@@ -48,7 +49,7 @@ public enum MatrixProducts {
         columns: architecture.headHiddenDim),
       Shape(
         name: "logits of a block", rows: 2 * batch, inner: architecture.bottleneckDim, columns: configuration.blockSize),
-    ]
+    ].filter { $0.rows > 0 }
   }
 }
 

@@ -30,6 +30,15 @@ import Training
     #expect(try digest(plan(blockSize: 16), threads: 1) != one)
   }
 
+  @Test func productsHaveTheShapesThatTheStepHas() throws {
+    // Two local crops, though a group would take ten: 2 views x 2 pictures x 5 tokens.
+    let figures = try MatrixProducts.measure(plan(), threads: 1, rounds: 1)
+    #expect(
+      figures.prefix(3).map(\.name) == [
+        "qkv, global views 68x24x72", "qkv, local views 20x24x72", "mlp, global views 68x24x96",
+      ])
+  }
+
   @Test func jsonHasTheFieldsThatProgramsLookFor() throws {
     var figure = Figure("step", 60, unit: "GFLOP/s", ceiling: .init("sgemm", 80))
     figure.imagesPerSecond = 12
