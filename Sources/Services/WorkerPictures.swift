@@ -38,13 +38,50 @@ package final class WorkerPictures: Sendable {
     }
   }
 
+  /// The bytes of many pictures, asked for together: a slice waits for the round trips of a few, not for one a picture.
+  /// - Returns: by index. What is larger than a frame is left out; `bytes` has it.
+  /// - Throws: as `bytes`.
+  package func together(_ indices: [Int]) throws -> [Int: [UInt8]] {
+    var found: [Int: [UInt8]] = [:]
+    var asked: [(index: Int, own: [UInt8]?, identity: PictureIdentity)] = []
+    for index in Set(indices).sorted() {
+      guard let own, let bytes = try? own.read(index) else {
+        asked.append((index, nil, Self.nothing))
+        continue
+      }
+      let digest = Digest(of: bytes)
+      if isConfirmed(index, digest) {
+        found[index] = bytes
+      } else {
+        asked.append((index, bytes, PictureIdentity(size: bytes.count, digest: digest)))
+      }
+    }
+    try bulk.ask(asked.map { .picture(index: $0.index, offset: 0, own: $0.identity) }) { place, reply, frame in
+      let (index, own, identity) = asked[place]
+      switch reply {
+      case .samePicture(index):
+        found[index] = own ?? []
+        confirmed.withLock { if own != nil { $0[index] = identity.digest.low } }
+      case .picture(index, 0, let total):
+        guard let frame, frame.count <= total else { throw WorkerError.otherBits("picture \(index)") }
+        if frame.count == total { found[index] = frame.bytes }
+      default: throw WorkerError.otherBits("picture \(index)")
+      }
+    }
+    return found
+  }
+
+  private func isConfirmed(_ index: Int, _ digest: Digest) -> Bool {
+    confirmed.withLock { $0[index] == digest.low && digest.low != 0 }
+  }
+
   /// The bytes of a picture, by its index in the run's data set.
   /// - Throws: `WorkerError`: a failed read, never a reason to take another picture.
   package func bytes(_ index: Int) throws -> [UInt8] {
     // No frame is empty: who has nothing says that it has the empty file.
     guard let own, let bytes = try? own.read(index) else { return try pull(index, unless: Self.nothing) ?? [] }
     let digest = Digest(of: bytes)
-    if confirmed.withLock({ $0[index] == digest.low && digest.low != 0 }) { return bytes }
+    if isConfirmed(index, digest) { return bytes }
     if let other = try pull(index, unless: PictureIdentity(size: bytes.count, digest: digest)) { return other }
     confirmed.withLock { $0[index] = digest.low }
     return bytes

@@ -114,12 +114,17 @@ extension WorkerService {
       let plan = try RunPlan(
         configuration: RunConfiguration(layers: [layer]), pictures: welcome.data.count)
       try plan.checkMachineMemory(computes: true)
+      // A router tells connections apart by their peers: what is asked for, by anybody, comes over another than what is
+      // pushed, which only the lease's holder may.
+      let coordinator = options.coordinator.withPort(welcome.bulkPort)
+      let asker = Sender(run: sender.run, incarnation: sender.incarnation, peer: .random())
       let clients = SourceClients(
-        context: context, sender: sender, coordinator: options.coordinator.withPort(welcome.bulkPort),
-        security: options.security)
+        context: context, sender: asker, coordinator: coordinator, security: options.security)
+      let payloads = try BulkClient(
+        context: context, sender: sender, endpoint: coordinator, security: options.security)
       let bulk = try clients.client(of: .coordinator)
       let session = try WorkerSession(
-        plan: plan, sender: sender, clients: clients,
+        plan: plan, sender: sender, clients: clients, payloads: payloads,
         pictures: WorkerPictures(bulk: bulk, own: own, run: welcome.data, log: log),
         rows: rows(of: plan, welcome, sender),
         holders: RowHolders(

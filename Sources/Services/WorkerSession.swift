@@ -8,7 +8,7 @@ import Wire
 ///
 ///     preparation      weights and memory of a lease's step          (StepPreparation)
 ///     compute x T      slices; a lease's are added up as they come   (SliceComputer, WorkerLease)
-///     push             granted payloads, one after the other         (BulkClient)
+///     push             granted payloads, one after the other         (BulkClient, one for them alone)
 ///
 /// A lease is computed, then announced, again and again until it is granted, then pushed. It may be cancelled at any
 /// point; whatever goes wrong gives it back.
@@ -18,6 +18,8 @@ final class WorkerSession: Sendable {
   private let plan: RunPlan
   private let clients: SourceClients
   private let bulk: BulkClient
+  /// A connection of its own: what slices ask for would else wait behind a whole payload.
+  private let payloads: BulkClient
   private let pictures: WorkerPictures
   private let rows: WorkerRows
   private let holders: RowHolders
@@ -56,7 +58,7 @@ final class WorkerSession: Sendable {
   /// Starts the threads; they hold the session until `stop`.
   /// - Throws: `NetworkError` for view sizes that the network cannot have.
   init(
-    plan: RunPlan, sender: Sender, clients: SourceClients, pictures: WorkerPictures, rows: WorkerRows,
+    plan: RunPlan, sender: Sender, clients: SourceClients, payloads: BulkClient, pictures: WorkerPictures, rows: WorkerRows,
     holders: RowHolders, threads: Int, flipsBitEvery: Int? = nil, log: @escaping ServiceLog,
     say: @escaping @Sendable (WorkerMessage, Sender) -> Void
   ) throws {
@@ -64,6 +66,7 @@ final class WorkerSession: Sendable {
     self.sender = sender
     self.clients = clients
     bulk = try clients.client(of: .coordinator)
+    self.payloads = payloads
     self.holders = holders
     self.pictures = pictures
     self.rows = rows
@@ -89,6 +92,7 @@ final class WorkerSession: Sendable {
     tasks.close()
     pushes.close()
     clients.stop()
+    payloads.stop()
   }
 }
 
@@ -198,9 +202,10 @@ extension WorkerSession {
       let lease = task.work.lease
       if isWanted(lease.lease) {
         do {
+          let fetched = try pictures.together(plan.pictures(step: lease.step, slice: task.slice))
           let sum = try computer.compute(
             step: lease.step, slice: task.slice, student: task.inputs.student, teacher: task.inputs.teacher,
-            blocks: task.inputs.blocks, into: parameters.take(), bytes: pictures.bytes)
+            blocks: task.inputs.blocks, into: parameters.take(), bytes: { [pictures] in try fetched[$0] ?? pictures.bytes($0) })
           if let flipsBitEvery, flipsBit(every: flipsBitEvery) {
             let index = sum.gradient.count / 2
             // One that shows in any sum: the middle of the mantissa.
@@ -240,7 +245,7 @@ extension WorkerSession {
     while let (lease, sum) = pushes.next() {
       guard isWanted(lease) else { continue }
       do {
-        try bulk.push(gradient: sum.gradient, tail: sum.tail, lease: lease)
+        try payloads.push(gradient: sum.gradient, tail: sum.tail, lease: lease)
         _ = forget(lease)
       } catch {
         if isWanted(lease) { giveBack(lease, error) }

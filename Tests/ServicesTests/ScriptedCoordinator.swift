@@ -12,8 +12,8 @@ final class ScriptedCoordinator: Sendable {
   let plan: RunPlan
   let control: RouterSocket
   let context: Context
-  /// What was asked on the bulk socket, in order.
-  private let asked = Mutex<[BulkRequest]>([])
+  /// What was asked on the bulk socket, in order, and on whose connection.
+  private let asked = Mutex<[(request: BulkRequest, peer: PeerID)]>([])
   private let bulkEndpoint: Endpoint
   private let recipe: String
   let run = RunIdentity(high: 3, low: 4)
@@ -36,7 +36,7 @@ final class ScriptedCoordinator: Sendable {
         guard let self, case .message(let incoming) = received,
           case .bulkRequest(let request) = incoming.envelope.message
         else { continue }
-        self.asked.withLock { $0.append(request) }
+        self.asked.withLock { $0.append((request, incoming.peer)) }
         guard let (reply, frame) = answer(request) else { continue }
         let envelope = Envelope(
           sender: incoming.envelope.sender, message: .bulkReply(reply), exchange: incoming.envelope.exchange)
@@ -46,7 +46,9 @@ final class ScriptedCoordinator: Sendable {
   }
 
   /// Takes what was asked on the bulk socket so far.
-  func takeAsked() -> [BulkRequest] {
+  func takeAsked() -> [BulkRequest] { takeAskedByPeer().map(\.request) }
+
+  func takeAskedByPeer() -> [(request: BulkRequest, peer: PeerID)] {
     asked.withLock { asked in
       defer { asked = [] }
       return asked

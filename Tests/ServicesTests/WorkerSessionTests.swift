@@ -92,11 +92,15 @@ import Wire
     for _ in 0..<2 { #expect(try finished() == first) }
     for _ in 0..<2 { try coordinator.say(.grant(lease.lease), to: peer) }
     while try coordinator.ready().value.held != [] {}
-    let pushes = coordinator.takeAsked().filter { if case .push = $0 { true } else { false } }
+    let asked = coordinator.takeAskedByPeer()
+    let pushes = asked.filter { if case .push = $0.request { true } else { false } }
     #expect(
-      pushes == [
+      pushes.map(\.request) == [
         .push(lease: lease.lease, offset: 0), .push(lease: lease.lease, offset: coordinator.plan.layout.count),
       ])
+    // Nothing that slices wait for stands in line behind a payload.
+    #expect(pushes.allSatisfy { $0.peer == peer })
+    #expect(asked.count > pushes.count && asked.filter { $0.peer == peer }.count == pushes.count)
   }
 
   @Test("A cancelled lease is neither computed further nor announced") func cancelled() throws {
