@@ -58,7 +58,8 @@ final class WorkerSession: Sendable {
   /// Starts the threads; they hold the session until `stop`.
   /// - Throws: `NetworkError` for view sizes that the network cannot have.
   init(
-    plan: RunPlan, sender: Sender, clients: SourceClients, payloads: BulkClient, pictures: WorkerPictures, rows: WorkerRows,
+    plan: RunPlan, sender: Sender, clients: SourceClients, payloads: BulkClient, pictures: WorkerPictures,
+    rows: WorkerRows,
     holders: RowHolders, threads: Int, flipsBitEvery: Int? = nil, log: @escaping ServiceLog,
     say: @escaping @Sendable (WorkerMessage, Sender) -> Void
   ) throws {
@@ -205,7 +206,8 @@ extension WorkerSession {
           let fetched = try pictures.together(plan.pictures(step: lease.step, slice: task.slice))
           let sum = try computer.compute(
             step: lease.step, slice: task.slice, student: task.inputs.student, teacher: task.inputs.teacher,
-            blocks: task.inputs.blocks, into: parameters.take(), bytes: { [pictures] in try fetched[$0] ?? pictures.bytes($0) })
+            blocks: task.inputs.blocks, into: parameters.take(),
+            bytes: { [pictures] in try fetched[$0] ?? pictures.bytes($0) })
           if let flipsBitEvery, flipsBit(every: flipsBitEvery) {
             let index = sum.gradient.count / 2
             // One that shows in any sum: the middle of the mantissa.
