@@ -22,6 +22,8 @@ struct Audit: Sendable {
 
   /// At most one a worker, and at most `Limits.answers`.
   var answers: [Answer] = []
+  /// Open leases of just this node, in the order of their numbers.
+  var leases: [LeaseID] = []
   /// When the first answer came.
   var since: Instant?
   /// The coordinator itself computes the node.
@@ -115,35 +117,41 @@ extension Coordinator {
     audits.keys.sorted { ($0.first, -$0.count) < ($1.first, -$1.count) }
   }
 
-  /// The node that `peer` should compute so that there is an answer to compare with.
-  /// - Parameters:
-  ///   - copies: of each slice that are computed by workers that are not overdue.
-  ///   - allowed: one a slice, whether the worker may have it.
-  func nodeToAudit(by peer: Peer, copies: [Int], allowed: [Bool]) -> SliceRange? {
-    for node in auditedNodes {
-      guard let audit = audits[node], audit.isOpen,
-        node.indices.allSatisfy({ allowed[$0] && copies[$0] < Limits.copies }),
-        !audit.answers.contains(where: { $0.peer == peer.id })
-      else { continue }
-      let live = liveLeases(of: node, audit)
-      guard !(live.isEmpty && audit.answers.isEmpty) else { continue }
-      let isShort = live.count + audit.answers.count < (audit.needsAThird ? 3 : 2)
-      guard isShort || live.contains(where: { isWorthACopy($0, by: peer) }) else { continue }
-      if candidates(for: node, audit).contains(peer.id) { return node }
+  /// Audited nodes of which another answer is of use, in slice order, the larger first.
+  func nodesToAudit(in round: LeasingRound) -> [SliceRange] {
+    guard !audits.isEmpty else { return [] }
+    return auditedNodes.filter { node in
+      audits[node].map { needsAnswer($0, whereWorthACopy: { round.isWorthACopy($0.odds(at: now)) }) } ?? false
     }
-    return nil
+  }
+
+  private func needsAnswer(_ audit: Audit, whereWorthACopy isWorthACopy: (OpenLease) -> Bool) -> Bool {
+    guard audit.isOpen else { return false }
+    let live = liveLeases(of: audit)
+    guard !(live.isEmpty && audit.answers.isEmpty) else { return false }
+    let isShort = live.count + audit.answers.count < (audit.needsAThird ? 3 : 2)
+    return isShort || live.contains(where: isWorthACopy)
+  }
+
+  /// Whether `peer` should compute an audited node, so that there is an answer to compare with.
+  func isToAudit(_ node: SliceRange, by peer: Peer) -> Bool {
+    guard let audit = audits[node], node.indices.allSatisfy({ slices.copies[$0] < Limits.copies }),
+      !isWithheld(node, from: peer),
+      needsAnswer(audit, whereWorthACopy: { $0.odds(at: now).areWorse(than: peer.time(for: node.count)) })
+    else { return false }
+    return candidates(for: node, audit).contains(peer.id)
   }
 
   /// Leases of just this node, with answers still to come in time.
-  private func liveLeases(of node: SliceRange, _ audit: Audit) -> [OpenLease] {
-    leases.filter { $0.slices == node && $0.state == .computing && !$0.isOverdue }
+  private func liveLeases(of audit: Audit) -> [OpenLease] {
+    audit.leases.compactMap { index(of: $0).map { leases[$0] } }.filter(\.isLive)
   }
 
   /// Who may answer next, idle or not: on another host than all that have or will, if there is one.
   private func candidates(for node: SliceRange, _ audit: Audit) -> [PeerID] {
-    let holders = leases.filter { $0.slices == node }
+    let holders = audit.leases.compactMap { index(of: $0).map { leases[$0] } }
     let hosts = Set(audit.answers.map(\.host) + holders.filter { !$0.isOverdue }.compactMap { peers[$0.peer]?.host })
-    let others = peers.values.filter { peer in
+    let others = peers.filter { peer in
       isPresent(peer) && !holders.contains { $0.peer == peer.id } && !audit.answers.contains { $0.peer == peer.id }
         && !bars.contains { $0.peer == peer.id && node.indices.contains($0.slice) && $0.until > now }
     }
@@ -154,13 +162,13 @@ extension Coordinator {
 
   /// Asks the coordinator's own computing where nobody else will answer, or not soon.
   mutating func requestJudgements(_ effects: inout [Effect]) {
-    guard phase == .computing else { return }
+    guard phase == .computing, !audits.isEmpty else { return }
     for node in auditedNodes {
       guard let audit = audits[node], audit.isOpen, !audit.isAsked, let since = audit.since,
         now >= audit.askAgainAt ?? now
       else { continue }
       let isLate = now - since >= Limits.audit || audit.answers.count >= Limits.answers
-      guard isLate || liveLeases(of: node, audit).isEmpty && candidates(for: node, audit).isEmpty else { continue }
+      guard isLate || liveLeases(of: audit).isEmpty && candidates(for: node, audit).isEmpty else { continue }
       audits[node]?.isAsked = true
       counts.judged += 1
       effects.append(.judge(step: step, node))
@@ -228,6 +236,8 @@ extension Coordinator {
       return effects.append(.log(.warning, "\(why). The only answer counts, though nobody compared it."))
     }
     let who = audit.answers.map { "'\($0.worker)'" }.joined(separator: " and ")
+    // Its leases go with all others.
+    audit.leases = []
     conclude(
       with: .failed(
         "\(why). It tried \(audit.failures) times, and \(audit.differ ? "\(who) differ" : "there is one answer"). Mend "
@@ -259,7 +269,7 @@ extension Coordinator {
     } else if let host = peers[peer]?.host {
       unaudited[host] = min(unaudited[host] ?? step, step)
     }
-    audits = audits.filter { !$0.key.overlaps(finished.slices) }
+    if !audits.isEmpty { audits = audits.filter { !$0.key.overlaps(finished.slices) } }
   }
 
   /// Drops all that comes from the hosts of wrong answers, for good; goes back, or names what they may have spoilt.
@@ -299,8 +309,8 @@ extension Coordinator {
         .error,
         "'\(host.worker)' computed \(described(SliceRange(first: host.firstSlice, count: host.slices))) wrongly: host "
           + "'\(host.host)' is quarantined.\(suspect)"))
-    for peer in peersInOrder where peer.host == host.host {
-      for lease in leases where lease.peer == peer.id { drop(lease.id, tellWorker: true, &effects) }
+    for peer in peers where peer.host == host.host {
+      for lease in peer.leases { drop(lease, tellWorker: true, &effects) }
       forget(peer.id, &effects)
       effects.append(.send(.refusal(host.refusal), to: peer.id))
     }

@@ -18,8 +18,9 @@ extension Coordinator {
       try require(tree.isNode(node), "accepted \(node) is no node")
       for slice in node.indices { times[slice] += 1 }
     }
-    try require(times == isAccepted.map { $0 ? 1 : 0 }, "accepted slices \(times) of step \(step)")
-    let isComplete = isAccepted.allSatisfy { $0 }
+    try require(times == slices.isAccepted.map { $0 ? 1 : 0 }, "accepted slices \(times) of step \(step)")
+    let isComplete = slices.isAccepted.allSatisfy { $0 }
+    try require(isComplete == slices.isComplete, "\(slices.acceptedCount) slices accepted of step \(step)")
     switch phase {
     case .computing: try require(!isComplete, "step \(step) is complete and not updated")
     case .updating: try require(isComplete, "step \(step) is updated and not complete")
@@ -33,14 +34,19 @@ extension Coordinator {
       try require(peers[lease.peer] != nil, "lease \(lease.id.number) of nobody")
       try require(tree.isNode(lease.slices), "leased \(lease.slices) is no node")
       try require(
-        !lease.slices.indices.contains { isAccepted[$0] }, "\(described(lease.slices)) is leased and accepted")
+        !lease.slices.indices.contains { slices.isAccepted[$0] }, "\(described(lease.slices)) is leased and accepted")
       if !lease.isOverdue { for slice in lease.slices.indices { copies[slice] += 1 } }
     }
     try require(copies.allSatisfy { $0 <= Limits.copies }, "copies \(copies)")
+    try require(copies == slices.copies, "copies \(slices.copies), not \(copies)")
+    let free = tree.root.indices.map { copies[$0] == 0 && !slices.isAccepted[$0] }
+    try require(free == tree.root.indices.map { slices.free[$0] }, "free slices of step \(step)")
+    try require(free.count { $0 } == slices.free.count, "\(slices.free.count) free slices of step \(step)")
     // 3. Queues.
     let queued = leases.filter { if case .waiting = $0.state { true } else { false } }.map(\.id)
     try require(waiting.sorted() == queued, "waiting \(waiting), but finished \(queued)")
     let granted = leases.filter(\.isGranted)
+    try require(self.granted.sorted() == granted.map(\.id), "granted \(self.granted)")
     try require(granted.count <= Limits.gradientsInFlight, "\(granted.count) gradients in flight")
     for (index, lease) in granted.enumerated() {
       try require(
@@ -49,8 +55,13 @@ extension Coordinator {
     // 4. Peers.
     try require(peers.count <= Limits.peers, "\(peers.count) peers")
     try require(offenders.count <= Limits.offenders, "\(offenders.count) offenders")
-    for peer in peers.values {
-      let open = leases.count { $0.peer == peer.id }
+    for peer in peers {
+      let leases = leases.filter { $0.peer == peer.id }
+      let open = leases.count
+      try require(peer.leases == leases.map(\.id), "leases \(peer.leases) of \(described(peer.id))")
+      try require(
+        leases.allSatisfy { lease in lease.expected == peer.pace.map { $0 * lease.rounds } },
+        "leases of \(described(peer.id)) at another pace than its own")
       try require(open <= Limits.leases(threads: peer.threads), "\(open) leases of \(described(peer.id))")
       try require(0...peer.threads ~= peer.idleThreads, "\(peer.idleThreads) idle threads of \(described(peer.id))")
       try require(peer.heard <= now, "\(described(peer.id)) heard in the future")
@@ -60,12 +71,13 @@ extension Coordinator {
       guard let finished = lease.finished else { continue }
       try require(isCleared(finished), "\(described(lease.slices)) comes before its audit")
     }
-    for peer in peers.values {
+    for peer in peers {
       try require(quarantine(of: peer.host) == nil, "\(described(peer.id)) works in quarantine")
     }
     for (node, audit) in audits {
       try require(tree.isNode(node) && audit.answers.count <= Limits.answers, "audit of \(node)")
-      try require(!node.indices.contains { isAccepted[$0] }, "\(described(node)) is audited and accepted")
+      try require(audit.leases == leases.filter { $0.slices == node }.map(\.id), "leases \(audit.leases) of \(node)")
+      try require(!node.indices.contains { slices.isAccepted[$0] }, "\(described(node)) is audited and accepted")
     }
     // 6. Memory shards.
     try board?.checkInvariants()

@@ -8,39 +8,54 @@ extension Coordinator {
   /// does not take what the others wait for.
   mutating func leaseSlices(_ effects: inout [Effect]) {
     guard phase == .computing, !isWaitingForRows else { return }
-    var turn = peersInOrder.filter { $0.idleThreads > 0 && isPresent($0) }.map(\.id)
-    while !turn.isEmpty {
-      var waiting = turn.reduce(0) { $0 + (peers[$1]?.idleThreads ?? 0) }
-      turn = turn.filter { id in
-        let idle = peers[id]?.idleThreads ?? 0
+    var round = LeasingRound(peers.inOrder, at: now)
+    var turn = round.idle
+    guard !turn.isEmpty else { return }
+    round.audits = nodesToAudit(in: round)
+    while !turn.isEmpty, round.hasWork(among: leases, on: slices) {
+      var waiting = turn.reduce(0) { $0 + peers[$1].idleThreads }
+      turn = turn.filter { place in
+        let idle = peers[place].idleThreads
         defer { waiting -= idle }
-        return leaseSlices(to: id, ofThreads: waiting, &effects)
+        return leaseSlices(to: place, ofThreads: waiting, &round, &effects)
       }
     }
   }
 
   /// Gives a worker one lease, if it has room for it.
-  /// - Parameter waiting: idle threads of this worker and of those whose turn comes after it.
+  /// - Parameters:
+  ///   - place: the worker's in the table.
+  ///   - waiting: idle threads of this worker and of those whose turn comes after it.
   /// - Returns: whether it may have room for another.
-  private mutating func leaseSlices(to id: PeerID, ofThreads waiting: Int, _ effects: inout [Effect]) -> Bool {
-    guard let peer = peers[id], peer.idleThreads > 0,
-      leases.count(where: { $0.peer == id }) < Limits.leases(threads: peer.threads),
-      let node = nodeToLease(to: peer, ofThreads: waiting)
+  private mutating func leaseSlices(
+    to place: Int, ofThreads waiting: Int, _ round: inout LeasingRound, _ effects: inout [Effect]
+  ) -> Bool {
+    guard peers[place].idleThreads > 0,
+      peers[place].leases.count < Limits.leases(threads: peers[place].threads),
+      round.hasWork(at: peers[place].pace, among: leases, on: slices),
+      let node = nodeToLease(to: peers[place], ofThreads: waiting, &round)
     else { return false }
-    issue(node, to: peer, &effects)
+    issue(node, to: place, &effects)
+    round.issued(leases, on: slices)
+    if audits[node] != nil { round.audits = nodesToAudit(in: round) }
     return true
   }
 
-  private mutating func issue(_ node: SliceRange, to peer: Peer, _ effects: inout [Effect]) {
+  private mutating func issue(_ node: SliceRange, to place: Int, _ effects: inout [Effect]) {
     drawAudit(of: node)
     issued += 1
+    let peer = peers[place]
     let threads = min(node.count, peer.idleThreads)
     let rounds = (node.count + threads - 1) / threads
     let time = peer.pace.map { $0 * (rounds * Limits.patience) + Limits.stall } ?? Limits.firstLease
     let lease = OpenLease(
-      id: LeaseID(issued), peer: peer.id, slices: node, issuedAt: now, rounds: rounds, deadline: now + time)
+      id: LeaseID(issued), peer: peer.id, slices: node, issuedAt: now, rounds: rounds, deadline: now + time,
+      expected: peer.pace.map { $0 * rounds })
     leases.append(lease)
-    peers[peer.id]?.idleThreads -= threads
+    slices.begin(node)
+    audits[node]?.leases.append(lease.id)
+    peers[place].leases.append(lease.id)
+    peers[place].idleThreads -= threads
     effects.append(
       .send(
         .lease(
@@ -51,60 +66,56 @@ extension Coordinator {
   }
 
   /// The node that an idle worker should compute next, one of so many threads that wait; nil when there is none for it.
-  private func nodeToLease(to peer: Peer, ofThreads waiting: Int) -> SliceRange? {
-    // 1. What is computed already, and what this worker may not have.
-    var copies = [Int](repeating: 0, count: tree.count)
-    var allowed = isAccepted.map { !$0 }
-    for lease in leases {
-      for slice in lease.slices.indices {
-        if !lease.isOverdue { copies[slice] += 1 }
-        if lease.peer == peer.id { allowed[slice] = false }
-      }
+  /// Mutating for its speed alone: it changes nothing, and is lent the coordinator instead of a copy.
+  private mutating func nodeToLease(to peer: Peer, ofThreads waiting: Int, _ round: inout LeasingRound) -> SliceRange? {
+    // 1. Answers to compare with come first: others wait for them.
+    if let node = round.audits.first(where: { isToAudit($0, by: peer) }) { return node }
+
+    // 2. Slices that nobody computes.
+    let free = slices.free.count
+    if free > 0 {
+      let limit = leaseSize(for: peer, ofThreads: waiting, of: free, round)
+      if let node = slices.free.largestNode(atMost: limit, outside: withheld(from: peer)) { return node }
     }
-    for bar in bars where bar.peer == peer.id && bar.until > now { allowed[bar.slice] = false }
 
-    // 2. Answers to compare with come first: others wait for them.
-    if let node = nodeToAudit(by: peer, copies: copies, allowed: allowed) { return node }
-
-    // 3. Slices that nobody computes.
-    let free = copies.indices.filter { !isAccepted[$0] && copies[$0] == 0 }.count
-    let limit = leaseSize(for: peer, ofThreads: waiting, of: free)
-    if let node = tree.largestFreeNode(in: zip(allowed, copies).map { $0 && $1 == 0 }, atMost: limit) { return node }
-
-    // 4. Slices that somebody computes, but this worker would probably have sooner: the oldest first. Copies of audited
+    // 3. Slices that somebody computes, but this worker would probably have sooner: the oldest first. Copies of audited
     // ones are whole, as above.
-    for lease in leases where lease.state == .computing && !lease.isOverdue && lease.peer != peer.id {
-      guard audits[lease.slices] == nil, isWorthACopy(lease, by: peer) else { continue }
+    round.findSlow(among: leases, on: slices)
+    for slow in round.slow ?? [] where slow.odds.areWorse(than: peer.time(for: leases[slow.index].slices.count)) {
+      let lease = leases[slow.index]
+      guard lease.peer != peer.id, audits[lease.slices] == nil else { continue }
+      let withheld = withheld(from: peer)
       for copy in 1..<Limits.copies {
-        let candidates = copies.indices.map {
-          lease.slices.indices.contains($0) && allowed[$0] && copies[$0] == copy
+        let node = tree.largestNode(below: lease.slices, atMost: peer.idleThreads) { slice in
+          slices.copies[slice] == copy && !withheld.contains { $0.indices.contains(slice) }
         }
-        if let node = tree.largestFreeNode(in: candidates, atMost: peer.idleThreads) { return node }
+        if let node { return node }
       }
     }
     return nil
   }
 
-  /// Slices of a lease for this worker at most. Where many are `free`, half of its threads' share of them; else its share
-  /// among the threads that wait, and no more than it computes at once.
-  private func leaseSize(for peer: Peer, ofThreads waiting: Int, of free: Int) -> Int {
-    let threads = peers.values.reduce(0) { $0 + (isPresent($1) ? $1.threads : 0) }
-    let size =
-      free > Limits.manySlices * threads
-      ? max(free * peer.threads / max(threads, 1) / 2, peer.idleThreads)
-      : min(free * peer.idleThreads / max(waiting, 1), peer.idleThreads)
-    return max(size, 1)
+  /// What a worker may not have, of slices that are not accepted: what it has, and what is kept from it for a while.
+  private func withheld(from peer: Peer) -> [SliceRange] {
+    peer.leases.compactMap { index(of: $0).map { leases[$0].slices } }
+      + bars.lazy.filter { $0.peer == peer.id && $0.until > now }.map { SliceRange(first: $0.slice, count: 1) }
   }
 
-  /// Whether `peer` would probably have a lease's slices before the worker that computes them.
-  func isWorthACopy(_ lease: OpenLease, by peer: Peer) -> Bool {
-    let age = now - lease.issuedAt
-    let own = peer.pace.map { $0 * ((lease.slices.count + peer.idleThreads - 1) / peer.idleThreads) }
-    guard let pace = peers[lease.peer]?.pace else { return age > (own.map { $0 * 2 } ?? Limits.firstHedge) }
-    let expected = pace * lease.rounds
-    if age > expected * 3 / 2 { return true }
-    guard let own else { return false }
-    return expected - age > own
+  /// Whether a worker may not have all of a node's slices.
+  func isWithheld(_ node: SliceRange, from peer: Peer) -> Bool {
+    withheld(from: peer).contains { $0.overlaps(node) }
+  }
+
+  /// Slices of a lease for this worker at most. Where many are `free`, half of its threads' share of them; else its share
+  /// among the threads that wait, and no more than it computes at once.
+  private func leaseSize(
+    for peer: Peer, ofThreads waiting: Int, of free: Int, _ round: LeasingRound
+  ) -> Int {
+    let size =
+      free > Limits.manySlices * round.threads
+      ? max(free * peer.threads / max(round.threads, 1) / 2, peer.idleThreads)
+      : min(free * peer.idleThreads / max(waiting, 1), peer.idleThreads)
+    return max(size, 1)
   }
 }
 
@@ -113,7 +124,8 @@ extension Coordinator {
 extension Coordinator {
   /// Notices what time has ended.
   mutating func expire(_ effects: inout [Effect]) {
-    for peer in peersInOrder where now - peer.heard >= Limits.absence {
+    guard now >= nothingExpiresBefore else { return }
+    for peer in peers where now - peer.heard >= Limits.absence {
       effects.append(.log(.warning, "\(described(peer.id)) was not heard for \(Limits.absence): it is taken for gone."))
       counts.absent += 1
       forget(peer.id, &effects)
@@ -130,11 +142,12 @@ extension Coordinator {
       case .computing where now >= lease.deadline && !lease.isOverdue:
         // It takes at least so long; or else a worker that became slower would never meet a deadline again.
         let pace = max((peer.pace ?? .zero) * 2, (now - lease.issuedAt) / lease.rounds)
-        peers[peer.id]?.pace = pace
+        setPace(pace, of: peer.id)
         makeOverdue(lease.id)
       case .granted(let finished, let heard) where now - heard >= Limits.pushSilence:
         effects.append(.abandonPush(lease.id))
         if let index = index(of: lease.id) { leases[index].state = .waiting(finished, since: now) }
+        granted.removeAll { $0 == lease.id }
         waiting.append(lease.id)
         makeOverdue(lease.id)
       case .computing, .waiting, .granted:
@@ -143,11 +156,32 @@ extension Coordinator {
     }
     bars.removeAll { $0.until <= now }
     for (peer, offender) in offenders where now - offender.last >= Limits.ignored { offenders[peer] = nil }
+    nothingExpiresBefore = nextExpiry
+  }
+
+  /// No time that there is now ends before this, nor one that begins after now: those are all longer than a stall. What
+  /// a worker has is overdue once it is silent, and what it is yet to have.
+  private var nextExpiry: Instant {
+    var next = now + min(Limits.stall, Limits.returnPause)
+    for peer in peers { next = min(next, peer.heard + (isPresent(peer) ? Limits.silence : Limits.absence)) }
+    for lease in leases {
+      switch lease.state {
+      case .computing where lease.isOverdue:
+        next = min(next, lease.issuedAt + (lease.deadline - lease.issuedAt) * Limits.hanging)
+      case .computing: next = min(next, lease.deadline)
+      case .granted(_, let heard): next = min(next, heard + Limits.pushSilence)
+      case .waiting: break
+      }
+    }
+    for bar in bars { next = min(next, bar.until) }
+    for offender in offenders.values { next = min(next, offender.last + Limits.ignored) }
+    return next
   }
 
   private mutating func makeOverdue(_ id: LeaseID) {
     guard let index = index(of: id), !leases[index].isOverdue else { return }
     leases[index].isOverdue = true
+    slices.end(leases[index].slices)
     counts.expired += 1
   }
 
@@ -164,10 +198,24 @@ extension Coordinator {
   /// Ends a lease without a result; its slices are free unless somebody else has them.
   mutating func drop(_ id: LeaseID, tellWorker: Bool, _ effects: inout [Effect]) {
     guard let index = index(of: id) else { return }
-    let lease = leases.remove(at: index)
-    waiting.removeAll { $0 == id }
+    let lease = removeLease(at: index)
     if lease.isGranted { effects.append(.abandonPush(id)) }
     if tellWorker { effects.append(.send(.cancel(id), to: lease.peer)) }
+  }
+
+  /// Takes a lease out of everything that counts it.
+  @discardableResult
+  mutating func removeLease(at index: Int) -> OpenLease {
+    let lease = leases.remove(at: index)
+    if !lease.isOverdue { slices.end(lease.slices) }
+    audits[lease.slices]?.leases.removeAll { $0 == lease.id }
+    if let place = peers.place(of: lease.peer) { peers[place].leases.removeAll { $0 == lease.id } }
+    switch lease.state {
+    case .computing: break
+    case .waiting: waiting.removeAll { $0 == lease.id }
+    case .granted: granted.removeAll { $0 == lease.id }
+    }
+    return lease
   }
 
   /// Keeps `slices` from `peer` for a while.

@@ -66,15 +66,11 @@ extension Coordinator {
     return "worker '\(known.name)' (\(number))"
   }
 
-  /// In the order of joining.
-  var peersInOrder: [Peer] { peers.values.sorted { $0.order < $1.order } }
-
-  /// Whether a peer was heard lately; one that was not may be gone.
   func isPresent(_ peer: Peer) -> Bool { now - peer.heard < Limits.silence }
 
   /// Forgets a peer; its leases are free.
   mutating func forget(_ peer: PeerID, _ effects: inout [Effect]) {
-    for lease in leases where lease.peer == peer { drop(lease.id, tellWorker: false, &effects) }
+    for lease in peers[peer]?.leases ?? [] { drop(lease, tellWorker: false, &effects) }
     peers[peer] = nil
     bars.removeAll { $0.peer == peer }
     for slice in returned.keys { returned[slice]?[peer] = nil }
@@ -109,9 +105,7 @@ extension Coordinator {
     firstHost = firstHost ?? hello.host
     if let known = peers[peer], known.threads != hello.threads || known.host != hello.host { forget(peer, &effects) }
     if peers[peer] == nil {
-      joined += 1
-      peers[peer] = Peer(
-        id: peer, order: joined, name: hello.name, host: hello.host, threads: hello.threads, heard: now)
+      peers[peer] = Peer(id: peer, name: hello.name, host: hello.host, threads: hello.threads, heard: now)
       effects.append(.log(.info, "\(described(peer)) joins with \(hello.threads) threads."))
     } else {
       // Said twice, or the welcome was lost. What it holds it says with `ready`.
@@ -174,7 +168,8 @@ extension Coordinator {
 
     let held = Set(ready.held)
     var onTheWay = 0
-    for lease in leases where lease.peer == id && !held.contains(lease.id) {
+    for lease in peer.leases where !held.contains(lease) {
+      guard let lease = index(of: lease).map({ leases[$0] }) else { continue }
       switch lease.state {
       case .computing where now - lease.issuedAt < Limits.delivery:
         onTheWay += min(lease.slices.count, peer.threads)
@@ -188,8 +183,7 @@ extension Coordinator {
       }
     }
     peers[id]?.idleThreads = max(0, ready.idleThreads - onTheWay)
-    let known = Set(leases.lazy.filter { $0.peer == id }.map(\.id))
-    for lease in held.subtracting(known).sorted() { effects.append(.send(.cancel(lease), to: id)) }
+    for lease in held.subtracting(peers[id]?.leases ?? []).sorted() { effects.append(.send(.cancel(lease), to: id)) }
   }
 }
 

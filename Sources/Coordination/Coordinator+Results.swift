@@ -69,7 +69,16 @@ extension Coordinator {
   private mutating func learnPace(from lease: OpenLease) {
     let newest = (now - lease.issuedAt) / lease.rounds
     let mean = peers[lease.peer]?.pace
-    peers[lease.peer]?.pace = mean.map { ($0 * 3 + newest) / 4 } ?? newest
+    setPace(mean.map { ($0 * 3 + newest) / 4 } ?? newest, of: lease.peer)
+  }
+
+  /// What follows from a worker's pace for its leases follows too.
+  mutating func setPace(_ pace: Duration, of peer: PeerID) {
+    guard let place = peers.place(of: peer) else { return }
+    peers[place].pace = pace
+    for lease in peers[place].leases {
+      if let index = index(of: lease) { leases[index].expected = pace * leases[index].rounds }
+    }
   }
 }
 
@@ -79,15 +88,21 @@ extension Coordinator {
   /// Lets as many payloads come as there is room for, first come first. Of two copies of a slice only one comes; the other
   /// waits until it has arrived, for it may fail.
   mutating func grant(_ effects: inout [Effect]) {
-    var granted = leases.filter(\.isGranted).map(\.slices)
-    for id in waiting where granted.count < Limits.gradientsInFlight {
+    var coming = granted.compactMap { index(of: $0).map { leases[$0].slices } }
+    var place = 0
+    while place < waiting.count, granted.count < Limits.gradientsInFlight {
+      let id = waiting[place]
       guard let index = index(of: id), case .waiting(let finished, _) = leases[index].state,
         let peer = peers[leases[index].peer], isPresent(peer), isCleared(finished),
-        !granted.contains(where: { $0.overlaps(leases[index].slices) })
-      else { continue }
+        !coming.contains(where: { $0.overlaps(finished.slices) })
+      else {
+        place += 1
+        continue
+      }
       leases[index].state = .granted(finished, heard: now)
-      waiting.removeAll { $0 == id }
-      granted.append(leases[index].slices)
+      waiting.remove(at: place)
+      granted.append(id)
+      coming.append(finished.slices)
       effects.append(.expectPush(id, from: peer.id, finished))
       effects.append(.send(.grant(id), to: peer.id))
     }
@@ -121,11 +136,9 @@ extension Coordinator {
   }
 
   private mutating func accept(_ lease: OpenLease, _ finished: Finished, _ effects: inout [Effect]) {
-    // No lease overlaps an accepted one: all that do are dropped below, the moment it is accepted.
-    invariant(!lease.slices.indices.contains { isAccepted[$0] }, "\(described(lease.slices)) would count twice")
-    leases.removeAll { $0.id == lease.id }
+    if let index = index(of: lease.id) { removeLease(at: index) }
+    slices.accept(lease.slices)
     for slice in lease.slices.indices {
-      isAccepted[slice] = true
       guard let accuser = notFinite.removeValue(forKey: slice) else { continue }
       let what =
         accuser == lease.peer
@@ -143,12 +156,13 @@ extension Coordinator {
     effects.append(.accept(lease.id, finished))
     // Copies, whole or in part, are no longer wanted. A larger one goes too, for it cannot be taken apart; what it
     // had besides is free again, and fewer slices are left than before: so this ends.
-    for other in leases where other.slices.overlaps(lease.slices) {
+    let copies = leases.indices.filter { leases[$0].slices.overlaps(lease.slices) }.map { leases[$0].id }
+    for copy in copies {
       counts.duplicates += 1
-      drop(other.id, tellWorker: true, &effects)
+      drop(copy, tellWorker: true, &effects)
     }
     note(finished.undecodable, &effects)
-    guard phase == .computing, isAccepted.allSatisfy({ $0 }) else { return }
+    guard phase == .computing, slices.isComplete else { return }
     phase = .updating
     effects.append(.startUpdate(step: step))
   }
@@ -161,7 +175,7 @@ extension Coordinator {
   private mutating func gaveNotFinite(_ lease: OpenLease, slices: [Int], _ effects: inout [Effect]) {
     counts.notFinite += 1
     drop(lease.id, tellWorker: true, &effects)
-    let others = peers.values.contains { $0.id != lease.peer && isPresent($0) }
+    let others = peers.contains { $0.id != lease.peer && isPresent($0) }
     let agreed = slices.filter { notFinite[$0] != nil && (notFinite[$0] != lease.peer || !others) }
     guard agreed.isEmpty else {
       let accuser = agreed.first.flatMap { notFinite[$0] } ?? lease.peer
@@ -210,7 +224,7 @@ extension Coordinator {
     }
     for slice in lease.slices.indices { returned[slice, default: [:]][peer, default: 0] += 1 }
     let reason = shortened(message.reason)
-    let present = peers.values.filter(isPresent)
+    let present = peers.filter(isPresent)
     let hopeless = lease.slices.indices.filter { slice in
       present.allSatisfy { returned[slice]?[$0.id] ?? 0 >= Limits.returns }
     }

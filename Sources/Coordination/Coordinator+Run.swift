@@ -8,7 +8,7 @@ extension Coordinator {
     invariant(phase == .updating, "an update finished that was not started")
     invariant(updated.step == step + 1, "step \(updated.step) after step \(step)")
     version = updated
-    isAccepted = [Bool](repeating: false, count: tree.count)
+    slices = SliceBoard(of: tree)
     acceptedNodes = []
     notFinite = [:]
     returned = [:]
@@ -50,7 +50,7 @@ extension Coordinator {
         return effects.append(.stop(reason))
       }
       phase = .leaving(until: now + Limits.farewell)
-      for peer in peersInOrder { effects.append(.send(.finished, to: peer.id)) }
+      for peer in peers { effects.append(.send(.finished, to: peer.id)) }
       for shard in board?.shardsInOrder ?? [] where shard.isHeard {
         if let peer = shard.peer { effects.append(.send(.finished, to: peer)) }
       }

@@ -38,9 +38,7 @@ public struct Coordinator: Sendable {
 
   // MARK: Peers
 
-  var peers: [PeerID: Peer] = [:]
-  /// Peers that ever joined: the order in which they are served.
-  var joined = 0
+  var peers = PeerTable()
   var offenders: [PeerID: Offender] = [:]
 
   // MARK: The step
@@ -51,8 +49,11 @@ public struct Coordinator: Sendable {
   var issued: UInt64 = 0
   /// Finished leases that wait for a grant, first come first.
   var waiting: [LeaseID] = []
-  /// One a slice: whether it is accepted.
-  var isAccepted: [Bool]
+  /// Leases whose payload is on its way, at most `Limits.gradientsInFlight`.
+  var granted: [LeaseID] = []
+  /// Before this no time ends that `expire` looks at.
+  var nothingExpiresBefore = Instant(nanoseconds: 0)
+  var slices: SliceBoard
   /// The accepted leases' nodes, in the order of acceptance; disjoint.
   var acceptedNodes: [SliceRange] = []
   /// By node: those of the step that are computed twice.
@@ -118,7 +119,7 @@ public struct Coordinator: Sendable {
     self.tree = SliceTree(count: settings.slices)
     self.version = version
     self.now = now
-    self.isAccepted = [Bool](repeating: false, count: settings.slices)
+    self.slices = SliceBoard(of: tree)
     self.quarantined = settings.audits.quarantined
     self.unaudited = settings.audits.unaudited
     self.durableStep = durableStep
@@ -135,7 +136,8 @@ public struct Coordinator: Sendable {
   /// Takes one event in, and says what to do about it, in order.
   ///
   /// - Parameter time: the time of the event; one before the last event's is taken as the last event's.
-  /// - Complexity: O(leases + peers + slices) with small factors.
+  /// - Complexity: O(leases + peers) with small factors, and O(log slices) for each slice that is leased or accepted;
+  ///   with more than one audit open, so much for each of them.
   public mutating func handle(_ event: Event, at time: Instant) -> [Effect] {
     now = max(now, time)
     var effects: [Effect] = []
@@ -180,8 +182,6 @@ public struct Coordinator: Sendable {
 /// A worker that said hello and was welcomed.
 struct Peer: Sendable {
   var id: PeerID
-  /// Its place in the order of joining.
-  var order: Int
   var name: String
   var host: String
   var threads: Int
@@ -190,13 +190,16 @@ struct Peer: Sendable {
   var heard: Instant
   /// What one thread needs for one slice, a running mean; nil before its first result.
   var pace: Duration?
+  /// Its open leases, in the order of their numbers.
+  var leases: [LeaseID] = []
   /// Slices of its that were accepted.
   var accepted = 0
 }
 
 /// A lease that may still be answered.
 struct OpenLease: Sendable {
-  enum State: Hashable, Sendable {
+  /// Results lie elsewhere: the table of leases is looked through at each event, and stays small so.
+  indirect enum State: Hashable, Sendable {
     case computing
     /// Its result waits for a grant since then.
     case waiting(Finished, since: Instant)
@@ -211,6 +214,8 @@ struct OpenLease: Sendable {
   let rounds: Int
   /// When it is overdue, and how long it then had.
   let deadline: Instant
+  /// How long its worker's pace says that it takes; nil while that is not known.
+  var expected: Duration?
   var state = State.computing
   /// Others may get its slices as if they were free.
   var isOverdue = false
@@ -222,6 +227,8 @@ struct OpenLease: Sendable {
     }
   }
 
+  /// Its answer is still to come, in time.
+  var isLive: Bool { if case .computing = state { !isOverdue } else { false } }
   var isGranted: Bool { if case .granted = state { true } else { false } }
 }
 

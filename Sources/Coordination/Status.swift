@@ -104,12 +104,12 @@ extension Coordinator {
     let time = max(now, time)
     return Status(
       step: step, lastStep: settings.lastStep, phase: phaseName, incarnation: settings.incarnation.number,
-      slices: tree.count, acceptedSlices: isAccepted.count { $0 }, durableStep: durableStep,
+      slices: tree.count, acceptedSlices: slices.acceptedCount, durableStep: durableStep,
       checkpointInFlight: checkpointInFlight,
-      workers: peersInOrder.map { peer in
+      workers: peers.map { peer in
         Status.Worker(
           peer: String(peer.id.rawValue, radix: 16), name: peer.name, threads: peer.threads,
-          idleThreads: peer.idleThreads, leases: leases.count { $0.peer == peer.id },
+          idleThreads: peer.idleThreads, leases: peer.leases.count,
           slicesPerSecond: peer.pace.map { Double(peer.threads) / max($0 / .seconds(1), 1e-9) },
           acceptedSlices: peer.accepted, secondsSinceHeard: (time - peer.heard) / .seconds(1))
       },

@@ -42,26 +42,27 @@ public struct SliceTree: Hashable, Sendable {
     return halves.left == node ? halves.right : halves.left
   }
 
-  /// The largest node of at most `limit` slices that are all free; of several, the one of the lowest slices.
+  /// The largest node of at most `limit` slices that are all free, at or below a node; of several, the one of the lowest
+  /// slices. `FreeSlices` finds it sooner among all slices.
   ///
-  /// - Parameter free: one a slice.
   /// - Returns: nil when no slice is free or `limit` is below 1.
-  /// - Complexity: O(count).
-  public func largestFreeNode(in free: [Bool], atMost limit: Int) -> SliceRange? {
-    precondition(free.count == count, "one flag a slice")
+  /// - Precondition: `top` is a node.
+  /// - Complexity: O(top.count).
+  public func largestNode(below top: SliceRange, atMost limit: Int, whereFree isFree: (Int) -> Bool) -> SliceRange? {
+    precondition(isNode(top), "\(top) is no node of a tree of \(count)")
     var best: SliceRange?
     /// Whether all of `node` is free; `best` has seen it and all below it.
     func visit(_ node: SliceRange) -> Bool {
-      var isFree = free[node.first]
+      var isWhole = isFree(node.first)
       if let halves = SliceTree.halves(of: node) {
         let left = visit(halves.left)
         let right = visit(halves.right)
-        isFree = left && right
+        isWhole = left && right
       }
-      if isFree, node.count <= limit, node.count > best?.count ?? 0 { best = node }
-      return isFree
+      if isWhole, node.count <= limit, node.count > best?.count ?? 0 { best = node }
+      return isWhole
     }
-    _ = visit(root)
+    _ = visit(top)
     return best
   }
 

@@ -23,7 +23,6 @@ package struct PlanCommand: ParsableCommand {
         massl plan --config Recipes/cifar10.yaml --workers 2 --threads 1 --link 1Gbit --row-cache 0 --json
 
       Without --gflops and --copy this machine is measured, which takes a few seconds. All machines are taken to be alike.
-      Hundreds of workers take minutes to rehearse.
       """)
 
   @Option(help: ArgumentHelp("Worker processes, each with a link of its own.", valueName: "count"))

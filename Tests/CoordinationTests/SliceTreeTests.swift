@@ -40,16 +40,40 @@ struct SliceTreeTests {
   }
 
   @Test func theLargestFreeNodeIsFoundLowestFirst() {
-    let tree = SliceTree(count: 6)
-    var free = [Bool](repeating: true, count: 6)
-    #expect(tree.largestFreeNode(in: free, atMost: 9) == tree.root)
-    #expect(tree.largestFreeNode(in: free, atMost: 5) == SliceRange(first: 0, count: 4))
-    #expect(tree.largestFreeNode(in: free, atMost: 3) == SliceRange(first: 0, count: 2))
+    var free = FreeSlices(of: SliceTree(count: 6))
+    #expect(free.count == 6)
+    #expect(free.largestNode(atMost: 9) == SliceRange(first: 0, count: 6))
+    #expect(free.largestNode(atMost: 5) == SliceRange(first: 0, count: 4))
+    #expect(free.largestNode(atMost: 3) == SliceRange(first: 0, count: 2))
+    #expect(free.largestNode(atMost: 9, outside: [SliceRange(first: 2, count: 1)]) == SliceRange(first: 0, count: 2))
     free[1] = false
-    #expect(tree.largestFreeNode(in: free, atMost: 9) == SliceRange(first: 2, count: 2))
-    #expect(tree.largestFreeNode(in: free, atMost: 1) == SliceRange(first: 0, count: 1))
-    #expect(tree.largestFreeNode(in: free, atMost: 0) == nil)
-    #expect(tree.largestFreeNode(in: free.map { _ in false }, atMost: 9) == nil)
+    #expect(free.largestNode(atMost: 9) == SliceRange(first: 2, count: 2))
+    #expect(free.largestNode(atMost: 1) == SliceRange(first: 0, count: 1))
+    #expect(free.largestNode(atMost: 0) == nil)
+    for slice in 0..<6 { free[slice] = false }
+    #expect(free.count == 0 && free.largestNode(atMost: 9) == nil)
+  }
+
+  /// A look at every slice is the reference.
+  @Test(arguments: counts)
+  func freeSlicesKeptUpToDateGiveTheNodesOfALookAtAll(count: Int) {
+    var random = SplitMix64(seed: UInt64(count))
+    let tree = SliceTree(count: count)
+    var free = FreeSlices(of: tree)
+    for _ in 0..<100 {
+      // Runs of slices, so that large nodes are free now and then.
+      let (first, isFree) = (Int(random.next(below: UInt64(count))), random.next(below: 2) == 0)
+      for slice in first..<min(count, first + 1 + Int(random.next(below: UInt64(count)))) { free[slice] = isFree }
+      let other = Int(random.next(below: UInt64(count)))
+      let excluded = SliceRange(first: other, count: 1 + Int(random.next(below: UInt64(count - other))))
+      let limit = Int(random.next(below: UInt64(count + 2)))
+      #expect(free.count == tree.root.indices.count { free[$0] })
+      #expect(free.largestNode(atMost: limit) == tree.largestNode(below: tree.root, atMost: limit) { free[$0] })
+      let found = free.largestNode(atMost: limit, outside: [excluded])
+      #expect(
+        found
+          == tree.largestNode(below: tree.root, atMost: limit) { free[$0] && !excluded.indices.contains($0) })
+    }
   }
 
   /// Whatever disjoint nodes cover the slices, in whatever order they come, the additions are those of the tree.

@@ -1,0 +1,114 @@
+import Numerics
+import Wire
+
+/// What decides about every lease that is given at one moment, looked up once and not again for each idle worker: with
+/// hundreds of workers most events leave most of them without anything to do.
+///
+/// It is handed the tables that it needs, never the coordinator: to hand that on costs a copy of all its references.
+struct LeasingRound {
+  /// A lease whose slices an idle worker might have sooner than its own.
+  struct Slow {
+    /// In the table of leases.
+    let index: Int
+    let odds: Odds
+  }
+
+  /// How soon a lease's slices are to be expected from its worker.
+  struct Odds {
+    /// Attoseconds since its issue.
+    let age: Int128
+    /// Attoseconds that its worker needs; nil when no pace of it is known.
+    let expected: Int128?
+
+    /// Whether a worker that needs so many attoseconds would probably have them before; nil when that is not known.
+    func areWorse(than own: Int128?) -> Bool {
+      guard let expected else { return age > (own.map { $0 * 2 } ?? Limits.firstHedge.attoseconds) }
+      if age * 2 > expected * 3 { return true }
+      guard let own else { return false }
+      return expected - age > own
+    }
+  }
+
+  private let now: Instant
+  /// Threads of all workers that are present.
+  let threads: Int
+  /// Places of the idle workers among those, in the table.
+  let idle: [Int]
+  /// Attoseconds that the fastest of them needs for a slice; nil when no pace is known.
+  private let leastPace: Int128?
+  /// The pace of one of them is not known.
+  private let hasStranger: Bool
+  /// Audited nodes that one of them might answer for.
+  var audits: [SliceRange] = []
+  /// The oldest first; nil until somebody asks.
+  private(set) var slow: [Slow]?
+
+  init(_ peers: [Peer], at now: Instant) {
+    var (threads, idle, hasStranger) = (0, [Int](), false)
+    var leastPace: Int128?
+    // Field by field: whole peers would be copied, with all that they refer to.
+    for place in peers.indices where now - peers[place].heard < Limits.silence {
+      threads += peers[place].threads
+      guard peers[place].idleThreads > 0 else { continue }
+      idle.append(place)
+      if let pace = peers[place].pace?.attoseconds {
+        leastPace = leastPace.map { min($0, pace) } ?? pace
+      } else {
+        hasStranger = true
+      }
+    }
+    (self.now, self.threads, self.idle) = (now, threads, idle)
+    (self.leastPace, self.hasStranger) = (leastPace, hasStranger)
+  }
+
+  /// Looks for slow leases, if nobody has.
+  mutating func findSlow(among leases: [OpenLease], on slices: SliceBoard) {
+    guard slow == nil else { return }
+    slow = leases.indices.compactMap { slowLease(at: $0, of: leases, on: slices) }
+  }
+
+  /// Whether there may be something for one of the idle workers.
+  mutating func hasWork(among leases: [OpenLease], on slices: SliceBoard) -> Bool {
+    if slices.free.count > 0 || !audits.isEmpty { return true }
+    findSlow(among: leases, on: slices)
+    return slow?.isEmpty == false
+  }
+
+  /// Whether there may be something for one of this pace.
+  mutating func hasWork(at pace: Duration?, among leases: [OpenLease], on slices: SliceBoard) -> Bool {
+    if slices.free.count > 0 || !audits.isEmpty { return true }
+    findSlow(among: leases, on: slices)
+    return slow?.contains { $0.odds.areWorse(than: pace?.attoseconds) } ?? false
+  }
+
+  /// The newest lease was given in this round.
+  mutating func issued(_ leases: [OpenLease], on slices: SliceBoard) {
+    if slow != nil, let newest = slowLease(at: leases.count - 1, of: leases, on: slices) { slow?.append(newest) }
+  }
+
+  private func slowLease(at index: Int, of leases: [OpenLease], on slices: SliceBoard) -> Slow? {
+    guard leases[index].isLive else { return nil }
+    let odds = leases[index].odds(at: now)
+    return isWorthACopy(odds) && slices.hasRoom(in: leases[index].slices) ? Slow(index: index, odds: odds) : nil
+  }
+
+  /// Whether an idle worker might have a lease's slices sooner: none needs less for them than for one slice.
+  func isWorthACopy(_ odds: Odds) -> Bool {
+    if let leastPace, odds.areWorse(than: leastPace) { return true }
+    return hasStranger && odds.areWorse(than: nil)
+  }
+}
+
+extension OpenLease {
+  func odds(at now: Instant) -> LeasingRound.Odds {
+    let age = now > issuedAt ? now.nanoseconds - issuedAt.nanoseconds : 0
+    return LeasingRound.Odds(age: Int128(age) * 1_000_000_000, expected: expected?.attoseconds)
+  }
+}
+
+extension Peer {
+  /// Attoseconds that its idle threads need for so many slices; nil while its pace is not known.
+  func time(for slices: Int) -> Int128? {
+    pace.map { $0.attoseconds * Int128((slices + idleThreads - 1) / idleThreads) }
+  }
+}
