@@ -45,15 +45,11 @@ package final class WorkerPictures: Sendable {
     var found: [Int: [UInt8]] = [:]
     var asked: [(index: Int, own: [UInt8]?, identity: PictureIdentity)] = []
     for index in Set(indices).sorted() {
-      guard let own, let bytes = try? own.read(index) else {
-        asked.append((index, nil, Self.nothing))
-        continue
-      }
-      let digest = Digest(of: bytes)
-      if isConfirmed(index, digest) {
-        found[index] = bytes
+      let (own, identity) = ownFile(index)
+      if let own, isConfirmed(index, identity) {
+        found[index] = own
       } else {
-        asked.append((index, bytes, PictureIdentity(size: bytes.count, digest: digest)))
+        asked.append((index, own, identity))
       }
     }
     try bulk.ask(asked.map { .picture(index: $0.index, offset: 0, own: $0.identity) }) { place, reply, frame in
@@ -61,7 +57,7 @@ package final class WorkerPictures: Sendable {
       switch reply {
       case .samePicture(index):
         found[index] = own ?? []
-        confirmed.withLock { if own != nil { $0[index] = identity.digest.low } }
+        if own != nil { confirm(index, identity) }
       case .picture(index, 0, let total):
         guard let frame, frame.count <= total else { throw WorkerError.otherBits("picture \(index)") }
         if frame.count == total { found[index] = frame.bytes }
@@ -71,20 +67,28 @@ package final class WorkerPictures: Sendable {
     return found
   }
 
-  private func isConfirmed(_ index: Int, _ digest: Digest) -> Bool {
-    confirmed.withLock { $0[index] == digest.low && digest.low != 0 }
+  /// This machine's file; nil, and the empty file's identity, if there is none: no frame is empty, so who has nothing says
+  /// that it has the empty file.
+  private func ownFile(_ index: Int) -> (bytes: [UInt8]?, identity: PictureIdentity) {
+    guard let own, let bytes = try? own.read(index) else { return (nil, Self.nothing) }
+    return (bytes, PictureIdentity(size: bytes.count, digest: Digest(of: bytes)))
   }
+
+  private func isConfirmed(_ index: Int, _ own: PictureIdentity) -> Bool {
+    confirmed.withLock { $0[index] == own.digest.low && own.digest.low != 0 }
+  }
+
+  private func confirm(_ index: Int, _ own: PictureIdentity) { confirmed.withLock { $0[index] = own.digest.low } }
 
   /// The bytes of a picture, by its index in the run's data set.
   /// - Throws: `WorkerError`: a failed read, never a reason to take another picture.
   package func bytes(_ index: Int) throws -> [UInt8] {
-    // No frame is empty: who has nothing says that it has the empty file.
-    guard let own, let bytes = try? own.read(index) else { return try pull(index, unless: Self.nothing) ?? [] }
-    let digest = Digest(of: bytes)
-    if isConfirmed(index, digest) { return bytes }
-    if let other = try pull(index, unless: PictureIdentity(size: bytes.count, digest: digest)) { return other }
-    confirmed.withLock { $0[index] = digest.low }
-    return bytes
+    let (own, identity) = ownFile(index)
+    if let own, isConfirmed(index, identity) { return own }
+    if let other = try pull(index, unless: identity) { return other }
+    guard let own else { return [] }
+    confirm(index, identity)
+    return own
   }
 
   /// The coordinator's bytes; nil if its file is `own`.
