@@ -31,6 +31,10 @@ public struct Backbone: Sendable {
   /// Whether only the class token leaves this block, so that no other token goes past its keys and values.
   func isCutShort(block: Int) -> Bool { block == architecture.depth - 1 && !architecture.useMeanPooling }
 
+  private func input(block: Int, of tile: ImageTile, _ workspace: BackboneWorkspace) -> Matrix {
+    workspace.activations(block: block, of: tile, queries: queries(block: block, workspace)).input
+  }
+
   /// Tokens of an image that leave this block.
   func queries(block: Int, _ workspace: BackboneWorkspace) -> Int { isCutShort(block: block) ? 1 : workspace.tokens }
 }
@@ -56,25 +60,18 @@ extension Backbone {
     invariant(pixels.columns == 3 * workspace.side * workspace.side)
     invariant(draw == nil || draw?.images == images)
     invariant(parameters.count == layout.count)
-    workspace.keep(images: images, draw)
-    let stream = workspace.blocks[0].input.rows(0..<images * workspace.tokens)
-    embed(pixels, parameters, workspace, into: stream)
-    workspace.show("backbone.patch_embed.proj", stream)
-    for block in 0..<architecture.depth { forward(block: block, images: images, parameters, workspace) }
-    pool(images: images, parameters, workspace, into: features)
-    workspace.show(architecture.finalNormName, features)
+    workspace.cut(images: images, draw)
+    makeTokenTable(parameters, workspace)
+    for tile in workspace.tiles {
+      embed(pixels.rows(tile.images), tile, parameters, workspace)
+      for block in 0..<architecture.depth { forward(block: block, tile, parameters, workspace) }
+      pool(tile, parameters, workspace, into: features.rows(tile.images))
+    }
   }
 
-  /// Patches and class token, each with its position.
-  private func embed(
-    _ pixels: Matrix, _ parameters: FloatBuffer, _ workspace: BackboneWorkspace, into stream: Matrix
-  ) {
-    let (tokens, images) = (workspace.tokens, pixels.rows)
-    let patches = workspace.patches.rows(0..<images * tokens)
-    extractPatches(pixels, side: workspace.side, patch: architecture.patchSize, into: patches)
-    multiply(patches, .asIs, patchEmbedding.weight(parameters), .transposed, into: stream)
-    // The class token's row of the product is 0; the rest of every token is the same for all images.
-    let table = workspace.tokenTable
+  /// What is the same in every image: class token, positions and the patches' bias.
+  private func makeTokenTable(_ parameters: FloatBuffer, _ workspace: BackboneWorkspace) {
+    let (table, tokens) = (workspace.tokenTable, workspace.tokens)
     let positions = positions(parameters)
     let (patchTable, patchPositions) = (table.rows(1..<tokens), positions.rows(1..<positions.rows))
     if let interpolation = workspace.interpolation {
@@ -84,51 +81,65 @@ extension Backbone {
     }
     addRow(patchEmbedding.bias(parameters), toRowsOf: patchTable)
     add(classToken(parameters), positions.rows(0..<1), into: table.rows(0..<1))
-    for image in 0..<images {
+  }
+
+  /// Patches and class token, each with its position.
+  private func embed(
+    _ pixels: Matrix, _ tile: ImageTile, _ parameters: FloatBuffer, _ workspace: BackboneWorkspace
+  ) {
+    let (tokens, table) = (workspace.tokens, workspace.tokenTable)
+    let patches = workspace.patches(of: tile)
+    let stream = input(block: 0, of: tile, workspace)
+    extractPatches(pixels, side: workspace.side, patch: architecture.patchSize, into: patches)
+    multiply(patches, .asIs, patchEmbedding.weight(parameters), .transposed, into: stream)
+    // The class token's row of the product is 0.
+    for image in 0..<pixels.rows {
       let rows = stream.rows(image * tokens..<(image + 1) * tokens)
       add(rows, table, into: rows)
     }
+    workspace.show("backbone.patch_embed.proj", stream, in: tile)
   }
 
-  private func forward(block: Int, images: Int, _ parameters: FloatBuffer, _ workspace: BackboneWorkspace) {
-    let (layers, a, tokens) = (blocks[block], workspace.blocks[block], workspace.tokens)
-    let (width, queries) = (architecture.embedDim, queries(block: block, workspace))
+  private func forward(
+    block: Int, _ tile: ImageTile, _ parameters: FloatBuffer, _ workspace: BackboneWorkspace
+  ) {
+    let (layers, tokens, width) = (blocks[block], workspace.tokens, architecture.embedDim)
+    let queries = queries(block: block, workspace)
+    let a = workspace.activations(block: block, of: tile, queries: queries)
     let isCutShort = isCutShort(block: block)
-    let input = a.input.rows(0..<images * tokens)
-    let middle = a.middle.rows(0..<images * queries)
     // 1. Attention: the only place where an image's tokens see one another.
-    let attending = workspace.kept[2 * block]
+    let attending = tile.kept[2 * block]
     let attended = attending.isEmpty ? nil : workspace.branch.rows(0..<attending.count * queries)
     if let attended {
       let (rows, queried) = (0..<attending.count * tokens, 0..<attending.count * queries)
       let (normed, qkv, mixed) = (a.normed1.rows(rows), a.qkv.rows(rows), a.mixed.rows(queried))
       normalize(
-        input, of: attending, tokens: tokens, layers.norm1, parameters, into: normed, moments: a.moments1.rows(rows))
-      workspace.show("\(Self.name(block)).norm1", normed, of: attending)
+        a.input, of: attending, tokens: tokens, layers.norm1, parameters, into: normed, moments: a.moments1.rows(rows))
+      workspace.show("\(Self.name(block)).norm1", normed, of: attending, in: tile)
       let weight = layers.qkv.weight(parameters)
       if isCutShort {
         multiply(
           normed.everyRow(tokens), .asIs, weight.rows(0..<width), .transposed,
           into: qkv.everyRow(tokens).columns(0..<width))
         multiply(normed, .asIs, weight.rows(width..<3 * width), .transposed, into: qkv.columns(width..<3 * width))
-        workspace.show("\(Self.name(block)).attn.qkv", qkv.everyRow(tokens).columns(0..<width), of: attending)
-        workspace.show("\(Self.name(block)).attn.qkv", qkv.columns(width..<3 * width), of: attending)
+        workspace.show("\(Self.name(block)).attn.qkv", qkv.everyRow(tokens).columns(0..<width), of: attending, in: tile)
+        workspace.show("\(Self.name(block)).attn.qkv", qkv.columns(width..<3 * width), of: attending, in: tile)
       } else {
         multiply(normed, .asIs, weight, .transposed, into: qkv)
-        workspace.show("\(Self.name(block)).attn.qkv", qkv, of: attending)
+        workspace.show("\(Self.name(block)).attn.qkv", qkv, of: attending, in: tile)
       }
       attention(
         qkv, bias: layers.qkv.bias(parameters), shape: attentionShape(attending.count, queries, workspace), into: mixed,
         probabilities: probabilities(a, attending.count, queries, workspace), keeps: workspace.keepsActivations)
-      workspace.show("\(Self.name(block)).attn", mixed, of: attending)
+      workspace.show("\(Self.name(block)).attn", mixed, of: attending, in: tile)
       multiply(mixed, .asIs, layers.projection.weight(parameters), .transposed, into: attended)
     }
     endBranch(
-      2 * block, attended, bias: layers.projection.bias(parameters), to: isCutShort ? input.everyRow(tokens) : input,
-      rows: queries, workspace, into: middle)
-    workspace.show("\(Self.name(block)).attn.proj", middle)
+      2 * block, attended, bias: layers.projection.bias(parameters),
+      to: isCutShort ? a.input.everyRow(tokens) : a.input, rows: queries, tile, workspace.draw, into: a.middle)
+    workspace.show("\(Self.name(block)).attn.proj", a.middle, in: tile)
     // 2. MLP, each token alone.
-    let thinking = workspace.kept[2 * block + 1]
+    let thinking = tile.kept[2 * block + 1]
     let thought = thinking.isEmpty ? nil : workspace.branch.rows(0..<thinking.count * queries)
     if let thought {
       let rows = 0..<thinking.count * queries
@@ -136,39 +147,37 @@ extension Backbone {
         a.normed2.rows(rows), a.preactivation.rows(rows), workspace.hidden.rows(rows)
       )
       normalize(
-        middle, of: thinking, tokens: queries, layers.norm2, parameters, into: normed, moments: a.moments2.rows(rows))
-      workspace.show("\(Self.name(block)).norm2", normed, of: thinking)
+        a.middle, of: thinking, tokens: queries, layers.norm2, parameters, into: normed, moments: a.moments2.rows(rows))
+      workspace.show("\(Self.name(block)).norm2", normed, of: thinking, in: tile)
       multiply(normed, .asIs, layers.fc1.weight(parameters), .transposed, into: preactivation)
       geluAddingBias(preactivation, bias: layers.fc1.bias(parameters), into: hidden)
-      workspace.show("\(Self.name(block)).mlp.fc1", hidden, of: thinking)
+      workspace.show("\(Self.name(block)).mlp.fc1", hidden, of: thinking, in: tile)
       multiply(hidden, .asIs, layers.fc2.weight(parameters), .transposed, into: thought)
     }
     let isLast = block == architecture.depth - 1
-    let output = isLast ? workspace.output : workspace.blocks[block + 1].input
+    let output = isLast ? workspace.output(of: tile) : input(block: block + 1, of: tile, workspace)
     endBranch(
-      2 * block + 1, thought, bias: layers.fc2.bias(parameters), to: middle, rows: queries, workspace,
-      into: output.rows(0..<images * queries))
-    workspace.show("\(Self.name(block)).mlp.fc2", output.rows(0..<images * queries))
+      2 * block + 1, thought, bias: layers.fc2.bias(parameters), to: a.middle, rows: queries, tile, workspace.draw,
+      into: output)
+    workspace.show("\(Self.name(block)).mlp.fc2", output, in: tile)
   }
 
   private func pool(
-    images: Int, _ parameters: FloatBuffer, _ workspace: BackboneWorkspace, into features: Matrix
+    _ tile: ImageTile, _ parameters: FloatBuffer, _ workspace: BackboneWorkspace, into features: Matrix
   ) {
-    layerNorm(
-      pooledOutput(images: images, workspace), weight: finalNorm.weight(parameters), bias: finalNorm.bias(parameters),
-      epsilon: layerNormEpsilon, into: features, keeping: workspace.outputMoments.rows(0..<images))
-  }
-
-  /// What the last norm normalises: the class tokens, or the means of the patch tokens.
-  private func pooledOutput(images: Int, _ workspace: BackboneWorkspace) -> Matrix {
-    if !architecture.useMeanPooling { return workspace.output.rows(0..<images) }
-    let (tokens, pooled) = (workspace.tokens, workspace.pooled.rows(0..<images))
-    fill(pooled, with: 0)
-    for image in 0..<images {
-      sumRows(of: workspace.output.rows(image * tokens + 1..<(image + 1) * tokens), addingTo: pooled.row(at: image))
+    let (tokens, pooled) = (workspace.tokens, workspace.pooled(of: tile))
+    if architecture.useMeanPooling {
+      let output = workspace.output(of: tile)
+      fill(pooled, with: 0)
+      for image in 0..<pooled.rows {
+        sumRows(of: output.rows(image * tokens + 1..<(image + 1) * tokens), addingTo: pooled.row(at: image))
+      }
+      scale(pooled, by: 1 / Float(tokens - 1))
     }
-    scale(pooled, by: 1 / Float(tokens - 1))
-    return pooled
+    layerNorm(
+      pooled, weight: finalNorm.weight(parameters), bias: finalNorm.bias(parameters), epsilon: layerNormEpsilon,
+      into: features, keeping: workspace.outputMoments(of: tile))
+    workspace.show(architecture.finalNormName, features, in: tile)
   }
 }
 
@@ -186,28 +195,30 @@ extension Backbone {
     _ featureGradient: Matrix, parameters: FloatBuffer, workspace: BackboneWorkspace, gradient: FloatBuffer
   ) {
     guard let scratch = workspace.scratch else { fatalError("backward in a workspace that keeps no activations") }
-    let images = featureGradient.rows
-    invariant(images == workspace.images, "\(images) images back, \(workspace.images) forward")
+    invariant(featureGradient.rows == workspace.images, "\(featureGradient.rows) images back")
     invariant(gradient.count == layout.count)
-    unpool(featureGradient, parameters, workspace, scratch, gradient)
-    for block in (0..<architecture.depth).reversed() {
-      backward(block: block, images: images, parameters, workspace, scratch, gradient)
+    fill(workspace.tokenTable, with: 0)
+    for tile in workspace.tiles {
+      unpool(featureGradient.rows(tile.images), tile, parameters, workspace, scratch, gradient)
+      for block in (0..<architecture.depth).reversed() {
+        backward(block: block, tile, parameters, workspace, scratch, gradient)
+      }
+      unembed(scratch.stream.rows(0..<tile.images.count * workspace.tokens), tile, workspace, gradient)
     }
-    unembed(scratch.stream.rows(0..<images * workspace.tokens), workspace, gradient)
+    addTokenTableGradient(workspace, gradient)
   }
 
   private func unpool(
-    _ featureGradient: Matrix, _ parameters: FloatBuffer, _ workspace: BackboneWorkspace, _ scratch: BackwardScratch,
-    _ gradient: FloatBuffer
+    _ featureGradient: Matrix, _ tile: ImageTile, _ parameters: FloatBuffer, _ workspace: BackboneWorkspace,
+    _ scratch: BackwardScratch, _ gradient: FloatBuffer
   ) {
     let (images, tokens) = (featureGradient.rows, workspace.tokens)
-    let pooled = architecture.useMeanPooling ? workspace.pooled : workspace.output
     let pooledGradient = scratch.classStream.rows(0..<images)
     layerNormBackward(
-      pooled.rows(0..<images), moments: workspace.outputMoments.rows(0..<images), weight: finalNorm.weight(parameters),
+      workspace.pooled(of: tile), moments: workspace.outputMoments(of: tile), weight: finalNorm.weight(parameters),
       gradient: featureGradient, into: pooledGradient, adding: false, weightGradient: finalNorm.weight(gradient),
       biasGradient: finalNorm.bias(gradient))
-    workspace.show(architecture.finalNormName, pooledGradient, backward: true)
+    workspace.show(architecture.finalNormName, pooledGradient, in: tile, backward: true)
     if !architecture.useMeanPooling { return }
     scale(pooledGradient, by: 1 / Float(tokens - 1))
     fill(scratch.stream.rows(0..<images * tokens), with: 0)
@@ -218,59 +229,61 @@ extension Backbone {
 
   /// `forward(block:)` in reverse: the residual stream's gradient goes from behind the block to before it.
   private func backward(
-    block: Int, images: Int, _ parameters: FloatBuffer, _ workspace: BackboneWorkspace, _ scratch: BackwardScratch,
-    _ gradient: FloatBuffer
+    block: Int, _ tile: ImageTile, _ parameters: FloatBuffer, _ workspace: BackboneWorkspace,
+    _ scratch: BackwardScratch, _ gradient: FloatBuffer
   ) {
-    let (layers, a, tokens) = (blocks[block], workspace.blocks[block], workspace.tokens)
-    let (width, queries) = (architecture.embedDim, queries(block: block, workspace))
+    let (layers, tokens, width) = (blocks[block], workspace.tokens, architecture.embedDim)
+    let (images, queries) = (tile.images.count, queries(block: block, workspace))
+    let a = workspace.activations(block: block, of: tile, queries: queries)
     let isCutShort = isCutShort(block: block)
     let stream = (isCutShort ? scratch.classStream : scratch.stream).rows(0..<images * queries)
     // 2. MLP.
-    let thinking = workspace.kept[2 * block + 1]
+    let thinking = tile.kept[2 * block + 1]
     if !thinking.isEmpty {
       let rows = 0..<thinking.count * queries
       let (normed, preactivation, hidden) = (
         a.normed2.rows(rows), a.preactivation.rows(rows), workspace.hidden.rows(rows)
       )
-      let thoughtGradient = gatherBranch(2 * block + 1, stream, rows: queries, workspace)
+      let thoughtGradient = gatherBranch(2 * block + 1, stream, rows: queries, tile, workspace)
       let hiddenGradient = scratch.wide(rows: rows.count, columns: architecture.mlpDim)
       let normedGradient = scratch.normed.rows(rows)
       multiply(thoughtGradient, .asIs, layers.fc2.weight(parameters), .asIs, into: hiddenGradient)
       gelu(preactivation, into: hidden)
       geluBackward(preactivation, gradient: hiddenGradient)
-      workspace.show("\(Self.name(block)).mlp.fc2", hiddenGradient, of: thinking, backward: true)
+      workspace.show("\(Self.name(block)).mlp.fc2", hiddenGradient, of: thinking, in: tile, backward: true)
       addGradient(layers.fc2, input: hidden, output: thoughtGradient, gradient)
       addGradient(layers.fc1, input: normed, output: hiddenGradient, gradient)
       multiply(hiddenGradient, .asIs, layers.fc1.weight(parameters), .asIs, into: normedGradient)
-      workspace.show("\(Self.name(block)).mlp.fc1", normedGradient, of: thinking, backward: true)
+      workspace.show("\(Self.name(block)).mlp.fc1", normedGradient, of: thinking, in: tile, backward: true)
       normalizeBackward(
-        a.middle.rows(0..<images * queries), of: thinking, tokens: queries, layers.norm2, parameters,
-        moments: a.moments2.rows(rows), normedGradient, addingTo: stream, gradient)
+        a.middle, of: thinking, tokens: queries, layers.norm2, parameters, moments: a.moments2.rows(rows),
+        normedGradient, addingTo: stream, gradient)
     }
-    workspace.show("\(Self.name(block)).norm2", stream, backward: true)
+    workspace.show("\(Self.name(block)).norm2", stream, in: tile, backward: true)
     // 1. Attention.
-    let attending = workspace.kept[2 * block]
+    let attending = tile.kept[2 * block]
     let fullStream = scratch.stream.rows(0..<images * tokens)
     if !attending.isEmpty {
       let (rows, queried) = (0..<attending.count * tokens, 0..<attending.count * queries)
       let (normed, mixed) = (a.normed1.rows(rows), a.mixed.rows(queried))
-      let attendedGradient = gatherBranch(2 * block, stream, rows: queries, workspace)
+      let attendedGradient = gatherBranch(2 * block, stream, rows: queries, tile, workspace)
       let (mixedGradient, normedGradient) = (scratch.normed.rows(queried), scratch.normed.rows(rows))
       let qkvGradient = scratch.wide(rows: rows.count, columns: 3 * width)
       addGradient(layers.projection, input: mixed, output: attendedGradient, gradient)
       multiply(attendedGradient, .asIs, layers.projection.weight(parameters), .asIs, into: mixedGradient)
-      workspace.show("\(Self.name(block)).attn.proj", mixedGradient, of: attending, backward: true)
+      workspace.show("\(Self.name(block)).attn.proj", mixedGradient, of: attending, in: tile, backward: true)
       attentionBackward(
         a.qkv.rows(rows), probabilities: probabilities(a, attending.count, queries, workspace),
         shape: attentionShape(attending.count, queries, workspace), mixedGradient: mixedGradient,
         scratch: workspace.attentionScratch.rows(0..<queries), into: qkvGradient)
       if isCutShort {
         workspace.show(
-          "\(Self.name(block)).attn", qkvGradient.everyRow(tokens).columns(0..<width), of: attending, backward: true)
+          "\(Self.name(block)).attn", qkvGradient.everyRow(tokens).columns(0..<width), of: attending, in: tile,
+          backward: true)
         workspace.show(
-          "\(Self.name(block)).attn", qkvGradient.columns(width..<3 * width), of: attending, backward: true)
+          "\(Self.name(block)).attn", qkvGradient.columns(width..<3 * width), of: attending, in: tile, backward: true)
       } else {
-        workspace.show("\(Self.name(block)).attn", qkvGradient, of: attending, backward: true)
+        workspace.show("\(Self.name(block)).attn", qkvGradient, of: attending, in: tile, backward: true)
       }
       let weight = layers.qkv.weight(parameters)
       if isCutShort {
@@ -291,14 +304,14 @@ extension Backbone {
         addGradient(layers.qkv, input: normed, output: qkvGradient, gradient)
         multiply(qkvGradient, .asIs, weight, .asIs, into: normedGradient)
       }
-      workspace.show("\(Self.name(block)).attn.qkv", normedGradient, of: attending, backward: true)
+      workspace.show("\(Self.name(block)).attn.qkv", normedGradient, of: attending, in: tile, backward: true)
       normalizeBackward(
-        a.input.rows(0..<images * tokens), of: attending, tokens: tokens, layers.norm1, parameters,
-        moments: a.moments1.rows(rows), normedGradient, addingTo: fullStream, gradient)
+        a.input, of: attending, tokens: tokens, layers.norm1, parameters, moments: a.moments1.rows(rows),
+        normedGradient, addingTo: fullStream, gradient)
     } else if isCutShort {
       widen(stream, into: fullStream)
     }
-    workspace.show("\(Self.name(block)).norm1", fullStream, backward: true)
+    workspace.show("\(Self.name(block)).norm1", fullStream, in: tile, backward: true)
   }
 
   /// Before a block cut short, all tokens have a gradient; its residual path has brought only the class tokens'.
@@ -307,13 +320,20 @@ extension Backbone {
     copy(classStream, into: stream.everyRow(stream.rows / classStream.rows))
   }
 
-  private func unembed(_ stream: Matrix, _ workspace: BackboneWorkspace, _ gradient: FloatBuffer) {
-    let tokens = workspace.tokens
-    let table = workspace.tokenTable
-    fill(table, with: 0)
+  private func unembed(
+    _ stream: Matrix, _ tile: ImageTile, _ workspace: BackboneWorkspace, _ gradient: FloatBuffer
+  ) {
+    let (tokens, table) = (workspace.tokens, workspace.tokenTable)
     for image in 0..<stream.rows / tokens {
       add(table, stream.rows(image * tokens..<(image + 1) * tokens), into: table)
     }
+    multiply(
+      stream, .transposed, workspace.patches(of: tile), .asIs, keep: 1, into: patchEmbedding.weight(gradient))
+  }
+
+  /// `makeTokenTable` in reverse.
+  private func addTokenTableGradient(_ workspace: BackboneWorkspace, _ gradient: FloatBuffer) {
+    let (table, tokens) = (workspace.tokenTable, workspace.tokens)
     let positions = positions(gradient)
     let (patchTable, patchPositions) = (table.rows(1..<tokens), positions.rows(1..<positions.rows))
     add(classToken(gradient), table.rows(0..<1), into: classToken(gradient))
@@ -324,9 +344,6 @@ extension Backbone {
       add(patchPositions, patchTable, into: patchPositions)
     }
     sumRows(of: patchTable, addingTo: patchEmbedding.bias(gradient))
-    multiply(
-      stream, .transposed, workspace.patches.rows(0..<stream.rows), .asIs, keep: 1,
-      into: patchEmbedding.weight(gradient))
   }
 }
 
@@ -395,16 +412,16 @@ extension Backbone {
     }
   }
 
-  /// y = x + scale · (branch + bias) for the images that the branch computed, y = x for the others.
+  /// y = x + scale · (branch + bias) for the tile's images that the branch computed, y = x for the others.
   private func endBranch(
-    _ index: Int, _ branch: Matrix?, bias: Vector, to x: Matrix, rows: Int, _ workspace: BackboneWorkspace,
+    _ index: Int, _ branch: Matrix?, bias: Vector, to x: Matrix, rows: Int, _ tile: ImageTile, _ draw: DropPathDraw?,
     into y: Matrix
   ) {
     guard let branch else { return copy(x, into: y) }
-    guard let draw = workspace.draw else { return addBranch(x, branch, bias: bias, scale: 1, into: y) }
+    guard let draw else { return addBranch(x, branch, bias: bias, scale: 1, into: y) }
     var place = 0
-    for image in 0..<draw.images {
-      let range = image * rows..<(image + 1) * rows
+    for (row, image) in tile.images.enumerated() {
+      let range = row * rows..<(row + 1) * rows
       let factor = draw.scale(branch: index, image: image)
       if factor == 0 {
         copy(x.rows(range), into: y.rows(range))
@@ -417,14 +434,16 @@ extension Backbone {
   }
 
   /// The gradient of the branch's result: the stream's rows of the images that it computed, times their scale.
-  private func gatherBranch(_ index: Int, _ stream: Matrix, rows: Int, _ workspace: BackboneWorkspace) -> Matrix {
+  private func gatherBranch(
+    _ index: Int, _ stream: Matrix, rows: Int, _ tile: ImageTile, _ workspace: BackboneWorkspace
+  ) -> Matrix {
     guard let draw = workspace.draw else { return stream }
-    let kept = workspace.kept[index]
+    let kept = tile.kept[index]
     let gathered = workspace.branch.rows(0..<kept.count * rows)
-    for (place, image) in kept.enumerated() {
+    for (place, row) in kept.enumerated() {
       let to = gathered.rows(place * rows..<(place + 1) * rows)
-      copy(stream.rows(image * rows..<(image + 1) * rows), into: to)
-      scale(to, by: draw.scale(branch: index, image: image))
+      copy(stream.rows(row * rows..<(row + 1) * rows), into: to)
+      scale(to, by: draw.scale(branch: index, image: tile.images.lowerBound + row))
     }
     return gathered
   }
@@ -434,16 +453,4 @@ extension Backbone {
 func addGradient(_ layer: Linear, input: Matrix, output: Matrix, _ gradient: FloatBuffer) {
   multiply(output, .transposed, input, .asIs, keep: 1, into: layer.weight(gradient))
   sumRows(of: output, addingTo: layer.bias(gradient))
-}
-
-extension BackboneWorkspace {
-  /// Notes which images each branch computes.
-  func keep(images: Int, _ draw: DropPathDraw?) {
-    self.images = images
-    self.draw = draw
-    for branch in kept.indices {
-      kept[branch].removeAll(keepingCapacity: true)
-      for image in 0..<images where draw?.scale(branch: branch, image: image) != 0 { kept[branch].append(image) }
-    }
-  }
 }

@@ -3,6 +3,10 @@ import Numerics
 
 /// Activations and scratch for up to `maximumImages` pictures of `side` pixels.
 ///
+/// Pictures pass in tiles, each through all blocks before the next: what one product writes is then still in the cache
+/// when the next one reads it, and scratch is a tile's. How pictures are cut into tiles follows from their number and
+/// side alone, for sums over them, and so rounding, follow from it.
+///
 /// With `keepsActivations` every block has activations of its own, for `backward`; without, all blocks share one set
 /// and only `forward` may be called. Workspaces of different sides may lie in the same memory, one used at a time.
 public final class BackboneWorkspace {
@@ -13,36 +17,45 @@ public final class BackboneWorkspace {
   public let keepsActivations: Bool
 
   let tokens: Int
-  let blocks: [BlockActivations]
+  private let tiling: Tiling
+  /// Of all images, or of one tile's where nothing is kept.
+  private let blocks: [BlockActivations]
   /// `[images · tokens, patchFloats]`; the class token's row is zero.
-  let patches: Matrix
+  private let patches: Matrix
+  /// What the last norm normalises, `[images, width]`: class tokens, or the means of the patch tokens.
+  private let pooled: Matrix
+  private let outputMoments: Matrix
+  /// A tile's last block's result, `[R, width]`, for mean pooling; a class token is written to `pooled` at once.
+  private let output: Matrix?
   /// `[tokens, width]`: what is added to every image's tokens, and its gradient.
   let tokenTable: Matrix
   let interpolation: Matrix?
-  /// The last block's result: `[images, width]`, with mean pooling `[images · tokens, width]`.
-  let output: Matrix
-  let pooled: Matrix
-  let outputMoments: Matrix
-  /// Wide enough for one branch's gathered rows.
+  /// `[R, width]`: one branch's gathered rows.
   let branch: Matrix
+  /// `[R, mlpDim]`.
   let hidden: Matrix
   let scratch: BackwardScratch?
   let attentionScratch: Matrix
 
-  /// What the last `forward` was given: its images, its draw, and the images that each branch computed.
-  var kept: [[Int]]
-  var images = 0
-  var draw: DropPathDraw?
+  /// What the last `forward` was given.
+  private(set) var images = 0
+  private(set) var draw: DropPathDraw?
+  private(set) var tiles: [ImageTile] = []
 
   /// Who looks at every layer's values; nil, as a rule, for nobody.
   public var observer: LayerObserver?
 
+  /// Rows of a token matrix that a tile comes nearest to.
+  public static let rowsAtOnce = 512
+
   /// Floats that a workspace of these sizes takes.
   public static func floatCount(
-    _ architecture: NetworkArchitecture, maximumImages: Int, side: Int, keepsActivations: Bool
+    _ architecture: NetworkArchitecture, maximumImages: Int, side: Int, keepsActivations: Bool,
+    rowsAtOnce: Int = rowsAtOnce
   ) -> Int {
     var plan = WindowPlan()
-    _ = Windows(architecture, images: maximumImages, side: side, keeps: keepsActivations, &plan)
+    let tiling = Tiling(tokens: architecture.tokens(side: side), rowsAtOnce: rowsAtOnce)
+    _ = Windows(architecture, maximumImages: maximumImages, tiling, keeps: keepsActivations, &plan)
     return plan.count
   }
 
@@ -52,26 +65,29 @@ public final class BackboneWorkspace {
     return patches == trained ? 0 : patches * patches * trained * trained
   }
 
-  /// - Parameter memory: at least `floatCount` floats, used from the first on; made here if nil.
+  /// - Parameters:
+  ///   - memory: at least `floatCount` floats, used from the first on; made here if nil.
+  ///   - rowsAtOnce: > 0; other tiles, other rounding.
   /// - Throws: `NetworkError` if patches do not divide `side`.
   public init(
     _ architecture: NetworkArchitecture, maximumImages: Int, side: Int, keepsActivations: Bool,
-    memory: FloatBuffer? = nil
+    memory: FloatBuffer? = nil, rowsAtOnce: Int = rowsAtOnce
   ) throws {
     try architecture.checkSide(side)
-    invariant(maximumImages > 0)
+    invariant(maximumImages > 0 && rowsAtOnce > 0)
+    tokens = architecture.tokens(side: side)
+    tiling = Tiling(tokens: tokens, rowsAtOnce: rowsAtOnce)
     var plan = WindowPlan()
-    let windows = Windows(architecture, images: maximumImages, side: side, keeps: keepsActivations, &plan)
+    let windows = Windows(architecture, maximumImages: maximumImages, tiling, keeps: keepsActivations, &plan)
     let memory = memory ?? FloatBuffer(count: plan.count)
     self.architecture = architecture
     self.maximumImages = maximumImages
     self.side = side
     self.keepsActivations = keepsActivations
-    tokens = architecture.tokens(side: side)
     blocks = windows.blocks.map { BlockActivations($0, memory) }
     patches = windows.patches.matrix(memory)
     tokenTable = windows.tokenTable.matrix(memory)
-    output = windows.output.matrix(memory)
+    output = windows.output?.matrix(memory)
     pooled = windows.pooled.matrix(memory)
     outputMoments = windows.outputMoments.matrix(memory)
     branch = windows.branch.matrix(memory)
@@ -80,12 +96,47 @@ public final class BackboneWorkspace {
     scratch = windows.scratch.map { BackwardScratch($0, memory) }
     interpolation = positionInterpolation(
       side: side / architecture.patchSize, trainedSide: architecture.trainedSide)
-    kept = Array(repeating: [], count: 2 * architecture.depth)
-    for branch in kept.indices { kept[branch].reserveCapacity(maximumImages) }
   }
 }
 
-/// What one block keeps for backward. R = images · tokens; rows of dropped images are missing from the branches'
+// MARK: - Tiles
+
+extension BackboneWorkspace {
+  /// Cuts the images of a `forward` into tiles.
+  func cut(images: Int, _ draw: DropPathDraw?) {
+    (self.images, self.draw) = (images, draw)
+    tiles = tiling.tiles(of: images, architecture, draw)
+  }
+
+  /// - Parameter queries: tokens of an image that leave the block.
+  func activations(block: Int, of tile: ImageTile, queries: Int) -> BlockActivations {
+    blocks[block].images(
+      kept(tile), tokens: tokens, queries: queries,
+      rowsOfProbabilities: keepsActivations ? architecture.numHeads * queries : nil)
+  }
+
+  func patches(of tile: ImageTile) -> Matrix { patches.images(kept(tile), rows: tokens) }
+
+  func pooled(of tile: ImageTile) -> Matrix { pooled.rows(kept(tile)) }
+
+  func outputMoments(of tile: ImageTile) -> Matrix { outputMoments.rows(kept(tile)) }
+
+  /// Where the last block writes.
+  func output(of tile: ImageTile) -> Matrix {
+    output?.images(0..<tile.images.count, rows: tokens) ?? pooled(of: tile)
+  }
+
+  /// Where a tile's images lie: each tile in the same place where nothing is kept.
+  private func kept(_ tile: ImageTile) -> Range<Int> { keepsActivations ? tile.images : 0..<tile.images.count }
+}
+
+extension Matrix {
+  fileprivate func images(_ images: Range<Int>, rows count: Int) -> Matrix {
+    rows(images.lowerBound * count..<images.upperBound * count)
+  }
+}
+
+/// What one block keeps for backward. R = images · tokens; rows of dropped images are missing from a tile's branch
 /// matrices (all but `input` and `middle`), so those use a prefix.
 struct BlockActivations {
   /// The residual stream before attention, `[R, width]`.
@@ -104,18 +155,31 @@ struct BlockActivations {
   let normed2: Matrix
   /// `[R, mlpDim]`: before the GELU, with bias.
   let preactivation: Matrix
+}
 
+extension BlockActivations {
   fileprivate init(_ windows: BlockWindows, _ memory: FloatBuffer) {
-    input = windows.input.matrix(memory)
-    moments1 = windows.moments1.matrix(memory)
-    normed1 = windows.normed1.matrix(memory)
-    qkv = windows.qkv.matrix(memory)
-    probabilities = windows.probabilities.matrix(memory)
-    mixed = windows.mixed.matrix(memory)
-    middle = windows.middle.matrix(memory)
-    moments2 = windows.moments2.matrix(memory)
-    normed2 = windows.normed2.matrix(memory)
-    preactivation = windows.preactivation.matrix(memory)
+    self.init(
+      input: windows.input.matrix(memory), moments1: windows.moments1.matrix(memory),
+      normed1: windows.normed1.matrix(memory), qkv: windows.qkv.matrix(memory),
+      probabilities: windows.probabilities.matrix(memory), mixed: windows.mixed.matrix(memory),
+      middle: windows.middle.matrix(memory), moments2: windows.moments2.matrix(memory),
+      normed2: windows.normed2.matrix(memory), preactivation: windows.preactivation.matrix(memory))
+  }
+
+  /// The rows of these images.
+  ///
+  /// - Parameter rowsOfProbabilities: of an image; nil where all share one head's.
+  fileprivate func images(
+    _ images: Range<Int>, tokens: Int, queries: Int, rowsOfProbabilities: Int?
+  ) -> BlockActivations {
+    BlockActivations(
+      input: input.images(images, rows: tokens), moments1: moments1.images(images, rows: tokens),
+      normed1: normed1.images(images, rows: tokens), qkv: qkv.images(images, rows: tokens),
+      probabilities: rowsOfProbabilities.map { probabilities.images(images, rows: $0) } ?? probabilities,
+      mixed: mixed.images(images, rows: queries), middle: middle.images(images, rows: queries),
+      moments2: moments2.images(images, rows: queries), normed2: normed2.images(images, rows: queries),
+      preactivation: preactivation.images(images, rows: queries))
   }
 }
 
@@ -186,35 +250,43 @@ private struct ScratchWindows {
 
 private struct Windows {
   let blocks: [BlockWindows]
-  let patches, tokenTable, output, pooled, outputMoments, branch, hidden, attentionScratch: Window
+  let patches, pooled, outputMoments, tokenTable, branch, hidden, attentionScratch: Window
+  let output: Window?
   let scratch: ScratchWindows?
 
-  init(_ architecture: NetworkArchitecture, images: Int, side: Int, keeps: Bool, _ plan: inout WindowPlan) {
-    let (tokens, width) = (architecture.tokens(side: side), architecture.embedDim)
-    let all = images * tokens
-    let onlyClassLeaves = !architecture.useMeanPooling
+  init(
+    _ architecture: NetworkArchitecture, maximumImages: Int, _ tiling: Tiling, keeps: Bool, _ plan: inout WindowPlan
+  ) {
+    let (tokens, width) = (tiling.tokens, architecture.embedDim)
+    let tile = tiling.largestTile(ofAtMost: maximumImages)
+    // 1. What backward needs, of every image; of a tile's if there will be none.
+    let images = keeps ? maximumImages : tile
     var blocks: [BlockWindows] = []
     for block in 0..<architecture.depth {
       if !keeps && block > 0 {
         blocks.append(blocks[0])
         continue
       }
-      let queries = keeps && onlyClassLeaves && block == architecture.depth - 1 ? 1 : tokens
-      blocks.append(BlockWindows(architecture, images: images, tokens: tokens, queries: queries, keeps: keeps, &plan))
+      let isCutShort = keeps && !architecture.useMeanPooling && block == architecture.depth - 1
+      blocks.append(
+        BlockWindows(
+          architecture, images: images, tokens: tokens, queries: isCutShort ? 1 : tokens, keeps: keeps, &plan))
     }
     self.blocks = blocks
-    patches = plan.take(all, architecture.patchFloats)
-    tokenTable = plan.take(tokens, width)
-    output = plan.take(onlyClassLeaves ? images : all, width)
+    patches = plan.take(images * tokens, architecture.patchFloats)
     pooled = plan.take(images, width)
     outputMoments = plan.take(images, 2)
-    branch = plan.take(all, width)
-    hidden = plan.take(all, architecture.mlpDim)
+    // 2. What each tile overwrites.
+    let rows = tile * tokens
+    tokenTable = plan.take(tokens, width)
+    branch = plan.take(rows, width)
+    hidden = plan.take(rows, architecture.mlpDim)
     attentionScratch = plan.take(tokens, tokens)
+    output = architecture.useMeanPooling ? plan.take(rows, width) : nil
     scratch =
       keeps
       ? ScratchWindows(
-        stream: plan.take(all, width), classStream: plan.take(images, width), normed: plan.take(all, width),
-        wide: plan.take(all, max(architecture.mlpDim, 3 * width))) : nil
+        stream: plan.take(rows, width), classStream: plan.take(tile, width), normed: plan.take(rows, width),
+        wide: plan.take(rows, max(architecture.mlpDim, 3 * width))) : nil
   }
 }

@@ -13,19 +13,20 @@ public struct LayerValues {
   public let images: [Int]
 }
 
-/// Called after each layer, in the order of computing. A workspace without one pays a comparison a layer.
+/// Called after each layer, in the order of computing: a backbone computes its images tile by tile. A workspace without one pays a comparison a layer.
 public typealias LayerObserver = (LayerValues) -> Void
 
 extension BackboneWorkspace {
-  /// Shows values to the observer; where there is none the name is not even made.
+  /// Shows a tile's values to the observer; where there is none the name is not even made.
+  ///
+  /// - Parameter images: those that are in `values`, counted from the tile's first; all if nil.
   func show(
     _ layer: @autoclosure () -> String, _ values: @autoclosure () -> Matrix, of images: [Int]? = nil,
-    backward: Bool = false
+    in tile: ImageTile, backward: Bool = false
   ) {
     guard let observer else { return }
-    observer(
-      LayerValues(
-        layer: layer(), isBackward: backward, values: values(), images: images ?? Array(0..<self.images)))
+    let images = images?.map { tile.images.lowerBound + $0 } ?? Array(tile.images)
+    observer(LayerValues(layer: layer(), isBackward: backward, values: values(), images: images))
   }
 }
 

@@ -70,7 +70,8 @@ final class Run {
     backbone = Backbone(architecture)
     head = ProjectionHead(architecture)
     workspace = try BackboneWorkspace(
-      architecture, maximumImages: maximumImages, side: test.side, keepsActivations: keepsActivations, memory: memory)
+      architecture, maximumImages: maximumImages, side: test.side, keepsActivations: keepsActivations, memory: memory,
+      rowsAtOnce: test.rowsAtOnce)
     headWorkspace = HeadWorkspace(architecture, maximumRows: maximumImages, keepsActivations: keepsActivations)
     features = FloatBuffer(count: test.images * architecture.embedDim)
       .matrix(rows: test.images, columns: architecture.embedDim)

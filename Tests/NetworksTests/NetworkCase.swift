@@ -10,6 +10,8 @@ struct NetworkCase: CustomStringConvertible, Sendable {
   var images = 3
   var useBNInHead = false
   var useMeanPooling = false
+  /// Small ones cut the images into several tiles.
+  var rowsAtOnce = BackboneWorkspace.rowsAtOnce
   /// The images whose branch is dropped, by branch.
   var dropped: [Int: [Int]] = [:]
 
@@ -74,5 +76,13 @@ extension NetworkCase {
     NetworkCase(
       description: "BatchNorm head, drop path, smaller pictures", side: 6, images: 5, useBNInHead: true,
       dropped: [2: [4], 3: [0, 3]]),
+    NetworkCase(description: "tiles of one image", rowsAtOnce: 10),
+    NetworkCase(description: "tiles of two images and one, smaller pictures", side: 6, rowsAtOnce: 10),
+    NetworkCase(
+      description: "tiles, one without a branch", depth: 3, images: 4, rowsAtOnce: 20,
+      dropped: [2: [0, 3], 3: [1], 4: [2, 3], 5: [0, 1]]),
+    NetworkCase(
+      description: "tiles, mean pooling, BatchNorm head", images: 5, useBNInHead: true, useMeanPooling: true,
+      rowsAtOnce: 20),
   ]
 }

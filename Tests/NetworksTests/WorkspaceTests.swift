@@ -20,7 +20,8 @@ struct WorkspaceTests {
     let (architecture, parameters, pixels) = (try test.architecture, try test.parameters(), test.pixels())
     let count = ParameterLayout(architecture).count
     let floats = BackboneWorkspace.floatCount(
-      architecture, maximumImages: test.images + 3, side: test.side, keepsActivations: true)
+      architecture, maximumImages: test.images + 3, side: test.side, keepsActivations: true, rowsAtOnce: test.rowsAtOnce
+    )
     let gradients = try [(test.images, false), (test.images + 3, true)].map { maximumImages, isUsed in
       let memory = FloatBuffer(count: floats)
       if isUsed { fill(memory.vector, with: .nan) }
@@ -31,6 +32,17 @@ struct WorkspaceTests {
       return gradient.array
     }
     #expect(gradients[0] == gradients[1])
+  }
+
+  @Test func whatATileOverwritesIsATiles() throws {
+    let architecture = try NetworkCase(description: "as published").architecture
+    func floats(images: Int, keepsActivations: Bool) -> Int {
+      BackboneWorkspace.floatCount(
+        architecture, maximumImages: images, side: 9, keepsActivations: keepsActivations, rowsAtOnce: 20)
+    }
+    // Two images of ten tokens pass at once: with nothing kept, a hundred take what two take.
+    #expect(floats(images: 100, keepsActivations: false) == floats(images: 2, keepsActivations: false))
+    #expect(floats(images: 100, keepsActivations: true) < 50 * floats(images: 2, keepsActivations: true))
   }
 
   @Test func gradientsAreAddedTo() throws {
