@@ -24,6 +24,7 @@ enum Program {
   static func main() {
     // A peer or a pager that goes away is an error of that write, not the end of the program.
     signal(SIGPIPE, SIG_IGN)
+    DescriptorLimit.raise()
     var command: any ParsableCommand
     do { command = try Massl.parseAsRoot() } catch { Massl.exit(withError: error) }
     do {

@@ -37,6 +37,19 @@ import Testing
     #expect(text.contains("step 0/30") && text.contains("0 of 256 rows filled"), "\(text)")
   }
 
+  @Test func aProcessTakesAsManyConnectionsAsTheSystemAllows() throws {
+    let coordinator = try Program.start(
+      workshop.coordinator("popular", "tcp://127.0.0.1:0"),
+      through: ["/bin/sh", "-c", "ulimit -Sn 100; exec \"$0\" \"$@\""])
+    defer { coordinator.terminate() }
+    _ = try workshop.address("popular")
+    let limits = try String(contentsOfFile: "/proc/\(coordinator.processIdentifier)/limits", encoding: .utf8)
+    let files = try #require(limits.split(separator: "\n").first { $0.hasPrefix("Max open files") })
+    let words = files.split(separator: " ")
+    let (soft, hard) = (try #require(Int(words[3])), Int(words[4]) ?? .max)
+    #expect(soft == min(hard, 65_536) && soft > 100, "\(files)")
+  }
+
   @Test func statusOfWhatIsNoRunOrDoesNotAnswerSaysSo() throws {
     let noRun = try Program.run(["status", "--run", workshop.folder("empty")])
     #expect(noRun.status == 64 && noRun.errors.contains("empty holds no run."))

@@ -140,6 +140,9 @@ import Wire
 
   @Test("Its memory is bounded, however many ask and do not read, and it goes on with those who do")
   func askersThatDoNotRead() throws {
+    // Both ends of every connection are this process's.
+    let askersCount = 1_000
+    try Self.allowDescriptors(2 * askersCount + 500)
     defer { try? FileManager.default.removeItem(atPath: folder) }
     let (coordinator, whole) = try coordinatorWithRows(["extent_rows": "16384"])
     let (shard, ended) = try start(coordinator, listen: Endpoint("tcp://127.0.0.1:0"), LogBook())
@@ -149,12 +152,12 @@ import Wire
     try coordinator.say(.assignment(Assignment(number: 1, heard: 0, extents: [assigned])), to: sender.peer)
     _ = try change(coordinator)
 
-    // A frame of 1 MiB each, for 200 askers with as many requests as a worker has under way: 1.6 GiB.
+    // A frame of 1 MiB each, for 1,000 askers with as many requests as a worker has under way: 8 GiB.
     let before = try Self.residentBytes()
     let count = Wire.Limits.bulkBytes / coordinator.layout.recordSize
     var askers: [RawPeer] = []
-    for _ in 0..<200 {
-      let (peer, asker) = (PeerID.random(), try RawPeer(to: shard.endpoint))
+    for _ in 0..<askersCount {
+      let (peer, asker) = (PeerID.random(), try RawPeer(to: shard.endpoint, receiveBuffer: 64 << 10))
       asker.shakeHands(as: peer)
       let identity = Sender(run: coordinator.run, incarnation: Incarnation(1), peer: peer)
       for exchange in 1...8 as ClosedRange<UInt64> {
@@ -178,6 +181,15 @@ import Wire
       try client.ask(.records(extent: 0, first: 0, count: count)).bulk?.count == count * whole.rows.layout.recordSize)
     shard.requestStop()
     #expect(ended.next() == .stopped)
+  }
+
+  /// Raises this process's limit, which is 1,024 on many systems.
+  private static func allowDescriptors(_ count: Int) throws {
+    var limit = rlimit()
+    let resource = __rlimit_resource_t(RLIMIT_NOFILE.rawValue)
+    try #require(getrlimit(resource, &limit) == 0 && limit.rlim_max >= count, "\(limit.rlim_max) descriptors at most")
+    limit.rlim_cur = max(limit.rlim_cur, rlim_t(count))
+    try #require(setrlimit(resource, &limit) == 0)
   }
 
   /// Of this process.

@@ -10,8 +10,13 @@ public final class RawPeer {
 
   private let descriptor: Int32
 
-  public init(to endpoint: Endpoint) throws {
+  /// - Parameter receiveBuffer: bytes that the system takes for it before the other side has to wait; its own choice,
+  ///   up to megabytes, if nil.
+  public init(to endpoint: Endpoint, receiveBuffer: Int32? = nil) throws {
     descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+    if var receiveBuffer {
+      setsockopt(descriptor, SOL_SOCKET, SO_RCVBUF, &receiveBuffer, socklen_t(MemoryLayout<Int32>.size))
+    }
     var address = sockaddr_in()
     address.sin_family = sa_family_t(AF_INET)
     address.sin_port = UInt16(endpoint.port).bigEndian
