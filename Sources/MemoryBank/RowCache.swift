@@ -68,19 +68,9 @@ public final class RowCache {
 // MARK: - Use
 
 extension RowCache {
-  /// Which of a block's rows must be fetched: bit i % 8 of byte i / 8 is for position `positions.lowerBound + i`.
-  public func missing(_ plan: BlockPlan, block: Int, positions: Range<Int>) -> [UInt8] {
-    var missing = [UInt8](repeating: 0, count: (positions.count + 7) / 8)
-    for (index, row) in plan.rows(block: block, at: Array(positions)).enumerated()
-    where !plan.window.isSeeded(row) && place(of: row) == nil {
-      missing.setBit(index)
-    }
-    return missing
-  }
-
   /// Copies those of a block's rows that are here, or that can be computed, into the matrix.
   /// - Parameter matrix: the whole block, `[blockSize, width]`; other positions are not touched.
-  /// - Returns: the rows that are not here, as `missing` does.
+  /// - Returns: which rows must be fetched: bit i % 8 of byte i / 8 is for position `positions.lowerBound + i`.
   public func gather(_ plan: BlockPlan, block: Int, positions: Range<Int>, into matrix: Matrix) -> [UInt8] {
     invariant(matrix.rows == plan.blockSize && matrix.columns == seeded.width)
     var missing = [UInt8](repeating: 0, count: (positions.count + 7) / 8)

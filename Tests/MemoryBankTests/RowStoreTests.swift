@@ -384,8 +384,9 @@ struct LargeMemoryTests {
       window: MemoryWindow(size: size, rows: 0), digest: MemoryDigest())
     let cache = RowCache(memorySize: size, bytes: 1 << 30, seeded: SeededRows(seed: 1, width: 256))
     let plan = BlockPlan(
-      window: MemoryWindow(size: size, rows: 1000), blockSize: 16_384, blocksPerStep: 8, seed: 1, step: 3)
-    #expect(cache.missing(plan, block: 7, positions: 0..<16_384).count == 2048)
+      window: MemoryWindow(size: size, rows: 1000), blockSize: 1_024, blocksPerStep: 8, seed: 1, step: 3)
+    let block = FloatBuffer(count: 1_024 * 256).matrix(rows: 1_024, columns: 256)
+    #expect(cache.gather(plan, block: 7, positions: 0..<1_024, into: block).count == 128)
     #expect(store.rows == 0)
     return try residentBytes() - before
   }
