@@ -4673,7 +4673,7 @@ const ProtobufCMessageDescriptor massl__shard_goodbye__descriptor =
   (ProtobufCMessageInit) massl__shard_goodbye__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor massl__memory_request__field_descriptors[1] =
+static const ProtobufCFieldDescriptor massl__memory_request__field_descriptors[2] =
 {
   {
     "drain",
@@ -4687,14 +4687,27 @@ static const ProtobufCFieldDescriptor massl__memory_request__field_descriptors[1
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "stay",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Massl__MemoryRequest, stay),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned massl__memory_request__field_indices_by_name[] = {
   0,   /* field[0] = drain */
+  1,   /* field[1] = stay */
 };
 static const ProtobufCIntRange massl__memory_request__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 1 }
+  { 0, 2 }
 };
 const ProtobufCMessageDescriptor massl__memory_request__descriptor =
 {
@@ -4704,7 +4717,7 @@ const ProtobufCMessageDescriptor massl__memory_request__descriptor =
   "Massl__MemoryRequest",
   "massl",
   sizeof(Massl__MemoryRequest),
-  1,
+  2,
   massl__memory_request__field_descriptors,
   massl__memory_request__field_indices_by_name,
   1,  massl__memory_request__number_ranges,

@@ -9,10 +9,8 @@ extension Coordinator {
     guard !isIgnored(sender.peer) else { return }
     if case .statusRequest = message { return effects.append(.sendStatus(to: sender.peer)) }
     if case .memoryRequest = message { return effects.append(.sendMemory(to: sender.peer)) }
-    if case .drainRequest(let shard) = message {
-      let answer = board?.drain(shard) ?? (false, "This run keeps its memory in the coordinator.")
-      return effects.append(.send(.drain(isAccepted: answer.0, text: answer.1), to: sender.peer))
-    }
+    if case .drainRequest(let shard) = message { return answerDrain(board?.drain(shard), sender.peer, &effects) }
+    if case .stayRequest(let shard) = message { return answerDrain(board?.cancelDrain(shard), sender.peer, &effects) }
     if case .hello(let hello) = message { return greet(hello, from: sender, &effects) }
     guard let problem = refusal(of: sender) else {
       peers[sender.peer]?.heard = now
@@ -23,13 +21,18 @@ extension Coordinator {
       case .goodbye:
         effects.append(.log(.info, "\(described(sender.peer)) leaves."))
         forget(sender.peer, &effects)
-      case .hello, .statusRequest, .memoryRequest, .drainRequest: break  // handled above
+      case .hello, .statusRequest, .memoryRequest, .drainRequest, .stayRequest: break  // handled above
       }
       return
     }
     // Who leaves needs no answer.
     if case .goodbye = message { return }
     refuse(sender.peer, problem, &effects)
+  }
+
+  private func answerDrain(_ answer: (isAccepted: Bool, text: String)?, _ peer: PeerID, _ effects: inout [Effect]) {
+    let (isAccepted, text) = answer ?? (false, "This run keeps its memory in the coordinator.")
+    effects.append(.send(.drain(isAccepted: isAccepted, text: text), to: peer))
   }
 
   /// Why a message from `sender` does not count, whatever it says.

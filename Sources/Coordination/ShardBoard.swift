@@ -363,23 +363,42 @@ extension ShardBoard {
 
   /// - Returns: whether it will be drained, and a sentence.
   mutating func drain(_ text: String) -> (isAccepted: Bool, text: String) {
-    let named = shardsInOrder.filter { $0.name == text || $0.id.description == text }
-    guard let shard = named.first else {
-      let known = shardsInOrder.map { "'\($0.name)' (\($0.id))" }.joined(separator: ", ")
-      return (
-        false, "No memory shard is called '\(text)'. " + (known.isEmpty ? "There is none." : "There are \(known).")
-      )
-    }
-    guard named.count == 1 else {
-      let ids = named.map(\.id.description).joined(separator: ", ")
-      return (false, "\(named.count) memory shards are called '\(text)': give one of their identities, \(ids).")
-    }
+    guard let shard = shard(called: text) else { return (false, whyNobody(isCalled: text)) }
     guard shard.isPresent else {
       return (false, "Memory shard '\(shard.name)' is away: start it again, then drain it.")
     }
     shards[shard.id]?.isDraining = true
     touch()
     return (true, "Memory shard '\(shard.name)' gives its \(shard.held.count) extents to others, then leaves.")
+  }
+
+  /// - Returns: whether it will stay, and a sentence.
+  mutating func cancelDrain(_ text: String) -> (isAccepted: Bool, text: String) {
+    guard let shard = shard(called: text) else { return (false, whyNobody(isCalled: text)) }
+    guard shard.isDraining else { return (false, "Memory shard '\(shard.name)' is not being drained.") }
+    shards[shard.id]?.isDraining = false
+    touch()
+    return (true, "Memory shard '\(shard.name)' stays: its drain is called off.")
+  }
+
+  private func shards(called text: String) -> [Shard] {
+    shardsInOrder.filter { $0.name == text || $0.id.description == text }
+  }
+
+  /// The only one of this name, or the one of this identity.
+  private func shard(called text: String) -> Shard? {
+    let named = shards(called: text)
+    return named.count == 1 ? named[0] : nil
+  }
+
+  private func whyNobody(isCalled text: String) -> String {
+    let named = shards(called: text)
+    if named.isEmpty {
+      let known = shardsInOrder.map { "'\($0.name)' (\($0.id))" }.joined(separator: ", ")
+      return "No memory shard is called '\(text)'. " + (known.isEmpty ? "There is none." : "There are \(known).")
+    }
+    let ids = named.map(\.id.description).joined(separator: ", ")
+    return "\(named.count) memory shards are called '\(text)': give one of their identities, \(ids)."
   }
 }
 

@@ -23,7 +23,16 @@ public struct MemoryInquiry: Sendable {
   /// - Returns: whether it will be, and a sentence; nil if nobody answered within `patience`.
   /// - Throws: as `list`.
   public func drain(_ shard: String, patience: Duration) throws -> (isAccepted: Bool, text: String)? {
-    try inquiry.ask(.drainRequest(shard: shard), patience: patience) { message in
+    try ask(.drainRequest(shard: shard), patience)
+  }
+
+  /// Asks that a shard that is being drained stay; otherwise as `drain`.
+  public func cancelDrain(of shard: String, patience: Duration) throws -> (isAccepted: Bool, text: String)? {
+    try ask(.stayRequest(shard: shard), patience)
+  }
+
+  private func ask(_ message: WorkerMessage, _ patience: Duration) throws -> (isAccepted: Bool, text: String)? {
+    try inquiry.ask(message, patience: patience) { message in
       if case .drain(let isAccepted, let text) = message { (isAccepted, text) } else { nil }
     }.answer
   }

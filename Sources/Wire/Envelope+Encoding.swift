@@ -142,10 +142,13 @@ extension MessageMemory {
     case .goodbye:
       envelope.pointee.goodbye = make(Massl__Goodbye.self, massl__goodbye__init)
       envelope.pointee.body_case = MASSL__ENVELOPE__BODY_GOODBYE
-    case .memoryRequest: write(memoryRequest: "", into: envelope)
+    case .memoryRequest: writeMemoryRequest(into: envelope)
     case .drainRequest(let shard):
       invariant(!shard.isEmpty, "a shard without a name is to be drained")
-      write(memoryRequest: shard, into: envelope)
+      writeMemoryRequest(drain: shard, into: envelope)
+    case .stayRequest(let shard):
+      invariant(!shard.isEmpty, "a shard without a name is to stay")
+      writeMemoryRequest(stay: shard, into: envelope)
     }
   }
 

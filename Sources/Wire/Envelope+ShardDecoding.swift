@@ -55,8 +55,14 @@ extension FieldReader {
   }
 
   func memoryRequest(_ c: Massl__MemoryRequest) throws(WireError) -> WorkerMessage {
-    let shard = try text(c.drain, "memory_request.drain", Limits.shortText)
-    return shard.isEmpty ? .memoryRequest : .drainRequest(shard: shard)
+    let drained = try text(c.drain, "memory_request.drain", Limits.shortText)
+    let staying = try text(c.stay, "memory_request.stay", Limits.shortText)
+    switch (drained.isEmpty, staying.isEmpty) {
+    case (true, true): return .memoryRequest
+    case (false, true): return .drainRequest(shard: drained)
+    case (true, false): return .stayRequest(shard: staying)
+    case (false, false): throw bad("memory_request.stay", "names a shard, and so does drain")
+    }
   }
 
   func shardWelcome(_ c: Massl__ShardWelcome) throws(WireError) -> ShardWelcome {

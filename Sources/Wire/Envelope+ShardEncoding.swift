@@ -19,9 +19,12 @@ extension MessageMemory {
     }
   }
 
-  func write(memoryRequest shard: String, into envelope: UnsafeMutablePointer<Massl__Envelope>) {
+  func writeMemoryRequest(
+    drain: String = "", stay: String = "", into envelope: UnsafeMutablePointer<Massl__Envelope>
+  ) {
     let c = make(Massl__MemoryRequest.self, massl__memory_request__init)
-    c.pointee.drain = text(shard, cutTo: Limits.shortText)
+    c.pointee.drain = text(drain, cutTo: Limits.shortText)
+    c.pointee.stay = text(stay, cutTo: Limits.shortText)
     envelope.pointee.memory_request = c
     envelope.pointee.body_case = MASSL__ENVELOPE__BODY_MEMORY_REQUEST
   }

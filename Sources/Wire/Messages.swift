@@ -33,6 +33,8 @@ public enum WorkerMessage: Hashable, Sendable {
   case memoryRequest
   /// Asks that a shard, by its name or the digits of its identity, be emptied and sent away; any peer may.
   case drainRequest(shard: String)
+  /// Asks that a shard that is being drained, named likewise, stay; any peer may.
+  case stayRequest(shard: String)
 }
 
 public struct Hello: Hashable, Sendable {
@@ -197,7 +199,7 @@ public enum CoordinatorMessage: Hashable, Sendable {
   case assignment(Assignment)
   /// Shards and extents, as `massl memory list --json` prints them.
   case memory(json: String)
-  /// Whether the shard will be drained; a sentence.
+  /// Whether the shard will be drained, or will stay, as was asked; a sentence.
   case drain(isAccepted: Bool, text: String)
 }
 

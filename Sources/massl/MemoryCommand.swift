@@ -134,9 +134,16 @@ package struct MemoryCommand: ParsableCommand {
       help: ArgumentHelp("The shard: its name, or its identity as 'massl memory list' shows it.", valueName: "shard"))
     var shard: String
     @OptionGroup var asked: Asked
+    @Flag(help: "Call a drain off: the shard stays, and takes extents again.")
+    var cancel = false
 
     func run() throws {
-      guard let (isAccepted, text) = try asked.inquiry().drain(shard, patience: Asked.patience) else {
+      let inquiry = try asked.inquiry()
+      let answer =
+        cancel
+        ? try inquiry.cancelDrain(of: shard, patience: Asked.patience)
+        : try inquiry.drain(shard, patience: Asked.patience)
+      guard let (isAccepted, text) = answer else {
         throw ServiceError.noAnswer(coordinator: asked.coordinator)
       }
       guard isAccepted else {

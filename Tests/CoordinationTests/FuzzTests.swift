@@ -101,7 +101,8 @@ struct FuzzTests {
           ))
       ),
       .worker(.returned(Returned(lease: LeaseID(2), reason: "read error"))),
-      .worker(.statusRequest), .worker(.memoryRequest), .worker(.drainRequest(shard: "shard")), .worker(.goodbye),
+      .worker(.statusRequest), .worker(.memoryRequest), .worker(.drainRequest(shard: "shard")),
+      .worker(.stayRequest(shard: "shard")), .worker(.goodbye),
       .shard(.goodbye), .coordinator(.finished),
     ]
     return messages.map { Envelope(sender: sender, message: $0).encoded() }

@@ -655,6 +655,9 @@ extension ShardSimulation {
     if random.chance(faults.drain) {
       tell(.message(.drainRequest(shard: shards[victim].id.description), from: sender(Self.worker)))
     }
+    if random.chance(faults.drain / 2), let other = living.randomElement(using: &random) {
+      tell(.message(.stayRequest(shard: shards[other].id.description), from: sender(Self.worker)))
+    }
     guard damages < memory.replicas - 1, random.chance(faults.damage) else { return }
     damages += 1
     if random.chance(0.5) {

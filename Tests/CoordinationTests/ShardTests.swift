@@ -146,9 +146,13 @@ private struct ShardScript {
       .filter { if case .send(.lease, _) = $0 { true } else { false } }
   }
 
-  mutating func drain(_ shard: String) throws -> String {
+  mutating func drain(_ shard: String) throws -> String { try ask(.drainRequest(shard: shard)) }
+
+  mutating func cancelDrain(_ shard: String) throws -> String { try ask(.stayRequest(shard: shard)) }
+
+  private mutating func ask(_ message: WorkerMessage) throws -> String {
     let sender = Sender(run: RunIdentity(high: 0, low: 0), incarnation: Incarnation(0), peer: PeerID(rawValue: 9))
-    for effect in try handle(.message(.drainRequest(shard: shard), from: sender)) {
+    for effect in try handle(.message(message, from: sender)) {
       if case .send(.drain(_, let text), _) = effect { return text }
     }
     return ""
@@ -295,6 +299,34 @@ extension [Effect] {
     #expect(try script.finishLedger().released == [])
     try script.handle(.tick, after: 2)
     #expect(try script.finishLedger().released == [0])
+  }
+
+  @Test func aDrainThatIsCalledOffLeavesTheShardWithWhatItHolds() throws {
+    var script = ShardScript(resuming: ResumedMemory(ledger: ShardScript.ledger(0..<1, 1)))
+    try script.join(1, held: [ShardScript.held(0)])
+    try script.join(2)
+    #expect(try script.cancelDrain("host1") == "Memory shard 'host1' is not being drained.")
+    _ = try script.drain("host1")
+    #expect(script.effects.pulls(2) == [0])
+    try script.pass(1, 2, seconds: 2)
+    #expect(script.newestLedger.shards[ShardScript.id(1)]?.isDraining == true)
+    #expect(try script.cancelDrain("host1") == "Memory shard 'host1' stays: its drain is called off.")
+    #expect(script.effects.pulls(2) == [], "one copy is enough, and it is where it was")
+    #expect(!(try script.pass(1, 2, seconds: 5).sends(1, away: .finished)))
+    #expect(script.coordinator.holders(first: 0, count: 1).holders == [[0]])
+    #expect(script.newestLedger.shards[ShardScript.id(1)]?.isDraining == false)
+    #expect(try script.cancelDrain("x").contains("No memory shard is called 'x'. There are 'host1'"))
+  }
+
+  @Test func aDrainOfAShardThatIsAwayCanBeCalledOff() throws {
+    var script = ShardScript(resuming: ResumedMemory(ledger: ShardScript.ledger(0..<1, 1)))
+    try script.join(1, held: [ShardScript.held(0)])
+    _ = try script.drain("host1")
+    try script.pass(1, seconds: 2)
+    var later = ShardScript(resuming: ResumedMemory(ledger: script.newestLedger))
+    #expect(try later.cancelDrain("host1") == "Memory shard 'host1' stays: its drain is called off.")
+    try later.join(1, held: [ShardScript.held(0)])
+    #expect(later.effects.fetched == [])
   }
 
   @Test func aShardThatIsNotThereCannotBeDrained() throws {

@@ -41,6 +41,8 @@ import Testing
     try runs.await("both shards") {
       try runs.shards(address).count { $0["state"] as? String == "present" } == 2
     }
+    let cancelled = try Program.run(["memory", "drain", "first", "--cancel", "--coordinator", address])
+    #expect(cancelled.status == 64 && cancelled.errors.contains("'first' is not being drained"), "\(cancelled)")
     let drained = try Program.run(["memory", "drain", "first", "--coordinator", address])
     #expect(drained.status == 0, "\(drained)")
     let computing = try runs.worker(address)

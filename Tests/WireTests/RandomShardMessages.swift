@@ -43,6 +43,7 @@ func everyShardMessage(_ random: inout SplitMix64) -> [Message] {
     .shard(.goodbye),
     .worker(.memoryRequest),
     .worker(.drainRequest(shard: "x" + random.text(atMost: Limits.shortText - 1))),
+    .worker(.stayRequest(shard: "x" + random.text(atMost: Limits.shortText - 1))),
     .coordinator(
       .shardWelcome(
         ShardWelcome(

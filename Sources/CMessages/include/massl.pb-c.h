@@ -711,16 +711,17 @@ struct  Massl__ShardGoodbye
 
 
 /*
- * A list, unless it names a shard that is to be drained.
+ * A list, unless it names a shard that is to be drained, or one that is to stay after all; not both.
  */
 struct  Massl__MemoryRequest
 {
   ProtobufCMessage base;
   char *drain;
+  char *stay;
 };
 #define MASSL__MEMORY_REQUEST__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&massl__memory_request__descriptor) \
-    , (char *)protobuf_c_empty_string }
+    , (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string }
 
 
 struct  Massl__ShardWelcome
