@@ -29,18 +29,19 @@ public enum LoopbackTraffic {
 // MARK: - This program's sockets
 
 private final class OwnSockets {
-  private let context: Context
+  /// As two processes have.
+  private let contexts: [Context]
   private let thread: SocketThread
   private let dealer: DealerSocket
   private let sender = Sender(run: RunIdentity(high: 0, low: 1), incarnation: Incarnation(1), peer: .random())
   private let received = FloatBuffer(count: Limits.bulkFloats)
 
   init() throws {
-    context = try Context()
+    contexts = [try Context(), try Context()]
     let router = try RouterSocket(
-      in: context, listeningOn: Endpoint("tcp://127.0.0.1:0"), for: .bulk, security: .none(.loopback))
+      in: contexts[0], listeningOn: Endpoint("tcp://127.0.0.1:0"), for: .bulk, security: .none(.loopback))
     dealer = try DealerSocket(
-      in: context, as: sender.peer, connectingTo: router.endpoint, for: .bulk, security: .none(.loopback))
+      in: contexts[1], as: sender.peer, connectingTo: router.endpoint, for: .bulk, security: .none(.loopback))
     let floats = FloatBuffer(count: Limits.bulkFloats)
     fill(floats.vector, with: 1)
     let sender = sender
@@ -85,7 +86,8 @@ private final class OwnSockets {
 ///
 /// `@unchecked Sendable`: the server's socket is its thread's alone, the rest is the caller's.
 final class RawZeroMQ: @unchecked Sendable {
-  private let context = zmq_ctx_new()!
+  /// One for each end, as two processes have.
+  private let contexts = [zmq_ctx_new()!, zmq_ctx_new()!]
   private let client: UnsafeMutableRawPointer
   private let frames: [Int]
   private let buffer: UnsafeMutableRawPointer
@@ -99,8 +101,8 @@ final class RawZeroMQ: @unchecked Sendable {
     let largest = frames.max() ?? 1
     buffer = .allocate(byteCount: largest, alignment: 64)
     let bytes = max(bytes, largest)
-    client = zmq_socket(context, ZMQ_DEALER)!
-    let server = zmq_socket(context, ZMQ_ROUTER)!
+    client = zmq_socket(contexts[0], ZMQ_DEALER)!
+    let server = zmq_socket(contexts[1], ZMQ_ROUTER)!
     zmq_bind(server, "tcp://127.0.0.1:*")
     var text = [CChar](repeating: 0, count: 256)
     var count = text.count
@@ -135,9 +137,9 @@ final class RawZeroMQ: @unchecked Sendable {
   }
 
   deinit {
-    zmq_ctx_shutdown(context)
+    for context in contexts { zmq_ctx_shutdown(context) }
     zmq_close(client)
-    zmq_ctx_term(context)
+    for context in contexts { zmq_ctx_term(context) }
     buffer.deallocate()
   }
 

@@ -49,6 +49,11 @@ final class SocketHandle {
   /// IPv4 addresses are taken as such; names and `*` may be of either kind.
   func setFamily(for endpoint: Endpoint) throws(WireError) { try set(ZMQ_IPV6, Int32(endpoint.isIPv4 ? 0 : 1)) }
 
+  func setSendBuffer(for endpoint: Endpoint, _ traffic: Traffic) throws(WireError) {
+    guard traffic == .bulk, endpoint.isLoopback else { return }
+    try set(ZMQ_SNDBUF, Limits.loopbackSendBuffer)
+  }
+
   func checkOwner() {
     let current = pthread_self()
     if owner == nil { owner = current }

@@ -93,6 +93,7 @@ public final class RouterSocket: MessageSocket, @unchecked Sendable {
     // A worker that reconnects before its old connection is known to be dead takes its id over.
     try handle.set(ZMQ_ROUTER_HANDOVER, Int32(1))
     try handle.setFamily(for: endpoint)
+    try handle.setSendBuffer(for: endpoint, traffic)
     switch security {
     case .none: authenticator = nil
     case .curve(let keys):
@@ -221,6 +222,7 @@ public final class DealerSocket: MessageSocket, @unchecked Sendable {
     try handle.set(ZMQ_RECONNECT_IVL_MAX, Int32(5000))
     try handle.set(ZMQ_IMMEDIATE, Int32(1))
     try handle.setFamily(for: endpoint)
+    try handle.setSendBuffer(for: endpoint, traffic)
     switch security {
     case .none: keys = nil
     case .curve(let keys):
