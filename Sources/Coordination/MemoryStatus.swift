@@ -9,7 +9,8 @@ public struct MemoryStatus: Hashable, Codable, Sendable {
   public var localExtents: Int
   public var extentBytes: Int
   public var rowsPerExtent: Int
-  /// Copies that are still to be made, and those made since the coordinator started.
+  /// Copies that are still to be made, of what shards hold that are drained too, and those made since the coordinator
+  /// started.
   public var copiesToMake: Int
   public var copiesMade: Int
   /// Extents that are still to be moved until all shards are equally full, and those moved since the coordinator started,
@@ -67,8 +68,7 @@ extension Coordinator {
       replicas: memory.replicas, extents: board.extents.count,
       localExtents: board.extents.values.count(where: \.isLocal), extentBytes: memory.extentBytes,
       rowsPerExtent: memory.rowsPerExtent,
-      copiesToMake: board.shards.isEmpty
-        ? 0 : board.extents.values.reduce(0) { $0 + max(0, memory.replicas - $1.holders.count) },
+      copiesToMake: board.copiesToMake,
       copiesMade: board.copied, movesToMake: board.movesToMake, movesMade: board.moved, damagedExtents: board.damaged,
       oldestRow: storedWindow.lowerBound,
       oldestRowStep: storedWindow.lowerBound / max(memory.rowsPerStep, 1),
@@ -101,6 +101,15 @@ extension Coordinator {
 }
 
 extension ShardBoard {
+  /// A shard that leaves holds nothing for long.
+  var copiesToMake: Int {
+    let staying = shards.filter { !$0.value.isDraining }
+    guard !staying.isEmpty else { return 0 }
+    return extents.values.reduce(0) { sum, extent in
+      sum + max(0, settings.replicas - extent.holders.count { staying[$0] != nil })
+    }
+  }
+
   /// Extents past the last sealed one are left out: the coordinator has them.
   func table(first: Int, count: Int) -> HolderTable {
     let present = shardsInOrder.filter { $0.isPresent && $0.address != nil }

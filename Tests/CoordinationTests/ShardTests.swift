@@ -146,6 +146,8 @@ private struct ShardScript {
       .filter { if case .send(.lease, _) = $0 { true } else { false } }
   }
 
+  var copiesToMake: Int? { coordinator.memoryStatus(at: Instant(nanoseconds: time))?.copiesToMake }
+
   mutating func drain(_ shard: String) throws -> String { try ask(.drainRequest(shard: shard)) }
 
   mutating func cancelDrain(_ shard: String) throws -> String { try ask(.stayRequest(shard: shard)) }
@@ -306,12 +308,15 @@ extension [Effect] {
     try script.join(1, held: [ShardScript.held(0)])
     try script.join(2)
     #expect(try script.cancelDrain("host1") == "Memory shard 'host1' is not being drained.")
+    #expect(script.copiesToMake == 0)
     _ = try script.drain("host1")
     #expect(script.effects.pulls(2) == [0])
+    #expect(script.copiesToMake == 1)
     try script.pass(1, 2, seconds: 2)
     #expect(script.newestLedger.shards[ShardScript.id(1)]?.isDraining == true)
     #expect(try script.cancelDrain("host1") == "Memory shard 'host1' stays: its drain is called off.")
     #expect(script.effects.pulls(2) == [], "one copy is enough, and it is where it was")
+    #expect(script.copiesToMake == 0)
     #expect(!(try script.pass(1, 2, seconds: 5).sends(1, away: .finished)))
     #expect(script.coordinator.holders(first: 0, count: 1).holders == [[0]])
     #expect(script.newestLedger.shards[ShardScript.id(1)]?.isDraining == false)
