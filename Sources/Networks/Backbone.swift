@@ -31,10 +31,6 @@ public struct Backbone: Sendable {
   /// Whether only the class token leaves this block, so that no other token goes past its keys and values.
   func isCutShort(block: Int) -> Bool { block == architecture.depth - 1 && !architecture.useMeanPooling }
 
-  private func input(block: Int, of tile: ImageTile, _ workspace: BackboneWorkspace) -> Matrix {
-    workspace.activations(block: block, of: tile, queries: queries(block: block, workspace)).input
-  }
-
   /// Tokens of an image that leave this block.
   func queries(block: Int, _ workspace: BackboneWorkspace) -> Int { isCutShort(block: block) ? 1 : workspace.tokens }
 }
@@ -89,7 +85,7 @@ extension Backbone {
   ) {
     let (tokens, table) = (workspace.tokens, workspace.tokenTable)
     let patches = workspace.patches(of: tile)
-    let stream = input(block: 0, of: tile, workspace)
+    let stream = workspace.input(block: 0, of: tile)
     extractPatches(pixels, side: workspace.side, patch: architecture.patchSize, into: patches)
     multiply(patches, .asIs, patchEmbedding.weight(parameters), .transposed, into: stream)
     // The class token's row of the product is 0.
@@ -155,7 +151,7 @@ extension Backbone {
       multiply(hidden, .asIs, layers.fc2.weight(parameters), .transposed, into: thought)
     }
     let isLast = block == architecture.depth - 1
-    let output = isLast ? workspace.output(of: tile) : input(block: block + 1, of: tile, workspace)
+    let output = isLast ? workspace.output(of: tile) : workspace.input(block: block + 1, of: tile)
     endBranch(
       2 * block + 1, thought, bias: layers.fc2.bias(parameters), to: a.middle, rows: queries, tile, workspace.draw,
       into: output)

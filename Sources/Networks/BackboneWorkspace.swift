@@ -37,10 +37,10 @@ public final class BackboneWorkspace {
   let scratch: BackwardScratch?
   let attentionScratch: Matrix
 
-  /// What the last `forward` was given.
-  private(set) var images = 0
+  /// What the last `forward` was given: its draw, and its images, cut into tiles.
   private(set) var draw: DropPathDraw?
   private(set) var tiles: [ImageTile] = []
+  var images: Int { tiles.last?.images.upperBound ?? 0 }
 
   /// Who looks at every layer's values; nil, as a rule, for nobody.
   public var observer: LayerObserver?
@@ -104,7 +104,7 @@ public final class BackboneWorkspace {
 extension BackboneWorkspace {
   /// Cuts the images of a `forward` into tiles.
   func cut(images: Int, _ draw: DropPathDraw?) {
-    (self.images, self.draw) = (images, draw)
+    self.draw = draw
     tiles = tiling.tiles(of: images, architecture, draw)
   }
 
@@ -114,6 +114,9 @@ extension BackboneWorkspace {
       kept(tile), tokens: tokens, queries: queries,
       rowsOfProbabilities: keepsActivations ? architecture.numHeads * queries : nil)
   }
+
+  /// The residual stream before a block, of its activations by itself: where the block before writes.
+  func input(block: Int, of tile: ImageTile) -> Matrix { blocks[block].input.images(kept(tile), rows: tokens) }
 
   func patches(of tile: ImageTile) -> Matrix { patches.images(kept(tile), rows: tokens) }
 

@@ -8,12 +8,12 @@ public enum Limits {
 
   /// Bytes of a bulk frame. Loopback is fastest at about 1 MiB, and what waits behind a chunk waits little.
   public static let bulkBytes = 1 << 20
+  /// Floats of a bulk frame.
+  public static let bulkFloats = bulkBytes / MemoryLayout<Float>.stride
   /// Bytes on their way between two processes of one machine, for each connection with bulk frames; Linux doubles it. A
   /// sender that has to stop there leaves the processor to the receiver, which finds what was sent in the cache. Between
   /// machines the system chooses, for what is under way there has to fill a long line.
   static let loopbackSendBuffer: Int32 = 384 << 10
-  /// Floats of a bulk frame.
-  public static let bulkFloats = bulkBytes / MemoryLayout<Float>.stride
   /// Bytes of an envelope: the largest is a `finished` of `slicesPerStep` losses, 24 bytes each.
   public static let envelopeBytes = 2 << 20
   /// Bytes of any one frame; libzmq cuts a peer off that announces more.
