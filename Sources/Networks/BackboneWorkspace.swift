@@ -270,7 +270,7 @@ private struct Windows {
         blocks.append(blocks[0])
         continue
       }
-      let isCutShort = keeps && !architecture.useMeanPooling && block == architecture.depth - 1
+      let isCutShort = keeps && architecture.isCutShort(block: block)
       blocks.append(
         BlockWindows(
           architecture, images: images, tokens: tokens, queries: isCutShort ? 1 : tokens, keeps: keeps, &plan))

@@ -25,5 +25,11 @@ public struct DropPathDraw: Sendable {
     }
   }
 
-  func scale(branch: Int, image: Int) -> Float { scales[branch * images + image] }
+  static func index(_ branch: ResidualBranch, ofBlock block: Int) -> Int {
+    ResidualBranch.allCases.count * block + branch.rawValue
+  }
+
+  func scale(_ branch: ResidualBranch, ofBlock block: Int, image: Int) -> Float {
+    scales[Self.index(branch, ofBlock: block) * images + image]
+  }
 }

@@ -3,8 +3,22 @@
 /// A range of the images that `forward` was given.
 struct ImageTile {
   let images: Range<Int>
-  /// For each residual branch, the images that compute it, counted from the tile's first.
-  let kept: [[Int]]
+  /// By `DropPathDraw.index`: the images that compute the branch, counted from the tile's first.
+  private let computing: [[Int]]
+
+  init(_ images: Range<Int>, _ architecture: NetworkArchitecture, _ draw: DropPathDraw?) {
+    self.images = images
+    computing = (0..<architecture.depth).flatMap { block in
+      ResidualBranch.allCases.map { branch in
+        images.filter { draw?.scale(branch, ofBlock: block, image: $0) != 0 }.map { $0 - images.lowerBound }
+      }
+    }
+  }
+
+  /// Counted from the tile's first.
+  func images(computing branch: ResidualBranch, ofBlock block: Int) -> [Int] {
+    computing[DropPathDraw.index(branch, ofBlock: block)]
+  }
 }
 
 /// How images are cut into tiles.
@@ -27,11 +41,7 @@ struct Tiling {
   func tiles(of images: Int, _ architecture: NetworkArchitecture, _ draw: DropPathDraw?) -> [ImageTile] {
     let perTile = imagesPerTile(of: images)
     return stride(from: 0, to: images, by: perTile).map { first in
-      let range = first..<min(first + perTile, images)
-      let kept = (0..<2 * architecture.depth).map { branch in
-        (0..<range.count).filter { draw?.scale(branch: branch, image: first + $0) != 0 }
-      }
-      return ImageTile(images: range, kept: kept)
+      ImageTile(first..<min(first + perTile, images), architecture, draw)
     }
   }
 }

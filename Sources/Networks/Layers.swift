@@ -20,6 +20,22 @@ struct Linear: Sendable {
   }
 
   func bias(_ buffer: FloatBuffer) -> Vector { buffer.vector(at: biasRange.lowerBound, count: outputs) }
+
+  /// y = x Wᵀ, overwritten. The bias is added by whatever reads y next.
+  func product(_ x: Matrix, _ parameters: FloatBuffer, into y: Matrix) {
+    multiply(x, .asIs, weight(parameters), .transposed, into: y)
+  }
+
+  /// dx = dy W, overwritten.
+  func productBackward(_ yGradient: Matrix, _ parameters: FloatBuffer, into xGradient: Matrix) {
+    multiply(yGradient, .asIs, weight(parameters), .asIs, into: xGradient)
+  }
+
+  /// Adds dyᵀ x to the weight's gradient, and the sum of dy's rows to the bias's.
+  func addGradient(of yGradient: Matrix, input x: Matrix, to gradient: FloatBuffer) {
+    multiply(yGradient, .transposed, x, .asIs, keep: 1, into: weight(gradient))
+    sumRows(of: yGradient, addingTo: bias(gradient))
+  }
 }
 
 /// The weight and bias of a LayerNorm or BatchNorm.

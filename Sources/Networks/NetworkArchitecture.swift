@@ -65,6 +65,9 @@ extension NetworkArchitecture {
     depth == 1 ? 0 : dropPathRate * Float(block) / Float(depth - 1)
   }
 
+  /// Whether only the class token leaves this block, so that no other token goes past its keys and values.
+  func isCutShort(block: Int) -> Bool { block == depth - 1 && !useMeanPooling }
+
   /// - Throws: `NetworkError` if pictures of `side` pixels cannot be cut in whole patches.
   public func checkSide(_ side: Int) throws(NetworkError) {
     guard side >= patchSize && side % patchSize == 0 else {

@@ -182,7 +182,7 @@ extension ProjectionHead {
     for index in (0..<2).reversed() {
       let layer = workspace.layers[index]
       let (next, activationGradient) = (linear[index + 1], workspace.scratch[index].rows(rows))
-      addGradient(next, input: layer.activation.rows(rows), output: outputGradient, gradient)
+      next.addGradient(of: outputGradient, input: layer.activation.rows(rows), to: gradient)
       multiply(outputGradient, .asIs, next.weight(parameters), .asIs, into: activationGradient)
       geluBackward(layer.preactivation.rows(rows), gradient: activationGradient)
       workspace.show({ $0.linear[index + 1] }, activationGradient, backward: true)
@@ -195,7 +195,7 @@ extension ProjectionHead {
       }
       outputGradient = activationGradient
     }
-    addGradient(linear[0], input: features, output: outputGradient, gradient)
+    linear[0].addGradient(of: outputGradient, input: features, to: gradient)
     multiply(outputGradient, .asIs, linear[0].weight(parameters), .asIs, into: featureGradient)
     workspace.show({ $0.linear[0] }, featureGradient, backward: true)
   }

@@ -1,0 +1,78 @@
+/// A block, backward: the calls of forward in reverse, each line undoing one.
+import Numerics
+
+extension BlockPass {
+  /// Takes the residual stream's gradient from behind the block to before it, in `scratch.stream`; that behind a block
+  /// cut short is in `scratch.classStream`. Adds the parameters' to `gradient`.
+  func backward(_ scratch: BackwardScratch, _ gradient: FloatBuffer) {
+    let stream = (isCutShort ? scratch.classStream : scratch.stream).rows(0..<tile.images.count * queries)
+    // 2. MLP.
+    if !mlpImages.isEmpty {
+      let outputGradient = endBranchBackward(.mlp, stream)  // [B·Q, D]
+      let hiddenGradient = scratch.wide(rows: hidden.rows, columns: architecture.mlpDim)
+      let normedGradient = scratch.normed.rows(0..<hidden.rows)
+      gelu(preactivation, into: hidden)  // again: what forward had there was the last block's
+      layers.fc2.productBackward(outputGradient, parameters, into: hiddenGradient)
+      layers.fc2.addGradient(of: outputGradient, input: hidden, to: gradient)
+      geluBackward(preactivation, gradient: hiddenGradient)
+      show(.fc2, hiddenGradient, of: mlpImages, backward: true)
+      layers.fc1.productBackward(hiddenGradient, parameters, into: normedGradient)
+      layers.fc1.addGradient(of: hiddenGradient, input: normed2, to: gradient)
+      show(.fc1, normedGradient, of: mlpImages, backward: true)
+      normalizeBackward(
+        normedGradient, of: mlpImages, rows: queries, layers.norm2, middle, moments: moments2, addingTo: stream,
+        gradient)
+    }
+    show(.norm2, stream, backward: true)
+    // 1. Attention.
+    let inputGradient = widened(stream, scratch)
+    if !attentionImages.isEmpty {
+      let outputGradient = endBranchBackward(.attention, stream)  // [B·Q, D]
+      let mixedGradient = scratch.normed.rows(attentionQueryRows)
+      let qkvGradient = scratch.wide(rows: qkv.rows, columns: qkv.columns)  // [B·T, 3D]
+      let normedGradient = scratch.normed.rows(0..<qkv.rows)
+      layers.projection.productBackward(outputGradient, parameters, into: mixedGradient)
+      layers.projection.addGradient(of: outputGradient, input: mixed, to: gradient)
+      show(.projection, mixedGradient, of: attentionImages, backward: true)
+      attentionBackward(
+        qkv, probabilities: probabilities, shape: attentionShape, mixedGradient: mixedGradient,
+        scratch: workspace.attentionScratch.rows(0..<queries), into: qkvGradient)
+      showHeads(.attention, qkvGradient, backward: true)
+      projectHeadsBackward(qkvGradient, into: normedGradient, gradient)
+      show(.qkv, normedGradient, of: attentionImages, backward: true)
+      normalizeBackward(
+        normedGradient, of: attentionImages, rows: tokens, layers.norm1, input, moments: moments1,
+        addingTo: inputGradient, gradient)
+    }
+    show(.norm1, inputGradient, backward: true)
+  }
+
+  /// Before a block cut short, all tokens have a gradient; its residual path has brought only the class tokens'.
+  private func widened(_ stream: Matrix, _ scratch: BackwardScratch) -> Matrix {
+    guard isCutShort else { return stream }
+    let full = scratch.stream.rows(0..<tile.images.count * tokens)
+    fill(full, with: 0)
+    copy(stream, into: full.everyRow(tokens))
+    return full
+  }
+
+  /// `projectHeads` in reverse.
+  private func projectHeadsBackward(_ qkvGradient: Matrix, into xGradient: Matrix, _ gradient: FloatBuffer) {
+    guard isCutShort else {
+      layers.qkv.productBackward(qkvGradient, parameters, into: xGradient)
+      return layers.qkv.addGradient(of: qkvGradient, input: normed1, to: gradient)
+    }
+    let weight = layers.qkv.weight(parameters)
+    let queryGradient = qkvGradient.everyRow(tokens).columns(queryColumns)
+    let restGradient = qkvGradient.columns(keyAndValueColumns)
+    multiply(restGradient, .asIs, weight.rows(keyAndValueColumns), .asIs, into: xGradient)
+    multiply(queryGradient, .asIs, weight.rows(queryColumns), .asIs, keep: 1, into: xGradient.everyRow(tokens))
+    let (weightGradient, biasGradient) = (layers.qkv.weight(gradient), layers.qkv.bias(gradient))
+    multiply(
+      queryGradient, .transposed, normed1.everyRow(tokens), .asIs, keep: 1, into: weightGradient.rows(queryColumns))
+    multiply(restGradient, .transposed, normed1, .asIs, keep: 1, into: weightGradient.rows(keyAndValueColumns))
+    sumRows(of: queryGradient, addingTo: biasGradient.vector(at: 0, count: queryColumns.count))
+    sumRows(
+      of: restGradient, addingTo: biasGradient.vector(at: queryColumns.count, count: keyAndValueColumns.count))
+  }
+}
