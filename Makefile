@@ -1,5 +1,5 @@
 # What people type. Each installs what it needs on Debian, with sudo where that is needed.
-.PHONY: build demo test soak soak-fuzz sanitize bench-peers lint install messages clean
+.PHONY: build demo test soak soak-fuzz sanitize bench-peers lint install messages commands clean
 
 PACKAGES = libopenblas-dev libzmq3-dev libprotobuf-c-dev protobuf-c-compiler libjpeg-dev libxxhash-dev
 SUDO = $(shell [ "$$(id -u)" = 0 ] || command -v sudo)
@@ -51,6 +51,10 @@ lint:
 
 messages:
 	Scripts/generate-messages
+
+# docs/commands.md, from what the commands say of themselves.
+commands: install
+	MASSL_WRITE_DOCS=1 swift test -c release --disable-testable-imports --filter CommandReferenceTests
 
 install:
 	@missing=; for package in $(PACKAGES); do \

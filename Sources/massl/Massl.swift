@@ -3,8 +3,8 @@ import Glibc
 import Telemetry
 
 /// The command line: flags in, exit code out. What it starts is in `Services` and `Evaluation`.
-struct Massl: ParsableCommand {
-  static let configuration = CommandConfiguration(
+package struct Massl: ParsableCommand {
+  package static let configuration = CommandConfiguration(
     commandName: "massl",
     abstract: "Pre-trains Vision Transformers on unlabelled pictures, on any number of machines.",
     discussion: """
@@ -17,6 +17,8 @@ struct Massl: ParsableCommand {
       SynthesizeCommand.self, VerifyCommand.self, BenchCommand.self, PlanCommand.self,
       MemoryCommand.self,
     ])
+
+  package init() {}
 }
 
 @main
