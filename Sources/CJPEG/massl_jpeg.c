@@ -1,7 +1,9 @@
 // See massl_jpeg.h. Each function that calls libjpeg sets its own return point; locals that libjpeg's longjmp
 // could leave stale live in the structs, not in registers.
+#define _GNU_SOURCE
 #include "massl_jpeg.h"
 
+#include <dlfcn.h>
 #include <setjmp.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,6 +14,12 @@
 #include <jerror.h>
 
 _Static_assert(MASSL_JPEG_REPORT_LENGTH >= JMSG_LENGTH_MAX, "libjpeg's messages must fit the report");
+
+// libjpeg-turbo's vector instructions compute with 16 bits where its C code has 32. In a picture whose tables and
+// coefficients no encoder writes that shows: it decodes to other pixels, and no warning is given. So the C code decodes
+// for everybody; of a training step that takes a thousandth. Each thread asks the environment when it first decodes, and
+// before `main` there is only one.
+__attribute__((constructor)) static void decode_without_vector_instructions(void) { setenv("JSIMD_FORCENONE", "1", 1); }
 
 // First member `manager`, so that libjpeg's pointer to it is a pointer to this.
 typedef struct {
@@ -26,18 +34,26 @@ static void fail(j_common_ptr info) {
   longjmp(state->return_point, 1);
 }
 
-static void note(j_common_ptr info, int level) {
+enum { LONGEST_WARNING = MASSL_JPEG_REPORT_LENGTH - 32 };
+
+static void refuse_warnings(j_common_ptr info, int level) {
   if (level >= 0) return;  // a trace, not a warning
   error_state *state = (error_state *)info->err;
-  // After these two libjpeg would go on and paint the rest grey, however much of it the header claims there is.
-  const char *error = NULL;
-  if (info->err->msg_code == JWRN_JPEG_EOF) error = "truncated: the bytes end before the picture does";
-  if (info->err->msg_code == JWRN_HIT_MARKER) error = "damaged: a scan has fewer pixels than its header claims";
-  if (error != NULL) {
-    snprintf(state->report->error, MASSL_JPEG_REPORT_LENGTH, "%s", error);
-    longjmp(state->return_point, 1);
+  // Whatever libjpeg warns of it goes on after, with pixels that it made up: grey to the end of what the header claims.
+  switch (info->err->msg_code) {
+    case JWRN_JPEG_EOF:
+      snprintf(state->report->error, MASSL_JPEG_REPORT_LENGTH, "truncated: the bytes end before the picture does");
+      break;
+    case JWRN_HIT_MARKER:
+      snprintf(state->report->error, MASSL_JPEG_REPORT_LENGTH, "damaged: a scan has fewer pixels than its header claims");
+      break;
+    default: {
+      char warning[JMSG_LENGTH_MAX];
+      info->err->format_message(info, warning);
+      snprintf(state->report->error, MASSL_JPEG_REPORT_LENGTH, "damaged: libjpeg warns '%.*s'", LONGEST_WARNING, warning);
+    }
   }
-  if (state->report->warnings++ == 0) info->err->format_message(info, state->report->warning);
+  longjmp(state->return_point, 1);
 }
 
 static void keep_quiet(j_common_ptr info) { (void)info; }
@@ -47,7 +63,7 @@ static struct jpeg_error_mgr *install(error_state *state, massl_jpeg_report *rep
   state->report = report;
   jpeg_std_error(&state->manager);
   state->manager.error_exit = fail;
-  state->manager.emit_message = note;
+  state->manager.emit_message = refuse_warnings;
   state->manager.output_message = keep_quiet;
   return &state->manager;
 }
@@ -148,7 +164,7 @@ typedef struct {
 
 int massl_jpeg_encode(
     const uint8_t *pixels, uint32_t width, uint32_t height, int channels, int quality, int progressive,
-    uint8_t **bytes, size_t *count, massl_jpeg_report *report) {
+    int chroma_rows_halved, uint8_t **bytes, size_t *count, massl_jpeg_report *report) {
   encoder state;
   memset(&state, 0, sizeof state);
   state.info.err = install(&state.errors, report);
@@ -162,10 +178,11 @@ int massl_jpeg_encode(
   state.info.image_width = width;
   state.info.image_height = height;
   state.info.input_components = channels;
-  state.info.in_color_space = channels == 1 ? JCS_GRAYSCALE : JCS_RGB;
+  state.info.in_color_space = channels == 1 ? JCS_GRAYSCALE : channels == 3 ? JCS_RGB : JCS_CMYK;
   jpeg_set_defaults(&state.info);
   jpeg_set_quality(&state.info, quality, TRUE);
   state.info.dct_method = JDCT_ISLOW;
+  if (channels == 3 && !chroma_rows_halved) state.info.comp_info[0].v_samp_factor = 1;
   if (progressive) jpeg_simple_progression(&state.info);
   jpeg_start_compress(&state.info, TRUE);
   while (state.info.next_scanline < height) {
@@ -176,5 +193,26 @@ int massl_jpeg_encode(
   jpeg_destroy_compress(&state.info);
   *bytes = state.bytes;
   *count = state.count;
+  return 1;
+}
+
+#define TEXT_OF(x) #x
+#define TEXT(x) TEXT_OF(x)
+
+const char *massl_jpeg_headers(void) {
+#ifdef LIBJPEG_TURBO_VERSION
+  return "libjpeg-turbo " TEXT(LIBJPEG_TURBO_VERSION);
+#else
+  return "libjpeg " TEXT(JPEG_LIB_VERSION);
+#endif
+}
+
+int massl_jpeg_file(char *path, size_t capacity) {
+  Dl_info library;
+  void *symbol = dlsym(RTLD_DEFAULT, "jpeg_std_error");
+  if (symbol == NULL || dladdr(symbol, &library) == 0 || library.dli_fname == NULL) return 0;
+  char *resolved = realpath(library.dli_fname, NULL);
+  snprintf(path, capacity, "%s", resolved != NULL ? resolved : library.dli_fname);
+  free(resolved);
   return 1;
 }

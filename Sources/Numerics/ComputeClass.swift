@@ -42,6 +42,14 @@ public enum OpenBLAS {
   /// The kernels in use: "Haswell", "SkylakeX", "armv8", ...
   public static var coreName: String { openblas_get_corename().map { String(cString: $0) } ?? "unknown" }
 
+  /// Version and kernels: "OpenBLAS 0.3.21, Haswell".
+  public static var version: String {
+    "OpenBLAS \(release), \(coreName)"
+  }
+
+  /// "0.3.21".
+  public static var release: String { build.split(separator: " ").dropFirst().first.map(String.init) ?? "unknown" }
+
   /// Version and build options, in its own words.
   public static var build: String { openblas_get_config().map { String(cString: $0) } ?? "unknown" }
 

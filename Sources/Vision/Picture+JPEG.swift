@@ -6,8 +6,7 @@ import Glibc
 extension Picture {
   /// Decodes a JPEG file: baseline or progressive; grey, YCbCr, RGB, CMYK or YCCK (see CJPEG for the choices made).
   ///
-  /// Damage that libjpeg only warns of gives a picture, as with Pillow; bytes that end too early do not, nor scans
-  /// that hold fewer pixels than the header claims.
+  /// A file that libjpeg warns of is refused as one that it cannot decode: what follows the damage would be made up.
   /// - Parameter pixelLimit: a header that claims more pixels is refused before they are allocated.
   /// - Throws: `VisionError.undecodable`, and nothing else, whatever the bytes are.
   public init(jpeg bytes: [UInt8], pixelLimit: Int = Picture.defaultPixelLimit) throws(VisionError) {
@@ -50,21 +49,36 @@ extension Picture {
   }
 }
 
-/// Encodes `height * width * channels` bytes, 1 channel being grey and 3 RGB.
+/// Encodes `height * width * channels` bytes: 1 channel is grey, 3 are RGB, 4 inverted CMYK.
+/// - Parameter halvesChromaRows: of an RGB picture, whose chroma has half the columns anyway.
 func encodeJPEG(
-  _ pixels: [UInt8], width: Int, height: Int, channels: Int, quality: Int, progressive: Bool = false
+  _ pixels: [UInt8], width: Int, height: Int, channels: Int, quality: Int, progressive: Bool = false,
+  halvesChromaRows: Bool = true
 ) -> [UInt8] {
-  precondition(pixels.count == width * height * channels && (channels == 1 || channels == 3))
+  precondition(pixels.count == width * height * channels && [1, 3, 4].contains(channels))
   precondition(width <= 65_500 && height <= 65_500 && 1...100 ~= quality)
   var report = massl_jpeg_report()
   var bytes: UnsafeMutablePointer<UInt8>?
   var count = 0
   let done = massl_jpeg_encode(
-    pixels, UInt32(width), UInt32(height), Int32(channels), Int32(quality), progressive ? 1 : 0, &bytes, &count, &report
-  )
+    pixels, UInt32(width), UInt32(height), Int32(channels), Int32(quality), progressive ? 1 : 0,
+    halvesChromaRows ? 1 : 0, &bytes, &count, &report)
   guard done == 1, let bytes else { fatalError("libjpeg does not encode: \(report.errorText)") }
   defer { free(bytes) }
   return Array(UnsafeBufferPointer(start: bytes, count: count))
+}
+
+/// The library behind `Picture.init(jpeg:)`.
+public enum JPEGLibrary {
+  /// As this was compiled with it, and the name of the file that was loaded, which has a version of its own:
+  /// "libjpeg-turbo 2.1.5, libjpeg.so.62.3.0".
+  public static let version: String = {
+    var path = [CChar](repeating: 0, count: Int(PATH_MAX))
+    let headers = String(cString: massl_jpeg_headers())
+    guard massl_jpeg_file(&path, path.count) == 1 else { return headers }
+    let file = String(decoding: path.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    return headers + ", " + (file.split(separator: "/").last ?? "")
+  }()
 }
 
 extension massl_jpeg_report {

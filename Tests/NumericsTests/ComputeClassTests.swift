@@ -1,3 +1,4 @@
+import Foundation
 import Numerics
 import Testing
 
@@ -8,6 +9,15 @@ import Testing
       try ComputeClass.avx2.check(coreName: "Zen")
     }
     #expect(!OpenBLAS.coreName.isEmpty && OpenBLAS.build.contains("OpenBLAS"))
+  }
+
+  /// However they are started (`CTestEnvironment`): else a processor that OpenBLAS does not know rounds as no class does.
+  @Test func testsComputeInAClass() {
+    let computeClass = ComputeClass.allCases.first { (try? $0.check(coreName: OpenBLAS.coreName)) != nil }
+    #expect(
+      computeClass != nil, "OpenBLAS uses its kernels for \(OpenBLAS.coreName): set OPENBLAS_CORETYPE to a class's")
+    let environment = ProcessInfo.processInfo.environment
+    for (name, value) in computeClass?.environment ?? [:] { #expect(environment[name] == value, "\(name)") }
   }
 
   @Test func theEnvironmentPinsKernelsBlocksAndThreads() {

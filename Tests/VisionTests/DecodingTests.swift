@@ -24,6 +24,38 @@ import Vision
     }
   }
 
+  /// libjpeg would go on after any of these, with what it makes up, and what that is depends on the library.
+  @Test func whatLibjpegWarnsOfIsRefused() throws {
+    let whole = try Fixture.jpeg("baseline")
+    let end = whole.count - 2
+    #expect(Array(whole[end...]) == [0xFF, 0xD9])
+    let withStrayBytes = whole[..<end] + [1, 2, 3] + whole[end...]
+    let error = #expect(throws: VisionError.self) { _ = try Picture(jpeg: Array(withStrayBytes)) }
+    let reason = try #require("\(error!)".split(separator: "'").dropFirst().first)
+    #expect(reason.hasPrefix("Corrupt JPEG data: ") && reason.hasSuffix(" extraneous bytes before marker 0xd9"))
+    // Bytes after the end are no part of the picture.
+    #expect(try Picture(jpeg: whole + [1, 2, 3]).pixels == Picture(jpeg: whole).pixels)
+  }
+
+  /// 16 bits, as libjpeg-turbo's vector instructions have, would take the block's mean, 130 * 255, for a negative number:
+  /// black. Its C code takes the number's last ten bits.
+  @Test func aCoefficientThatOverflowsIsDecodedInTheSameWayByAllProcessors() throws {
+    let tables =
+      [0xFF, 0xDB, 0, 67, 0] + [UInt8](repeating: 255, count: 64)  // all coefficients times 255
+      + [0xFF, 0xC0, 0, 11, 8, 0, 8, 0, 8, 1, 1, 0x11, 0]  // 8 x 8, grey
+      + [0xFF, 0xC4, 0, 20, 0x00, 1] + [UInt8](repeating: 0, count: 15) + [8]  // '0': a mean of 8 bits
+      + [0xFF, 0xC4, 0, 20, 0x10, 1] + [UInt8](repeating: 0, count: 15) + [0]  // '0': no more coefficients
+    let scan: [UInt8] = [0xFF, 0xDA, 0, 8, 1, 1, 0, 0, 63, 0, 0b0100_0001, 0b0011_1111]  // 0 10000010 0
+    let picture = try Picture(jpeg: [0xFF, 0xD8] + tables + scan + [0xFF, 0xD9])
+    let level = UInt8(128 + (130 * 255 + 4) / 8 % 1024)
+    #expect(picture.pixels == [UInt8](repeating: level, count: 8 * 8 * 3))
+  }
+
+  @Test func theProbeDecodesTheSameTwice() throws {
+    #expect(try decodingProbe() == decodingProbe())
+    #expect(JPEGLibrary.version.hasPrefix("libjpeg") && JPEGLibrary.version.contains("libjpeg.so"))
+  }
+
   @Test func textIsNoPicture() {
     let error = #expect(throws: VisionError.self) { _ = try Picture(jpeg: Array("hello".utf8)) }
     #expect(
