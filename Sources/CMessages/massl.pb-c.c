@@ -2639,7 +2639,7 @@ const ProtobufCMessageDescriptor massl__slices__descriptor =
   (ProtobufCMessageInit) massl__slices__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor massl__hello__field_descriptors[5] =
+static const ProtobufCFieldDescriptor massl__hello__field_descriptors[7] =
 {
   {
     "protocol_version",
@@ -2701,10 +2701,36 @@ static const ProtobufCFieldDescriptor massl__hello__field_descriptors[5] =
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "openblas",
+    6,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Massl__Hello, openblas),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "libjpeg",
+    7,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Massl__Hello, libjpeg),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned massl__hello__field_indices_by_name[] = {
   4,   /* field[4] = host */
+  6,   /* field[6] = libjpeg */
   1,   /* field[1] = name */
+  5,   /* field[5] = openblas */
   3,   /* field[3] = probe */
   0,   /* field[0] = protocol_version */
   2,   /* field[2] = threads */
@@ -2712,7 +2738,7 @@ static const unsigned massl__hello__field_indices_by_name[] = {
 static const ProtobufCIntRange massl__hello__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 5 }
+  { 0, 7 }
 };
 const ProtobufCMessageDescriptor massl__hello__descriptor =
 {
@@ -2722,7 +2748,7 @@ const ProtobufCMessageDescriptor massl__hello__descriptor =
   "Massl__Hello",
   "massl",
   sizeof(Massl__Hello),
-  5,
+  7,
   massl__hello__field_descriptors,
   massl__hello__field_indices_by_name,
   1,  massl__hello__number_ranges,

@@ -69,7 +69,7 @@ public struct QuarantinedHost: Hashable, Codable, Sendable {
       reason: .quarantined,
       text:
         "Host '\(host)' is in quarantine: '\(worker)' computed step \(step) from slice \(firstSlice) on wrongly. Test "
-        + "its memory and processor. To let it in again take its entry out of quarantine.json in the run directory "
+        + "its memory and processor, and compare its libraries (massl --version) with another host's. To let it in again take its entry out of quarantine.json in the run directory "
         + "while no coordinator runs.")
   }
 }

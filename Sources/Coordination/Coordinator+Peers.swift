@@ -136,8 +136,9 @@ extension Coordinator {
     if hello.probe != settings.probe, !settings.allowsMixed {
       return Refusal(
         reason: .computeClass,
-        text: "The worker's probe slice is \(hello.probe), the coordinator's \(settings.probe): its CPU or libraries "
-          + "round differently. Give both the same compute_class and build, or --allow-mixed to do without equal bits.")
+        text: "The worker's probe is \(hello.probe) (\(hello.libraries)), the coordinator's \(settings.probe) "
+          + "(\(settings.libraries)): their processors or libraries round differently. Give both the same massl, OpenBLAS "
+          + "and libjpeg, or --allow-mixed to do without equal bits.")
     }
     if let refusal = quarantine(of: hello.host) { return refusal }
     if unaudited[hello.host] == nil, unaudited.count >= Limits.hosts {

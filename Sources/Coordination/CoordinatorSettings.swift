@@ -9,6 +9,8 @@ public struct CoordinatorSettings: Sendable {
   public var protocolVersion: UInt32
   /// The digest of this machine's own probe slice; workers must have the same, unless `allowsMixed`.
   public var probe: Digest
+  /// This process's own.
+  public var libraries: LibraryVersions
   /// Accept workers of another compute class, and give up the promise of bits.
   public var allowsMixed: Bool
   /// What every worker is told when it is accepted; `data.count` is the size of the data set.
@@ -38,7 +40,8 @@ public struct CoordinatorSettings: Sendable {
   public var pictures: @Sendable (_ step: Int, _ slice: Int) -> [Int]
 
   public init(
-    run: RunIdentity, incarnation: Incarnation, protocolVersion: UInt32, probe: Digest, allowsMixed: Bool = false,
+    run: RunIdentity, incarnation: Incarnation, protocolVersion: UInt32, probe: Digest,
+    libraries: LibraryVersions = LibraryVersions(), allowsMixed: Bool = false,
     welcome: Welcome, slices: Int, lastStep: Int, gradientCount: Int, floatsPerSlice: Int, watchedSlots: Int = 0,
     checkpointEverySteps: Int? = nil, keepEverySteps: Int? = nil, checkpointEvery: Duration? = nil,
     memory: MemorySettings? = nil, pictureName: @escaping @Sendable (Int) -> String,
@@ -48,6 +51,7 @@ public struct CoordinatorSettings: Sendable {
     self.incarnation = incarnation
     self.protocolVersion = protocolVersion
     self.probe = probe
+    self.libraries = libraries
     self.allowsMixed = allowsMixed
     self.welcome = welcome
     self.slices = slices

@@ -118,7 +118,7 @@ public final class CoordinatorService: Sendable {
     }
     var settings = CoordinatorSettings(
       run: run, incarnation: incarnation, protocolVersion: Wire.Limits.protocolVersion, probe: options.probe,
-      allowsMixed: options.allowsMixed,
+      libraries: .loaded, allowsMixed: options.allowsMixed,
       welcome: Welcome(
         configuration: configuration.yaml(), bulkPort: bulkSocket.endpoint.port,
         data: DataIdentity(count: data.identity.count, digest: data.identity.digest),

@@ -69,3 +69,13 @@ extension WireError {
 
   static func reason(of code: Int32) -> String { String(cString: zmq_strerror(code)) }
 }
+
+/// The library behind the sockets.
+public enum ZeroMQLibrary {
+  /// As it was loaded: "4.3.4".
+  public static var version: String {
+    var parts: (CInt, CInt, CInt) = (0, 0, 0)
+    zmq_version(&parts.0, &parts.1, &parts.2)
+    return "\(parts.0).\(parts.1).\(parts.2)"
+  }
+}

@@ -156,7 +156,10 @@ extension FieldReader {
     return Hello(
       protocolVersion: c.protocol_version, name: name, host: host.isEmpty ? name : host,
       threads: try number(UInt64(c.threads), "hello.threads", 1...Limits.threads),
-      probe: try digest(c.probe, "hello.probe"))
+      probe: try digest(c.probe, "hello.probe"),
+      libraries: LibraryVersions(
+        openBLAS: try text(c.openblas, "hello.openblas", Limits.shortText),
+        libjpeg: try text(c.libjpeg, "hello.libjpeg", Limits.shortText)))
   }
 
   func ready(_ c: Massl__Ready) throws(WireError) -> Ready {

@@ -115,6 +115,8 @@ extension MessageMemory {
       c.pointee.host = text(hello.host, cutTo: Limits.shortText)
       c.pointee.threads = UInt32(number(hello.threads, below: Limits.threads + 1))
       c.pointee.probe = digest(hello.probe)
+      c.pointee.openblas = text(hello.libraries.openBLAS, cutTo: Limits.shortText)
+      c.pointee.libjpeg = text(hello.libraries.libjpeg, cutTo: Limits.shortText)
       envelope.pointee.hello = c
       envelope.pointee.body_case = MASSL__ENVELOPE__BODY_HELLO
     case .ready(let ready):

@@ -2,7 +2,7 @@
 /// for it; senders hold themselves to the same limits.
 public enum Limits {
   /// The protocol that this massl speaks; raised when the meaning of a field changes.
-  public static let protocolVersion: UInt32 = 1
+  public static let protocolVersion: UInt32 = 2
 
   // MARK: Frames
 

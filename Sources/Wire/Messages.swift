@@ -37,6 +37,22 @@ public enum WorkerMessage: Hashable, Sendable {
   case stayRequest(shard: String)
 }
 
+/// What rounds, beside massl itself, for people; empty where it is not known.
+public struct LibraryVersions: Hashable, Sendable, CustomStringConvertible {
+  public var openBLAS: String
+  public var libjpeg: String
+
+  public init(openBLAS: String = "", libjpeg: String = "") {
+    self.openBLAS = openBLAS
+    self.libjpeg = libjpeg
+  }
+
+  public var description: String {
+    let known = [openBLAS, libjpeg].filter { !$0.isEmpty }
+    return known.isEmpty ? "unknown libraries" : known.joined(separator: "; ")
+  }
+}
+
 public struct Hello: Hashable, Sendable {
   /// The newest protocol that it speaks.
   public var protocolVersion: UInt32
@@ -48,14 +64,20 @@ public struct Hello: Hashable, Sendable {
   public var threads: Int
   /// The digest of the probe slice, JPEG decode included: peers of one compute class have the same.
   public var probe: Digest
+  /// Of this worker's process.
+  public var libraries: LibraryVersions
 
   /// - Parameter host: by default the name.
-  public init(protocolVersion: UInt32, name: String, host: String? = nil, threads: Int, probe: Digest) {
+  public init(
+    protocolVersion: UInt32, name: String, host: String? = nil, threads: Int, probe: Digest,
+    libraries: LibraryVersions = LibraryVersions()
+  ) {
     self.protocolVersion = protocolVersion
     self.name = name
     self.host = host ?? name
     self.threads = threads
     self.probe = probe
+    self.libraries = libraries
   }
 }
 

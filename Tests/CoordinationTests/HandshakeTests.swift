@@ -31,9 +31,14 @@ struct HandshakeTests {
 
   @Test func anotherComputeClassIsRefusedUnlessMixedIsAllowed() throws {
     let other = Digest(high: 0, low: 1)
-    var strict = Script()
-    try strict.say(Script.hello(probe: other), 1)
+    var strict = Script(libraries: LibraryVersions(openBLAS: "OpenBLAS 1", libjpeg: "libjpeg 1"))
+    let libraries = LibraryVersions(openBLAS: "OpenBLAS 2", libjpeg: "libjpeg 2")
+    try strict.say(Script.hello(probe: other, libraries: libraries), 1)
     #expect(strict.refusals.map(\.reason) == [.computeClass])
+    // What to compare is in the sentence.
+    for words in ["OpenBLAS 1", "libjpeg 1", "OpenBLAS 2", "libjpeg 2", "\(other)", "\(Script.probe)"] {
+      #expect(strict.refusals[0].text.contains(words), "\(words)")
+    }
     var mixed = Script(allowsMixed: true)
     try mixed.say(Script.hello(probe: other), 1)
     #expect(mixed.refusals.isEmpty && mixed.status.counts.otherClass == 1)

@@ -17,10 +17,11 @@ struct Script {
   init(
     slices: Int = 4, lastStep: Int = 10, from step: Int = 0, durableStep: Int? = nil, allowsMixed: Bool = false,
     pictures: Int = 1000, everySteps: Int? = nil, keepEvery: Int? = nil,
-    every: Duration? = nil, audits: AuditSettings = AuditSettings()
+    every: Duration? = nil, audits: AuditSettings = AuditSettings(), libraries: LibraryVersions = LibraryVersions()
   ) {
     var settings = CoordinatorSettings(
-      run: Self.run, incarnation: incarnation, protocolVersion: 2, probe: Self.probe, allowsMixed: allowsMixed,
+      run: Self.run, incarnation: incarnation, protocolVersion: 2, probe: Self.probe, libraries: libraries,
+      allowsMixed: allowsMixed,
       welcome: Welcome(
         configuration: "recipe", bulkPort: 9, data: DataIdentity(count: pictures, digest: Self.probe), rows: 0),
       slices: slices, lastStep: lastStep, gradientCount: 100, floatsPerSlice: 10, watchedSlots: 12,
@@ -57,11 +58,14 @@ struct Script {
   }
 
   static func hello(
-    version: UInt32 = 2, name: String = "host", host: String? = nil, threads: Int = 1, probe: Digest = probe
+    version: UInt32 = 2, name: String = "host", host: String? = nil, threads: Int = 1, probe: Digest = probe,
+    libraries: LibraryVersions = LibraryVersions()
   )
     -> WorkerMessage
   {
-    .hello(Hello(protocolVersion: version, name: name, host: host, threads: threads, probe: probe))
+    .hello(
+      Hello(
+        protocolVersion: version, name: name, host: host, threads: threads, probe: probe, libraries: libraries))
   }
 
   /// Says hello and asks for work.

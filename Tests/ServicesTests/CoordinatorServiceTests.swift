@@ -33,7 +33,7 @@ private final class MadeUpWorker {
     sender = Sender(run: RunIdentity(high: 0, low: 0), incarnation: Incarnation(0), peer: peer)
     control = try DealerSocket(
       in: context, as: peer, connectingTo: service.endpoint, for: .control, security: .none(.loopback))
-    try say(.hello(Hello(protocolVersion: 1, name: "made up", threads: 1, probe: probe)))
+    try say(.hello(Hello(protocolVersion: Wire.Limits.protocolVersion, name: "made up", threads: 1, probe: probe)))
   }
 
   private func say(_ message: WorkerMessage) throws {

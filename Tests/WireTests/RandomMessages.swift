@@ -32,7 +32,9 @@ func everyMessage(_ random: inout SplitMix64) -> [Message] {
       .hello(
         Hello(
           protocolVersion: .random(in: 0 ... .max, using: &random), name: random.text(atMost: Limits.shortText),
-          threads: 1 + random.number(below: Limits.threads), probe: random.digest()))),
+          threads: 1 + random.number(below: Limits.threads), probe: random.digest(),
+          libraries: LibraryVersions(
+            openBLAS: random.text(atMost: Limits.shortText), libjpeg: random.text(atMost: Limits.shortText))))),
     .worker(
       .ready(
         Ready(

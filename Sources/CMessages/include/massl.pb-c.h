@@ -264,10 +264,15 @@ struct  Massl__Hello
    * Which machine: answers of two workers are compared best if they are on two. Empty from older workers.
    */
   char *host;
+  /*
+   * The versions of what rounds, for people: "OpenBLAS 0.3.21, Haswell" and "libjpeg-turbo 2.1.5, libjpeg.so.62.3.0".
+   */
+  char *openblas;
+  char *libjpeg;
 };
 #define MASSL__HELLO__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&massl__hello__descriptor) \
-    , 0, (char *)protobuf_c_empty_string, 0, {0,NULL}, (char *)protobuf_c_empty_string }
+    , 0, (char *)protobuf_c_empty_string, 0, {0,NULL}, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string }
 
 
 struct  Massl__Ready
