@@ -10,6 +10,9 @@ import PackageDescription
 #endif
 let arithmetic: [SwiftSetting] = [.unsafeFlags(["-Ounchecked"] + vectorFlags)]
 
+// What 'massl --version' says; 'make' gives it. Without it the commit is unknown, and said to be.
+let commit = Context.environment["MASSL_COMMIT"] ?? ""
+
 let package = Package(
   name: "massl",
   products: [.executable(name: "massl", targets: ["massl"])],
@@ -26,10 +29,12 @@ let package = Package(
     .systemLibrary(name: "CXXHash", pkgConfig: "libxxhash", providers: [.apt(["libxxhash-dev"])]),
     .target(name: "CJPEG", linkerSettings: [.linkedLibrary("jpeg")]),
     .target(name: "CMapping"),
+    .target(name: "CVersion", cSettings: commit.isEmpty ? [] : [.define("MASSL_COMMIT", to: "\"\(commit)\"")]),
     .target(name: "CMessages", dependencies: ["CProtobufC"], linkerSettings: [.linkedLibrary("protobuf-c")]),
 
     // Arrows point downward only: a target imports targets above it in this list.
     .target(name: "Numerics", dependencies: ["COpenBLAS", "CXXHash"], swiftSettings: arithmetic),
+    .target(name: "Machine"),
     .target(name: "Configuration", dependencies: ["Yams"]),
     .target(name: "Durability", dependencies: ["CMapping"]),
     .target(
@@ -54,7 +59,7 @@ let package = Package(
       name: "Services",
       dependencies: [
         "Training", "Checkpoints", "Wire", "Coordination", "Telemetry", "Configuration", "Durability", "MemoryBank",
-        "Networks", "Numerics", "Objective", "Optimization", "Vision",
+        "Networks", "Numerics", "Objective", "Optimization", "Vision", "Machine",
       ]),
     .target(
       name: "Planning",
@@ -75,13 +80,17 @@ let package = Package(
       dependencies: [
         "Services", "Planning", "Verification", "Evaluation", "Benchmark", "Checkpoints", "Durability", "Networks",
         "Configuration",
-        "Coordination", "MemoryBank", "Numerics", "Telemetry", "Training", "Vision",
+        "Coordination", "CVersion", "Machine", "MemoryBank", "Numerics", "Telemetry", "Training", "Vision",
         "Optimization", "Wire", .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Logging", package: "swift-log"),
       ]),
 
-    .target(name: "TestSupport", dependencies: ["Durability", "Numerics", "Wire"], path: "Tests/TestSupport"),
+    .target(name: "CTestEnvironment", path: "Tests/CTestEnvironment"),
+    .target(
+      name: "TestSupport", dependencies: ["CTestEnvironment", "Durability", "Numerics", "Wire"],
+      path: "Tests/TestSupport"),
     .testTarget(name: "TestSupportTests", dependencies: ["TestSupport"]),
+    .testTarget(name: "MachineTests", dependencies: ["Machine"]),
     .testTarget(name: "ConfigurationTests", dependencies: ["Configuration", "TestSupport"]),
     .testTarget(name: "DurabilityTests", dependencies: ["Durability", "TestSupport", "Wire"]),
     .testTarget(name: "MemoryBankTests", dependencies: ["MemoryBank", "Numerics", "Durability", "TestSupport"]),
@@ -102,15 +111,15 @@ let package = Package(
       dependencies: ["Training", "Networks", "Numerics", "Configuration", "MemoryBank", "Vision"]),
     .testTarget(
       name: "VisionTests", dependencies: ["Vision", "CJPEG", "Numerics", "TestSupport"], exclude: ["Fixtures"]),
-    .testTarget(name: "ServicesTests", dependencies: ["Services", "Durability", "TestSupport"]),
+    .testTarget(name: "ServicesTests", dependencies: ["Services", "Durability", "Machine", "TestSupport"]),
     .testTarget(name: "VerificationTests", dependencies: ["Verification"]),
     .testTarget(
       name: "CommandLineTests",
       dependencies: [
-        "massl", "Configuration", "Durability", "Numerics", "TestSupport",
+        "massl", "Configuration", "Durability", "Machine", "Numerics", "TestSupport",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ]),
-    .testTarget(name: "ProcessTests", dependencies: ["massl", "TestSupport"]),
+    .testTarget(name: "ProcessTests", dependencies: ["massl", "Numerics", "TestSupport"]),
     .testTarget(name: "BenchmarkTests", dependencies: ["Benchmark", "Configuration", "TestSupport", "Training"]),
     .testTarget(
       name: "PlanningTests",

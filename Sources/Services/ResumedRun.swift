@@ -2,6 +2,7 @@ import Checkpoints
 import Configuration
 import Coordination
 import Durability
+import Machine
 import MemoryBank
 import Networks
 import Numerics
@@ -32,7 +33,8 @@ struct ResumedRun: Sendable {
       isNew
       ? try RunConfiguration(layers: options.layers + [options.changes])
       : try Self.configuration(RunDirectory.configuration(of: options.run, in: storage), file: "config.yaml")
-    if isNew { try RunPlan(configuration: begun, pictures: data.count).checkMachineMemory(computes: false) }
+    let allowance = Allowance.current
+    if isNew { try MemoryNeed.coordinator(of: RunPlan(configuration: begun, pictures: data.count)).check(allowance) }
     var random = SystemRandomNumberGenerator()
     directory = try RunDirectory.open(
       options.run, configuration: begun.yaml(),
@@ -69,7 +71,8 @@ struct ResumedRun: Sendable {
     let resize = MemoryResize(saved: saved, given: given, rows: manifest?.rows ?? 0)
     if manifest != nil, let sentence = resize.sentence { log(.info, sentence) }
     plan = try RunPlan(configuration: given, pictures: data.count)
-    try plan.checkMachineMemory(computes: false)
+    let need = MemoryNeed.coordinator(of: plan)
+    try need.check(allowance)
     for sentence in given.warnings() { log(.warning, sentence) }
 
     // 4. Weights and memory.
@@ -80,7 +83,8 @@ struct ResumedRun: Sendable {
       try RowStore(
         storage: files, directory: memoryPath, layout: layout,
         window: MemoryWindow(size: given.memorySize, rows: enqueued, floor: floor),
-        digest: manifest.map { MemoryDigest(resuming: $0.memory) } ?? MemoryDigest(), cacheBytes: options.rowCacheBytes)
+        digest: manifest.map { MemoryDigest(resuming: $0.memory) } ?? MemoryDigest(),
+        cacheBytes: min(options.rowCacheBytes, need.rest(of: allowance)))
     }
     rows = try checkpoint.map { try $0.withRows(memory) } ?? memory()
     var version = if let checkpoint { try WeightsVersion(of: checkpoint, plan) } else { WeightsVersion.initial(plan) }

@@ -1,3 +1,5 @@
+import Machine
+
 /// Why a coordinator cannot start, or cannot go on, beyond what the modules below have to say.
 public enum ServiceError: Error, Equatable, CustomStringConvertible {
   /// The run has done more steps than it is now to have.
@@ -6,8 +8,8 @@ public enum ServiceError: Error, Equatable, CustomStringConvertible {
   case notFinite(step: Int)
   /// The disk stayed full while the process was asked to leave.
   case noRoomForRows(step: Int, reason: String)
-  /// More memory than this machine has.
-  case tooLarge(keys: String, gibibytes: Int, machine: Int)
+  /// More memory than there is, or than may be used.
+  case tooLarge(who: String, need: MemoryNeed, memory: Allowance.Share)
   case unreadableStatus(coordinator: String)
   case noAnswer(coordinator: String)
   /// A fork with a network or an optimizer that the checkpoint's tensors do not fit.
@@ -29,9 +31,11 @@ public enum ServiceError: Error, Equatable, CustomStringConvertible {
     case .noRoomForRows(let step, let reason):
       "The rows of step \(step) could not be stored (\(reason)), and the process was asked to leave. Make room, then "
         + "start it again: it resumes from the newest checkpoint."
-    case .tooLarge(let keys, let gibibytes, let machine):
-      "This run needs at least \(gibibytes) GiB of memory, most of it for \(keys); this machine has \(machine) GiB. Make "
-        + "that smaller, or use a larger machine."
+    case .tooLarge(let who, let need, let memory):
+      "\(who) needs at least \(Bytes(need.bytes)) of memory: "
+        + need.shares.sorted { $0.bytes > $1.bytes }.prefix(2).map { "\(Bytes($0.bytes)) for \($0.content)" }
+        .joined(separator: ", ")
+        + ". \(memory.words) Make these smaller, or use a machine with more."
     case .unreadableStatus(let coordinator):
       "The coordinator at \(coordinator) answers with a status that this massl cannot read. Run the same version on both "
         + "sides."
@@ -49,5 +53,12 @@ public enum ServiceError: Error, Equatable, CustomStringConvertible {
     case .noSuchSlice(let slice, let slices):
       "There is no slice \(slice): a step of this run has \(slices). Slices count from 0."
     }
+  }
+}
+
+extension Allowance.Share {
+  /// What there is of memory.
+  public var words: String {
+    bound.map { "It may use \(Bytes(usable)), by \($0)." } ?? "This machine has \(Bytes(machine))."
   }
 }

@@ -2,6 +2,7 @@ import Checkpoints
 import Configuration
 import Durability
 import Foundation
+import Machine
 import MemoryBank
 import Numerics
 import Synchronization
@@ -196,7 +197,7 @@ extension StepReplay {
     let next = Atomic(slices.lowerBound)
     // Only read, by all threads.
     nonisolated(unsafe) let blocks = blocks
-    forEachChunk(min(slices.count, ProcessInfo.processInfo.activeProcessorCount)) { _ in
+    forEachChunk(min(slices.count, Allowance.current.processors.usable)) { _ in
       do {
         let computer = try SliceComputer(plan)
         while true {

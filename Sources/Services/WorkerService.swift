@@ -1,5 +1,6 @@
 import Configuration
 import Coordination
+import Machine
 import Numerics
 import Synchronization
 import Training
@@ -87,7 +88,7 @@ extension WorkerService {
       .hello(
         Hello(
           protocolVersion: Wire.Limits.protocolVersion, name: options.name, host: options.host,
-          threads: options.threads, probe: options.probe)), sender)
+          threads: options.threads, probe: options.probe, libraries: .loaded)), sender)
   }
 
   private func receive(_ message: CoordinatorMessage, from sender: Sender) {
@@ -113,7 +114,9 @@ extension WorkerService {
       let layer = try ConfigurationLayer(recipe: welcome.configuration, file: "the coordinator's configuration")
       let plan = try RunPlan(
         configuration: RunConfiguration(layers: [layer]), pictures: welcome.data.count)
-      try plan.checkMachineMemory(computes: true)
+      let need = MemoryNeed.worker(of: plan, threads: options.threads)
+      let allowance = Allowance.current
+      try need.check(allowance)
       // A router tells connections apart by their peers: what is asked for, by anybody, comes over another than what is
       // pushed, which only the lease's holder may.
       let coordinator = options.coordinator.withPort(welcome.bulkPort)
@@ -126,7 +129,7 @@ extension WorkerService {
       let session = try WorkerSession(
         plan: plan, sender: sender, clients: clients, payloads: payloads,
         pictures: WorkerPictures(bulk: bulk, own: own, run: welcome.data, log: log),
-        rows: rows(of: plan, welcome, sender),
+        rows: rows(of: plan, welcome, sender, bytes: min(options.rowCacheBytes, need.rest(of: allowance))),
         holders: RowHolders(
           layout: plan.extentLayout(run: sender.run.digest), peer: line.peer,
           log: log
@@ -143,14 +146,14 @@ extension WorkerService {
   }
 
   /// Those kept from the session before, if they are the same run's under the same configuration.
-  private func rows(of plan: RunPlan, _ welcome: Welcome, _ sender: Sender) -> WorkerRows {
+  private func rows(of plan: RunPlan, _ welcome: Welcome, _ sender: Sender, bytes: Int) -> WorkerRows {
     if let rows = state.withLock({ $0.rows }), rows.run == sender.run,
       rows.welcome.configuration == welcome.configuration, rows.welcome.data == welcome.data
     {
       rows.kept.begin(sender.incarnation, rows: welcome.rows)
       return rows.kept
     }
-    let rows = WorkerRows(plan: plan, bytes: options.rowCacheBytes, incarnation: sender.incarnation)
+    let rows = WorkerRows(plan: plan, bytes: bytes, incarnation: sender.incarnation)
     state.withLock { $0.rows = (sender.run, welcome, rows) }
     return rows
   }

@@ -3,6 +3,7 @@ import Benchmark
 import Checkpoints
 import Configuration
 import Foundation
+import Machine
 import Numerics
 import Services
 import Training
@@ -27,7 +28,8 @@ package struct BenchCommand: ParsableCommand {
 
   /// What all parts are asked with.
   struct Options: ParsableArguments {
-    @Option(help: ArgumentHelp("Threads that compute. (default: one a core)", valueName: "count"))
+    @Option(
+      help: ArgumentHelp("Threads that compute. (default: one for each processor it may use)", valueName: "count"))
     var threads: Int?
 
     @Option(help: ArgumentHelp("Measurements of each side, in turn; the median counts.", valueName: "count"))
@@ -38,7 +40,7 @@ package struct BenchCommand: ParsableCommand {
 
     @OptionGroup var settings: ConfigurationOptions
 
-    var threadCount: Int { threads ?? ProcessInfo.processInfo.activeProcessorCount }
+    var threadCount: Int { threads ?? Allowance.current.processors.usable }
 
     func validate() throws {
       guard 1...1024 ~= threadCount else { throw ValidationError("--threads must be from 1 to 1024.") }

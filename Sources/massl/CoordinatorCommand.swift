@@ -2,6 +2,7 @@ import ArgumentParser
 import Configuration
 import Coordination
 import Foundation
+import Machine
 import MemoryBank
 import Numerics
 import Services
@@ -52,6 +53,7 @@ package struct CoordinatorCommand: ParsableCommand {
     try Relaunch.ensure(ComputeClass(configuration.computeClass))
     let log = ProcessLog("coordinator", level: configuration.logLevel)
     let signals = Signals(withParent: stopWithParent)
+    if !stopWithParent, let sentence = Allowance.current.sentence { log.line(.info, sentence) }
     let listen = try Endpoint(configuration.listen)
     var options = try CoordinatorOptions(
       data: place.data, run: place.run, layers: settings.layers(), changes: settings.changes(), listen: listen,

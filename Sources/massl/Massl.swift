@@ -18,7 +18,15 @@ package struct Massl: ParsableCommand {
       MemoryCommand.self,
     ])
 
+  @Flag(help: "Show version, commit, libraries and the compute classes of this processor.")
+  package var version = false
+
   package init() {}
+
+  package func run() throws {
+    guard version else { throw CleanExit.helpRequest(self) }
+    print(Version.text)
+  }
 }
 
 @main

@@ -3,6 +3,7 @@ import Benchmark
 import Checkpoints
 import Configuration
 import Foundation
+import Machine
 import MemoryBank
 import Numerics
 import Planning
@@ -28,7 +29,9 @@ package struct PlanCommand: ParsableCommand {
   @Option(help: ArgumentHelp("Worker processes, each with a link of its own.", valueName: "count"))
   package var workers = 1
 
-  @Option(help: ArgumentHelp("Slices that a worker computes at once. (default: one a core)", valueName: "count"))
+  @Option(
+    help: ArgumentHelp(
+      "Slices that a worker computes at once. (default: one for each processor it may use)", valueName: "count"))
   package var threads: Int?
 
   @Option(help: ArgumentHelp("Memory shards; 0: the coordinator has the memory alone.", valueName: "count"))
@@ -106,7 +109,7 @@ package struct PlanCommand: ParsableCommand {
     let plan = try RunPlan(configuration: configuration, pictures: configuration.batchSize)
     var deployment = Deployment()
     deployment.workers = workers
-    deployment.threads = threads ?? ProcessInfo.processInfo.activeProcessorCount
+    deployment.threads = threads ?? Allowance.current.processors.usable
     deployment.shards = shards
     deployment.linkBitsPerSecond = link.bitsPerSecond
     deployment.efficiency = efficiency

@@ -15,6 +15,11 @@ package enum Processor {
     #endif
   }
 
+  /// The classes that this processor can run, the usual one first.
+  package static var classes: [ComputeClass] {
+    ComputeClass.allCases.filter { (try? check($0)) != nil }
+  }
+
   /// - Throws: `ProcessorError` if this processor cannot run the class.
   package static func check(_ computeClass: ComputeClass) throws(ProcessorError) {
     let features = features()

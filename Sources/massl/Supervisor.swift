@@ -1,5 +1,6 @@
 import Coordination
 import Foundation
+import Machine
 import Services
 import Synchronization
 
@@ -30,6 +31,8 @@ final class Supervisor: Sendable {
   private let coordinator: [String]
   private let addressPath: String
   private let workers: [[String]]
+  /// What the processes need, and what there is, in sentences.
+  private let memory: String
   private let log: ServiceLog
   /// How often it was asked to stop.
   private let stops = Atomic(0)
@@ -37,18 +40,26 @@ final class Supervisor: Sendable {
   /// A worker, and when it was started.
   private struct Worker {
     let process: Process
-    let started: Date
+    let started = Date()
+    /// Of any process of the machine or its part, at the start.
+    let memoryEnds = OutOfMemory.ends
     var ended: Date?
+
+    init(_ process: Process) { self.process = process }
   }
 
   /// - Parameters:
   ///   - coordinator: its arguments, without where to listen.
   ///   - addressPath: the file in which it says where it listens.
   ///   - workers: each one's arguments, without the coordinator's address.
-  init(coordinator: [String], addressPath: String, workers: [[String]], log: @escaping ServiceLog) {
+  ///   - memory: what the processes need, and what there is, in sentences; said when one was killed.
+  init(
+    coordinator: [String], addressPath: String, workers: [[String]], memory: String, log: @escaping ServiceLog
+  ) {
     self.coordinator = coordinator
     self.addressPath = addressPath
     self.workers = workers
+    self.memory = memory
     self.log = log
   }
 
@@ -65,9 +76,11 @@ final class Supervisor: Sendable {
     var listen = "tcp://127.0.0.1:0"
     var running: [Worker] = []
     var restarts = 0
+    var killed = KilledProcesses(need: memory)
     while true {
       // 1. The coordinator, until it listens or has ended.
       let stale = addressFile
+      let (begun, memoryEnds) = (Date(), OutOfMemory.ends)
       let process = try start(coordinator + ["--listen", listen, "--stop-with-parent"])
       var failure: ExitStatus?
       if let address = waitForAddress(process, otherThan: stale) {
@@ -75,7 +88,7 @@ final class Supervisor: Sendable {
         listen = address
         restarts = 0
         // 2. The run.
-        failure = try watch(process, &running, address)
+        failure = try watch(process, &running, address, &killed)
       }
       process.waitUntilExit()
 
@@ -85,13 +98,21 @@ final class Supervisor: Sendable {
         end(running)
         return final
       }
+      let (words, isHopeless) = killed.end(
+        bySignal: Self.signal(of: process), after: Date().timeIntervalSince(begun),
+        lackedMemory: OutOfMemory.ends > memoryEnds)
+      if isHopeless {
+        log(.error, "The coordinator \(Self.end(of: process)), and would again: the run stops.\(words)")
+        end(running)
+        return .doNotRestart
+      }
       let isYoung = running.isEmpty && Date().timeIntervalSince(started) < Self.lockPatience
       restarts += isYoung ? 0 : 1
       guard !isStopping, running.isEmpty ? isYoung : restarts <= Self.restartsAtMost else {
         end(running)
         return status ?? .tryAgain
       }
-      log(.warning, "The coordinator \(Self.end(of: process)); starting it again.")
+      log(.warning, "The coordinator \(Self.end(of: process)); starting it again.\(words)")
       Thread.sleep(forTimeInterval: Self.restartPause)
     }
   }
@@ -102,7 +123,9 @@ final class Supervisor: Sendable {
 extension Supervisor {
   /// Returns when the coordinator has ended; until then keeps the workers running.
   /// - Returns: why the run is given up, if it is.
-  private func watch(_ coordinator: Process, _ running: inout [Worker], _ address: String) throws -> ExitStatus? {
+  private func watch(
+    _ coordinator: Process, _ running: inout [Worker], _ address: String, _ killed: inout KilledProcesses
+  ) throws -> ExitStatus? {
     var failure: ExitStatus?
     var isTold = false
     var earlyEnds = 0
@@ -120,12 +143,16 @@ extension Supervisor {
         let status = process.terminationReason == .exit ? ExitStatus(rawValue: process.terminationStatus) : nil
         if status == .done, Date().timeIntervalSince(ended) < Self.farewell { continue }
         earlyEnds = ended.timeIntervalSince(running[index].started) < Self.early ? earlyEnds + 1 : 0
-        if status == .usage || status == .doNotRestart || earlyEnds > Self.earlyEndsAtMost {
-          log(.error, "Worker \(process.processIdentifier) \(Self.end(of: process)), and would again: the run stops.")
-          failure = status ?? .failed
+        let (words, isHopeless) = killed.end(
+          bySignal: Self.signal(of: process), after: ended.timeIntervalSince(running[index].started),
+          lackedMemory: OutOfMemory.ends > running[index].memoryEnds)
+        let description = "Worker \(process.processIdentifier) \(Self.end(of: process))"
+        if status == .usage || status == .doNotRestart || isHopeless || earlyEnds > Self.earlyEndsAtMost {
+          log(.error, "\(description), and would again: the run stops.\(words)")
+          failure = isHopeless ? .doNotRestart : status ?? .failed
           break
         }
-        log(.warning, "Worker \(process.processIdentifier) \(Self.end(of: process)); starting another.")
+        log(.warning, "\(description); starting another.\(words)")
         Thread.sleep(forTimeInterval: Self.restartPause)
         running[index] = try startWorker(index, address)
       }
@@ -143,6 +170,11 @@ extension Supervisor {
     }
   }
 
+  /// That ended it; nil if it ended itself.
+  private static func signal(of process: Process) -> Int32? {
+    process.terminationReason == .uncaughtSignal ? process.terminationStatus : nil
+  }
+
   private static func end(of process: Process) -> String {
     process.terminationReason == .exit
       ? "ended with exit code \(process.terminationStatus)" : "was ended by signal \(process.terminationStatus)"
@@ -153,7 +185,7 @@ extension Supervisor {
 
 extension Supervisor {
   private func startWorker(_ index: Int, _ address: String) throws -> Worker {
-    Worker(process: try start(workers[index] + ["--coordinator", address, "--stop-with-parent"]), started: Date())
+    Worker(try start(workers[index] + ["--coordinator", address, "--stop-with-parent"]))
   }
 
   private func start(_ arguments: [String]) throws -> Process {

@@ -2,8 +2,11 @@ import ArgumentParser
 import Configuration
 import Coordination
 import Foundation
+import Machine
+import MemoryBank
 import Services
 import Telemetry
+import Training
 import Wire
 
 /// `massl train`: coordinator and workers on this machine.
@@ -23,7 +26,9 @@ package struct TrainCommand: ParsableCommand {
   @Option(help: ArgumentHelp("Worker processes; the machine's cores are split between them.", valueName: "count"))
   package var workers: Int = 1
 
-  @Option(help: ArgumentHelp("Computing threads of all workers together. (default: one a core)", valueName: "count"))
+  @Option(
+    help: ArgumentHelp(
+      "Computing threads of all workers together. (default: one for each processor it may use)", valueName: "count"))
   package var threads: Int?
 
   @Option(
@@ -55,21 +60,26 @@ package struct TrainCommand: ParsableCommand {
     // What is wrong with the settings is said once, here, not by each process that is started.
     let configuration = try settings.configuration(ofRunAt: place.run)
     let log = ProcessLog("train", level: configuration.logLevel)
-    let threads = threads ?? max(workers, ProcessInfo.processInfo.activeProcessorCount)
+    let allowance = Allowance.current
+    if let sentence = allowance.sentence { log.line(.info, sentence) }
+    let threads = threads ?? max(workers, allowance.processors.usable)
+    let memory = try LocalMemory(configuration, workers: workers, threads: threads, rowCache: rowCache.bytes, allowance)
+    if let sentence = memory.sentence { log.line(.warning, sentence) }
     // Their comings and goings are in the coordinator's log already.
     let workerLog = configuration.logLevel == .info ? .warning : configuration.logLevel
     let supervisor = Supervisor(
-      coordinator: ["coordinator", "--data", place.data, "--run", place.run] + settings.arguments,
+      coordinator: [
+        "coordinator", "--data", place.data, "--run", place.run, "--row-cache",
+        "\(ByteCount(memory.coordinatorRowCache))",
+      ] + settings.arguments,
       addressPath: "\(place.run)/\(CoordinatorService.addressFile)",
       workers: (0..<workers).map { index in
-        // The first ones take the threads that are left over.
-        let share = threads / workers + (index < threads % workers ? 1 : 0)
-        return [
-          "worker", "--data", place.data, "--threads", "\(share)", "--log-level", workerLog.rawValue, "--row-cache",
-          "\(rowCache)",
+        [
+          "worker", "--data", place.data, "--threads", "\(LocalMemory.threads(threads, of: index, of: workers))",
+          "--log-level", workerLog.rawValue, "--row-cache", "\(ByteCount(memory.workerRowCache))",
         ]
       },
-      log: log.line)
+      memory: memory.words, log: log.line)
     let signals = Signals()
     signals.tell { supervisor.requestStop() }
     throw try supervisor.run().code

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Foundation
+import Numerics
 import Verification
 
 /// `massl verify`: golden cases, computed again.
@@ -15,9 +16,16 @@ package struct VerifyCommand: ParsableCommand {
   @Argument(help: ArgumentHelp("Cases: JSON files, with their tensors beside them.", valueName: "case"))
   package var cases: [String]
 
+  @Option(
+    help: ArgumentHelp(
+      "Whose kernels compute: \(ComputeClass.allCases.map(\.rawValue).joined(separator: ", ")); the processor must have it.",
+      valueName: "class"))
+  package var computeClass = Processor.leastClass
+
   package init() {}
 
   package func run() throws {
+    try Relaunch.ensure(computeClass)
     var over = 0
     for path in cases {
       let comparisons = try GoldenCase.replay(path)
@@ -36,3 +44,5 @@ package struct VerifyCommand: ParsableCommand {
     }
   }
 }
+
+extension ComputeClass: ExpressibleByArgument {}

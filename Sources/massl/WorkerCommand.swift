@@ -1,6 +1,7 @@
 import ArgumentParser
 import Configuration
 import Foundation
+import Machine
 import Numerics
 import Services
 import Training
@@ -29,7 +30,8 @@ package struct WorkerCommand: ParsableCommand {
       valueName: "folder"))
   package var data: String?
 
-  @Option(help: ArgumentHelp("Slices computed at once. (default: one a core)", valueName: "count"))
+  @Option(
+    help: ArgumentHelp("Slices computed at once. (default: one for each processor it may use)", valueName: "count"))
   package var threads: Int?
 
   @Option(
@@ -68,6 +70,7 @@ package struct WorkerCommand: ParsableCommand {
     let search = try CoordinatorSearch(coordinator) { [security] in try security.security(for: $0) }
     let log = ProcessLog("worker", level: logLevel)
     let signals = Signals(withParent: stopWithParent)
+    if !stopWithParent, let sentence = Allowance.current.sentence { log.line(.info, sentence) }
     // A worker whose coordinator may be elsewhere now looks for it again.
     while let found = try search.find(until: { signals.haveCome }, log: log.line) {
       if try work(for: found, search.mayMove ? Self.silence : nil, signals, log.line) != .silent { return }
@@ -89,7 +92,7 @@ package struct WorkerCommand: ParsableCommand {
     let host = host ?? ProcessInfo.processInfo.hostName
     let service = try WorkerService(
       WorkerOptions(
-        coordinator: found.endpoint, data: data, threads: threads ?? ProcessInfo.processInfo.activeProcessorCount,
+        coordinator: found.endpoint, data: data, threads: threads ?? Allowance.current.processors.usable,
         security: found.security, probe: probeDigest(),
         name: "\(host)/\(ProcessInfo.processInfo.processIdentifier)", host: host,
         rowCacheBytes: rowCache.bytes, givesUpAfter: givesUpAfter, flipsBitEvery: flipGradientBitEvery),

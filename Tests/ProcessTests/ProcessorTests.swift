@@ -1,0 +1,41 @@
+import Foundation
+import Numerics
+import TestSupport
+import Testing
+import massl
+
+/// What massl computes does not depend on what OpenBLAS makes of the processor.
+struct ProcessorTests {
+  private static func cases() throws -> [String] {
+    let golden = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+      .appendingPathComponent("Golden").path
+    return try FileManager.default.contentsOfDirectory(atPath: golden).filter { $0.hasSuffix(".json") }.sorted()
+      .map { "\(golden)/\($0)" }
+  }
+
+  /// Started with another core in the environment, as if OpenBLAS had not known the processor.
+  @Test(arguments: Processor.classes) func goldenCasesHoldInEachClassOfThisProcessor(computeClass: ComputeClass) throws
+  {
+    let other = ["/usr/bin/env", "OPENBLAS_CORETYPE=Prescott"]
+    let cases = try Self.cases()
+    let ended = try Program.run(["verify", "--compute-class", computeClass.rawValue] + cases, through: other)
+    #expect(ended.status == 0, "\(ended.output)\(ended.errors)")
+    #expect(cases.allSatisfy { ended.output.contains($0) } && cases.count >= 8)
+  }
+
+  @Test func aClassThatTheProcessorLacksIsRefused() throws {
+    guard let missing = ComputeClass.allCases.first(where: { !Processor.classes.contains($0) }) else { return }
+    let ended = try Program.run(["verify", "--compute-class", missing.rawValue] + Self.cases())
+    #expect(ended.status == 65 && ended.errors.contains("This processor lacks "), "\(ended)")
+  }
+
+  @Test func theVersionNamesLibrariesAndClasses() throws {
+    let ended = try Program.run(["--version"])
+    #expect(ended.status == 0 && ended.errors.isEmpty)
+    let lines = ended.output.split(separator: "\n")
+    #expect(
+      lines.map { $0.prefix { $0 != " " } } == ["massl", "commit", "OpenBLAS", "ZeroMQ", "libjpeg", "classes"])
+    #expect(lines.last?.hasSuffix(Processor.classes.map(\.rawValue).joined(separator: ", ")) == true)
+    #expect(lines[3].split(separator: ".").count == 3, "\(lines[3])")
+  }
+}
