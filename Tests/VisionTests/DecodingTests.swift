@@ -40,14 +40,23 @@ import Vision
   /// 16 bits, as libjpeg-turbo's vector instructions have, would take the block's mean, 130 * 255, for a negative number:
   /// black. Its C code takes the number's last ten bits.
   @Test func aCoefficientThatOverflowsIsDecodedInTheSameWayByAllProcessors() throws {
-    let tables =
-      [0xFF, 0xDB, 0, 67, 0] + [UInt8](repeating: 255, count: 64)  // all coefficients times 255
-      + [0xFF, 0xC0, 0, 11, 8, 0, 8, 0, 8, 1, 1, 0x11, 0]  // 8 x 8, grey
-      + [0xFF, 0xC4, 0, 20, 0x00, 1] + [UInt8](repeating: 0, count: 15) + [8]  // '0': a mean of 8 bits
-      + [0xFF, 0xC4, 0, 20, 0x10, 1] + [UInt8](repeating: 0, count: 15) + [0]  // '0': no more coefficients
-    let scan: [UInt8] = [0xFF, 0xDA, 0, 8, 1, 1, 0, 0, 63, 0, 0b0100_0001, 0b0011_1111]  // 0 10000010 0
-    let picture = try Picture(jpeg: [0xFF, 0xD8] + tables + scan + [0xFF, 0xD9])
-    let level = UInt8(128 + (130 * 255 + 4) / 8 % 1024)
+    let zeros = [UInt8](repeating: 0, count: 15)
+    var jpeg: [UInt8] = [0xFF, 0xD8]
+    // All coefficients times 255; 8 x 8 pixels, grey.
+    jpeg += [0xFF, 0xDB, 0, 67, 0]
+    jpeg += [UInt8](repeating: 255, count: 64)
+    jpeg += [0xFF, 0xC0, 0, 11, 8, 0, 8, 0, 8, 1, 1, 0x11, 0]
+    // One code each, '0': a mean of 8 bits follows; there are no more coefficients.
+    jpeg += [0xFF, 0xC4, 0, 20, 0x00, 1]
+    jpeg += zeros
+    jpeg += [8, 0xFF, 0xC4, 0, 20, 0x10, 1]
+    jpeg += zeros
+    jpeg += [0, 0xFF, 0xDA, 0, 8, 1, 1, 0, 0, 63, 0]
+    // 0 10000010 0, filled up with ones.
+    jpeg += [0b0100_0001, 0b0011_1111, 0xFF, 0xD9]
+    let picture = try Picture(jpeg: jpeg)
+    let tenBits: Int = (130 * 255 + 4) / 8 % 1024
+    let level = UInt8(128 + tenBits)
     #expect(picture.pixels == [UInt8](repeating: level, count: 8 * 8 * 3))
   }
 
