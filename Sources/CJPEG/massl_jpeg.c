@@ -15,8 +15,8 @@
 
 _Static_assert(MASSL_JPEG_REPORT_LENGTH >= JMSG_LENGTH_MAX, "libjpeg's messages must fit the report");
 
-// libjpeg-turbo's vector instructions compute with 16 bits where its C code has 32. In a picture whose tables and
-// coefficients no encoder writes that shows: it decodes to other pixels, and no warning is given. So the C code decodes
+// libjpeg-turbo's vector instructions compute with 16 bits, and saturate, where its C code has 32 and wraps. In a picture
+// whose tables and coefficients no encoder writes that shows: it decodes to other pixels, and no warning is given. So the C code decodes
 // for everybody; of a training step that takes a thousandth. Each thread asks the environment when it first decodes, and
 // before `main` there is only one.
 __attribute__((constructor)) static void decode_without_vector_instructions(void) { setenv("JSIMD_FORCENONE", "1", 1); }

@@ -51,10 +51,10 @@ struct MemoryWordsTests {
   @Test func cachesTakeWhatIsLeft() throws {
     let ample = try Self.memory(64 << 30)
     #expect(ample.workerRowCache == 4 << 30 && ample.sentence == nil)
-    let scarce = try Self.memory(2_700 << 20)
-    #expect(0..<(2_700 << 20) ~= 2 * scarce.workerRowCache && scarce.coordinatorRowCache <= scarce.workerRowCache)
+    let scarce = try Self.memory(2_600 << 20)
+    #expect(0..<(2_600 << 20) ~= 2 * scarce.workerRowCache && scarce.coordinatorRowCache <= scarce.workerRowCache)
     #expect(scarce.sentence?.contains("--row-cache") == true)
-    #expect(try Self.memory(2_700 << 20, rowCache: 0).sentence == nil)
+    #expect(try Self.memory(2_600 << 20, rowCache: 0).sentence == nil)
   }
 
   @Test func threadsAreSharedOut() {
