@@ -78,6 +78,12 @@ extension RunDirectory {
     try storage.exists("\(path)/run.json")
   }
 
+  /// The data set that a run was started on, read without taking its lock; nil if there is no run.
+  /// - Throws: `CheckpointError.damagedRecord`, `.newerFormat`; `DurabilityError`.
+  public static func data(of path: String, in storage: any Storage) throws -> DataRecord? {
+    try isRun(path, in: storage) ? identity(of: path, in: storage).data : nil
+  }
+
   /// The configuration that a run was started with, read without taking its lock.
   /// - Throws: `CheckpointError.notARun`; `DurabilityError`.
   public static func configuration(of path: String, in storage: any Storage) throws -> String {

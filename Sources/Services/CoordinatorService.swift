@@ -80,7 +80,8 @@ public final class CoordinatorService: Sendable {
   /// - Throws: `VisionError` of the data set; `CheckpointError`, `DurabilityError`, `MemoryBankError` of the run directory;
   ///   `ConfigurationError`, `ServiceError.pastTheEnd`; `WireError` of the sockets.
   public init(_ options: CoordinatorOptions, storage: any Storage = FileStorage(), log: @escaping ServiceLog) throws {
-    data = try DataSet(root: options.data)
+    data = try DataSet(root: options.data, ofRunAt: options.run, in: storage)
+    if let remark = data.remark { log(.info, remark) }
     let resumed = try ResumedRun(options, data: data, storage: storage, log: log)
     self.log = log
     plan = resumed.plan

@@ -128,7 +128,7 @@ extension WorkerService {
       let bulk = try clients.client(of: .coordinator)
       let session = try WorkerSession(
         plan: plan, sender: sender, clients: clients, payloads: payloads,
-        pictures: WorkerPictures(bulk: bulk, own: own, run: welcome.data, log: log),
+        pictures: WorkerPictures(bulk: bulk, own: own?.counted(asBy: welcome.data), run: welcome.data, log: log),
         rows: rows(of: plan, welcome, sender, bytes: min(options.rowCacheBytes, need.rest(of: allowance))),
         holders: RowHolders(
           layout: plan.extentLayout(run: sender.run.digest), peer: line.peer,

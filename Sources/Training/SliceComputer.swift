@@ -112,13 +112,14 @@ extension SliceComputer {
   ///   - student: and `teacher`: the step's weights, laid out by `plan.layout`; only read.
   ///   - blocks: the step's memory blocks, each `[blockSize, bottleneckDim]`; only read.
   ///   - gradient: laid out by `plan.layout`; cleared first, and part of the result.
+  ///   - lost: pictures that others take the places of, as if they did not decode.
   ///   - bytes: gives a picture's JPEG bytes by its index in the data set; what it throws is passed on.
   public func compute(
     step: Int, slice: Int, student: FloatBuffer, teacher: FloatBuffer, blocks: [Matrix], into gradient: FloatBuffer,
-    bytes: @escaping (Int) throws -> [UInt8]
+    without lost: Set<Int> = [], bytes: @escaping (Int) throws -> [UInt8]
   ) throws -> SliceSum {
     let indices = plan.pictures(step: step, slice: slice)
-    let undecodable = try cutViews(of: indices, step: step, bytes: bytes)
+    let undecodable = try cutViews(of: indices, step: step, without: lost, bytes: bytes)
     let draws = groups.map { dropPath(step: step, indices: indices, views: $0.views) }
     return compute(
       step: step, slice: slice, draws: draws, student: student, teacher: teacher, blocks: blocks, into: gradient,
@@ -131,7 +132,7 @@ extension SliceComputer {
   /// - Complexity: a few percent more than `compute`.
   public func computeWatching(
     step: Int, slice: Int, student: FloatBuffer, teacher: FloatBuffer, blocks: [Matrix], into gradient: FloatBuffer,
-    bytes: @escaping (Int) throws -> [UInt8]
+    without lost: Set<Int> = [], bytes: @escaping (Int) throws -> [UInt8]
   ) throws -> (sum: SliceSum, firstNotFinite: NotFinitePlace?) {
     let watch = NotFiniteWatch(pictures: plan.pictures(step: step, slice: slice))
     watch.look(plan.layout, student: student, teacher: teacher, blocks: blocks)
@@ -142,7 +143,8 @@ extension SliceComputer {
       observe(nil)
     }
     let sum = try compute(
-      step: step, slice: slice, student: student, teacher: teacher, blocks: blocks, into: gradient, bytes: bytes)
+      step: step, slice: slice, student: student, teacher: teacher, blocks: blocks, into: gradient,
+      without: lost, bytes: bytes)
     // Backward goes from the last tensor to the first.
     watch.look(.parameterGradient, plan.layout.tensors.reversed(), gradient)
     return (sum, watch.first)
@@ -182,9 +184,9 @@ extension SliceComputer {
 
   /// Decodes the slice's pictures and cuts all their views into the groups' pixels.
   private func cutViews(
-    of indices: [Int], step: Int, bytes: @escaping (Int) throws -> [UInt8]
+    of indices: [Int], step: Int, without lost: Set<Int>, bytes: @escaping (Int) throws -> [UInt8]
   ) throws -> [UndecodablePicture] {
-    let source = PictureSource(count: plan.pictures, read: bytes)
+    let source = PictureSource(count: plan.pictures, without: lost, read: bytes)
     let epoch = plan.epoch(ofStep: step)
     var undecodable: [UndecodablePicture] = []
     for (place, index) in indices.enumerated() {

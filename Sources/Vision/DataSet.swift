@@ -4,8 +4,8 @@ import Numerics
 /// The pictures of a folder, at any depth, in an order that depends on nothing but their paths.
 ///
 /// A picture is a regular file, or a link to one, whose name ends in .jpg or .jpeg, in capitals or not. Links to folders
-/// are followed, except back into a folder that they are in. Paths are bytes, as file systems have them; 10 million
-/// pictures take some hundred MB.
+/// are followed, except back into a folder that they are in. Hidden files and folders, and those that systems put
+/// beside pictures, are left out. Paths are bytes, as file systems have them; 10 million pictures take some hundred MB.
 public struct DataSet: Sendable {
   /// As it was given.
   public let root: String
@@ -18,10 +18,18 @@ public struct DataSet: Sendable {
   public let identity: Identity
   /// The class of each picture, if every one lies in a folder of the root: one folder a class. Nil else.
   public let labels: Labels?
+  /// Pictures that were found and do not count, for they are hidden or in a hidden folder.
+  public let hidden: Int
+  /// Hidden pictures are pictures like all others here.
+  private let countsHidden: Bool
 
   public struct Identity: Hashable, Sendable {
     public let count: Int
     public let digest: Digest
+    public init(count: Int, digest: Digest) {
+      self.count = count
+      self.digest = digest
+    }
   }
 
   public struct Labels: Equatable, Sendable {
@@ -32,25 +40,35 @@ public struct DataSet: Sendable {
   }
 
   /// Lists the pictures under `root`.
+  /// - Parameter countingHidden: as versions did that left nothing out.
   /// - Throws: `VisionError` that names the path: no such folder, a file in its place, an empty folder, no pictures,
   ///   a folder or picture that cannot be looked at.
   /// - Complexity: one system call a folder and one a picture, and a sort.
-  public init(root: String) throws(VisionError) {
-    var listing = Listing()
+  public init(root: String, countingHidden: Bool = false) throws(VisionError) {
+    var listing = Listing(countsHidden: countingHidden)
     try listing.scan(root: root)
     guard listing.files.count > 0 else {
-      if listing.others.isEmpty { throw .emptyFolder(path: root) }
+      if listing.others.isEmpty && listing.hidden == 0 { throw .emptyFolder(path: root) }
       throw .noPictures(path: root, found: listing.summary)
     }
     let files = listing.sorted()
+    self.init(
+      root: root, files.lazy.map { (listing.bytes[$0.path], $0.size) }, hidden: listing.hidden,
+      countsHidden: countingHidden)
+  }
+
+  /// - Parameter files: paths and sizes, in the order of the paths' bytes.
+  private init(
+    root: String, _ files: some Collection<(path: ArraySlice<UInt8>, size: Int)>, hidden: Int, countsHidden: Bool
+  ) {
     var paths: [UInt8] = []
     var identity: [UInt8] = []
     var ends: [Int] = []
     ends.reserveCapacity(files.count)
     for file in files {
-      paths += listing.bytes[file.path]
+      paths += file.path
       ends.append(paths.count)
-      identity += listing.bytes[file.path]
+      identity += file.path
       identity.append(0)
       withUnsafeBytes(of: UInt64(file.size).littleEndian) { identity += $0 }
     }
@@ -59,7 +77,42 @@ public struct DataSet: Sendable {
     self.ends = ends
     sizes = files.map(\.size)
     self.identity = Identity(count: files.count, digest: Digest(of: identity))
-    labels = Labels(paths: files.map { listing.bytes[$0.path] })
+    labels = Labels(paths: files.map(\.path))
+    self.hidden = hidden
+    self.countsHidden = countsHidden
+  }
+
+  /// These pictures, or others of the folder that have the identity: a run goes on with those that it was started on.
+  ///
+  /// Hidden ones count where a version did that left nothing out; and pictures that the run lost keep their places.
+  /// - Parameter lost: paths, and sizes when they were listed; they need not be there.
+  public func counted(as identity: Identity, lost: [(path: [UInt8], size: Int)] = []) -> DataSet {
+    if identity == self.identity { return self }
+    let all = hidden > 0 ? try? DataSet(root: root, countingHidden: true) : nil
+    let candidates = [all, with(lost), all?.with(lost)]
+    return candidates.lazy.compactMap(\.self).first { $0.identity == identity } ?? self
+  }
+
+  /// With these files in their places, whether they are there or not; nil if there are none.
+  private func with(_ files: [(path: [UInt8], size: Int)]) -> DataSet? {
+    guard !files.isEmpty else { return nil }
+    let sizes = Dictionary(files.map { ($0.path, $0.size) }) { $1 }
+    var merged = (0..<count).compactMap { index -> (path: ArraySlice<UInt8>, size: Int)? in
+      sizes[Array(pathBytes(index))] == nil ? (pathBytes(index), self.sizes[index]) : nil
+    }
+    merged += sizes.map { ($0[...], $1) }
+    merged.sort { $0.path.lexicographicallyPrecedes($1.path) }
+    return DataSet(root: root, merged, hidden: hidden, countsHidden: countsHidden)
+  }
+
+  /// For people: what was left out, or is not though it usually is; nil if there is nothing of the kind.
+  public var remark: String? {
+    if countsHidden {
+      return "\(root): hidden pictures count, as they did when the run was started by an earlier version."
+    }
+    guard hidden > 0 else { return nil }
+    return "\(root): \(hidden) hidden \(hidden == 1 ? "picture is" : "pictures are") left out (names that begin with a "
+      + "dot, and folders such as __MACOSX)."
   }
 
   public var count: Int { ends.count }
@@ -81,11 +134,27 @@ public struct DataSet: Sendable {
 
   /// Reads a picture's file, or its beginning if it is longer than so many bytes.
   public func read(_ index: Int, atMost bytes: Int) throws(VisionError) -> [UInt8] {
-    let path = Array(root.utf8) + [UInt8(ascii: "/")] + pathBytes(index)
-    return try readFile(path, size: sizes[index], atMost: bytes)
+    try readFile(filePath(index), size: sizes[index], atMost: bytes)
   }
 
-  private func pathBytes(_ index: Int) -> ArraySlice<UInt8> {
+  /// Whether a picture's file is there, with the size that was listed; it is not read.
+  public func isThere(_ index: Int) -> Bool {
+    var status = stat()
+    return stat(filePath(index).map(CChar.init(bitPattern:)) + [0], &status) == 0
+      && status.st_mode & fileKindMask == regularKind && Int(status.st_size) == sizes[index]
+  }
+
+  /// Whether some pictures are there, of those that lie evenly among all: if none is, the folder is away (a disk that is
+  /// not mounted), and nothing follows for any one picture.
+  public var isReachable: Bool {
+    let looks = min(count, 16)
+    return (0..<looks).contains { isThere($0 * count / looks) }
+  }
+
+  private func filePath(_ index: Int) -> [UInt8] { Array(root.utf8) + [UInt8(ascii: "/")] + pathBytes(index) }
+
+  /// Relative to the root.
+  public func pathBytes(_ index: Int) -> ArraySlice<UInt8> {
     paths[(index == 0 ? 0 : ends[index - 1])..<ends[index]]
   }
 }
@@ -113,6 +182,19 @@ extension DataSet.Labels {
 // MARK: - Listing
 
 private struct Listing {
+  /// Folders that systems make for themselves, with thumbnails and what was deleted in them; and one that only root may
+  /// look into. Names that begin with a dot are hidden anyway: among them "._name.jpg" and ".ipynb_checkpoints".
+  private static let systemFolders = Set(
+    ["__MACOSX", "@eaDir", "#recycle", "$RECYCLE.BIN", "System Volume Information", "lost+found"].map { Array($0.utf8) }
+  )
+
+  /// Nothing is hidden.
+  let countsHidden: Bool
+  /// Pictures that were left out.
+  private(set) var hidden = 0
+
+  init(countsHidden: Bool) { self.countsHidden = countsHidden }
+
   struct File {
     var path: Range<Int>
     var size: Int
@@ -129,18 +211,23 @@ private struct Listing {
       switch errno {
       case ENOENT: throw .noFolder(path: root)
       case ENOTDIR: throw .notAFolder(path: root)
-      default: throw .unreadable(path: root, reason: errnoText())
+      default: throw Vision.unreadable(root)
       }
     }
-    try scan(directory, at: [], root: root, within: [])
+    try scan(directory, at: [], root: root, within: [], isHidden: false)
+  }
+
+  private func isHidden(_ name: [UInt8]) -> Bool {
+    !countsHidden && (name.first == UInt8(ascii: ".") || Self.systemFolders.contains(name))
   }
 
   /// Closes `directory`.
   /// - Parameters:
   ///   - prefix: its path from the root with a slash at the end; empty for the root.
   ///   - ancestors: device and number of each folder above it, to find links that lead back up.
+  ///   - isHidden: its pictures are counted, not listed, and what cannot be looked at does not matter.
   private mutating func scan(
-    _ directory: OpaquePointer, at prefix: [UInt8], root: String, within ancestors: [FolderIdentity]
+    _ directory: OpaquePointer, at prefix: [UInt8], root: String, within ancestors: [FolderIdentity], isHidden: Bool
   ) throws(VisionError) {
     defer { closedir(directory) }
     let descriptor = dirfd(directory)
@@ -157,10 +244,12 @@ private struct Listing {
       let name = name(of: entry)
       if name == [UInt8(ascii: ".")] || name == [UInt8(ascii: "."), UInt8(ascii: ".")] { continue }
       let isPicture = isPictureName(name)
+      let isHidden = isHidden || self.isHidden(name)
       var kind = Int32(entry.pointee.d_type)
       let terminated = name.map(CChar.init(bitPattern:)) + [0]
       if kind == EntryKind.link || kind == EntryKind.unknown || (isPicture && kind == EntryKind.regular) {
         guard fstatat(descriptor, terminated, &status, 0) == 0 else {
+          if isHidden { continue }
           // A link to nothing only matters where a picture should be.
           if isPicture || errno != ENOENT { throw unreadable(prefix + name, root) }
           note(name)
@@ -178,9 +267,17 @@ private struct Listing {
         guard inner >= 0, let folder = fdopendir(inner) else {
           let failure = unreadable(prefix + name, root)
           if inner >= 0 { close(inner) }
+          if isHidden { continue }
           throw failure
         }
-        try scan(folder, at: prefix + name + [UInt8(ascii: "/")], root: root, within: ancestors + [own])
+        let path = prefix + name + [UInt8(ascii: "/")]
+        do {
+          try scan(folder, at: path, root: root, within: ancestors + [own], isHidden: isHidden)
+        } catch {
+          if !isHidden { throw error }
+        }
+      } else if isHidden {
+        if isPicture && kind == EntryKind.regular { hidden += 1 }
       } else if isPicture && kind == EntryKind.regular {
         let start = bytes.count
         bytes += prefix
@@ -211,14 +308,14 @@ private struct Listing {
 
   /// The five most frequent kinds of what is no picture: "12 .png".
   var summary: [String] {
-    others.sorted { ($1.value, $0.key) < ($0.value, $1.key) }.prefix(5).map { kind, count in
+    let kinds = others.sorted { ($1.value, $0.key) < ($0.value, $1.key) }.prefix(5).map { kind, count in
       "\(count) \(kind.isEmpty ? "without an extension" : kind)"
     }
+    return hidden > 0 ? kinds + ["\(hidden) hidden"] : kinds
   }
 
   private func unreadable(_ path: [UInt8], _ root: String) -> VisionError {
-    let reason = errnoText()
-    return .unreadable(path: path.isEmpty ? root : root + "/" + String(decoding: path, as: UTF8.self), reason: reason)
+    Vision.unreadable(path.isEmpty ? root : root + "/" + String(decoding: path, as: UTF8.self))
   }
 }
 

@@ -11,7 +11,8 @@ extension Picture {
   /// - Throws: `VisionError.undecodable`, and nothing else, whatever the bytes are.
   public init(jpeg bytes: [UInt8], pixelLimit: Int = Picture.defaultPixelLimit) throws(VisionError) {
     guard bytes.count >= 2, bytes[0] == 0xFF, bytes[1] == 0xD8 else {
-      throw .undecodable(reason: bytes.isEmpty ? "the file is empty" : "it does not start as JPEG files do")
+      guard !bytes.isEmpty else { throw .undecodable(reason: "the file is empty") }
+      throw .undecodable(reason: FileKind(of: bytes).map { "it is \($0.name)" } ?? "it does not start as JPEG files do")
     }
     do {
       self = try bytes.withUnsafeBufferPointer { try Picture(jpeg: $0, pixelLimit: pixelLimit) }

@@ -1,25 +1,31 @@
-/// Pictures by number, whatever the bytes are: one that does not decode is replaced by the next that does.
+/// Pictures by number, whatever the bytes are: one that does not decode, or is lost, is replaced by the next that does.
 ///
-/// Picture i becomes picture (i + 1) mod count, and so on: a pure function of the data set, so that every machine
-/// replaces alike. Bytes that cannot be had are an error, never a reason to replace.
+/// Picture i becomes picture (i + 1) mod count, and so on: a pure function of the data set and of the pictures that are
+/// said to be lost, so that every machine replaces alike. Bytes that cannot be had are an error, never a reason to
+/// replace.
 public struct PictureSource {
   /// Pictures in the data set, at least 1.
   public let count: Int
+  private let lost: Set<Int>
   private let pixelLimit: Int
   private let read: (Int) throws -> [UInt8]
 
-  /// A picture that does not decode.
+  /// A picture that does not decode, or is lost.
   public struct Undecodable: Equatable, Sendable {
     public let index: Int
     public let reason: String
   }
 
-  /// - Parameter read: gives the bytes of picture i, as the data set has them; what it throws is passed on.
+  /// - Parameters:
+  ///   - lost: pictures that are passed over unread.
+  ///   - read: gives the bytes of picture i, as the data set has them; what it throws is passed on.
   public init(
-    count: Int, pixelLimit: Int = Picture.defaultPixelLimit, read: @escaping (Int) throws -> [UInt8]
+    count: Int, without lost: Set<Int> = [], pixelLimit: Int = Picture.defaultPixelLimit,
+    read: @escaping (Int) throws -> [UInt8]
   ) {
     precondition(count > 0)
     self.count = count
+    self.lost = lost
     self.pixelLimit = pixelLimit
     self.read = read
   }
@@ -34,6 +40,10 @@ public struct PictureSource {
     var passed: [Undecodable] = []
     while passed.count < min(count, patience + 1) {
       let candidate = (index + passed.count) % count
+      if lost.contains(candidate) {
+        passed.append(Undecodable(index: candidate, reason: "it is lost"))
+        continue
+      }
       let bytes = try read(candidate)
       do {
         return (try Picture(jpeg: bytes, pixelLimit: pixelLimit), passed)

@@ -7,6 +7,8 @@ public enum VisionError: Error, Equatable, CustomStringConvertible {
   case emptyFolder(path: String)
   case noPictures(path: String, found: [String])
   case unreadable(path: String, reason: String)
+  /// The process is short of file descriptors or memory: this says nothing about the file.
+  case noResources(path: String, reason: String)
   case changed(path: String, listed: Int, found: Int)
   /// So many in a row that there is nothing to replace a picture by: more than 1 % of the data set.
   case noneDecodes([PictureSource.Undecodable])
@@ -29,9 +31,11 @@ public enum VisionError: Error, Equatable, CustomStringConvertible {
         + "\(found.joined(separator: ", ")). Convert the pictures, or give another folder."
     case .unreadable(let path, let reason):
       "\(path) cannot be read: \(reason). Mend it or remove it."
+    case .noResources(let path, let reason):
+      "\(path) cannot be read just now: \(reason). Nothing is wrong with it: raise the limit of the process (ulimit -n, "
+        + "memory), or close others."
     case .changed(let path, let listed, let found):
-      "\(path) has \(found) bytes but had \(listed) when the folder was listed. Leave the data alone during a run, "
-        + "and start again."
+      "\(path) has \(found) bytes but had \(listed) when the folder was listed. Leave the data alone while it is used."
     case .noneDecodes(let undecodable):
       "\(undecodable.count) pictures in a row cannot be decoded: "
         + undecodable.prefix(10).map { "picture \($0.index): \($0.reason)" }.joined(separator: "; ")

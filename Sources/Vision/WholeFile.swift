@@ -8,10 +8,10 @@ import Glibc
 func readFile(_ path: [UInt8], size: Int, atMost limit: Int) throws(VisionError) -> [UInt8] {
   let name = String(decoding: path, as: UTF8.self)
   let descriptor = open(path.map(CChar.init(bitPattern:)) + [0], O_RDONLY | O_CLOEXEC)
-  guard descriptor >= 0 else { throw .unreadable(path: name, reason: errnoText()) }
+  guard descriptor >= 0 else { throw unreadable(name) }
   defer { close(descriptor) }
   var status = stat()
-  guard fstat(descriptor, &status) == 0 else { throw .unreadable(path: name, reason: errnoText()) }
+  guard fstat(descriptor, &status) == 0 else { throw unreadable(name) }
   guard Int(status.st_size) == size else { throw .changed(path: name, listed: size, found: Int(status.st_size)) }
   let wanted = min(size, limit)
   // An array of capacity 0 is one that all threads share, and the initializer below writes its count.
@@ -26,13 +26,22 @@ func readFile(_ path: [UInt8], size: Int, atMost limit: Int) throws(VisionError)
         failure = .changed(path: name, listed: size, found: count)
         return
       } else if errno != EINTR {
-        failure = .unreadable(path: name, reason: errnoText())
+        failure = unreadable(name)
         return
       }
     }
   }
   if let failure { throw failure }
   return bytes
+}
+
+/// Why the last failed call could not read a file: the file's fault, or the process's.
+func unreadable(_ path: String) -> VisionError {
+  let (code, reason) = (errno, errnoText())
+  return switch code {
+  case EMFILE, ENFILE, ENOMEM, ENOBUFS, EAGAIN: .noResources(path: path, reason: reason)
+  default: .unreadable(path: path, reason: reason)
+  }
 }
 
 func writeFile(_ path: String, _ bytes: [UInt8]) throws(VisionError) {

@@ -32,6 +32,7 @@ extension ExitStatus {
   package init(of error: any Error) {
     self =
       switch error {
+      case VisionError.noResources: .tryAgain
       case is ConfigurationError, is NetworkError, is OptimizationError, is VisionError, is EvaluationError: .usage
       case let error as CheckpointError: Self(of: error)
       case let error as DurabilityError: Self(of: error)

@@ -45,7 +45,7 @@ package struct ReplayCommand: ParsableCommand {
   package func run() throws {
     let replay = try StepReplay(of: runDirectory, step: step, slice: slice, shards: shards.shard)
     try Relaunch.ensure(ComputeClass(replay.computeClass))
-    let report = try replay.compute(on: DataSet(root: data))
+    let report = try replay.compute(on: DataSet(root: data, ofRunAt: runDirectory))
     print(json ? report.json() : report.text())
   }
 }

@@ -27,6 +27,49 @@ import Vision
     }
   }
 
+  @Test func whatIsHiddenIsLeftOutAndCounted() throws {
+    try withTemporaryFolder { root in
+      try put([1], "\(root)/cat/1.jpg")
+      try put([1], "\(root)/dog/2.jpg")
+      let plain = try DataSet(root: root)
+      #expect(plain.hidden == 0 && plain.remark == nil)
+      for path in [
+        "._1.jpg", "cat/._1.jpg", ".ipynb_checkpoints/1-checkpoint.jpg", "__MACOSX/cat/2.jpg", "dog/@eaDir/2.jpg/S.jpg",
+        ".git/objects/deep/3.jpeg", ".notes", "lost+found/4.jpg",
+      ] { try put([1, 2], "\(root)/\(path)") }
+      try FileManager.default.createSymbolicLink(atPath: "\(root)/.gone.jpg", withDestinationPath: "nowhere")
+      let data = try DataSet(root: root)
+      #expect((0..<data.count).map(data.path) == ["cat/1.jpg", "dog/2.jpg"])
+      #expect(data.hidden == 7 && data.identity == plain.identity)
+      // Hidden folders are no classes.
+      #expect(data.labels?.names == ["cat", "dog"])
+      #expect(
+        data.remark
+          == "\(root): 7 hidden pictures are left out (names that begin with a dot, and folders such as __MACOSX).")
+    }
+  }
+
+  @Test func aHiddenRootIsLookedInto() throws {
+    try withTemporaryFolder { root in
+      try put([1], "\(root)/.cache/1.jpg")
+      #expect(try DataSet(root: "\(root)/.cache").count == 1)
+      #expect(throws: VisionError.noPictures(path: root, found: ["1 hidden"])) { try DataSet(root: root) }
+    }
+  }
+
+  /// As versions before had it; runs that were started by them go on.
+  @Test func whoCountedHiddenPicturesGoesOnCountingThem() throws {
+    try withTemporaryFolder { root in
+      for path in ["1.jpg", "._1.jpg", ".hidden/2.jpg"] { try put([1], "\(root)/\(path)") }
+      let (data, all) = (try DataSet(root: root), try DataSet(root: root, countingHidden: true))
+      #expect((0..<all.count).map(all.path) == ["._1.jpg", ".hidden/2.jpg", "1.jpg"] && all.hidden == 0)
+      #expect(data.counted(as: all.identity).identity == all.identity)
+      #expect(data.counted(as: all.identity).remark?.contains("hidden pictures count") == true)
+      #expect(data.counted(as: data.identity).count == 1)
+      #expect(data.counted(as: DataSet.Identity(count: 3, digest: data.identity.digest)).count == 1)
+    }
+  }
+
   @Test func identityIsThatOfPathsAndSizes() throws {
     try withTemporaryFolder { root in
       try put([1, 2], "\(root)/x/a.jpg")

@@ -67,8 +67,11 @@ import Vision
   @Test func textIsNoPicture() {
     let error = #expect(throws: VisionError.self) { _ = try Picture(jpeg: Array("hello".utf8)) }
     #expect(
-      error?.description == "not a JPEG picture that can be decoded: it does not start as JPEG files do")
+      error?.description == "not a JPEG picture that can be decoded: it is a text file")
     #expect(throws: VisionError.undecodable(reason: "the file is empty")) { _ = try Picture(jpeg: []) }
+    #expect(throws: VisionError.undecodable(reason: "it does not start as JPEG files do")) {
+      _ = try Picture(jpeg: [0x0A] + Fixture.jpeg("baseline"))
+    }
   }
 
   @Test func hugeClaimsAreRefusedBeforeAllocating() throws {

@@ -1,0 +1,19 @@
+import Checkpoints
+import Durability
+import Vision
+import Wire
+
+extension DataSet {
+  /// The pictures of a folder, as the run counts them that is to go on with them: see `counted(as:)`.
+  ///
+  /// Whether they are the run's is for others to say. The run need not be there.
+  /// - Throws: `VisionError` of the folder; `CheckpointError`, `DurabilityError` of the run.
+  public init(root: String, ofRunAt run: String, in storage: any Storage = FileStorage()) throws {
+    self = try DataSet(root: root)
+    guard let saved = try RunDirectory.data(of: run, in: storage) else { return }
+    self = counted(as: Identity(count: saved.count, digest: saved.digest))
+  }
+
+  /// The pictures of a folder, as a coordinator's run counts them.
+  func counted(asBy run: DataIdentity) -> DataSet { counted(as: Identity(count: run.count, digest: run.digest)) }
+}
