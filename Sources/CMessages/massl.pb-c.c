@@ -3305,7 +3305,7 @@ const ProtobufCMessageDescriptor massl__refusal__descriptor =
   (ProtobufCMessageInit) massl__refusal__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor massl__lease__field_descriptors[8] =
+static const ProtobufCFieldDescriptor massl__lease__field_descriptors[9] =
 {
   {
     "lease",
@@ -3403,10 +3403,23 @@ static const ProtobufCFieldDescriptor massl__lease__field_descriptors[8] =
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "lost",
+    9,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_UINT64,
+    offsetof(Massl__Lease, n_lost),
+    offsetof(Massl__Lease, lost),
+    NULL,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_PACKED,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned massl__lease__field_indices_by_name[] = {
   7,   /* field[7] = holders_version */
   0,   /* field[0] = lease */
+  8,   /* field[8] = lost */
   6,   /* field[6] = memory_floor */
   5,   /* field[5] = rows */
   2,   /* field[2] = slices */
@@ -3417,7 +3430,7 @@ static const unsigned massl__lease__field_indices_by_name[] = {
 static const ProtobufCIntRange massl__lease__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 8 }
+  { 0, 9 }
 };
 const ProtobufCMessageDescriptor massl__lease__descriptor =
 {
@@ -3427,7 +3440,7 @@ const ProtobufCMessageDescriptor massl__lease__descriptor =
   "Massl__Lease",
   "massl",
   sizeof(Massl__Lease),
-  8,
+  9,
   massl__lease__field_descriptors,
   massl__lease__field_indices_by_name,
   1,  massl__lease__number_ranges,

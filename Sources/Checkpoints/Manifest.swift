@@ -35,13 +35,15 @@ public struct Manifest: Codable, Equatable, Sendable {
   public var weightsOnly: Bool?
   /// By host: the first step in which a result of it counts that nobody compared. Nil in checkpoints of before audits.
   public var unaudited: [String: Int]?
+  /// Pictures that were found not to decode so far, ascending. Nil in checkpoints of before they were kept.
+  public var undecodable: [Int]?
   /// By file name; filled in when the checkpoint is written.
   public var files: [String: FileRecord] = [:]
 
   public init(
     run: Digest, incarnation: UInt64, step: Int, epoch: Int, student: Digest, teacher: Digest, memory: Digest,
     rows: Int, floor: Int, oldestRow: Int, data: DataRecord, configuration: String, changes: [ConfigurationChange],
-    optimizer: OptimizerRecord, unaudited: [String: Int]? = nil
+    optimizer: OptimizerRecord, unaudited: [String: Int]? = nil, undecodable: [Int]? = nil
   ) {
     self.run = run
     self.incarnation = incarnation
@@ -58,6 +60,7 @@ public struct Manifest: Codable, Equatable, Sendable {
     self.changes = changes
     self.optimizer = optimizer
     self.unaudited = unaudited
+    self.undecodable = undecodable
   }
 }
 
@@ -71,7 +74,8 @@ extension Manifest {
     [
       ("step", step), ("epoch", epoch), ("rows", rows), ("floor", floor), ("oldest_row", oldestRow),
       ("data.count", data.count), ("optimizer.steps", optimizer.steps),
-    ] + (unaudited ?? [:]).values.map { ("unaudited", $0) } + changes.map { ("changes.step", $0.step) }
+    ] + (unaudited ?? [:]).values.map { ("unaudited", $0) } + (undecodable ?? []).map { ("undecodable", $0) }
+      + changes.map { ("changes.step", $0.step) }
       + files.values.map { ("files.size", $0.size) }
   }
 

@@ -7,6 +7,7 @@ import Numerics
 ///     run.json             its identity and data set
 ///     incarnation.json     how often a coordinator has started on it
 ///     quarantine.json      hosts that gave wrong results, if there are any
+///     lost_pictures.json   pictures that could not be read any more, and from which steps on, if there are any
 ///     coordinator.lock     locked by the coordinator that runs, whose process number it holds
 ///     checkpoints/  memory/  metrics.jsonl  coordinator.log
 public struct RunDirectory: Sendable {

@@ -70,6 +70,7 @@ extension Coordinator {
     for lease in granted {
       guard let finished = lease.finished else { continue }
       try require(isCleared(finished), "\(described(lease.slices)) comes before its audit")
+      try require(isProven(finished), "\(described(lease.slices)) comes before its pictures were looked at")
     }
     for peer in peers {
       try require(quarantine(of: peer.host) == nil, "\(described(peer.id)) works in quarantine")
@@ -81,7 +82,10 @@ extension Coordinator {
     }
     // 6. Memory shards.
     try board?.checkInvariants()
-    // 7. Checkpoints go forward.
+    // 7. Pictures.
+    try require(lostNow == lost.filter { $0.value <= step }.keys.sorted(), "lost pictures \(lostNow) of step \(step)")
+    try require(accusations.count <= Limits.accusations, "\(accusations.count) accusations")
+    // 8. Checkpoints go forward.
     try require(durableStep ?? 0 <= step && checkpointInFlight ?? 0 <= step, "a checkpoint ahead of step \(step)")
     try require(checkpointInFlight == nil || durableStep ?? -1 < step || phase == .stopped, "a checkpoint too many")
   }

@@ -62,7 +62,7 @@ extension Coordinator {
           Lease(
             lease: lease.id, step: step, slices: node, student: version.student, teacher: version.teacher,
             rows: version.rows, memoryFloor: version.memoryFloor,
-            holdersVersion: board?.version ?? 0)), to: peer.id))
+            holdersVersion: board?.version ?? 0, lost: lostNow)), to: peer.id))
   }
 
   /// The node that an idle worker should compute next, one of so many threads that wait; nil when there is none for it.

@@ -53,16 +53,7 @@ extension Coordinator {
     if chosen.count != (slots + 7) / 8 || slots % 8 != 0 && chosen[chosen.count - 1] >> UInt8(slots % 8) != 0 {
       return "\(chosen.count) bytes of chosen slots, not a bit for each of \(slots)"
     }
-    return problem(of: finished.undecodable)
-  }
-
-  private func problem(of undecodable: [UndecodablePicture]) -> String? {
-    let pictures = settings.welcome.data.count
-    if undecodable.count > pictures { return "more undecodable pictures than there are" }
-    if let stray = undecodable.first(where: { !(0..<pictures ~= $0.picture) }) {
-      return "undecodable picture \(stray.picture) of \(pictures)"
-    }
-    return nil
+    return problem(of: finished.undecodable, on: lease.slices)
   }
 
   /// A quarter of the running mean is the newest result: a few leases after a machine's pace changed it is known.
@@ -93,7 +84,7 @@ extension Coordinator {
     while place < waiting.count, granted.count < Limits.gradientsInFlight {
       let id = waiting[place]
       guard let index = index(of: id), case .waiting(let finished, _) = leases[index].state,
-        let peer = peers[leases[index].peer], isPresent(peer), isCleared(finished),
+        let peer = peers[leases[index].peer], isPresent(peer), isCleared(finished), isProven(finished),
         !coming.contains(where: { $0.overlaps(finished.slices) })
       else {
         place += 1
@@ -161,7 +152,6 @@ extension Coordinator {
       counts.duplicates += 1
       drop(copy, tellWorker: true, &effects)
     }
-    note(finished.undecodable, &effects)
     guard phase == .computing, slices.isComplete else { return }
     phase = .updating
     effects.append(.startUpdate(step: step))
@@ -212,10 +202,16 @@ extension Coordinator {
     counts.returned += 1
     drop(lease.id, tellWorker: false, &effects)
     bar(peer, from: lease.slices, for: Limits.returnPause)
-    if let problem = problem(of: message.undecodable) { return offend(peer, problem, &effects) }
-    // Too many in a row to replace one by the next are too many for the run.
-    note(message.undecodable, &effects)
+    if let problem = problem(of: message.undecodable, on: lease.slices) { return offend(peer, problem, &effects) }
     guard phase == .computing else { return }
+    // Too many in a row to replace one by the next are too many for the run, if they are: that is looked into first.
+    if accuse(message.undecodable, by: peer) {
+      return effects.append(
+        .log(
+          .warning,
+          "\(described(peer)) gave back \(described(lease.slices)) for pictures that are looked at now: "
+            + shortened(message.reason)))
+    }
     guard !message.isPassing else {
       return effects.append(
         .log(
@@ -235,22 +231,5 @@ extension Coordinator {
       with: .failed(
         "Slice \(slice) of step \(step) was given back \(Limits.returns) times by every worker, the last time by "
           + "\(described(peer)): \(reason)"), &effects)
-  }
-
-  /// Counts pictures that do not decode, and names each once.
-  private mutating func note(_ pictures: [UndecodablePicture], _ effects: inout [Effect]) {
-    for entry in pictures where undecodable.insert(entry.picture).inserted {
-      let name = settings.pictureName(entry.picture)
-      effects.append(
-        .log(.warning, "\(name) cannot be decoded, another picture takes its place: \(shortened(entry.reason))"))
-      if undecodableNames.count < Limits.undecodableNamed { undecodableNames.append(name) }
-    }
-    let all = settings.welcome.data.count
-    guard !pictures.isEmpty, undecodable.count * Limits.undecodableShare > all else { return }
-    conclude(
-      with: .hopeless(
-        "\(undecodable.count) of \(all) pictures cannot be decoded, more than one in \(Limits.undecodableShare). "
-          + "The first: \(undecodableNames.joined(separator: ", ")). Mend or remove them; as the data set then is "
-          + "another one, start a new run."), &effects)
   }
 }

@@ -8,12 +8,7 @@ extension Coordinator {
     invariant(phase == .updating, "an update finished that was not started")
     invariant(updated.step == step + 1, "step \(updated.step) after step \(step)")
     version = updated
-    slices = SliceBoard(of: tree)
-    acceptedNodes = []
-    notFinite = [:]
-    returned = [:]
-    bars = []
-    audits = [:]
+    beginStep()
     phase = .computing
     board?.windowMoved()
     for every in [settings.checkpointEverySteps, settings.keepEverySteps].compactMap(\.self)
@@ -23,6 +18,17 @@ extension Coordinator {
     } else if isAskedToStop {
       conclude(with: .requested, &effects)
     }
+  }
+
+  /// Nothing of the version's step is computed yet.
+  mutating func beginStep() {
+    slices = SliceBoard(of: tree)
+    acceptedNodes = []
+    notFinite = [:]
+    returned = [:]
+    bars = []
+    audits = [:]
+    lostNow = lost.isEmpty ? [] : lost.filter { $0.value <= step }.keys.sorted()
   }
 
   mutating func stopRequested(_ effects: inout [Effect]) {

@@ -73,10 +73,21 @@ public struct Coordinator: Sendable {
   var isOfSeveralHosts = false
   /// By host: the first step in which a result of it counts that nobody compared.
   var unaudited: [String: Int]
-  /// By picture: they are counted once, however often they are met.
-  var undecodable: Set<Int> = []
-  /// The first of them, named.
+  /// Pictures that the coordinator itself found not to decode: counted once, however often they are met.
+  var undecodable: Set<Int>
+  /// By picture that is lost: the first step without it.
+  var lost: [Int: Int]
+  /// Those without which this step is computed, ascending.
+  var lostNow: [Int] = []
+  /// The first of both, named.
   var undecodableNames: [String] = []
+  /// What leases were given back for, not looked at yet; at most `Limits.accusations`.
+  var accusations: [PictureAccusation] = []
+  /// The picture that the process looks at.
+  var pictureInExamination: Int?
+  var examineNotBefore: Instant
+  /// When people may be told again that pictures cannot be read.
+  var complainNotBefore: Instant
   /// The newest checkpoint that is durable.
   var durableStep: Int?
   /// The step of the checkpoint that is being written.
@@ -122,11 +133,17 @@ public struct Coordinator: Sendable {
     self.slices = SliceBoard(of: tree)
     self.quarantined = settings.audits.quarantined
     self.unaudited = settings.audits.unaudited
+    self.undecodable = settings.undecodable
+    self.lost = Dictionary(settings.lost.map { ($0.picture, $0.step) }) { min($0, $1) }
+    self.undecodableNames = settings.undecodable.sorted().prefix(Limits.undecodableNamed).map(settings.pictureName)
+    self.examineNotBefore = now
+    self.complainNotBefore = now
     self.durableStep = durableStep
     self.checkpointBegun = now
     self.checkpointNotBefore = now
     begun = now
     board = settings.memory.map { ShardBoard($0, resuming: memory, at: now) }
+    beginStep()
     if version.step == settings.lastStep { phase = .concluding(.finished) }
   }
 
@@ -164,12 +181,16 @@ public struct Coordinator: Sendable {
     case .checkpointFinished(let step, let failure): checkpointFinished(step, failure: failure, &effects)
     case .judged(let finished): judged(finished, &effects)
     case .judgementFailed(let step, let node, let reason): judgementFailed(of: node, in: step, reason: reason, &effects)
+    case .pictureExamined(let picture, let verdict): pictureExamined(picture, verdict, &effects)
+    case .picturesLost(let pictures, let reason, let isMet):
+      picturesLost(pictures, reason: reason, isMet: isMet, &effects)
     case .tick: break
     case .stopRequested: stopRequested(&effects)
     }
     // Whatever happened, time has passed, and something may have become possible.
     expire(&effects)
     requestJudgements(&effects)
+    examinePictures(&effects)
     grant(&effects)
     planMemory(&effects)
     writeCheckpointIfDue(&effects)

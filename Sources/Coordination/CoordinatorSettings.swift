@@ -34,9 +34,13 @@ public struct CoordinatorSettings: Sendable {
   public var audits = AuditSettings()
   /// Nil: the memory is the coordinator's alone, and memory shards are refused.
   public var memory: MemorySettings?
+  /// Pictures that are known not to decode.
+  public var undecodable: Set<Int> = []
+  /// Pictures that the run has lost, or will have from a later step on.
+  public var lost: [LostPicture] = []
   /// The path of a picture, for people.
   public var pictureName: @Sendable (Int) -> String
-  /// The pictures of a step's slice, for people.
+  /// The pictures of a step's slice.
   public var pictures: @Sendable (_ step: Int, _ slice: Int) -> [Int]
 
   public init(

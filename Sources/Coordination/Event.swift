@@ -54,6 +54,11 @@ public enum Event: Hashable, Sendable {
   case judged(Finished)
   /// It could not be computed.
   case judgementFailed(step: Int, SliceRange, reason: String)
+  /// A picture that was to be looked at, or why it could not be.
+  case pictureExamined(Int, PictureVerdict)
+  /// The coordinator tried to read these pictures, and cannot any more, though others of the data set are there. `isMet`:
+  /// a slice of the running step needs one of them.
+  case picturesLost([Int], reason: String, isMet: Bool)
   /// Time passes; at least every 100 ms.
   case tick
   /// SIGTERM, SIGINT: finish with a last checkpoint.
@@ -118,6 +123,12 @@ public enum Effect: Hashable, Sendable {
   case writeCheckpoint(step: Int)
   /// Compute a node of the step here too, and say what comes of it.
   case judge(step: Int, SliceRange)
+  /// See whether a picture's file decodes: `pictureExamined` or `picturesLost` says. One at a time.
+  case examinePicture(Int)
+  /// Remember these durably before any later effect: from their steps on the run goes on without them.
+  case recordLost([LostPicture])
+  /// What was accepted of the step does not count, nor what is being judged: nothing of it may come any more.
+  case startOver(step: Int)
   /// Remember these durably before any later effect; with them, if the run is to go back, that only checkpoints of this
   /// step and before count.
   case quarantine([QuarantinedHost], goingBackTo: Int?)

@@ -84,7 +84,10 @@ public enum Limits {
   /// A worker whose result was not finite does not get that slice again before this, for another one shall judge.
   public static let judgement = Duration.seconds(60)
 
-  /// Pictures that do not decode, one in so many of the data set: above it the data set is not what was meant.
+  /// Leases given back for pictures that do not decode that wait for the coordinator's own look; it takes milliseconds.
+  public static let accusations = 64
+
+  /// Pictures that do not decode or are lost, one in so many of the data set: above it the data set is not what was meant.
   public static let undecodableShare = 100
 
   /// Pictures that are named when the run stops for it.

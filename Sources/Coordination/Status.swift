@@ -18,7 +18,10 @@ public struct Status: Hashable, Codable, Sendable {
   public var checkpointInFlight: Int?
   /// In the order of joining.
   public var workers: [Worker]
+  /// Pictures in whose places others are: those that do not decode, as far as they were met, and those that the
+  /// coordinator can no longer read.
   public var undecodablePictures: Int
+  public var lostPictures: Int
   public var counts: Counts
   /// Hosts that gave wrong results, whose workers are refused.
   public var quarantined: [QuarantinedHost]
@@ -28,7 +31,8 @@ public struct Status: Hashable, Codable, Sendable {
   public init(
     step: Int, lastStep: Int, phase: String, incarnation: UInt64, slices: Int, acceptedSlices: Int = 0,
     durableStep: Int?, checkpointInFlight: Int? = nil, workers: [Worker] = [], undecodablePictures: Int = 0,
-    counts: Counts = Counts(), quarantined: [QuarantinedHost] = [], memoryShards: MemoryStatus? = nil
+    lostPictures: Int = 0, counts: Counts = Counts(), quarantined: [QuarantinedHost] = [],
+    memoryShards: MemoryStatus? = nil
   ) {
     self.step = step
     self.lastStep = lastStep
@@ -40,6 +44,7 @@ public struct Status: Hashable, Codable, Sendable {
     self.checkpointInFlight = checkpointInFlight
     self.workers = workers
     self.undecodablePictures = undecodablePictures
+    self.lostPictures = lostPictures
     self.counts = counts
     self.quarantined = quarantined
     self.memoryShards = memoryShards
@@ -113,7 +118,7 @@ extension Coordinator {
           slicesPerSecond: peer.pace.map { Double(peer.threads) / max($0 / .seconds(1), 1e-9) },
           acceptedSlices: peer.accepted, secondsSinceHeard: (time - peer.heard) / .seconds(1))
       },
-      undecodablePictures: undecodable.count, counts: counts, quarantined: quarantined,
+      undecodablePictures: undecodable.count, lostPictures: lostNow.count, counts: counts, quarantined: quarantined,
       memoryShards: memoryStatus(at: time))
   }
 

@@ -17,7 +17,8 @@ package final class CoordinatorBulk: Sendable {
 
   private let sender: Sender
   private let plan: RunPlan
-  private let data: DataSet
+  private let pictures: CoordinatorPictures
+  private var data: DataSet { pictures.data }
   private let answers: RowAnswers
   private let holders: @Sendable (Int, Int) -> HolderTable
   private let weights: PublishedWeights
@@ -43,13 +44,14 @@ package final class CoordinatorBulk: Sendable {
   ///   - holders: a piece of the table of who holds which extent.
   ///   - report: takes the events of arriving payloads.
   init(
-    sender: Sender, plan: RunPlan, data: DataSet, rows: RowStore, weights: PublishedWeights, desk: PushDesk,
+    sender: Sender, plan: RunPlan, pictures: CoordinatorPictures, rows: RowStore, weights: PublishedWeights,
+    desk: PushDesk,
     log: @escaping ServiceLog, holders: @escaping @Sendable (Int, Int) -> HolderTable,
     report: @escaping @Sendable (Event) -> Void
   ) {
     self.sender = sender
     self.plan = plan
-    self.data = data
+    self.pictures = pictures
     answers = RowAnswers(source: rows, keys: plan.configuration.memoryKeys)
     self.holders = holders
     self.weights = weights
@@ -124,6 +126,9 @@ package final class CoordinatorBulk: Sendable {
     } catch MemoryBankError.extentNotHeld(_, let row) {
       // A shard has it, and the asker tried there first.
       reply = (.unavailable(reason: "row \(row) is not here"), nil)
+    } catch let error as VisionError {
+      // The thread that looks into it says what follows, once.
+      reply = (.unavailable(reason: "\(error)"), nil)
     } catch {
       log(.error, "\(error)")
       reply = (.unavailable(reason: "\(error)"), nil)
@@ -169,7 +174,7 @@ extension CoordinatorBulk {
   private func identity(of index: Int, _ state: inout State) throws -> PictureIdentity {
     if let known = state.identities[index] { return known }
     // Read, but not kept: whoever has the picture does not ask for its bytes.
-    let bytes = try state.pictures[index] ?? data.read(index)
+    let bytes = try state.pictures[index] ?? pictures.read(index)
     let identity = PictureIdentity(size: bytes.count, digest: Digest(of: bytes))
     if state.identities.count >= Self.identitiesAtMost { state.identities = [:] }
     state.identities[index] = identity
@@ -178,7 +183,7 @@ extension CoordinatorBulk {
 
   private func bytes(of index: Int, _ state: inout State) throws -> [UInt8] {
     if let bytes = state.pictures[index] { return bytes }
-    let bytes = try data.read(index)
+    let bytes = try pictures.read(index)
     state.pictures[index] = bytes
     state.pictureOrder.append(index)
     state.pictureBytes += bytes.count

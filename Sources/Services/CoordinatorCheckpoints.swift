@@ -12,6 +12,19 @@ import Wire
 /// That one stands back while the run goes on: copying weights into the system's cache costs as much processor time as
 /// a tenth of a small network's step, which the slices would lack. The last checkpoint of a run that leaves does not.
 final class CoordinatorCheckpoints: Sendable {
+  /// What the state machine has learned by a step, and a resumed one must know.
+  struct Learned: Sendable {
+    /// By host: its first step before with a result that nobody compared.
+    var unaudited: [String: Int]
+    /// Pictures that do not decode.
+    var undecodable: Set<Int>
+
+    init(by coordinator: borrowing Coordinator, before step: Int) {
+      unaudited = coordinator.unauditedHosts(before: step)
+      undecodable = coordinator.undecodablePictures
+    }
+  }
+
   private let plan: RunPlan
   private let directory: RunDirectory
   private let checkpoints: CheckpointDirectory
@@ -19,7 +32,7 @@ final class CoordinatorCheckpoints: Sendable {
   private let incarnation: Incarnation
   private let log: ServiceLog
   /// The state machine begins one at a time; leaving adds one more.
-  private let queue = BoundedQueue<(version: WeightsVersion, unaudited: [String: Int])>(capacity: 2)
+  private let queue = BoundedQueue<(version: WeightsVersion, known: Learned)>(capacity: 2)
   private let ended = BoundedQueue<Bool>(capacity: 1)
   private let isLeaving = Atomic<Bool>(false)
 
@@ -44,7 +57,7 @@ final class CoordinatorCheckpoints: Sendable {
     lose: @escaping @Sendable (String) -> Void
   ) {
     startThread(named: "massl-checkpts") { [self] in
-      while let (version, unaudited) = queue.next() {
+      while let (version, known) = queue.next() {
         do {
           try directory.verifyLock()
         } catch {
@@ -54,7 +67,7 @@ final class CoordinatorCheckpoints: Sendable {
         let result = BoundedQueue<(any Error)?>(capacity: 1)
         startThread(named: "massl-checkpt", standsBack: !isLeaving.load(ordering: .acquiring)) { [self] in
           do {
-            try write(version, unaudited, memory)
+            try write(version, known, memory)
             result.append(nil)
           } catch {
             result.append(error)
@@ -75,10 +88,9 @@ final class CoordinatorCheckpoints: Sendable {
   /// The run leaves: from now on checkpoints do not stand back.
   func hurry() { isLeaving.store(true, ordering: .releasing) }
 
-  /// - Parameter unaudited: by host, its first step before that of the weights with a result that nobody compared.
-  func write(later version: WeightsVersion, unaudited: [String: Int]) {
+  func write(later version: WeightsVersion, _ known: Learned) {
     // Only a third at once would find no room, and nothing asks for one.
-    invariant(queue.tryAppend((version, unaudited)), "a checkpoint too many")
+    invariant(queue.tryAppend((version, known)), "a checkpoint too many")
   }
 
   /// Writes what waits, ends the thread and waits for it.
@@ -89,7 +101,7 @@ final class CoordinatorCheckpoints: Sendable {
   }
 
   private func write(
-    _ version: WeightsVersion, _ unaudited: [String: Int], _ memory: (Event) -> Void
+    _ version: WeightsVersion, _ known: Learned, _ memory: (Event) -> Void
   ) throws {
     // The manifest names rows: they must be durable before it is.
     for record in try rows.flush() { memory(.extentSealed(record.identity)) }
@@ -101,7 +113,7 @@ final class CoordinatorCheckpoints: Sendable {
         .stored.lowerBound,
       data: directory.data, configuration: plan.configuration.yaml(), changes: version.changes,
       optimizer: OptimizerRecord(kind: plan.configuration.optimizer.rawValue, steps: version.optimizer.steps),
-      unaudited: unaudited)
+      unaudited: known.unaudited, undecodable: known.undecodable.sorted())
     try checkpoints.write(version.content(plan), manifest)
     // The checkpoint is durable: what goes wrong in clearing up is no failure of it.
     do {

@@ -14,13 +14,17 @@ final class CoordinatorJudge: Sendable {
   private struct Work: Sendable {
     let step: Int
     let slices: SliceRange
+    /// Pictures that the run has lost by this step.
+    let lost: Set<Int>
+    /// How often a step had begun again.
+    let restarts: Int
   }
 
   /// A judgement that is of no use any more.
   private struct Outdated: Error {}
 
   private let plan: RunPlan
-  private let data: DataSet
+  private let pictures: CoordinatorPictures
   private let rows: RowStore
   /// Connections to shards; ended by `stop`.
   private let clients: SourceClients
@@ -31,12 +35,14 @@ final class CoordinatorJudge: Sendable {
   private let wake = BoundedQueue<Bool>(capacity: 1)
   private let ended = BoundedQueue<Bool>(capacity: 1)
   private let isStopping = Atomic(false)
+  private let restarts = Atomic(0)
   /// Between looks for rows that nobody gave.
   private static let pause = 0.5
 
-  init(plan: RunPlan, data: DataSet, rows: RowStore, weights: PublishedWeights, clients: SourceClients) {
+  init(plan: RunPlan, pictures: CoordinatorPictures, rows: RowStore, weights: PublishedWeights, clients: SourceClients)
+  {
     self.plan = plan
-    self.data = data
+    self.pictures = pictures
     self.rows = rows
     self.weights = weights
     self.clients = clients
@@ -44,10 +50,10 @@ final class CoordinatorJudge: Sendable {
 
   /// - Parameters:
   ///   - holders: a piece of the table of who holds which extent: so many from one on.
-  ///   - report: takes the judgements, in the thread.
+  ///   - report: takes the judgements, in the thread, each with how often a step had begun again when it was asked for.
   func start(
     holders: @escaping @Sendable (_ first: Int, _ count: Int) -> HolderTable,
-    report: @escaping @Sendable (Event) -> Void
+    report: @escaping @Sendable (Event, _ restarts: Int) -> Void
   ) {
     startThread(named: "massl-judge") { [self] in
       while wake.next() != nil { judgeWhatWaits(holders, report) }
@@ -56,13 +62,23 @@ final class CoordinatorJudge: Sendable {
   }
 
   /// Never waits. Nodes of other steps that are waiting are forgotten: nobody waits for them.
-  func judge(_ slices: SliceRange, of step: Int) {
+  func judge(_ slices: SliceRange, of step: Int, without lost: [Int]) {
+    let work = Work(step: step, slices: slices, lost: Set(lost), restarts: restarts.load(ordering: .acquiring))
     waiting.withLock { waiting in
       waiting.removeAll { $0.step != step }
-      waiting.append(Work(step: step, slices: slices))
+      waiting.append(work)
     }
     _ = wake.tryAppend(true)
   }
+
+  /// The step begins again: judgements that were asked for before are of no use.
+  func startOver() {
+    restarts.wrappingAdd(1, ordering: .acquiringAndReleasing)
+    waiting.withLock { $0 = [] }
+  }
+
+  /// Whether no step has begun again since.
+  func isCurrent(_ restarts: Int) -> Bool { self.restarts.load(ordering: .acquiring) == restarts }
 
   /// Ends the thread after the slice that it is at, and waits for it.
   func stop() {
@@ -75,7 +91,7 @@ final class CoordinatorJudge: Sendable {
 
   private func next() -> Work? { waiting.withLock { $0.isEmpty ? nil : $0.removeFirst() } }
 
-  private func judgeWhatWaits(_ holders: (Int, Int) -> HolderTable, _ report: (Event) -> Void) {
+  private func judgeWhatWaits(_ holders: (Int, Int) -> HolderTable, _ report: (Event, Int) -> Void) {
     var computer: SliceComputer?
     var inputs: StepInputs?
     while let work = next() {
@@ -83,10 +99,10 @@ final class CoordinatorJudge: Sendable {
         // The coordinator waits for no judgement of another step.
         if inputs?.step != work.step { inputs = try makeInputs(of: work.step, holders) }
         computer = try computer ?? SliceComputer(plan)
-        if let inputs, let computer { report(.judged(try judge(work, inputs, computer))) }
+        if let inputs, let computer { report(.judged(try judge(work, inputs, computer)), work.restarts) }
       } catch is Outdated {
       } catch {
-        report(.judgementFailed(step: work.step, work.slices, reason: "\(error)"))
+        report(.judgementFailed(step: work.step, work.slices, reason: "\(error)"), work.restarts)
       }
     }
   }
@@ -148,10 +164,10 @@ final class CoordinatorJudge: Sendable {
   private func judge(_ work: Work, _ inputs: StepInputs, _ computer: SliceComputer) throws -> Finished {
     var sum = TreeSum<SliceSum>(tree: SliceTree(count: work.slices.count))
     for slice in work.slices.indices {
-      guard weights.current.step == work.step else { throw Outdated() }
+      guard weights.current.step == work.step, isCurrent(work.restarts) else { throw Outdated() }
       let result = try computer.compute(
         step: work.step, slice: slice, student: inputs.student, teacher: inputs.teacher, blocks: inputs.blocks,
-        into: FloatBuffer(count: plan.layout.count), bytes: { [data] in try data.read($0) })
+        into: FloatBuffer(count: plan.layout.count), without: work.lost, bytes: { [pictures] in try pictures.read($0) })
       sum.insert(result, at: SliceRange(first: slice - work.slices.first, count: 1)) { SliceSum.adding($0, $1) }
     }
     guard let total = sum.total else { throw Outdated() }

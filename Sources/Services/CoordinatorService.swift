@@ -57,7 +57,7 @@ public final class CoordinatorService: Sendable {
   private let checkpoints: CoordinatorCheckpoints
   private let judge: CoordinatorJudge
   private let extents: CoordinatorExtents
-  private let data: DataSet
+  private let pictures: CoordinatorPictures
   private let rows: RowStore
   private let log: ServiceLog
   private let addressPath: String
@@ -80,7 +80,7 @@ public final class CoordinatorService: Sendable {
   /// - Throws: `VisionError` of the data set; `CheckpointError`, `DurabilityError`, `MemoryBankError` of the run directory;
   ///   `ConfigurationError`, `ServiceError.pastTheEnd`; `WireError` of the sockets.
   public init(_ options: CoordinatorOptions, storage: any Storage = FileStorage(), log: @escaping ServiceLog) throws {
-    data = try DataSet(root: options.data, ofRunAt: options.run, in: storage)
+    let data = try DataSet(root: options.data, ofRunAt: options.run, in: storage)
     if let remark = data.remark { log(.info, remark) }
     let resumed = try ResumedRun(options, data: data, storage: storage, log: log)
     self.log = log
@@ -104,6 +104,7 @@ public final class CoordinatorService: Sendable {
     try directory.storage.writeAtomically("\(endpoint)\n".utf8, to: addressPath)
 
     weights = PublishedWeights(resumed.version)
+    pictures = CoordinatorPictures(data, plan: plan, weights: weights, lost: resumed.lost.map(\.picture))
     desk = PushDesk(gradientCount: plan.layout.count, floatsPerSlice: plan.floatsPerSlice)
     updates = CoordinatorUpdates(plan: plan, rows: rows, weights: weights, log: log)
     checkpoints = CoordinatorCheckpoints(resumed: resumed, incarnation: incarnation, log: log)
@@ -112,7 +113,7 @@ public final class CoordinatorService: Sendable {
         context: context, sender: sender, coordinator: bulkSocket.endpoint, security: options.shardSecurity)
     }
     judge = CoordinatorJudge(
-      plan: plan, data: data, rows: rows, weights: weights, clients: shardClients())
+      plan: plan, pictures: pictures, rows: rows, weights: weights, clients: shardClients())
     let configuration = plan.configuration
     if options.allowsMixed, configuration.auditRate > 0 {
       log(.warning, "No results are audited: with --allow-mixed right ones may differ.")
@@ -130,11 +131,13 @@ public final class CoordinatorService: Sendable {
       keepEverySteps: configuration.keepEverySteps == 0 ? nil : configuration.keepEverySteps,
       checkpointEvery: configuration.checkpointEveryMinutes == 0
         ? nil : .seconds(configuration.checkpointEveryMinutes * 60),
-      pictureName: { [data] in data.path($0) }, pictures: { [plan] in plan.pictures(step: $0, slice: $1) })
+      pictureName: { data.path($0) }, pictures: { [plan] in plan.pictures(step: $0, slice: $1) })
     settings.audits = AuditSettings(
       rate: options.allowsMixed ? 0 : configuration.auditRate, seed: .random(in: 0 ... .max),
       goesBack: configuration.auditAction == .rollback,
       quarantined: resumed.quarantine.hosts.map { QuarantinedHost($0) }, unaudited: resumed.unaudited)
+    settings.undecodable = resumed.undecodable
+    settings.lost = resumed.lost.map { LostPicture(picture: $0.picture, step: $0.step) }
     let layout = rows.layout
     settings.memory = MemorySettings(
       size: configuration.memorySize, rowsPerExtent: layout.capacity, extentBytes: layout.fileSize,
@@ -174,7 +177,10 @@ public final class CoordinatorService: Sendable {
   public func run(record: @escaping @Sendable (StepReport) -> Void) throws -> Outcome {
     updates.start(
       record: { [self] report in
+        var report = report
         let change = control.withLock { control in
+          report.record.undecodablePictures = control.coordinator.undecodablePictures.count
+          report.record.lostPictures = control.coordinator.lostPictures.count
           control.newest = report
           return control.collapse.take(report.record)
         }
@@ -198,10 +204,11 @@ public final class CoordinatorService: Sendable {
     let holders = { @Sendable [self] first, count in
       control.withLock { $0.coordinator.holders(first: first, count: count) }
     }
-    judge.start(holders: holders) { [self] in handle($0) }
+    judge.start(holders: holders) { [self] event, restarts in handle(event) { judge.isCurrent(restarts) } }
+    pictures.start { [self] in handle($0) }
     extents.start { [self] in handle($0) }
     let bulk = CoordinatorBulk(
-      sender: sender, plan: plan, data: data, rows: rows, weights: weights, desk: desk, log: log,
+      sender: sender, plan: plan, pictures: pictures, rows: rows, weights: weights, desk: desk, log: log,
       holders: holders, report: { [self] in handle($0) })
     let bulkThread = try SocketThread(
       named: "massl-bulk", owning: bulkSocket, outboxCapacity: 1, tick: Self.bulkTick
@@ -225,6 +232,7 @@ public final class CoordinatorService: Sendable {
     saveNewest(after: reason)
     checkpoints.stop()
     judge.stop()
+    pictures.stop()
     extents.stop()
     // Last words are in the outbox: they leave before the thread ends.
     controlThread.stop()
@@ -283,9 +291,10 @@ extension CoordinatorService {
   }
 
   /// Gives the state machine an event and carries out what it says, in order: one event at a time.
-  private func handle(_ event: Event) {
+  /// - Parameter isCurrent: whether it still is; asked when no other event is handled.
+  private func handle(_ event: Event, if isCurrent: () -> Bool = { true }) {
     control.withLock { control in
-      guard !control.hasEnded else { return }
+      guard !control.hasEnded, isCurrent() else { return }
       for effect in control.coordinator.handle(event, at: Self.now()) {
         carryOut(effect, &control)
         if control.hasEnded { return }
@@ -316,22 +325,38 @@ extension CoordinatorService {
     case .writeCheckpoint(let step):
       let version = weights.current
       invariant(version.step == step, "a checkpoint of step \(step), but the weights are of step \(version.step)")
-      checkpoints.write(later: version, unaudited: control.coordinator.unauditedHosts(before: step))
-    case .judge(let step, let slices): judge.judge(slices, of: step)
+      checkpoints.write(later: version, CoordinatorCheckpoints.Learned(by: control.coordinator, before: step))
+    case .judge(let step, let slices): judge.judge(slices, of: step, without: control.coordinator.lostPictures)
+    case .examinePicture(let picture): pictures.examine(picture)
+    case .recordLost(let lost): record(lost, &control)
+    case .startOver:
+      updates.add(.startOver)
+      judge.startOver()
     case .quarantine(let hosts, let step):
       do {
         try directory.quarantine(hosts, goingBackTo: step)
       } catch {
         let names = hosts.map { "'\($0.host)'" }.joined(separator: ", ")
-        let why = "Host \(names) gave wrong results, and its quarantine could not be stored: \(error)"
-        log(.error, why)
-        control.hasEnded = true
-        _ = outcome.tryAppend(.hindered(why))
+        end(.hindered("Host \(names) gave wrong results, and its quarantine could not be stored: \(error)"), &control)
       }
     case .stop(let reason):
       control.hasEnded = true
       _ = outcome.tryAppend(reason)
     case .log(let level, let text): log(level, text)
+    }
+  }
+
+  private func record(_ lost: [LostPicture], _ control: inout Control) {
+    let data = pictures.data
+    do {
+      try directory.lose(
+        lost.map {
+          LostPictureRecord(
+            picture: $0.picture, step: $0.step, path: Array(data.pathBytes($0.picture)), size: data.size($0.picture))
+        })
+      pictures.forget(lost.map(\.picture))
+    } catch {
+      end(.hindered("Pictures cannot be read any more, and that could not be stored: \(error)"), &control)
     }
   }
 
@@ -342,23 +367,28 @@ extension CoordinatorService {
 
   /// What the state machine does not know of makes it stop.
   private func end(_ reason: StopReason) {
-    control.withLock { control in
-      guard !control.hasEnded else { return }
-      control.hasEnded = true
-      if let why = reason.failure { log(.error, why) }
-      _ = outcome.tryAppend(reason)
-    }
+    control.withLock { end(reason, &$0) }
+  }
+
+  private func end(_ reason: StopReason, _ control: inout Control) {
+    guard !control.hasEnded else { return }
+    control.hasEnded = true
+    if let why = reason.failure { log(.error, why) }
+    _ = outcome.tryAppend(reason)
   }
 
   /// Where the state machine could not see to it: an update that failed leaves good weights behind.
   private func saveNewest(after reason: StopReason) {
     guard reason.failure != nil else { return }
     let version = weights.current
-    let (status, unaudited) = control.withLock {
-      ($0.coordinator.status(at: Self.now()), $0.coordinator.unauditedHosts(before: version.step))
+    let (status, learned) = control.withLock {
+      (
+        $0.coordinator.status(at: Self.now()),
+        CoordinatorCheckpoints.Learned(by: $0.coordinator, before: version.step)
+      )
     }
     guard status.durableStep != version.step, status.checkpointInFlight != version.step else { return }
-    checkpoints.write(later: version, unaudited: unaudited)
+    checkpoints.write(later: version, learned)
   }
 
   private static func now() -> Instant {

@@ -13,6 +13,8 @@ import Wire
 final class CoordinatorUpdates: Sendable {
   enum Work: Sendable {
     case add(PushDesk.Arrival)
+    /// What was added of the step does not count.
+    case startOver
     /// Every slice of this step is in.
     case update(step: Int)
   }
@@ -26,7 +28,7 @@ final class CoordinatorUpdates: Sendable {
   private let rows: RowStore
   private let weights: PublishedWeights
   private let log: ServiceLog
-  /// Room for all accepted leases of a step and its update: nobody ever waits to add to it.
+  /// Room for all accepted leases of a step, its new beginning and its update: nobody ever waits to add to it.
   private let queue: BoundedQueue<Work>
   private let ended = BoundedQueue<Bool>(capacity: 1)
   private let isLeaving = Atomic<Bool>(false)
@@ -36,7 +38,7 @@ final class CoordinatorUpdates: Sendable {
     self.rows = rows
     self.weights = weights
     self.log = log
-    queue = BoundedQueue(capacity: plan.slices + 1)
+    queue = BoundedQueue(capacity: plan.slices + 2)
   }
 
   /// - Parameters:
@@ -53,6 +55,7 @@ final class CoordinatorUpdates: Sendable {
   }
 
   func add(_ work: Work) {
+    if case .startOver = work { queue.removeAll() }
     invariant(queue.tryAppend(work) || isLeaving.load(ordering: .acquiring), "more work than a step has")
   }
 
@@ -79,6 +82,8 @@ final class CoordinatorUpdates: Sendable {
       case .add(let arrival):
         step.rows[arrival.peer, default: RowTraffic()] += arrival.rows
         step.sum.insert(arrival.sum, at: arrival.sum.slices) { SliceSum.adding($0, $1) }
+      case .startOver:
+        step = Step(tree: plan.tree)
       case .update(let number):
         guard let total = step.sum.total else {
           fatalError("invariant broken: step \(number) is updated before all its slices are added")

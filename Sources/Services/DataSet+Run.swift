@@ -4,14 +4,17 @@ import Vision
 import Wire
 
 extension DataSet {
-  /// The pictures of a folder, as the run counts them that is to go on with them: see `counted(as:)`.
+  /// The pictures of a folder, as the run counts them that is to go on with them: see `init(root:ofRunOn:lost:)`.
   ///
   /// Whether they are the run's is for others to say. The run need not be there.
   /// - Throws: `VisionError` of the folder; `CheckpointError`, `DurabilityError` of the run.
   public init(root: String, ofRunAt run: String, in storage: any Storage = FileStorage()) throws {
-    self = try DataSet(root: root)
-    guard let saved = try RunDirectory.data(of: run, in: storage) else { return }
-    self = counted(as: Identity(count: saved.count, digest: saved.digest))
+    guard let saved = try RunDirectory.data(of: run, in: storage) else {
+      self = try DataSet(root: root)
+      return
+    }
+    let lost = try RunDirectory.lostPictures(of: run, in: storage).map { (path: $0.bytesOfPath, size: $0.size) }
+    try self.init(root: root, ofRunOn: Identity(count: saved.count, digest: saved.digest), lost: lost)
   }
 
   /// The pictures of a folder, as a coordinator's run counts them.

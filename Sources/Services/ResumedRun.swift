@@ -23,6 +23,9 @@ struct ResumedRun: Sendable {
   let quarantine: Quarantine
   /// By host: the first step in which a result of it counts that nobody compared.
   let unaudited: [String: Int]
+  /// Pictures that were found not to decode.
+  let undecodable: Set<Int>
+  let lost: [LostPictureRecord]
 
   /// - Throws: `CheckpointError`, `ServiceError.pastTheEnd`, `ConfigurationError`, `MemoryBankError`,
   ///   `DurabilityError`.
@@ -101,6 +104,9 @@ struct ResumedRun: Sendable {
     }
     durableStep = manifest?.step
     unaudited = manifest?.unaudited ?? [:]
+    undecodable = Set(manifest?.undecodable ?? []).filter { $0 < data.count }
+    lost = try directory.lostPictures()
+    if !lost.isEmpty { log(.info, "Goes on without \(lost.count) pictures that cannot be read, each from a step on.") }
     self.version = version
   }
 

@@ -133,6 +133,8 @@ extension RunStatus {
       coordination: Status(
         step: manifest.step, lastStep: plan.lastStep, phase: "not running", incarnation: manifest.incarnation,
         slices: plan.slices, durableStep: manifest.step,
+        undecodablePictures: manifest.undecodable?.count ?? 0,
+        lostPictures: RunDirectory.lostPictures(of: path, in: storage).count { $0.step <= manifest.step },
         quarantined: RunDirectory.quarantine(of: path, in: storage).hosts.map { QuarantinedHost($0) }),
       run: "\(manifest.run)", plan: plan, newest: MetricsRecord.newest(inFile: "\(path)/metrics.jsonl"),
       isRunning: false, memory: Memory(size: plan.configuration.memorySize, rows: manifest.rows),

@@ -22,6 +22,7 @@ public struct StepReplay: Sendable {
   private let plan: RunPlan
   /// Trajectory keys that were changed after the checkpoint.
   private let changes: [ConfigurationChange]
+  private let lost: [LostPictureRecord]
   /// Directories of the run's memory shards.
   private let shards: [String]
   private let storage: any Storage
@@ -53,6 +54,7 @@ public struct StepReplay: Sendable {
       ?? checkpoint.manifest
     changes = Array(newest.changes.dropFirst(checkpoint.manifest.changes.count))
     plan = try RunPlan(of: checkpoint.manifest)
+    lost = try RunDirectory.lostPictures(of: run, in: storage)
     if let slice, !(0..<plan.slices ~= slice) { throw ServiceError.noSuchSlice(slice: slice, slices: plan.slices) }
     let last = try RunPlan(of: newest).lastStep
     guard step < last else { throw ServiceError.noSuchStep(run: run, step: step, lastStep: last) }
@@ -194,6 +196,7 @@ extension StepReplay {
     watching: Bool
   ) throws -> (sum: TreeSum<SliceSum>, slices: [Slice]) {
     let state = Mutex(Computed(sum: TreeSum(tree: plan.tree)))
+    let lost = Set(lost.lazy.filter { $0.step <= version.step }.map(\.picture))
     let next = Atomic(slices.lowerBound)
     // Only read, by all threads.
     nonisolated(unsafe) let blocks = blocks
@@ -209,11 +212,11 @@ extension StepReplay {
           if watching {
             (sum, first) = try computer.computeWatching(
               step: version.step, slice: slice, student: version.student, teacher: version.teacher, blocks: blocks,
-              into: gradient, bytes: { try data.read($0) })
+              into: gradient, without: lost, bytes: { try data.read($0) })
           } else {
             sum = try computer.compute(
               step: version.step, slice: slice, student: version.student, teacher: version.teacher, blocks: blocks,
-              into: gradient, bytes: { try data.read($0) })
+              into: gradient, without: lost, bytes: { try data.read($0) })
           }
           let report = watching ? Self.report(sum, first, data) : nil
           state.withLock { state in
@@ -275,7 +278,7 @@ extension StepReplay.Report {
     }
     for slice in slices {
       lines += slice.undecodable.map {
-        "slice \(slice.slice): \($0) cannot be decoded, another picture is in its place"
+        "slice \(slice.slice): \($0) cannot be decoded or is lost, another picture is in its place"
       }
       if let place = slice.firstNotFinite {
         lines.append("slice \(slice.slice) is not finite; the first such value: \(place)")

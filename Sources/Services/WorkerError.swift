@@ -8,6 +8,8 @@ public enum WorkerError: Error, Equatable, CustomStringConvertible {
   case refused(String)
   /// Nobody gives memory rows just now; what was said first.
   case rowsUnavailable(String)
+  /// The coordinator does not give a picture just now: it finds out why, and says what follows.
+  case pictureUnavailable(String)
   /// What came is not what the lease promised.
   case otherBits(String)
   /// A lease that fits no step of the run.
@@ -20,7 +22,7 @@ public enum WorkerError: Error, Equatable, CustomStringConvertible {
   /// It may pass by itself, and says nothing about the lease.
   var isPassing: Bool {
     switch self {
-    case .bulkUnanswered, .rowsUnavailable: true
+    case .bulkUnanswered, .rowsUnavailable, .pictureUnavailable: true
     default: false
     }
   }
@@ -30,6 +32,7 @@ public enum WorkerError: Error, Equatable, CustomStringConvertible {
     case .bulkUnanswered: "there is no answer on the bulk socket"
     case .refused(let reason): "the coordinator refused: \(reason)"
     case .rowsUnavailable(let reason): "memory rows cannot be had just now: \(reason)"
+    case .pictureUnavailable(let reason): "a picture cannot be had just now: \(reason)"
     case .otherBits(let what): "\(what) came with other bits than the lease names"
     case .badLease(let problem): "the lease cannot be computed: \(problem)"
     case .turnedAway(let coordinator, let reason):

@@ -5,11 +5,14 @@ import Wire
 /// A lease that a worker computes: its slices are added up along its own tree, which is a subtree of the step's.
 final class WorkerLease: Sendable {
   let lease: Lease
+  /// Pictures that others take the places of.
+  let lost: Set<Int>
   private let sum: Mutex<TreeSum<SliceSum>>
 
   /// - Parameter lease: one that `check` finds nothing wrong with.
   init(_ lease: Lease) {
     self.lease = lease
+    lost = Set(lease.lost)
     sum = Mutex(TreeSum(tree: SliceTree(count: lease.slices.count)))
   }
 
@@ -34,6 +37,9 @@ final class WorkerLease: Sendable {
     }
     guard (0...lease.rows).contains(lease.memoryFloor) else {
       throw .badLease("a memory of \(lease.rows) rows with floor \(lease.memoryFloor)")
+    }
+    guard lease.lost.last ?? 0 < plan.pictures else {
+      throw .badLease("picture \(lease.lost.last ?? 0) of \(plan.pictures) is lost")
     }
   }
 }

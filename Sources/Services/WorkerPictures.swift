@@ -52,7 +52,7 @@ package final class WorkerPictures: Sendable {
         asked.append((index, own, identity))
       }
     }
-    try bulk.ask(asked.map { .picture(index: $0.index, offset: 0, own: $0.identity) }) { place, reply, frame in
+    try ask(asked.map { .picture(index: $0.index, offset: 0, own: $0.identity) }) { place, reply, frame in
       let (index, own, identity) = asked[place]
       switch reply {
       case .samePicture(index):
@@ -65,6 +65,16 @@ package final class WorkerPictures: Sendable {
       }
     }
     return found
+  }
+
+  /// What the coordinator refuses it could not read: it looks into that, and then issues leases without the picture, or
+  /// has it again.
+  private func ask(_ requests: [BulkRequest], take: (Int, BulkReply, BulkFrame?) throws -> Void) throws {
+    do {
+      try bulk.ask(requests, take: take)
+    } catch WorkerError.refused(let reason) {
+      throw WorkerError.pictureUnavailable(reason)
+    }
   }
 
   /// This machine's file; nil, and the empty file's identity, if there is none: no frame is empty, so who has nothing says
@@ -94,17 +104,22 @@ package final class WorkerPictures: Sendable {
   /// The coordinator's bytes; nil if its file is `own`.
   private func pull(_ index: Int, unless own: PictureIdentity) throws -> [UInt8]? {
     var bytes: [UInt8] = []
-    while true {
+    var total: Int?
+    while bytes.count < total ?? .max {
       let offset = bytes.count
-      let (reply, frame) = try bulk.ask(.picture(index: index, offset: offset, own: offset == 0 ? own : nil))
-      switch reply {
-      case .samePicture(index) where offset == 0: return nil
-      case .picture(index, offset, let total):
-        guard let frame, frame.count <= total - offset else { throw WorkerError.otherBits("picture \(index)") }
-        bytes += frame.bytes
-        if bytes.count == total { return bytes }
-      default: throw WorkerError.otherBits("picture \(index)")
+      var isSame = false
+      try ask([.picture(index: index, offset: offset, own: offset == 0 ? own : nil)]) { _, reply, frame in
+        switch reply {
+        case .samePicture(index) where offset == 0: isSame = true
+        case .picture(index, offset, let all):
+          guard let frame, frame.count <= all - offset else { throw WorkerError.otherBits("picture \(index)") }
+          bytes += frame.bytes
+          total = all
+        default: throw WorkerError.otherBits("picture \(index)")
+        }
       }
+      if isSame { return nil }
     }
+    return bytes
   }
 }

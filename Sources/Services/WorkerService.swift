@@ -38,7 +38,13 @@ public final class WorkerService: Sendable {
   public init(_ options: WorkerOptions, log: @escaping ServiceLog) throws {
     self.options = options
     self.log = log
-    own = try options.data.map { try DataSet(root: $0) }
+    do {
+      own = try options.data.map { try DataSet(root: $0) }
+    } catch VisionError.unreadable(let path, let reason) {
+      // Nothing that a worker cannot do without.
+      log(.warning, "\(path) cannot be read: \(reason). Pictures come from the coordinator.")
+      own = nil
+    }
     context = try Context()
     line = ControlLine(to: options.coordinator, givesUpAfter: options.givesUpAfter, log: log)
   }

@@ -203,10 +203,12 @@ extension WorkerSession {
       let lease = task.work.lease
       if isWanted(lease.lease) {
         do {
-          let fetched = try pictures.together(plan.pictures(step: lease.step, slice: task.slice))
+          let lost = task.work.lost
+          let fetched = try pictures.together(
+            plan.pictures(step: lease.step, slice: task.slice).filter { !lost.contains($0) })
           let sum = try computer.compute(
             step: lease.step, slice: task.slice, student: task.inputs.student, teacher: task.inputs.teacher,
-            blocks: task.inputs.blocks, into: parameters.take(),
+            blocks: task.inputs.blocks, into: parameters.take(), without: lost,
             bytes: { [pictures] in try fetched[$0] ?? pictures.bytes($0) })
           if let flipsBitEvery, flipsBit(every: flipsBitEvery) {
             let index = sum.gradient.count / 2

@@ -40,6 +40,9 @@ public struct MetricsRecord: Sendable, Equatable, Decodable {
   public var rowsFetched: Int?
   /// Seconds for which the worker that waited longest could not begin the step for want of rows.
   public var rowWaitSeconds: Double?
+  /// Pictures that were found not to decode, and those that cannot be read any more. Nil in records of older versions.
+  public var undecodablePictures: Int?
+  public var lostPictures: Int?
   /// Seconds since 1970.
   public var time: Double
 
@@ -85,8 +88,11 @@ public struct MetricsRecord: Sendable, Equatable, Decodable {
     ]
     // JSON has no infinities and no NaN.
     let fields = numbers.map { "\"\($0)\":\($1.isFinite ? "\($1)" : "null")" }
-    let rows = [("rows_cached", rowsCached), ("rows_fetched", rowsFetched)]
-      .map { "\"\($0)\":\($1.map(String.init) ?? "null")" }.joined(separator: ",")
+    let rows = [
+      ("rows_cached", rowsCached), ("rows_fetched", rowsFetched), ("undecodable_pictures", undecodablePictures),
+      ("lost_pictures", lostPictures),
+    ]
+    .map { "\"\($0)\":\($1.map(String.init) ?? "null")" }.joined(separator: ",")
     let tail = "\"workers\":\(workers),\"memory_rows\":\(memoryRows),\(rows),\"time\":\(time)"
     return "{\"step\":\(step),\(fields.joined(separator: ",")),\(tail)}"
   }

@@ -40,12 +40,14 @@ public struct DataSet: Sendable {
   }
 
   /// Lists the pictures under `root`.
-  /// - Parameter countingHidden: as versions did that left nothing out.
+  /// - Parameters:
+  ///   - countingHidden: as versions did that left nothing out.
+  ///   - lost: paths that may be there or not.
   /// - Throws: `VisionError` that names the path: no such folder, a file in its place, an empty folder, no pictures,
   ///   a folder or picture that cannot be looked at.
   /// - Complexity: one system call a folder and one a picture, and a sort.
-  public init(root: String, countingHidden: Bool = false) throws(VisionError) {
-    var listing = Listing(countsHidden: countingHidden)
+  public init(root: String, countingHidden: Bool = false, without lost: [[UInt8]] = []) throws(VisionError) {
+    var listing = Listing(countsHidden: countingHidden, lost: lost)
     try listing.scan(root: root)
     guard listing.files.count > 0 else {
       if listing.others.isEmpty && listing.hidden == 0 { throw .emptyFolder(path: root) }
@@ -82,15 +84,25 @@ public struct DataSet: Sendable {
     self.countsHidden = countsHidden
   }
 
-  /// These pictures, or others of the folder that have the identity: a run goes on with those that it was started on.
-  ///
-  /// Hidden ones count where a version did that left nothing out; and pictures that the run lost keep their places.
-  /// - Parameter lost: paths, and sizes when they were listed; they need not be there.
-  public func counted(as identity: Identity, lost: [(path: [UInt8], size: Int)] = []) -> DataSet {
-    if identity == self.identity { return self }
-    let all = hidden > 0 ? try? DataSet(root: root, countingHidden: true) : nil
-    let candidates = [all, with(lost), all?.with(lost)]
-    return candidates.lazy.compactMap(\.self).first { $0.identity == identity } ?? self
+  /// These pictures; or all of the folder's, hidden ones among them, if those have the identity: a run that was started
+  /// by a version that counted them goes on with them.
+  public func counted(as identity: Identity) -> DataSet {
+    guard hidden > 0, identity != self.identity, let all = try? DataSet(root: root, countingHidden: true),
+      all.identity == identity
+    else { return self }
+    return all
+  }
+
+  /// The pictures of a folder as a run has them that was started on `identity`: hidden ones among them, if they were
+  /// then, and those that it lost in their places. As they are now, if that is another data set.
+  /// - Parameter lost: paths, and sizes when they were listed.
+  /// - Throws: as the listing does, but not for what is lost.
+  public init(root: String, ofRunOn identity: Identity, lost: [(path: [UInt8], size: Int)]) throws(VisionError) {
+    let paths = lost.map(\.path)
+    let now = try DataSet(root: root, without: paths)
+    let all = now.hidden > 0 ? try? DataSet(root: root, countingHidden: true, without: paths) : nil
+    let candidates = [now, all, now.with(lost), all?.with(lost)]
+    self = candidates.lazy.compactMap(\.self).first { $0.identity == identity } ?? now
   }
 
   /// With these files in their places, whether they are there or not; nil if there are none.
@@ -193,7 +205,16 @@ private struct Listing {
   /// Pictures that were left out.
   private(set) var hidden = 0
 
-  init(countsHidden: Bool) { self.countsHidden = countsHidden }
+  /// Files, and the folders that they are in, with slashes at their ends, that need not be there.
+  private let lost: Set<[UInt8]>
+
+  init(countsHidden: Bool, lost: [[UInt8]]) {
+    self.countsHidden = countsHidden
+    let folders = lost.flatMap { path in
+      path.indices.filter { path[$0] == UInt8(ascii: "/") }.map { Array(path[...$0]) }
+    }
+    self.lost = Set(lost + folders)
+  }
 
   struct File {
     var path: Range<Int>
@@ -249,7 +270,7 @@ private struct Listing {
       let terminated = name.map(CChar.init(bitPattern:)) + [0]
       if kind == EntryKind.link || kind == EntryKind.unknown || (isPicture && kind == EntryKind.regular) {
         guard fstatat(descriptor, terminated, &status, 0) == 0 else {
-          if isHidden { continue }
+          if isHidden || lost.contains(prefix + name) { continue }
           // A link to nothing only matters where a picture should be.
           if isPicture || errno != ENOENT { throw unreadable(prefix + name, root) }
           note(name)
@@ -263,14 +284,14 @@ private struct Listing {
           }
       }
       if kind == EntryKind.folder {
+        let path = prefix + name + [UInt8(ascii: "/")]
         let inner = openat(descriptor, terminated, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
         guard inner >= 0, let folder = fdopendir(inner) else {
           let failure = unreadable(prefix + name, root)
           if inner >= 0 { close(inner) }
-          if isHidden { continue }
+          if isHidden || lost.contains(path) { continue }
           throw failure
         }
-        let path = prefix + name + [UInt8(ascii: "/")]
         do {
           try scan(folder, at: path, root: root, within: ancestors + [own], isHidden: isHidden)
         } catch {

@@ -30,7 +30,8 @@ public enum VisionError: Error, Equatable, CustomStringConvertible {
       "\(path) holds no pictures: files ending in .jpg or .jpeg (or .JPG, .JPEG) count, and there is only "
         + "\(found.joined(separator: ", ")). Convert the pictures, or give another folder."
     case .unreadable(let path, let reason):
-      "\(path) cannot be read: \(reason). Mend it or remove it."
+      "\(path) cannot be read: \(reason). Mend it, or remove it; a run that was started with it goes on without it by "
+        + "massl fork --data."
     case .noResources(let path, let reason):
       "\(path) cannot be read just now: \(reason). Nothing is wrong with it: raise the limit of the process (ulimit -n, "
         + "memory), or close others."

@@ -35,12 +35,19 @@ func readFile(_ path: [UInt8], size: Int, atMost limit: Int) throws(VisionError)
   return bytes
 }
 
-/// Why the last failed call could not read a file: the file's fault, or the process's.
-func unreadable(_ path: String) -> VisionError {
-  let (code, reason) = (errno, errnoText())
-  return switch code {
-  case EMFILE, ENFILE, ENOMEM, ENOBUFS, EAGAIN: .noResources(path: path, reason: reason)
-  default: .unreadable(path: path, reason: reason)
+/// Why the last failed call could not read a file.
+func unreadable(_ path: String) -> VisionError { VisionError(reading: path, code: errno) }
+
+extension VisionError {
+  /// Why a file could not be read: the file's fault, or the process's.
+  /// - Parameter code: an errno.
+  package init(reading path: String, code: CInt) {
+    let reason = String(cString: strerror(code))
+    self =
+      switch code {
+      case EMFILE, ENFILE, ENOMEM, ENOBUFS, EAGAIN: .noResources(path: path, reason: reason)
+      default: .unreadable(path: path, reason: reason)
+      }
   }
 }
 

@@ -103,6 +103,14 @@ public final class BoundedQueue<Element: Sendable>: @unchecked Sendable {
     return elements.removeFirst()
   }
 
+  /// Drops what is there.
+  public func removeAll() {
+    locked {
+      elements.removeAll()
+      pthread_cond_broadcast(changed)
+    }
+  }
+
   /// Nothing is added any more; what is there can still be taken, and waiting threads wake.
   public func close() {
     locked {

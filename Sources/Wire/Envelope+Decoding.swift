@@ -243,7 +243,17 @@ extension FieldReader {
       lease: LeaseID(c.lease), step: try step(c.step, "lease.step"), slices: try slices(c.slices, "lease.slices"),
       student: try digest(c.student, "lease.student"), teacher: try digest(c.teacher, "lease.teacher"),
       rows: try offset(c.rows, "lease.rows"), memoryFloor: try offset(c.memory_floor, "lease.memory_floor"),
-      holdersVersion: c.holders_version)
+      holdersVersion: c.holders_version, lost: try lost(c))
+  }
+
+  private func lost(_ c: Massl__Lease) throws(WireError) -> [Int] {
+    guard c.n_lost <= Limits.lostPictures else {
+      throw bad("lease.lost", "names \(c.n_lost) pictures, more than \(Limits.lostPictures)")
+    }
+    var lost: [Int] = []
+    for index in 0..<c.n_lost { lost.append(try offset(c.lost[index], "lease.lost")) }
+    guard zip(lost, lost.dropFirst()).allSatisfy({ $0 < $1 }) else { throw bad("lease.lost", "does not ascend") }
+    return lost
   }
 }
 

@@ -217,6 +217,9 @@ extension MessageMemory {
       c.pointee.rows = number(lease.rows)
       c.pointee.memory_floor = number(lease.memoryFloor)
       c.pointee.holders_version = lease.holdersVersion
+      invariant(lease.lost.count <= Limits.lostPictures, "\(lease.lost.count) lost pictures")
+      c.pointee.n_lost = lease.lost.count
+      c.pointee.lost = array(lease.lost.map { number($0) })
       envelope.pointee.lease = c
       envelope.pointee.body_case = MASSL__ENVELOPE__BODY_LEASE
     case .heartbeat(let step):

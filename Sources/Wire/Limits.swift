@@ -39,6 +39,8 @@ public enum Limits {
   public static let heldLeases = 4096
   /// Undecodable pictures named in one lease: with more than that, the data set is beyond saving.
   public static let undecodablePictures = 1024
+  /// Pictures that a run may have lost: each lease names them, in 20 KiB at most.
+  public static let lostPictures = 4096
   /// Bytes that say which of the memory's watched slots were chosen.
   public static let chosenBytes = 8192
   /// Steps of a run: at 1000 a second, 8,900 years.

@@ -294,10 +294,12 @@ public struct Lease: Hashable, Sendable {
   public var memoryFloor: Int
   /// Of the table of who holds which extent: a worker with an older one asks for it. 0: the coordinator serves all rows.
   public var holdersVersion: UInt64
+  /// Pictures that the run has lost by this step, ascending: the next takes the place of each, as if it did not decode.
+  public var lost: [Int]
 
   public init(
     lease: LeaseID, step: Int, slices: SliceRange, student: Digest, teacher: Digest, rows: Int, memoryFloor: Int,
-    holdersVersion: UInt64 = 0
+    holdersVersion: UInt64 = 0, lost: [Int] = []
   ) {
     self.lease = lease
     self.step = step
@@ -307,6 +309,7 @@ public struct Lease: Hashable, Sendable {
     self.rows = rows
     self.memoryFloor = memoryFloor
     self.holdersVersion = holdersVersion
+    self.lost = lost
   }
 }
 

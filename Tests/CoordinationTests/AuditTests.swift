@@ -110,10 +110,10 @@ struct AuditTests {
     var script = Self.script()
     let first = try Self.lease(script.join(1, on: "a"))
     let second = try Self.lease(script.join(2, on: "b"))
-    _ = try script.say(.finished(Script.result(of: first, undecodable: [3])), 1)
+    _ = try script.say(.finished(Script.result(of: first, undecodable: [1])), 1)
     try script.say(.finished(Script.result(of: second)), 2)
     #expect(script.effects.contains(.judge(step: 0, first.slices)))
-    try script.handle(.judged(Script.result(of: first, loss: 1, undecodable: [3])))
+    try script.handle(.judged(Script.result(of: first, loss: 1, undecodable: [1])))
     #expect(script.status.quarantined.map(\.host) == ["b"])
   }
 

@@ -27,6 +27,8 @@ struct Faults {
   var checkpointFailure = 0.0
   /// The disk is full in the middle of a step's rows.
   var rowFailure = 0.0
+  /// The coordinator cannot read a picture any more.
+  var pictureLoss = 0.0
   /// The coordinator loses its lock, another takes its place, and the old one goes on.
   var lostLock = 0.0
   /// Share of the leases that are audited.

@@ -267,22 +267,4 @@ struct LeaseTests {
     guard case .hopeless(let why) = try #require(script.stops.first) else { throw CancellationError() }
     #expect(why.contains("say worker 'host' (1) twice.") && why.contains("The last good checkpoint is of step 7."))
   }
-
-  @Test func undecodablePicturesAreNamedOnceAndOverOnePercentStop() throws {
-    var script = Script(slices: 4, durableStep: 0, pictures: 300)
-    func warnings(_ effects: [Effect]) -> [String] {
-      effects.compactMap { if case .log(.warning, let text) = $0 { text } else { nil } }
-    }
-    let first = try script.join(1)[0]
-    #expect(warnings(try script.complete(first, by: 1, undecodable: [5, 6, 5])).count == 2)
-    let second = try script.ready(1, idle: 1)[0]
-    #expect(warnings(try script.complete(second, by: 1, undecodable: [6, 7])).count == 1)
-    #expect(script.status.undecodablePictures == 3)
-    let third = try script.ready(1, idle: 1)[0]
-    let effects = try script.complete(third, by: 1, undecodable: [8])
-    guard case .hopeless(let why) = try #require(script.stops.first) else { throw CancellationError() }
-    #expect(why.hasPrefix("4 of 300 pictures cannot be decoded"))
-    #expect(why.contains("picture-5.jpg, picture-6.jpg, picture-7.jpg, picture-8.jpg"))
-    #expect(effects.accepted == [third.slices])
-  }
 }

@@ -17,7 +17,8 @@ struct Script {
   init(
     slices: Int = 4, lastStep: Int = 10, from step: Int = 0, durableStep: Int? = nil, allowsMixed: Bool = false,
     pictures: Int = 1000, everySteps: Int? = nil, keepEvery: Int? = nil,
-    every: Duration? = nil, audits: AuditSettings = AuditSettings(), libraries: LibraryVersions = LibraryVersions()
+    every: Duration? = nil, audits: AuditSettings = AuditSettings(), libraries: LibraryVersions = LibraryVersions(),
+    undecodable: Set<Int> = [], lost: [LostPicture] = []
   ) {
     var settings = CoordinatorSettings(
       run: Self.run, incarnation: incarnation, protocolVersion: 2, probe: Self.probe, libraries: libraries,
@@ -30,6 +31,8 @@ struct Script {
       checkpointEvery: every, pictureName: { "picture-\($0).jpg" },
       pictures: { step, slice in [100 * step + 2 * slice, 100 * step + 2 * slice + 1] })
     settings.audits = audits
+    settings.undecodable = undecodable
+    settings.lost = lost
     coordinator = Coordinator(
       settings, resuming: Self.version(step), durableStep: durableStep, at: Instant(nanoseconds: 0))
   }

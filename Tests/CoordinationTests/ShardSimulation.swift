@@ -584,7 +584,9 @@ extension ShardSimulation {
     case .stop(let reason):
       stopped = reason
       if reason == .finished { finalVersion = version }
-    case .sendStatus, .sendMemory, .expectPush, .abandonPush, .judge, .quarantine, .log: break
+    case .sendStatus, .sendMemory, .expectPush, .abandonPush, .judge, .quarantine, .examinePicture, .recordLost,
+      .startOver, .log:
+      break
     }
   }
 

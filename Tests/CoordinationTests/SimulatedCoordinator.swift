@@ -27,6 +27,8 @@ struct SimulatedCoordinator {
   var sum: TreeSum<Digest>
   var acceptedSlices: Set<Int> = []
   var isUpdating = false
+  /// How often a step began again.
+  var restarts = 0
   var writing: SimulatedDisk.Saved?
   var stopped: StopReason?
 }

@@ -45,17 +45,18 @@ extension Simulation {
     let delay = random.next(below: 2 * Self.second)
     guard !random.chance(faults.givingBack) else {
       let failure = Event.judgementFailed(step: step, slices, reason: "read error")
-      return schedule(.judged(life: coordinator.life, failure), in: delay)
+      return schedule(.answered(life: coordinator.life, restarts: coordinator.restarts, failure), in: delay)
     }
     let finished = Finished(
       lease: LeaseID(0), step: step, slices: slices,
-      payload: Truth.payload(of: slices, in: truth.tree, with: coordinator.version),
+      payload: Truth.payload(
+        of: slices, in: truth.tree, with: coordinator.version, without: coordinator.machine?.lostPictures ?? []),
       payloadCount: 100 + 10 * slices.count,
       losses: slices.indices.map { _ in
         SliceLoss(consistency: Double(incarnation.number), koleo: 0, targetEntropy: 1)
       },
       undecodable: [])
-    schedule(.judged(life: coordinator.life, .judged(finished)), in: delay)
+    schedule(.answered(life: coordinator.life, restarts: coordinator.restarts, .judged(finished)), in: delay)
   }
 
   mutating func quarantine(_ hosts: [QuarantinedHost], goingBackTo step: Int?) {

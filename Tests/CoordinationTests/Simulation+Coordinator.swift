@@ -15,6 +15,7 @@ extension Simulation {
       checkpointEverySteps: checkpointEverySteps, checkpointEvery: .seconds(30), pictureName: { "picture \($0)" },
       pictures: { _, slice in [slice] })
     settings.audits = audits
+    settings.lost = recordedLoss
     return settings
   }
 
@@ -122,6 +123,12 @@ extension Simulation {
       if outcome?.version.step != lastStep { fail("finished without a checkpoint") }
     case .judge(let step, let slices): judge(slices, of: step)
     case .quarantine(let hosts, let step): quarantine(hosts, goingBackTo: step)
+    case .recordLost(let pictures): record(pictures)
+    case .startOver: startOver()
+    case .examinePicture(let picture):
+      let verdict = Event.pictureExamined(picture, .decodes)
+      schedule(
+        .answered(life: coordinator.life, restarts: coordinator.restarts, verdict), in: random.next(below: Self.second))
     case .sendStatus, .log: break
     }
   }

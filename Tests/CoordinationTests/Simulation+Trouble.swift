@@ -28,6 +28,7 @@ extension Simulation {
       let length = random.next(below: 60 * Self.second)
       coordinator.clock = random.chance(0.5) ? coordinator.clock + length : coordinator.clock - length
     }
+    if faults.pictureLoss > 0, random.chance(faults.pictureLoss) { losePicture() }
     if random.chance(faults.lostLock) { breakLock() }
     if random.chance(faults.rival), coordinator.machine != nil {
       past["rivals", default: 0] += 1

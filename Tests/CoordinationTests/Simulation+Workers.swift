@@ -110,7 +110,7 @@ extension Simulation {
         memoryFloor: lease.memoryFloor)
       let finished = Finished(
         lease: id, step: lease.step, slices: lease.slices,
-        payload: answer(Truth.payload(of: lease.slices, in: truth.tree, with: version), of: index),
+        payload: answer(Truth.payload(of: lease.slices, in: truth.tree, with: version, without: lease.lost), of: index),
         payloadCount: 100 + 10 * lease.slices.count,
         losses: lease.slices.indices.map { _ in
           // Tells on whose behalf it was computed: see `accept`.

@@ -27,6 +27,10 @@ struct Simulation {
     case ignoresLostLocks
     /// Going back is forgotten: the newest checkpoint is resumed, spoilt as it may be.
     case forgetsToGoBack
+    /// That pictures are lost is not stored.
+    case forgetsLostPictures
+    /// A step that begins again keeps what it had.
+    case keepsWhatWasBeforeANewBeginning
   }
 
   /// What happens at some time.
@@ -42,7 +46,8 @@ struct Simulation {
     case tick(life: Int)
     case updated(life: Int)
     case written(life: Int, fails: Bool)
-    case judged(life: Int, Event)
+    /// What the coordinator's process worked out, unless a step has begun again since.
+    case answered(life: Int, restarts: Int, Event)
     case trouble
   }
 
@@ -61,7 +66,10 @@ struct Simulation {
   static let clockAtStart = 10_000 * second
 
   let seed: UInt64
-  let truth: Truth
+  /// Of a calm run that loses the same pictures at the same steps.
+  var truth: Truth
+  /// By picture that the run lost: the first step without it.
+  var lost: [Int: Int] = [:]
   let lastStep: Int
   let checkpointEverySteps: Int
   let bug: PlantedBug?
@@ -224,8 +232,8 @@ struct Simulation {
       act(for: life, happening) { $0.update() }
     case .written(let life, let fails):
       act(for: life, happening) { $0.finishCheckpoint(fails: fails) }
-    case .judged(let life, let judgement):
-      act(for: life, happening) { $0.tell(judgement) }
+    case .answered(let life, let restarts, let event):
+      act(for: life, happening) { if $0.coordinator.restarts == restarts { $0.tell(event) } }
     case .trouble:
       makeTrouble()
       schedule(.trouble, in: Self.second)

@@ -88,6 +88,46 @@ struct SimulationTests {
     }
   }
 
+  // MARK: Lost pictures
+
+  private func losing(_ seed: UInt64, bug: Simulation.PlantedBug? = nil) -> Simulation {
+    var faults = Faults.drawn(from: seed)
+    faults.pictureLoss = 0.2
+    // One that lost its lock computes on with all pictures, and its steps are no calm run's.
+    faults.lostLock = 0
+    var world = Simulation(seed: seed, faults: faults, bug: bug)
+    world.run(toStep: world.lastStep - 1, eventsAtMost: 6_000)
+    world.stopFaults()
+    world.run(toStep: nil, eventsAtMost: 60_000)
+    return world
+  }
+
+  /// Each step is compared with that of a calm run which loses the same pictures at the same steps.
+  @Test func lostPicturesAreLostForAllFromAStepOn() {
+    var seen: [String: Int] = [:]
+    for seed in Seeds.chosen(orElse: 0..<150) {
+      let world = losing(seed)
+      #expect(world.broken == nil && world.unfinished == nil, "\(world.replay)")
+      let isRight = world.isRight
+      #expect(isRight, "\(world.replay)")
+      for (kind, count) in world.seen { seen[kind, default: 0] += count }
+    }
+    guard Seeds.chosen(orElse: 0..<150).count > 1 else { return }
+    for kind in ["lostPictures", "picturesLostEarlier", "newBeginnings"] {
+      #expect(seen[kind, default: 0] >= 5, "\(kind): \(seen)")
+    }
+  }
+
+  @Test func lostPicturesThatAreNotStoredAreFound() {
+    let found = (0..<60 as Range<UInt64>).lazy.compactMap { losing($0, bug: .forgetsLostPictures).broken }
+    #expect(found.contains { $0.contains("other bits than a calm run's") })
+  }
+
+  @Test func aNewBeginningThatForgetsNothingIsFound() {
+    let found = (0..<60 as Range<UInt64>).lazy.compactMap { losing($0, bug: .keepsWhatWasBeforeANewBeginning).broken }
+    #expect(found.contains { $0.contains("is counted twice") })
+  }
+
   // MARK: Liars
 
   /// Workers but the first lie now and then, under all other faults.

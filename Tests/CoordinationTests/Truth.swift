@@ -16,7 +16,8 @@ struct Truth {
   /// Of the memory of each step.
   let memories: [Digest]
 
-  init(slices: Int, steps: Int) {
+  /// - Parameter lost: by picture, the first step without it.
+  init(slices: Int, steps: Int, lost: [Int: Int] = [:]) {
     let tree = SliceTree(count: slices)
     var versions = [
       Updated(step: 0, student: Digest(high: 1, low: 2), teacher: Digest(high: 3, low: 4), rows: 0, memoryFloor: 0)
@@ -26,7 +27,8 @@ struct Truth {
     var memories = [memory.state]
     for _ in 0..<steps {
       let version = versions[versions.count - 1]
-      let total = Truth.payload(of: tree.root, in: tree, with: version)
+      let total = Truth.payload(
+        of: tree.root, in: tree, with: version, without: lost.filter { $0.value <= version.step }.keys.sorted())
       versions.append(Truth.updated(version, with: total, in: tree))
       let new = Truth.rows(of: total, in: tree)
       memory.append(new)
@@ -45,11 +47,20 @@ struct Truth {
   }
 
   /// The payload of a lease of this node: the sum of its slices' results along the tree.
-  static func payload(of node: SliceRange, in tree: SliceTree, with version: Updated) -> Digest {
+  /// - Parameter lost: pictures that the step does without. A slice meets the picture with its number, and those after it.
+  static func payload(
+    of node: SliceRange, in tree: SliceTree, with version: Updated, without lost: [Int]
+  ) -> Digest {
     guard let (left, right) = tree.children(of: node) else {
-      return mixed(version.student, version.teacher, UInt64(version.step), UInt64(version.rows), UInt64(node.first))
+      var standIn = node.first
+      for picture in lost where picture == standIn { standIn += 1 }
+      return mixed(
+        version.student, version.teacher, UInt64(version.step), UInt64(version.rows), UInt64(node.first),
+        UInt64(standIn))
     }
-    return sum(payload(of: left, in: tree, with: version), payload(of: right, in: tree, with: version))
+    return sum(
+      payload(of: left, in: tree, with: version, without: lost),
+      payload(of: right, in: tree, with: version, without: lost))
   }
 
   /// Like a sum of floats: it has an order.

@@ -34,7 +34,7 @@ struct MetricsWriterTests {
         "chosen_share", "lr", "weight_decay", "momentum_teacher",
         "teacher_temp", "gradient_norm",
         "images_per_second", "workers", "memory_rows", "update_seconds", "rows_cached", "rows_fetched",
-        "row_wait_seconds", "time",
+        "row_wait_seconds", "undecodable_pictures", "lost_pictures", "time",
       ])
     #expect(object["loss"] is NSNull)
     #expect(object["lr"] as? Double == 1e-6)

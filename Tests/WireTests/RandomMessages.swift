@@ -78,7 +78,8 @@ func everyMessage(_ random: inout SplitMix64) -> [Message] {
       .lease(
         Lease(
           lease: lease, step: random.number(), slices: slices, student: random.digest(), teacher: random.digest(),
-          rows: random.number(), memoryFloor: random.number(), holdersVersion: random.next()))),
+          rows: random.number(), memoryFloor: random.number(), holdersVersion: random.next(),
+          lost: Set((0..<Int.random(in: 0..<6, using: &random)).map { _ in random.number() }).sorted()))),
     .coordinator(.heartbeat(step: random.number())),
     .coordinator(.grant(lease)),
     .coordinator(.cancel(lease)),

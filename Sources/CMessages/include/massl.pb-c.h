@@ -412,10 +412,15 @@ struct  Massl__Lease
    * Of the table of who holds which extent; 0: the coordinator serves all rows.
    */
   uint64_t holders_version;
+  /*
+   * Pictures that the run has lost by this step, ascending: the next takes the place of each, as if it did not decode.
+   */
+  size_t n_lost;
+  uint64_t *lost;
 };
 #define MASSL__LEASE__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&massl__lease__descriptor) \
-    , 0, 0, NULL, {0,NULL}, {0,NULL}, 0, 0, 0 }
+    , 0, 0, NULL, {0,NULL}, {0,NULL}, 0, 0, 0, 0,NULL }
 
 
 struct  Massl__Heartbeat

@@ -1,0 +1,204 @@
+import Wire
+
+/// A picture that the coordinator can no longer read: from a step on another takes its place, as if it did not decode.
+public struct LostPicture: Hashable, Sendable {
+  /// Index in the data set.
+  public var picture: Int
+  /// The first step without it.
+  public var step: Int
+
+  public init(picture: Int, step: Int) {
+    self.picture = picture
+    self.step = step
+  }
+}
+
+/// What the coordinator's own look at a picture's file came to.
+public enum PictureVerdict: Hashable, Sendable {
+  case decodes
+  case undecodable(reason: String)
+  /// It could not be looked at just now: nothing follows for the picture.
+  case unavailable(reason: String)
+}
+
+// MARK: - What workers say of pictures
+
+/// A worker says of a picture that it does not decode. That counts once the coordinator has looked at the file itself, and
+/// no result comes that rests on such a word before: the next picture stands in for one that does not decode, so a
+/// worker whose decoder is broken, or that lies, would train on another. One picture is looked at after the other; what
+/// waits is what is said in results that wait, and a few leases given back.
+struct PictureAccusation: Sendable {
+  let peer: PeerID
+  /// In the order in which it met them.
+  let pictures: [Int]
+}
+
+extension Coordinator {
+  /// What is wrong with what a worker says of a lease's pictures; nil if it may have met them all: its slices' own, and
+  /// those that stand in for one another.
+  func problem(of reported: [UndecodablePicture], on slices: SliceRange) -> String? {
+    guard !reported.isEmpty else { return nil }
+    let count = settings.welcome.data.count
+    var strays = Set(reported.map(\.picture))
+    if let stray = strays.first(where: { !(0..<count ~= $0) }) { return "undecodable picture \(stray) of \(count)" }
+    for picture in slices.indices.lazy.flatMap({ settings.pictures(step, $0) }) {
+      var picture = picture
+      // Where it was before, it went on from there too.
+      while strays.remove(picture) != nil || lost[picture].map({ $0 <= step }) ?? false {
+        picture = (picture + 1) % count
+      }
+      if strays.isEmpty { return nil }
+    }
+    return "undecodable picture \(strays.min() ?? 0), which \(described(slices)) cannot have met"
+  }
+
+  /// Whether nothing in a result rests on an unproven word about pictures.
+  func isProven(_ finished: Finished) -> Bool { finished.undecodable.allSatisfy { isPassedOver($0.picture) } }
+
+  /// Whether another picture takes its place in this step.
+  private func isPassedOver(_ picture: Int) -> Bool {
+    undecodable.contains(picture) || lost[picture].map { $0 <= step } ?? false
+  }
+
+  /// Notes pictures that a lease was given back for.
+  /// - Returns: whether there is anything to look into.
+  mutating func accuse(_ pictures: [UndecodablePicture], by peer: PeerID) -> Bool {
+    guard pictures.contains(where: { !isPassedOver($0.picture) }) else { return false }
+    if accusations.count < Limits.accusations {
+      accusations.append(PictureAccusation(peer: peer, pictures: pictures.map(\.picture)))
+    }
+    return true
+  }
+
+  /// Has the next picture looked at that somebody says does not decode.
+  mutating func examinePictures(_ effects: inout [Effect]) {
+    guard phase == .computing, pictureInExamination == nil, now >= examineNotBefore else { return }
+    if !accusations.isEmpty { accusations = accusations.filter { !$0.pictures.allSatisfy(isPassedOver) } }
+    var suspect = accusations.first?.pictures.first { !isPassedOver($0) }
+    for id in waiting where suspect == nil {
+      guard let index = index(of: id), let finished = leases[index].finished else { continue }
+      suspect = finished.undecodable.first { !isPassedOver($0.picture) }?.picture
+    }
+    guard let suspect else { return }
+    pictureInExamination = suspect
+    effects.append(.examinePicture(suspect))
+  }
+
+  mutating func pictureExamined(_ picture: Int, _ verdict: PictureVerdict, _ effects: inout [Effect]) {
+    if pictureInExamination == picture { pictureInExamination = nil }
+    switch verdict {
+    case .undecodable(let reason): passOver(picture, reason, &effects)
+    case .decodes: acquit(picture, &effects)
+    case .unavailable(let reason):
+      examineNotBefore = now + Limits.returnPause
+      guard now >= complainNotBefore else { return }
+      complainNotBefore = now + Limits.complaint
+      effects.append(
+        .log(
+          .warning, "Pictures cannot be read just now, and step \(step) waits for them: \(shortened(reason))"))
+    }
+  }
+
+  /// Counts a picture that does not decode, and names it once.
+  private mutating func passOver(_ picture: Int, _ reason: String, _ effects: inout [Effect]) {
+    guard undecodable.insert(picture).inserted else { return }
+    let name = settings.pictureName(picture)
+    let reason = shortened(reason)
+    effects.append(.log(.warning, "\(name) cannot be decoded, another picture takes its place: \(reason)"))
+    nameFirst("\(name) (\(reason))")
+    stopIfTooMany(&effects)
+  }
+
+  /// Who said of a picture that decodes that it does not has nothing to give.
+  private mutating func acquit(_ picture: Int, _ effects: inout [Effect]) {
+    let accusers = accusations.filter { $0.pictures.contains(picture) }.map(\.peer)
+    accusations.removeAll { $0.pictures.contains(picture) }
+    let unfounded = leases.filter { $0.finished?.undecodable.contains { $0.picture == picture } ?? false }
+    for lease in unfounded {
+      drop(lease.id, tellWorker: true, &effects)
+      bar(lease.peer, from: lease.slices, for: Limits.returnPause)
+    }
+    let peers = accusers + unfounded.map(\.peer)
+    for (place, peer) in peers.enumerated() where !peers[..<place].contains(peer) {
+      offend(
+        peer, "\(settings.pictureName(picture)) does not decode, it said, and it does: its libjpeg may be broken",
+        &effects)
+    }
+  }
+}
+
+// MARK: - Lost pictures
+
+extension Coordinator {
+  /// Pictures without which this step is computed, ascending.
+  public var lostPictures: [Int] { lostNow }
+
+  /// Pictures that do not decode, as far as they were met.
+  public var undecodablePictures: Set<Int> { undecodable }
+
+  /// The coordinator can no longer read these pictures.
+  ///
+  /// A slice's result depends on which pictures are lost, so all slices of a step go by one list. Where the running step
+  /// needs one of them it begins again; else they are lost from the next step on.
+  /// - Parameter isMet: whether a slice of this step asked for one of them.
+  mutating func picturesLost(_ pictures: [Int], reason: String, isMet: Bool, _ effects: inout [Effect]) {
+    if let picture = pictureInExamination, pictures.contains(picture) { pictureInExamination = nil }
+    guard phase == .computing || phase == .updating && !isMet else { return }
+    let first = isMet ? step : step + 1
+    let new = pictures.filter { 0..<settings.welcome.data.count ~= $0 && lost[$0] ?? .max > first }
+    guard !new.isEmpty else { return }
+    let before = new.compactMap { lost[$0] }.filter { $0 > first + 1 }.max()
+    let known = lost
+    for picture in new { lost[picture] = first }
+    for picture in new.prefix(Limits.undecodableNamed) { nameFirst("\(settings.pictureName(picture)) (lost)") }
+    if let why = tooManyPassedOver {
+      // Not to be remembered: if they come back, so may the run.
+      lost = known
+      return conclude(with: .hopeless(why), &effects)
+    }
+    // Durable before any result that goes by it.
+    effects.append(.recordLost(new.map { LostPicture(picture: $0, step: first) }))
+    let named = new.prefix(Limits.undecodableNamed).map(settings.pictureName).joined(separator: ", ")
+    let more = new.count > Limits.undecodableNamed ? " and \(new.count - Limits.undecodableNamed) more" : ""
+    effects.append(
+      .log(
+        .warning,
+        "\(named)\(more) cannot be read any more (\(shortened(reason))): from step \(first) on the next picture takes "
+          + "the place, for good."))
+    if let before {
+      effects.append(
+        .log(.warning, "Steps \(first) to \(before - 1) were computed with them before: their results now are others."))
+    }
+    if isMet { startOver(&effects) }
+  }
+
+  /// The step begins again: nothing of it counts.
+  private mutating func startOver(_ effects: inout [Effect]) {
+    for lease in leases { drop(lease.id, tellWorker: true, &effects) }
+    beginStep()
+    effects.append(.startOver(step: step))
+  }
+
+  private mutating func nameFirst(_ name: String) {
+    if undecodableNames.count < Limits.undecodableNamed { undecodableNames.append(name) }
+  }
+
+  private mutating func stopIfTooMany(_ effects: inout [Effect]) {
+    if let why = tooManyPassedOver { conclude(with: .hopeless(why), &effects) }
+  }
+
+  /// Why the run stops, if it does for its pictures.
+  private var tooManyPassedOver: String? {
+    let all = settings.welcome.data.count
+    let count = undecodable.count + lost.keys.count { !undecodable.contains($0) }
+    let way = "massl fork --data goes on with the data set as it then is."
+    if lost.count > Wire.Limits.lostPictures {
+      return "\(lost.count) of \(all) pictures cannot be read any more, and \(Wire.Limits.lostPictures) are borne. The "
+        + "first: \(undecodableNames.joined(separator: ", ")). Bring them back, or \(way)"
+    }
+    guard count * Limits.undecodableShare > all else { return nil }
+    let what = lost.isEmpty ? "decoded" : "decoded or read"
+    return "\(count) of \(all) pictures cannot be \(what), more than one in \(Limits.undecodableShare). The first: "
+      + "\(undecodableNames.joined(separator: ", ")). Mend or remove them: \(way)"
+  }
+}
