@@ -40,11 +40,11 @@ public enum CheckpointError: Error, Equatable, CustomStringConvertible {
     case .otherShape(let file, let tensor, let found, let expected):
       "\(file): tensor '\(tensor)' has shape \(found), not \(expected). Give a file of the same architecture."
     case .otherData(let run, let saved, let given) where saved.count != given.count:
-      "\(run) was started on \(saved.count) pictures; --data has \(given.count). Give the same data set to resume it, "
-        + "or another --run to start afresh."
+      "\(run) was started on \(saved.count) pictures; --data has \(given.count). Give the same data set to resume it; "
+        + Self.otherWays(run)
     case .otherData(let run, let saved, _):
       "\(run) was started on \(saved.count) pictures of other names or sizes than those in --data. Give the same data "
-        + "set to resume it, or another --run to start afresh."
+        + "set to resume it; " + Self.otherWays(run)
     case .noCheckpoint(let directory):
       "\(directory) has no whole checkpoint. Give the directory of a run that has written one."
     case .noSuchStep(let directory, let step, let present):
@@ -63,6 +63,11 @@ public enum CheckpointError: Error, Equatable, CustomStringConvertible {
     case .otherRun(let file, let found, let expected):
       "\(file) belongs to run \(found), not to \(expected). Move it out of this run's directory."
     }
+  }
+
+  private static func otherWays(_ run: String) -> String {
+    "massl fork --run \(run) --data DIR --to NEW goes on from its newest checkpoint with these, and another --run "
+      + "starts afresh."
   }
 
   private static func subject(_ tensor: String?) -> String { tensor.map { "tensor '\($0)'" } ?? "it" }

@@ -4,9 +4,10 @@ import Durability
 import MemoryBank
 import Numerics
 import Training
+import Vision
 
-/// Makes a new run that goes on from a checkpoint of another one, with other settings: the way past a step that
-/// cannot be passed.
+/// Makes a new run that goes on from a checkpoint of another one, with other settings or on another data set: the way
+/// past a step that cannot be passed, and on when pictures are gone or have come.
 ///
 /// The new run has an identity of its own and a copy of the memory's rows, so the old one may go on or be deleted.
 public struct RunFork: Sendable {
@@ -18,12 +19,24 @@ public struct RunFork: Sendable {
     public var rows: Int
     /// Keys with another value, in the table's order.
     public var differences: [KeyDifference]
+    /// Nil if the pictures are the same.
+    public var data: DataChange?
+  }
+
+  /// What another data set makes of a run.
+  public struct DataChange: Sendable {
+    public var pictures: (before: Int, now: Int)
+    public var stepsPerEpoch: (before: Int, now: Int)
+    /// The run ends before this step.
+    public var lastStep: (before: Int, now: Int)
   }
 
   private let source: String
   private let checkpoint: Checkpoint
   private let old: RunPlan
   private let new: RunPlan
+  /// The new run's, if it is another than the old one's.
+  private let otherData: DataRecord?
   /// Directories of the old run's memory shards.
   private let shards: [String]
   private let storage: any Storage
@@ -32,11 +45,12 @@ public struct RunFork: Sendable {
   ///   - run: the old run's directory; it is only read.
   ///   - step: of one of its checkpoints; nil: of the newest whole one.
   ///   - changes: the new run's settings where they differ.
+  ///   - data: the new run's data set; nil: the old one's.
   ///   - shards: directories of the old run's memory shards, for rows that it has not itself; they are only read.
   /// - Throws: `CheckpointError` of the checkpoint; `ConfigurationError` if the settings do not fit together;
   ///   `ServiceError.otherShapes`, `.pastTheEnd`; `MemoryError` of a directory that is no shard of this run.
   public init(
-    of run: String, atStep step: Int?, changes: ConfigurationLayer, shards: [String] = [],
+    of run: String, atStep step: Int?, changes: ConfigurationLayer, data: DataSet? = nil, shards: [String] = [],
     in storage: any Storage = FileStorage()
   ) throws {
     self.storage = storage
@@ -46,7 +60,10 @@ public struct RunFork: Sendable {
     let manifest = checkpoint.manifest
     try ShardDirectory.check(shards, areOf: manifest.run, in: storage)
     old = try RunPlan(of: manifest)
-    new = try RunPlan(configuration: old.configuration.changed(by: [changes]), pictures: manifest.data.count)
+    let record = data.map { DataRecord(count: $0.count, digest: $0.identity.digest) }
+    otherData = record == manifest.data ? nil : record
+    new = try RunPlan(
+      configuration: old.configuration.changed(by: [changes]), pictures: (otherData ?? manifest.data).count)
     guard new.layout == old.layout, new.statisticsLayout == old.statisticsLayout,
       new.configuration.optimizer == old.configuration.optimizer
     else {
@@ -81,8 +98,15 @@ public struct RunFork: Sendable {
     // 1. A run of its own.
     var random = SystemRandomNumberGenerator()
     var manifest = checkpoint.manifest
+    if let otherData {
+      // Its pictures have other numbers: what is known of them by number is known no more.
+      manifest.data = otherData
+      manifest.undecodable = nil
+    }
     let run = try RunDirectory.open(
       temporary, configuration: new.configuration.yaml(), data: manifest.data, in: storage, random: &random)
+    let lost = otherData == nil ? try RunDirectory.lostPictures(of: source, in: storage) : []
+    if !lost.isEmpty { try run.lose(lost) }
 
     // 2. The rows that its memory begins with. When it is larger than the old one's, older rows are seeded.
     manifest.floor = new.floor(manifest.floor, rows: manifest.rows, memoryWas: old.configuration.memorySize)
@@ -114,6 +138,11 @@ public struct RunFork: Sendable {
       ConfigurationChange(step: manifest.step, key: $0.name, from: $0.saved, to: $0.given)
     }
     try run.checkpoints().write(content, manifest)
-    return Result(step: manifest.step, rows: window.stored.count, differences: differences)
+    let change = otherData.map { _ in
+      DataChange(
+        pictures: (old.pictures, new.pictures), stepsPerEpoch: (old.stepsPerEpoch, new.stepsPerEpoch),
+        lastStep: (old.lastStep, new.lastStep))
+    }
+    return Result(step: manifest.step, rows: window.stored.count, differences: differences, data: change)
   }
 }

@@ -1,17 +1,19 @@
 import ArgumentParser
 import Configuration
 import Services
+import Vision
 
 /// `massl fork`: a new run from an old step.
 package struct ForkCommand: ParsableCommand {
   package static let configuration = CommandConfiguration(
     commandName: "fork",
-    abstract: "Start a new run from a checkpoint of another, with other settings.",
+    abstract: "Start a new run from a checkpoint of another, with other settings or pictures.",
     discussion: """
       The old run is not touched; the memory's rows are copied. Keys that shape the network cannot change, for its
       weights are carried over. Go on with massl train --run and the new directory.
 
         massl fork --run runs/first --step 4000 --to runs/second lr=0.0003 seed=1
+        massl fork --run runs/first --data pictures --to runs/second
       """)
 
   @Option(
@@ -25,6 +27,12 @@ package struct ForkCommand: ParsableCommand {
   @Option(help: ArgumentHelp("The new run directory; must not be there.", valueName: "folder"))
   package var to: String
 
+  @Option(
+    help: ArgumentHelp(
+      "The new run's pictures, where they are not the old one's: some are gone, or more have come.",
+      valueName: "folder"))
+  package var data: String?
+
   @OptionGroup package var shards: ShardOptions
 
   @Argument(help: ArgumentHelp("Settings that differ.", valueName: "key=value"))
@@ -34,9 +42,18 @@ package struct ForkCommand: ParsableCommand {
 
   package func run() throws {
     let fork = try RunFork(
-      of: runDirectory, atStep: step, changes: ConfigurationLayer(assignments: changes), shards: shards.shard)
+      of: runDirectory, atStep: step, changes: ConfigurationLayer(assignments: changes),
+      data: data.map { try DataSet(root: $0) }, shards: shards.shard)
     let result = try fork.write(to: to)
     print("\(to): goes on from step \(result.step) of \(runDirectory), with \(result.rows) memory rows")
     for difference in result.differences { print("  \(difference.name): \(difference.saved) -> \(difference.given)") }
+    if let change = result.data {
+      print("  pictures: \(change.pictures.before) -> \(change.pictures.now)")
+      print("  steps an epoch: \(change.stepsPerEpoch.before) -> \(change.stepsPerEpoch.now)")
+      print("  steps in all: \(change.lastStep.before) -> \(change.lastStep.now); schedules end with the last")
+      print("  the order of the pictures is another from here on")
+    } else if data != nil {
+      print("  pictures: the same as before")
+    }
   }
 }
