@@ -213,6 +213,8 @@ extension Coordinator {
             + shortened(message.reason)))
     }
     guard !message.isPassing else {
+      guard now >= complainNotBefore else { return }
+      complainNotBefore = now + Limits.complaint
       return effects.append(
         .log(
           .warning,

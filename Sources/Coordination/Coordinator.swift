@@ -86,7 +86,7 @@ public struct Coordinator: Sendable {
   /// The picture that the process looks at.
   var pictureInExamination: Int?
   var examineNotBefore: Instant
-  /// When people may be told again that pictures cannot be read.
+  /// When people may be told again of what is in the way and may pass.
   var complainNotBefore: Instant
   /// The newest checkpoint that is durable.
   var durableStep: Int?

@@ -131,7 +131,7 @@ public enum Limits {
   /// The table of extents is written at most so often: it grows with the memory.
   public static let ledgerPause = Duration.seconds(1)
 
-  /// How often people are told that rows are missing.
+  /// How often people are told that rows or pictures cannot be had.
   public static let complaint = Duration.seconds(60)
 
   /// Shards may come so long after the coordinator's start before `--forget-lost-rows` forgets what they have.

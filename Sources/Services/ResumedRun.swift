@@ -106,7 +106,7 @@ struct ResumedRun: Sendable {
     unaudited = manifest?.unaudited ?? [:]
     undecodable = Set(manifest?.undecodable ?? []).filter { $0 < data.count }
     lost = try directory.lostPictures()
-    if !lost.isEmpty { log(.info, "Goes on without \(lost.count) pictures that cannot be read, each from a step on.") }
+    if !lost.isEmpty { log(.info, "Pictures that could not be read any more, and are left out: \(lost.count).") }
     self.version = version
   }
 

@@ -43,7 +43,13 @@ enum StatusText {
     }
     if let warning = status.warning { rows.append(("warning", warning)) }
     if run.undecodablePictures > 0 { rows.append(("undecodable", "\(run.undecodablePictures) pictures replaced")) }
-    if run.lostPictures > 0 { rows.append(("lost", "\(run.lostPictures) pictures cannot be read, and are replaced")) }
+    if run.lostPictures > 0 {
+      rows.append(
+        (
+          "lost",
+          "\(run.lostPictures) \(run.lostPictures == 1 ? "picture" : "pictures") replaced, for they cannot be read any more"
+        ))
+    }
     for host in run.quarantined {
       rows.append(("quarantine", Self.render(host)))
     }
