@@ -30,8 +30,11 @@ extension FieldReader {
     guard c.n_changed <= Limits.extentsPerShard else {
       throw bad("shard_report.changed", "has \(c.n_changed) changes, more than \(Limits.extentsPerShard)")
     }
-    guard c.n_states == c.n_changed, c.n_after == c.n_changed else {
-      throw bad("shard_report.states", "has \(c.n_states) states and \(c.n_after) digests for \(c.n_changed) changes")
+    guard c.n_states == c.n_changed else {
+      throw bad("shard_report.states", "has \(c.n_states) states for \(c.n_changed) changes")
+    }
+    guard c.n_after == c.n_changed else {
+      throw bad("shard_report.after", "has \(c.n_after) digests for \(c.n_changed) changes")
     }
     guard c.first <= UInt64.max - UInt64(c.n_changed) else { throw bad("shard_report.first", "is \(c.first)") }
     var changes: [ExtentChange] = []
@@ -97,7 +100,10 @@ extension FieldReader {
     var sources: [ExtentSource] = []
     for index in 0..<c.n_sources {
       guard let source = c.sources[index] else { continue }
-      let isEmpty = try text(source.pointee.endpoint, "assignment.extents.sources.endpoint", Limits.shortText).isEmpty
+      let isEmpty = (source.pointee.endpoint?.pointee ?? 0) == 0
+      guard !isEmpty || source.pointee.key.len == 0 else {
+        throw bad("assignment.extents.sources.key", "stands without an endpoint")
+      }
       sources.append(isEmpty ? .coordinator : .shard(try address(source, "assignment.extents.sources")))
     }
     return AssignedExtent(

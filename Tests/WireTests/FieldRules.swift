@@ -1,0 +1,241 @@
+import Wire
+
+/// What one field may hold: what stands in a valid message, what is at its bounds, and what is one beyond each of them.
+struct FieldRule {
+  /// Another content of a message's fields, by path from the envelope.
+  typealias Change = [(path: String, values: [WireValue])]
+
+  var valid: [WireValue]
+  /// Contents of the field alone, or of others too where they have to agree; all are accepted.
+  var accepted: [Change] = []
+  /// What is refused, and what the refusal says.
+  var refused: [(change: Change, says: String)] = []
+}
+
+/// The table: a line a field. A new field of massl.proto needs one here; what is one beyond a bound follows from it.
+struct FieldRules {
+  let schema: MessageSchema
+  var rules: [String: FieldRule] = [:]
+  /// Lists of messages: how many there may be.
+  var counts: [String: (least: Int, most: Int)] = [:]
+
+  init() throws {
+    schema = try MessageSchema()
+    envelope()
+    worker()
+    coordinator()
+    bulk()
+    shards()
+    countMessages()
+  }
+
+  // MARK: - The table
+
+  private mutating func envelope() {
+    // More than that is no bad field, but another massl.
+    field("protocol_version", .numbers(1...UInt64(Limits.protocolVersion), over: "speaks protocol"))
+    field("run", .digest)
+    any("incarnation", "every start has another")
+    any("peer", "64 bits of the sender's choosing; that they are the connection's is a test of its own")
+    any("exchange", "a number of the asker's choosing")
+  }
+
+  private mutating func worker() {
+    any("hello.protocol_version", "compared with the coordinator's, and refused with a sentence")
+    field("hello.name", .text(Limits.shortText))
+    field("hello.threads", .numbers(1...UInt64(Limits.threads)))
+    field("hello.probe", .digest)
+    field("hello.host", .text(Limits.shortText))
+    field("hello.openblas", .text(Limits.shortText))
+    field("hello.libjpeg", .text(Limits.shortText))
+
+    field("ready.idle_threads", .numbers(0...UInt64(Limits.threads)))
+    field("ready.held", .count(of: .varint(7), atMost: Limits.heldLeases))
+
+    any("finished.lease", Self.anyLease)
+    field("finished.step", .step)
+    slices("finished.slices", agreesWith: ["finished.consistency", "finished.koleo", "finished.target_entropy"])
+    field("finished.payload", .digest)
+    field("finished.payload_count", .offset)
+    perSlice("finished.consistency")
+    perSlice("finished.koleo")
+    perSlice("finished.target_entropy")
+    undecodable("finished.undecodable")
+    field("finished.chosen", .bytes(atMost: Limits.chosenBytes))
+    field("finished.rows_cached", .offset)
+    field("finished.rows_fetched", .offset)
+    field("finished.rows_waited_us", .offset)
+
+    any("returned.lease", Self.anyLease)
+    field("returned.reason", .text(Limits.sentence))
+    undecodable("returned.undecodable")
+    any("returned.is_passing", Self.yesOrNo)
+
+    field("memory_request.drain", .text(Limits.shortText))
+    field("memory_request.stay", .text(Limits.shortText))
+    refuse(
+      [("memory_request.drain", [.text("a")]), ("memory_request.stay", [.text("a")])], saying: "'memory_request.stay'")
+  }
+
+  private mutating func coordinator() {
+    field("welcome.configuration", .text(Limits.document))
+    field("welcome.bulk_port", .numbers(1...65_535))
+    field("welcome.data_count", .offset)
+    field("welcome.data_digest", .digest)
+    field("welcome.rows", .offset)
+
+    field("refusal.reason", .value(of: "RefusalReason"))
+    field("refusal.text", .text(Limits.sentence))
+
+    any("lease.lease", Self.anyLease)
+    field("lease.step", .step)
+    slices("lease.slices")
+    field("lease.student", .digest)
+    field("lease.teacher", .digest)
+    field("lease.rows", .offset)
+    field("lease.memory_floor", .offset)
+    any("lease.holders_version", "a number of the coordinator's, compared alone")
+
+    field("heartbeat.step", .step)
+    any("grant.lease", Self.anyLease)
+    any("cancel.lease", Self.anyLease)
+    field("status.json", .text(Limits.document))
+  }
+
+  private mutating func bulk() {
+    field("weights_request.network", .value(of: "Network"))
+    field("weights_request.step", .step)
+    field("weights_request.offset", .offset)
+    field("weights_request.count", .numbers(1...UInt64(Limits.bulkFloats)))
+
+    field("rows_request.step", .step)
+    field("rows_request.block", .offset)
+    field("rows_request.first", .offset)
+    let rows = UInt64(Limits.rowsPerRequest)
+    field(
+      "rows_request.count", .numbers(1...rows),
+      agreeing: { [("rows_request.missing", [.zeros(Int((min($0, rows + 1) + 7) / 8))])] })
+    rules["rows_request.missing"] = FieldRule(valid: [.zeros(1)])
+    for (bytes, count): ([UInt8], Int) in [
+      ([], 1), ([0, 0], 8), ([0], 9), ([0, 0, 0], 16), ([2], 1), ([0, 0x80], 15),
+    ] {
+      refuse(
+        [("rows_request.missing", [.bytes(bytes)]), ("rows_request.count", [.varint(UInt64(count))])],
+        saying: "'rows_request.missing'")
+    }
+    for (bytes, count): ([UInt8], Int) in [([1], 1), ([0xFF], 8), ([0xFF, 1], 9), ([0xFF, 0x7F], 15)] {
+      rules["rows_request.missing"]?.accepted.append(
+        [("rows_request.missing", [.bytes(bytes)]), ("rows_request.count", [.varint(UInt64(count))])])
+    }
+    field("rows_request.rows", .offset)
+    field("rows_request.memory_floor", .offset)
+
+    field("picture_request.index", .offset)
+    field("picture_request.offset", .offset)
+    message("picture_request.own", isRequired: false)
+    field("picture_request.own.size", .offset)
+    field("picture_request.own.digest", .digest)
+
+    any("push.lease", Self.anyLease)
+    field("push.offset", .offset)
+
+    field("weights.network", .value(of: "Network"))
+    field("weights.step", .step)
+    field("weights.offset", .offset)
+    field("rows.step", .step)
+    field("rows.block", .offset)
+    field("rows.first", .offset)
+    field("picture.index", .offset)
+    field("picture.total", .numbers(1...Self.largest))
+    field(
+      "picture.offset", .numbers(0...(Self.largest - 1)),
+      agreeing: { [("picture.total", [.varint(min($0, Self.largest - 1) + 1)])] })
+    refuse([("picture.offset", [.varint(9)]), ("picture.total", [.varint(9)])], saying: "'picture.offset'")
+    field("same_picture.index", .offset)
+    any("pushed.lease", Self.anyLease)
+    field("unavailable.reason", .text(Limits.sentence))
+  }
+
+  private mutating func shards() {
+    any("shard_hello.protocol_version", "compared with the coordinator's, and refused with a sentence")
+    field("shard_hello.name", .text(Limits.shortText))
+    field("shard_hello.shard", .digest)
+    address("shard_hello.address")
+    field("shard_hello.capacity", .offset)
+    rules["shard_hello.after"] = FieldRule(valid: [.fixed(1)])
+    elements("shard_hello.held", atMost: Limits.extentsPerShard, agreesWith: [("shard_hello.after", .fixed(1))])
+    any("shard_hello.changes", "the shard's own count")
+
+    rules["shard_report.first"] = FieldRule(
+      valid: [.varint(0)], accepted: [[("shard_report.first", [.varint(.max - 1)])]])
+    refuse([("shard_report.first", [.varint(.max)])], saying: "'shard_report.first'")
+    field("shard_report.states", .value(of: "ExtentState"))
+    rules["shard_report.after"] = FieldRule(valid: [.fixed(1)])
+    elements(
+      "shard_report.changed", atMost: Limits.extentsPerShard,
+      agreesWith: [("shard_report.states", .varint(1)), ("shard_report.after", .fixed(1))])
+    field("shard_report.used", .offset)
+    field("shard_report.capacity", .offset)
+    any("shard_report.is_full", Self.yesOrNo)
+    field("shard_report.served_rows", .numbers(0...UInt64(Int.max - 1)))
+    field("shard_report.served_bytes", .numbers(0...UInt64(Int.max - 1)))
+    any("shard_report.assignment", "a number of the coordinator's, compared alone")
+    field("shard_report.problem", .text(Limits.sentence))
+
+    field("shard_welcome.configuration", .text(Limits.document))
+    field("shard_welcome.bulk_port", .numbers(1...65_535))
+    field("shard_welcome.rows", .offset)
+
+    any("assignment.number", "the coordinator's own count")
+    any("assignment.heard", "a number of the shard's, compared alone")
+    messages("assignment.extents", atMost: Limits.extentsAssigned)
+    message("assignment.extents.extent", isRequired: true)
+    field("assignment.extents.extent.index", .offset)
+    field("assignment.extents.extent.before", .digest)
+    field("assignment.extents.extent.after", .digest)
+    messages("assignment.extents.sources", atLeast: 1, atMost: Limits.sources)
+    endpoint("assignment.extents.sources.endpoint")
+    key("assignment.extents.sources.key")
+    // Without an endpoint the source is the coordinator, whose key a shard has.
+    accept([("assignment.extents.sources.endpoint", []), ("assignment.extents.sources.key", [])])
+    refuse(
+      [("assignment.extents.sources.endpoint", []), ("assignment.extents.sources.key", [.zeros(32)])],
+      saying: "'assignment.extents.sources.key'")
+    elements("assignment.removed", atMost: Limits.extentsAssigned)
+
+    field("memory_list.json", .text(Limits.document))
+    any("drain_answer.is_accepted", Self.yesOrNo)
+    field("drain_answer.text", .text(Limits.sentence))
+
+    field("records_request.extent", .offset)
+    field("records_request.first", .offset)
+    field("records_request.count", .numbers(1...UInt64(Limits.rowsPerRequest)))
+    field("records.extent", .offset)
+    field("records.first", .offset)
+
+    field("holders_request.first", .offset)
+    field("holders_request.count", .numbers(1...UInt64(Limits.extentsPerRequest)))
+    any("holders.version", "a number of the coordinator's, compared alone")
+    field("holders.first", .offset)
+    messages("holders.shards", atMost: Limits.shards)
+    endpoint("holders.shards.endpoint")
+    key("holders.shards.key")
+    let holders = UInt64(Limits.holders)
+    field(
+      "holders.counts", .numbers(0...holders),
+      agreeing: { [("holders.indices", [WireValue](repeating: .varint(0), count: Int(min($0, holders + 1))))] })
+    rules["holders.counts"]?.valid = [.varint(1)]
+    let extents = [WireValue](repeating: .varint(0), count: Limits.extentsPerRequest)
+    accept([("holders.counts", extents), ("holders.indices", [])])
+    accept([("holders.shards", []), ("holders.counts", []), ("holders.indices", [])])
+    refuse([("holders.counts", extents + [.varint(0)]), ("holders.indices", [])], saying: "'holders.counts'")
+    rules["holders.indices"] = FieldRule(valid: [.varint(0)])
+    for indices: [UInt64] in [[], [0, 0], [1], [UInt64(UInt32.max)]] {
+      refuse([("holders.indices", indices.map { .varint($0) })], saying: "'holders.indices'")
+    }
+  }
+
+  private static let anyLease = "whether there is such a lease is for the receiver's state to say"
+  private static let yesOrNo = "yes or no"
+  private static let largest = UInt64(Limits.offset - 1)
+}
