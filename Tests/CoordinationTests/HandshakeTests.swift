@@ -91,22 +91,6 @@ struct HandshakeTests {
     #expect(try !script.say(Script.hello(), 1, after: 61_000).isEmpty)
   }
 
-  @Test(
-    arguments: [
-      { $0.step += 1 }, { $0.slices.count += 1 }, { $0.losses = [] }, { $0.payloadCount = .max },
-      { $0.chosen = [] }, { $0.chosen = [0, 0, 0] }, { $0.chosen = [0, 0x10] },
-      { $0.undecodable = [UndecodablePicture(picture: 1000, reason: "")] },
-    ] as [@Sendable (inout Finished) -> Void])
-  func resultsOutOfBoundsChangeNothing(spoil: @Sendable (inout Finished) -> Void) throws {
-    var script = Script(slices: 1)
-    let lease = try script.join(1)[0]
-    var result = Script.result(of: lease)
-    spoil(&result)
-    try script.say(.finished(result), 1)
-    #expect(script.refusals.map(\.reason) == [.malformed])
-    #expect(script.status.acceptedSlices == 0 && !script.effects.grants(lease, to: 1))
-  }
-
   @Test func statusIsAnsweredToAnybody() throws {
     var script = Script()
     try script.handle(
