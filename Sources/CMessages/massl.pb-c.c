@@ -1987,7 +1987,7 @@ void   massl__holders__free_unpacked
   assert(message->base.descriptor == &massl__holders__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
-static const ProtobufCFieldDescriptor massl__envelope_head__field_descriptors[1] =
+static const ProtobufCFieldDescriptor massl__envelope_head__field_descriptors[2] =
 {
   {
     "protocol_version",
@@ -2001,14 +2001,28 @@ static const ProtobufCFieldDescriptor massl__envelope_head__field_descriptors[1]
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "exchange",
+    5,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Massl__EnvelopeHead, exchange),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned massl__envelope_head__field_indices_by_name[] = {
+  1,   /* field[1] = exchange */
   0,   /* field[0] = protocol_version */
 };
-static const ProtobufCIntRange massl__envelope_head__number_ranges[1 + 1] =
+static const ProtobufCIntRange massl__envelope_head__number_ranges[2 + 1] =
 {
   { 1, 0 },
-  { 0, 1 }
+  { 5, 1 },
+  { 0, 2 }
 };
 const ProtobufCMessageDescriptor massl__envelope_head__descriptor =
 {
@@ -2018,10 +2032,10 @@ const ProtobufCMessageDescriptor massl__envelope_head__descriptor =
   "Massl__EnvelopeHead",
   "massl",
   sizeof(Massl__EnvelopeHead),
-  1,
+  2,
   massl__envelope_head__field_descriptors,
   massl__envelope_head__field_indices_by_name,
-  1,  massl__envelope_head__number_ranges,
+  2,  massl__envelope_head__number_ranges,
   (ProtobufCMessageInit) massl__envelope_head__init,
   NULL,NULL,NULL    /* reserved[123] */
 };

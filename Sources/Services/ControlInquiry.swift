@@ -36,7 +36,7 @@ struct ControlInquiry: Sendable {
           continue
         }
         return (answer, nil)
-      case .malformed(_, let error):
+      case .malformed(_, let error, _):
         if case .handshakeFailed = error { return (nil, error) }
         throw error
       case nil: continue

@@ -91,7 +91,7 @@ final class ControlLine: Sendable {
       handle(.received(message, from: incoming.envelope.sender))
       // One that does not know us is greeted at once.
       lookAtTheClock(handle)
-    case .received(.malformed(_, let error)): log(.warning, "\(error)")
+    case .received(.malformed(_, let error, _)): log(.warning, "\(error)")
     case .undelivered(let outgoing, _):
       switch outgoing.envelope.message {
       case .worker(.hello), .shard(.hello): state.withLock { $0.patience.helloWasNotSent(at: .now) }

@@ -71,8 +71,11 @@ package final class CoordinatorBulk: Sendable {
         } else if let reply = answer(incoming, into: nil, &state) {
           state.outgoing.send(reply, on: socket)
         }
-      case .received(.malformed(let peer?, let error)): report(.malformed(from: peer, reason: error.description))
-      case .received(.malformed(nil, let error)): log(.warning, "\(error)")
+      case .received(.malformed(let peer?, let error, let exchange)):
+        // Here, where the asker waits: as a connection of its own it may be nobody on the control socket.
+        state.outgoing.send(unavailable("\(error)", exchange, to: peer), on: socket)
+        report(.malformed(from: peer, reason: error.description))
+      case .received(.malformed(nil, let error, _)): log(.warning, "\(error)")
       case .undelivered, .tick: break
       case .failed(let error):
         if error != .closed { log(.error, "The bulk socket failed: \(error)") }
@@ -97,7 +100,8 @@ package final class CoordinatorBulk: Sendable {
   private func answer(_ incoming: Incoming, into frame: FloatBuffer?, _ state: inout State) -> Outgoing? {
     guard case .bulkRequest(let request) = incoming.envelope.message else {
       report(.malformed(from: incoming.peer, reason: "not a request of the bulk socket"))
-      return nil
+      return unavailable(
+        "this is no request; say it on the control socket", incoming.envelope.exchange, to: incoming.peer)
     }
     let reply: (BulkReply, Bulk?)?
     do {
@@ -138,6 +142,11 @@ package final class CoordinatorBulk: Sendable {
         Envelope(sender: sender, message: .bulkReply(message), exchange: incoming.envelope.exchange), bulk: bulk,
         to: incoming.peer)
     }
+  }
+
+  private func unavailable(_ reason: String, _ exchange: UInt64, to peer: PeerID) -> Outgoing {
+    Outgoing(
+      Envelope(sender: sender, message: .bulkReply(.unavailable(reason: reason)), exchange: exchange), to: peer)
   }
 }
 

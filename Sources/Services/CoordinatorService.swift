@@ -51,6 +51,7 @@ public final class CoordinatorService: Sendable {
   private let controlSocket: RouterSocket
   private let bulkSocket: RouterSocket
   private let sender: Sender
+  private let probe: Digest
   private let weights: PublishedWeights
   private let desk: PushDesk
   private let updates: CoordinatorUpdates
@@ -99,6 +100,7 @@ public final class CoordinatorService: Sendable {
     // The number is durable before a word is sent.
     incarnation = Incarnation(try directory.nextIncarnation())
     let run = RunIdentity(directory.run)
+    probe = options.probe
     sender = Sender(run: run, incarnation: incarnation, peer: PeerID(rawValue: UInt64.random(in: 1 ... .max)))
     addressPath = "\(directory.path)/\(Self.addressFile)"
     try directory.storage.writeAtomically("\(endpoint)\n".utf8, to: addressPath)
@@ -279,8 +281,8 @@ extension CoordinatorService {
       case .coordinator, .bulkRequest, .bulkReply:
         handle(.malformed(from: incoming.peer, reason: "not a worker's message"))
       }
-    case .received(.malformed(let peer?, let error)): handle(.malformed(from: peer, reason: error.description))
-    case .received(.malformed(nil, let error)): log(.warning, "\(error)")
+    case .received(.malformed(let peer?, let error, _)): handle(.malformed(from: peer, reason: error.description))
+    case .received(.malformed(nil, let error, _)): log(.warning, "\(error)")
     case .undelivered: break
     case .tick:
       // One that lost its lock stops, though it may have nothing to write: workers would go on computing for it.
@@ -405,6 +407,7 @@ extension CoordinatorService {
     let version = weights.current
     return RunStatus(
       coordination: control.coordinator.status(at: Self.now()), run: directory.run.description, plan: plan,
+      probe: "\(probe)",
       newest: control.newest?.record, isRunning: true, warning: control.collapse.warning,
       memory: RunStatus.Memory(size: plan.configuration.memorySize, rows: version.rows),
       digests: RunStatus.Digests(

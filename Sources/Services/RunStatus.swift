@@ -29,6 +29,8 @@ public struct RunStatus: Codable, Sendable {
   public var run: String
   /// "avx2", "avx512" or "neon".
   public var computeClass: String
+  /// What a worker's probe has to be; nil of a run that nobody coordinates.
+  public var probe: String?
   /// The one that is running, from 1; the last once the run is done.
   public var epoch: Int
   public var epochs: Int
@@ -49,12 +51,13 @@ public struct RunStatus: Codable, Sendable {
   public var digests: Digests
 
   init(
-    coordination: Status, run: String, plan: RunPlan, newest: MetricsRecord?, isRunning: Bool,
+    coordination: Status, run: String, plan: RunPlan, probe: String? = nil, newest: MetricsRecord?, isRunning: Bool,
     warning: String? = nil, memory: Memory, digests: Digests
   ) {
     self.coordination = coordination
     self.run = run
     computeClass = plan.configuration.computeClass.rawValue
+    self.probe = probe
     epoch = plan.runningEpoch(afterStep: coordination.step)
     epochs = plan.configuration.epochs
     loss = newest.flatMap { $0.loss.isFinite ? $0.loss : nil }
@@ -73,7 +76,8 @@ public struct RunStatus: Codable, Sendable {
 
 extension RunStatus {
   private enum CodingKeys: String, CodingKey {
-    case run, computeClass, epoch, epochs, loss, targetEntropy, embeddingSpread, chosenShare, rowsCached, rowsFetched,
+    case run, computeClass, probe, epoch, epochs, loss, targetEntropy, embeddingSpread, chosenShare, rowsCached,
+      rowsFetched,
       rowWaitSeconds, warning
     case imagesPerSecond, secondsLeft, memory, digests
   }
@@ -83,6 +87,7 @@ extension RunStatus {
     let container = try decoder.container(keyedBy: CodingKeys.self)
     run = try container.decode(String.self, forKey: .run)
     computeClass = try container.decode(String.self, forKey: .computeClass)
+    probe = try container.decodeIfPresent(String.self, forKey: .probe)
     epoch = try container.decode(Int.self, forKey: .epoch)
     epochs = try container.decode(Int.self, forKey: .epochs)
     loss = try container.decodeIfPresent(Double.self, forKey: .loss)
@@ -104,6 +109,7 @@ extension RunStatus {
     var container = encoder.container(keyedBy: CodingKeys.self)
     try container.encode(run, forKey: .run)
     try container.encode(computeClass, forKey: .computeClass)
+    try container.encodeIfPresent(probe, forKey: .probe)
     try container.encode(epoch, forKey: .epoch)
     try container.encode(epochs, forKey: .epochs)
     try container.encodeIfPresent(loss, forKey: .loss)

@@ -43,6 +43,9 @@ package final class ShardServing: Sendable {
       if case .received(.message(let incoming)) = event, !state.outgoing.add(incoming) {
         state.outgoing.send(unavailable("too many requests wait; ask again", incoming), on: socket)
       }
+      if case .received(.malformed(let peer?, let error, let exchange)) = event {
+        state.outgoing.send(unavailable("\(error)", exchange, to: peer), on: socket)
+      }
       while let (request, frame) = state.outgoing.next() {
         state.outgoing.send(answer(request, into: frame, &state), on: socket)
       }
@@ -52,7 +55,7 @@ package final class ShardServing: Sendable {
     // Without the lock, for who hears of it asks for the counts.
     if hasFoundDamage { damaged() }
     switch event {
-    case .received(.malformed(_, let error)): log(.warning, "\(error)")
+    case .received(.malformed(_, let error, _)): log(.warning, "\(error)")
     case .failed(let error): if error != .closed { log(.error, "The bulk socket failed: \(error)") }
     case .received, .undelivered, .tick: break
     }
@@ -92,9 +95,11 @@ package final class ShardServing: Sendable {
   }
 
   private func unavailable(_ reason: String, _ incoming: Incoming) -> Outgoing {
+    unavailable(reason, incoming.envelope.exchange, to: incoming.peer)
+  }
+
+  private func unavailable(_ reason: String, _ exchange: UInt64, to peer: PeerID) -> Outgoing {
     Outgoing(
-      Envelope(
-        sender: sender, message: .bulkReply(.unavailable(reason: reason)), exchange: incoming.envelope.exchange),
-      to: incoming.peer)
+      Envelope(sender: sender, message: .bulkReply(.unavailable(reason: reason)), exchange: exchange), to: peer)
   }
 }

@@ -37,6 +37,16 @@ extension Envelope {
     try self.init(checking: unpacked.pointee, reader: FieldReader(peer: peer))
   }
 
+  /// The number of the exchange that a message is of, so that what cannot be read in whole can be answered; 0 if that
+  /// cannot be read either.
+  static func exchange(in bytes: UnsafeRawBufferPointer) -> UInt64 {
+    guard let start = bytes.bindMemory(to: UInt8.self).baseAddress else { return 0 }
+    let allowance = UnpackAllowance(bytes: Limits.unpackedBytes)
+    guard let head = massl__envelope_head__unpack(allowance.allocator, bytes.count, start) else { return 0 }
+    defer { massl__envelope_head__free_unpacked(head, allowance.allocator) }
+    return head.pointee.exchange
+  }
+
   public init(decoding bytes: [UInt8], from peer: PeerID? = nil) throws(WireError) {
     // withUnsafeBytes rethrows untyped.
     let result: Result<Envelope, WireError> = bytes.withUnsafeBytes { bytes in
@@ -295,7 +305,7 @@ extension FieldReader {
   }
 
   func picture(_ c: Massl__Picture) throws(WireError) -> BulkReply {
-    let total = try offset(c.total, "picture.total")
+    let total = try number(c.total, "picture.total", 1...(Limits.offset - 1))
     let start = try offset(c.offset, "picture.offset")
     guard start < total else { throw bad("picture.offset", "is \(start), past its \(total) bytes") }
     return .picture(index: try offset(c.index, "picture.index"), offset: start, total: total)

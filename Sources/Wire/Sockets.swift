@@ -16,7 +16,8 @@ public enum Received: Sendable {
   case message(Incoming)
   /// Bytes that are no message of this protocol, from a peer that may not even be one. They were dropped; the
   /// connection stands.
-  case malformed(peer: PeerID?, WireError)
+  /// - exchange: as the message says, for an answer; 0 if it does not.
+  case malformed(peer: PeerID?, WireError, exchange: UInt64 = 0)
 }
 
 /// A message to be sent.
@@ -292,14 +293,18 @@ private func frames(of outgoing: Outgoing) -> [OutgoingFrame] {
 /// The frames after the routing id, as what they mean.
 /// - Parameter count: how many came; `frames` holds the first ones.
 private func received(_ frames: [BulkFrame], of count: Int, peer: PeerID?, connection: PeerID?) -> Received {
-  func malformed(_ problem: String) -> Received { .malformed(peer: peer, .badFrames(peer: peer, problem: problem)) }
+  var exchange: UInt64 = 0
+  func malformed(_ problem: String) -> Received {
+    .malformed(peer: peer, .badFrames(peer: peer, problem: problem), exchange: exchange)
+  }
   guard let first = frames.first else { return malformed("no envelope") }
   let envelope: Envelope
   do throws(WireError) {
     envelope = try first.decoded(from: connection)
   } catch {
-    return .malformed(peer: peer, error)
+    return .malformed(peer: peer, error, exchange: first.withBytes { Envelope.exchange(in: $0) })
   }
+  exchange = envelope.exchange
   guard count <= 2 else { return malformed("\(count) frames, more than an envelope and one of bulk") }
   let bulk = count == 2 ? frames[1] : nil
   switch (bulk, envelope.message.carriesBulk) {

@@ -35,7 +35,7 @@ struct EncryptionTests {
 
   /// The next thing that comes is a complaint; nobody is blamed for it.
   func complaint(_ socket: some MessageSocket) throws -> WireError? {
-    guard case .malformed(nil, let error)? = try socket.receive(timeout: .seconds(5)) else {
+    guard case .malformed(nil, let error, _)? = try socket.receive(timeout: .seconds(5)) else {
       Issue.record("no complaint")
       return nil
     }
@@ -106,7 +106,7 @@ struct EncryptionTests {
     #expect(try heard(2))
     allowed.replace(with: [])
     #expect(try worker.send(request(2), timeout: .seconds(5)) == .sent)
-    guard case .malformed(PeerID(rawValue: 2)?, .keyNotAllowed)? = try router.receive(timeout: .seconds(5)) else {
+    guard case .malformed(PeerID(rawValue: 2)?, .keyNotAllowed, _)? = try router.receive(timeout: .seconds(5)) else {
       Issue.record("a revoked key still gets through")
       return
     }

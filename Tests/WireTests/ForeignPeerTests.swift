@@ -36,7 +36,7 @@ struct ForeignPeerTests {
     var isHeard = false
     while let received = try router.receive(timeout: isHeard ? .milliseconds(300) : .seconds(5)) {
       switch received {
-      case .malformed(_, let error): complaints.append(error)
+      case .malformed(_, let error, _): complaints.append(error)
       case .message(let incoming):
         #expect(incoming.peer == goodPeer)
         isHeard = true

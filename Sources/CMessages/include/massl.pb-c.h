@@ -94,16 +94,18 @@ typedef enum _Massl__ExtentState {
 /* --- messages --- */
 
 /*
- * Only the head of every Envelope of every version: read first, so that a newer peer gets an answer that says so.
+ * Only what every Envelope of every version has: read first, so that a newer peer gets an answer that says so, and by
+ * itself, so that a message with a bad field gets one that names its exchange.
  */
 struct  Massl__EnvelopeHead
 {
   ProtobufCMessage base;
   uint32_t protocol_version;
+  uint64_t exchange;
 };
 #define MASSL__ENVELOPE_HEAD__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&massl__envelope_head__descriptor) \
-    , 0 }
+    , 0, 0 }
 
 
 typedef enum {
