@@ -1,7 +1,9 @@
 # What people type. Each installs what it needs on Debian, with sudo where that is needed.
-.PHONY: build demo test soak soak-fuzz sanitize bench-peers lint install messages commands clean
+.PHONY: build demo test soak soak-fuzz sanitize bench-peers lint install install-test messages commands clean
 
 PACKAGES = libopenblas-dev libzmq3-dev libprotobuf-c-dev protobuf-c-compiler libjpeg-dev libxxhash-dev
+# Of the tests alone: they have a client in another language join a run.
+TEST_PACKAGES = python3-zmq python3-protobuf protobuf-compiler python3-xxhash
 SUDO = $(shell [ "$$(id -u)" = 0 ] || command -v sudo)
 
 # What 'massl --version' says of the build; empty outside of a clone.
@@ -16,7 +18,7 @@ demo: build
 	Scripts/demo $(SEED)
 
 # One configuration for everything: in debug the numerics are some fifty times slower.
-test: install
+test: install-test
 	swift test -c release --disable-testable-imports
 
 # What the tests do for seconds, for longer: so many simulated schedules, real runs until so many processes were
@@ -31,7 +33,7 @@ FUZZ_FIRST = 0
 MINUTES = 0
 SOAK = MINUTES=$(MINUTES) SEEDS=$(SEEDS) KILLS=$(KILLS) FUZZ_INPUTS=$(FUZZ_INPUTS) \
   SEED_FIRST=$(SEED_FIRST) FUZZ_FIRST=$(FUZZ_FIRST) Scripts/soak
-soak: install
+soak: install-test
 	$(SOAK) schedules kills inputs
 
 soak-fuzz: install
@@ -39,7 +41,7 @@ soak-fuzz: install
 
 # The tests under the address and the thread sanitizer; SANITIZE_FILTER=WireTests for some of them.
 SANITIZE_FILTER = .
-sanitize: install
+sanitize: install-test
 	Scripts/sanitize address '$(SANITIZE_FILTER)'
 	Scripts/sanitize thread '$(SANITIZE_FILTER)'
 
@@ -59,7 +61,8 @@ messages:
 commands: install
 	MASSL_WRITE_DOCS=1 swift test -c release --disable-testable-imports --filter CommandReferenceTests
 
-install:
+install-test: PACKAGES += $(TEST_PACKAGES)
+install install-test:
 	@missing=; for package in $(PACKAGES); do \
 	  dpkg-query -W -f '$${Status}' $$package 2>/dev/null | grep -q 'ok installed' || missing="$$missing $$package"; \
 	done; \

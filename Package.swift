@@ -119,7 +119,7 @@ let package = Package(
         "massl", "Configuration", "Durability", "Machine", "Numerics", "TestSupport",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ]),
-    .testTarget(name: "ProcessTests", dependencies: ["massl", "Numerics", "TestSupport"]),
+    .testTarget(name: "ProcessTests", dependencies: ["massl", "MemoryBank", "Numerics", "TestSupport"]),
     .testTarget(name: "BenchmarkTests", dependencies: ["Benchmark", "Configuration", "TestSupport", "Training"]),
     .testTarget(
       name: "PlanningTests",
