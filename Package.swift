@@ -33,17 +33,18 @@ let package = Package(
     .target(name: "CMessages", dependencies: ["CProtobufC"], linkerSettings: [.linkedLibrary("protobuf-c")]),
 
     // Arrows point downward only: a target imports targets above it in this list.
+    .target(name: "Printing"),
     .target(name: "Numerics", dependencies: ["COpenBLAS", "CXXHash"], swiftSettings: arithmetic),
     .target(name: "Machine"),
     .target(name: "Configuration", dependencies: ["Yams"]),
     .target(name: "Durability", dependencies: ["CMapping"]),
     .target(
-      name: "Vision", dependencies: ["CJPEG", "Numerics"], swiftSettings: [.unsafeFlags(vectorFlags)]),
+      name: "Vision", dependencies: ["CJPEG", "Numerics", "Printing"], swiftSettings: [.unsafeFlags(vectorFlags)]),
     .target(name: "Networks", dependencies: ["Numerics"], swiftSettings: arithmetic),
     .target(name: "Objective", dependencies: ["Numerics"], swiftSettings: arithmetic),
     .target(name: "Optimization", dependencies: ["Numerics"], swiftSettings: arithmetic),
     .target(name: "MemoryBank", dependencies: ["Numerics", "Durability"]),
-    .target(name: "Checkpoints", dependencies: ["Numerics", "Networks", "Durability"]),
+    .target(name: "Checkpoints", dependencies: ["Numerics", "Networks", "Durability", "Printing"]),
     .target(name: "Wire", dependencies: ["CZeroMQ", "CProtobufC", "CMessages", "Numerics"]),
     .target(name: "Coordination", dependencies: ["Numerics", "Wire"]),
     .target(
@@ -54,7 +55,7 @@ let package = Package(
     .target(
       name: "Verification",
       dependencies: ["Numerics", "Configuration", "Vision", "Networks", "Optimization", "Checkpoints", "Training"]),
-    .target(name: "Telemetry", dependencies: [.product(name: "Logging", package: "swift-log")]),
+    .target(name: "Telemetry", dependencies: ["Printing", .product(name: "Logging", package: "swift-log")]),
     .target(
       name: "Services",
       dependencies: [
@@ -80,7 +81,7 @@ let package = Package(
       dependencies: [
         "Services", "Planning", "Verification", "Evaluation", "Benchmark", "Checkpoints", "Durability", "Networks",
         "Configuration",
-        "Coordination", "CVersion", "Machine", "MemoryBank", "Numerics", "Telemetry", "Training", "Vision",
+        "Coordination", "CVersion", "Machine", "MemoryBank", "Numerics", "Printing", "Telemetry", "Training", "Vision",
         "Optimization", "Wire", .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Logging", package: "swift-log"),
       ]),
@@ -102,6 +103,7 @@ let package = Package(
     .testTarget(
       name: "TelemetryTests",
       dependencies: ["Telemetry", "TestSupport", .product(name: "Logging", package: "swift-log")]),
+    .testTarget(name: "PrintingTests", dependencies: ["Printing"]),
     .testTarget(name: "NumericsTests", dependencies: ["Numerics"]),
     .testTarget(name: "NetworksTests", dependencies: ["Networks", "Numerics"]),
     .testTarget(name: "ObjectiveTests", dependencies: ["Objective", "Numerics", "TestSupport"]),

@@ -1,6 +1,7 @@
 import Durability
 import Foundation
 import Numerics
+import Printing
 
 /// What is in a run directory, a checkpoint or a safetensors file, for people and programs to look at.
 public enum Inspection: Sendable {
@@ -127,7 +128,7 @@ extension Inspection {
       var lines = ["run         \(run.run)", "pictures    \(run.pictures)"]
       lines += run.checkpoints.map { "checkpoint  \($0.line)" }
       if run.checkpoints.isEmpty { lines.append("checkpoint  none yet") }
-      return (lines + ["", run.configuration]).joined(separator: "\n")
+      return Self.joined(lines) + "\n\n\(run.configuration)"
     case .checkpoint(let checkpoint):
       var lines = ["checkpoint  \(checkpoint.line)"]
       if let manifest = checkpoint.manifest {
@@ -140,18 +141,21 @@ extension Inspection {
         lines += manifest.files.sorted { $0.key < $1.key }.map {
           "file        \($0.key): \($0.value.size) bytes, \($0.value.tensors.count) tensors"
         }
-        lines += ["", manifest.configuration]
+        return Self.joined(lines) + "\n\n\(manifest.configuration)"
       }
-      return lines.joined(separator: "\n")
+      return Self.joined(lines)
     case .safetensors(let file):
       var lines = file.metadata.sorted { $0.key < $1.key }.filter { !$0.value.contains("\n") }.map {
         "metadata    \($0.key): \($0.value)"
       }
       lines.append("tensors     \(file.tensors.count), \(file.elements) elements")
       lines += file.tensors.map { "  \($0.name)  \($0.type) \($0.shape)  \($0.digest)" }
-      return lines.joined(separator: "\n")
+      return Self.joined(lines)
     }
   }
+
+  /// A name in a file begins no line of its own.
+  private static func joined(_ lines: [String]) -> String { lines.map(\.printable).joined(separator: "\n") }
 }
 
 extension Inspection.CheckpointSummary {

@@ -44,9 +44,18 @@ extension ConfigurationError: CustomStringConvertible {
     case .notAnAssignment(let text):
       return "'\(text)' is not of the form key=value."
     case .inconsistent(let sentences):
-      return sentences.joined(separator: "\n")
+      return sentences.joined(separator: " ")
     case .otherConfiguration(let run, let differences):
-      return differences.map { Self.refusal($0, run: run) }.joined(separator: "\n")
+      return differences.map { Self.refusal($0, run: run) }.joined(separator: " ")
+    }
+  }
+
+  /// The description's sentences for each thing that is wrong, to be told a line each.
+  public var lines: [String] {
+    switch self {
+    case .inconsistent(let sentences): sentences
+    case .otherConfiguration(let run, let differences): differences.map { Self.refusal($0, run: run) }
+    default: [description]
     }
   }
 

@@ -1,5 +1,6 @@
 import Glibc
 import Logging
+import Printing
 import Synchronization
 
 /// Where log lines go: the console, and a file in the run directory once that is known.
@@ -33,12 +34,12 @@ public final class LogOutput: Sendable {
     file.withLock { $0.file = slot.take() }
   }
 
-  /// Writes a line. A file that takes none is told of once on the console, and tried again with each line.
+  /// Writes a line; what does not show in it is escaped. A file that takes none is told of once on the console, and tried again with each line.
   public func write(line: String) {
     console.write(line: line)
     let trouble: TelemetryError? = file.withLock { log in
       do throws(TelemetryError) {
-        try log.file?.append(line: line)
+        try log.file?.append(line: line.printable)
         log.isFailing = false
         return nil
       } catch {

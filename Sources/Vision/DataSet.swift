@@ -1,5 +1,6 @@
 import Glibc
 import Numerics
+import Printing
 
 /// The pictures of a folder, at any depth, in an order that depends on nothing but their paths.
 ///
@@ -129,8 +130,8 @@ public struct DataSet: Sendable {
 
   public var count: Int { ends.count }
 
-  /// Relative to the root, for people: bytes that are no UTF-8 are replaced.
-  public func path(_ index: Int) -> String { String(decoding: pathBytes(index), as: UTF8.self) }
+  /// Relative to the root, for people: what does not show, or is no UTF-8, is escaped.
+  public func path(_ index: Int) -> String { String(printing: pathBytes(index)) }
 
   /// Size in bytes when the folder was listed.
   public func size(_ index: Int) -> Int { sizes[index] }
@@ -336,7 +337,7 @@ private struct Listing {
   }
 
   private func unreadable(_ path: [UInt8], _ root: String) -> VisionError {
-    Vision.unreadable(path.isEmpty ? root : root + "/" + String(decoding: path, as: UTF8.self))
+    Vision.unreadable(path.isEmpty ? root : root + "/" + String(printing: path))
   }
 }
 

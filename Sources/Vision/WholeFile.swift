@@ -1,12 +1,13 @@
 // Files whole: read by a path of bytes, for names on disk need not be text.
 
 import Glibc
+import Printing
 
 /// - Parameters:
 ///   - size: what the file must hold.
 ///   - limit: no more bytes than these are read.
 func readFile(_ path: [UInt8], size: Int, atMost limit: Int) throws(VisionError) -> [UInt8] {
-  let name = String(decoding: path, as: UTF8.self)
+  let name = String(printing: path)
   let descriptor = open(path.map(CChar.init(bitPattern:)) + [0], O_RDONLY | O_CLOEXEC)
   guard descriptor >= 0 else { throw unreadable(name) }
   defer { close(descriptor) }

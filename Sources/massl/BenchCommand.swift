@@ -6,6 +6,7 @@ import Foundation
 import Machine
 import Numerics
 import Services
+import Telemetry
 import Training
 import Vision
 
@@ -55,9 +56,11 @@ package struct BenchCommand: ParsableCommand {
     }
 
     func show(_ figures: [Figure]) throws {
-      guard json else { return figures.forEach { print($0) } }
-      let encoder = JSONEncoder.readable
-      print(String(decoding: try encoder.encode(figures), as: UTF8.self))
+      if json {
+        try StandardOutput.write(json: String(decoding: JSONEncoder.readable.encode(figures), as: UTF8.self))
+      } else {
+        for figure in figures { try StandardOutput.write("\(figure)") }
+      }
     }
   }
 

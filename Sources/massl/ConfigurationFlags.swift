@@ -1,7 +1,8 @@
 import ArgumentParser
 import Configuration
 
-/// Every configuration key as a flag, a line each: `batch_size` is `--batch-size`.
+/// Every configuration key as a flag, a line each: `batch_size` is `--batch-size`. But `listen`, which only a coordinator
+/// that others start workers for has a use for: it is that command's own.
 ///
 /// Name, help, allowed values and default come from `ConfigurationKey.all`; the property says only that the flag
 /// exists, for the parser finds flags by their properties. A test holds the two lists together. Values stay text
@@ -74,7 +75,6 @@ package struct ConfigurationFlags: ParsableArguments {
   @Option(key: "grace") package var grace: String?
   @Option(key: "memory_replicas") package var memoryReplicas: String?
   @Option(key: "memory_copy_rate") package var memoryCopyRate: String?
-  @Option(key: "listen") package var listen: String?
   @Option(key: "log_level") package var logLevel: String?
 
   package init() {}
@@ -102,7 +102,7 @@ extension ConfigurationFlags {
 
 extension Option where Value == String? {
   /// A flag that is described by its key's row of the table.
-  fileprivate init(key name: String) {
+  init(key name: String) {
     guard let key = ConfigurationKey.named(name) else { fatalError("invariant broken: there is no key \(name)") }
     self.init(
       name: .customLong(key.flag),

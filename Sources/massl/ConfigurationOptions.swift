@@ -20,10 +20,11 @@ package struct ConfigurationOptions: ParsableArguments {
   package init() {}
 
   /// Recipe first, then flags.
-  package func layers() throws(ConfigurationError) -> [ConfigurationLayer] {
+  /// - Parameter own: flags of the command's own, by their keys.
+  package func layers(and own: [(name: String, text: String)] = []) throws(ConfigurationError) -> [ConfigurationLayer] {
     var layers: [ConfigurationLayer] = []
     if let config { layers.append(try ConfigurationLayer(recipeAt: config)) }
-    layers.append(try ConfigurationLayer(flags: flags.given))
+    layers.append(try ConfigurationLayer(flags: flags.given + own))
     return layers
   }
 
@@ -32,18 +33,21 @@ package struct ConfigurationOptions: ParsableArguments {
   }
 
   /// The configuration that the run in a directory is started or resumed with.
+  /// - Parameter own: as in `layers`.
   /// - Throws: `ConfigurationError` with every key that differs from the run's and must not.
-  package func configuration(ofRunAt run: String) throws -> RunConfiguration {
+  package func configuration(
+    ofRunAt run: String, and own: [(name: String, text: String)] = []
+  ) throws -> RunConfiguration {
     let storage = FileStorage()
     guard try RunDirectory.isRun(run, in: storage) else {
-      return try RunConfiguration(layers: layers() + [changes()])
+      return try RunConfiguration(layers: layers(and: own) + [changes()])
     }
     func configuration(_ text: String) throws -> RunConfiguration {
       try RunConfiguration(layers: [ConfigurationLayer(recipe: text, file: "\(run)/config.yaml")])
     }
     let saved = try configuration(RunDirectory.newestConfiguration(of: run, in: storage))
     return try saved.resumed(
-      run: run, begun: configuration(RunDirectory.configuration(of: run, in: storage)), layers: layers(),
+      run: run, begun: configuration(RunDirectory.configuration(of: run, in: storage)), layers: layers(and: own),
       changes: changes())
   }
 

@@ -11,7 +11,7 @@ import Training
 import Wire
 
 /// `massl coordinator`: the process that owns a run.
-package struct CoordinatorCommand: ParsableCommand {
+package struct CoordinatorCommand: EndsInOrder {
   package static let configuration = CommandConfiguration(
     commandName: "coordinator",
     abstract: "Run the coordinator: weights, memory, checkpoints, and work for whoever connects.",
@@ -29,6 +29,8 @@ package struct CoordinatorCommand: ParsableCommand {
       "RAM for the newest memory rows: 512MiB, 16GiB, 0 for none. Taken as rows come; others are read from disk.",
       valueName: "bytes"))
   package var rowCache = ByteCount(RowStore.cacheBytes)
+
+  @Option(key: "listen") package var listen: String?
 
   @OptionGroup package var security: CoordinatorSecurityOptions
 
@@ -49,14 +51,19 @@ package struct CoordinatorCommand: ParsableCommand {
   private static let openPause = 0.1
 
   package func run() throws {
-    let configuration = try settings.configuration(ofRunAt: place.run)
+    let own = listen.map { [("listen", $0)] } ?? []
+    let configuration = try settings.configuration(ofRunAt: place.run, and: own)
     try Relaunch.ensure(ComputeClass(configuration.computeClass))
     let log = ProcessLog("coordinator", level: configuration.logLevel)
     let signals = Signals(withParent: stopWithParent)
     if !stopWithParent, let sentence = Allowance.current.sentence { log.line(.info, sentence) }
+    // Most of a start is still to come. One that comes later is told to the run, which then ends in order.
+    guard !signals.haveCome else {
+      return log.line(.info, "Stopped as asked before it began: nothing is lost. The same command goes on.")
+    }
     let listen = try Endpoint(configuration.listen)
     var options = try CoordinatorOptions(
-      data: place.data, run: place.run, layers: settings.layers(), changes: settings.changes(), listen: listen,
+      data: place.data, run: place.run, layers: settings.layers(and: own), changes: settings.changes(), listen: listen,
       security: security.security(for: listen, log: log.line), probe: probeDigest(), allowsMixed: allowMixed,
       rowCacheBytes: rowCache.bytes)
     options.forgetsLostRows = forgetLostRows
@@ -73,9 +80,15 @@ package struct CoordinatorCommand: ParsableCommand {
     let service = try opened(options, log)
     try log.attach(file: "\(place.run)/coordinator.log")
     log.line(.info, "Listens on \(service.endpoint), run \(place.run), step \(service.resumedStep).")
-    signals.tell {
-      service.requestStop()
-      leave(within: configuration.grace, log.line)
+    signals.tell { request in
+      switch request {
+      case .leave:
+        service.requestStop()
+        leave(within: configuration.grace, log.line)
+      case .hurry:
+        log.line(.warning, "Interrupted twice: the last checkpoint is not waited for. The newest whole one is resumed.")
+        ExitStatus.tryAgain.leave()
+      }
     }
     let report = RunReport(
       try MetricsWriter(
@@ -84,7 +97,7 @@ package struct CoordinatorCommand: ParsableCommand {
     defer {
       report.finish()
       // Nobody holds the service then; a signal that comes now is told to the next one.
-      signals.tell {}
+      signals.tell { _ in }
     }
     switch try service.run(record: { report.take($0) }) {
     case .finished: log.line(.info, "The run is done: \(service.plan.lastStep) steps.")
@@ -110,7 +123,7 @@ package struct CoordinatorCommand: ParsableCommand {
       Thread.sleep(forTimeInterval: seconds)
       log(
         .error, "The last checkpoint was not durable within grace, \(seconds) s. The newest one before it is resumed.")
-      Foundation.exit(ExitStatus.tryAgain.rawValue)
+      ExitStatus.tryAgain.leave()
     }
   }
 }

@@ -4,6 +4,7 @@ import Durability
 import Evaluation
 import Foundation
 import Numerics
+import Telemetry
 import Vision
 
 /// `massl evaluate`: how good frozen features are.
@@ -97,15 +98,16 @@ package struct EvaluateNearestNeighborsCommand: ParsableCommand {
         let fields = sources.indices.map { "\"\(sources[$0].name)\": \(accuracies[$0][index])" }
         return "{\"k\": \(neighbors[index]), \(fields.joined(separator: ", "))}"
       }
-      print(
-        "{\"step\": \(network.step.map(String.init) ?? "null"), \"bank\": \(bank.classes.count), "
+      try StandardOutput.write(
+        json: "{\"step\": \(network.step.map(String.init) ?? "null"), \"bank\": \(bank.classes.count), "
           + "\"queries\": \(queries.classes.count), \"knn\": [\(rows.joined(separator: ", "))]}")
     } else {
       let step = network.step.map { " at step \($0)" } ?? ""
-      print("k-NN accuracy\(step): \(queries.classes.count) pictures asked, \(bank.classes.count) vote")
-      print(columns("", neighbors.map { "k \($0)" }))
+      try StandardOutput.write(
+        "k-NN accuracy\(step): \(queries.classes.count) pictures asked, \(bank.classes.count) vote")
+      try StandardOutput.write(columns("", neighbors.map { "k \($0)" }))
       for (source, row) in zip(sources, accuracies) {
-        print(columns(source.name, row.map { String(format: "%.3f", $0) }))
+        try StandardOutput.write(columns(source.name, row.map { String(format: "%.3f", $0) }))
       }
     }
   }

@@ -4,11 +4,13 @@ import Configuration
 import Coordination
 import Durability
 import Evaluation
+import Glibc
 import MemoryBank
 import Networks
 import Numerics
 import Optimization
 import Services
+import Telemetry
 import Verification
 import Vision
 import Wire
@@ -23,8 +25,17 @@ package enum ExitStatus: Int32, Sendable, CaseIterable {
   case doNotRestart = 65
   /// Something around it was not ready, or is gone for now.
   case tryAgain = 75
+  /// Nobody reads standard output any more. What a shell makes of SIGPIPE.
+  case pipeClosed = 141
 
   package var code: ExitCode { ExitCode(rawValue) }
+
+  /// Ends the process as it stands: threads may still compute, and the libraries' destructors would pull the memory
+  /// from under them.
+  func leave() -> Never {
+    fflush(nil)
+    _exit(rawValue)
+  }
 }
 
 extension ExitStatus {
@@ -40,6 +51,7 @@ extension ExitStatus {
       case let error as ServiceError: Self(of: error)
       case let error as MemoryError: Self(of: error)
       case is VerificationError: .usage
+      case OutputError.closedPipe: .pipeClosed
       case MemoryBankError.flushFailedBefore: .tryAgain
       case MemoryBankError.rowsInShards: .usage
       case is MemoryBankError: .doNotRestart

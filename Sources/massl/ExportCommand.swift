@@ -2,6 +2,7 @@ import ArgumentParser
 import Checkpoints
 import Durability
 import Services
+import Telemetry
 
 /// Which of a run's two networks.
 package enum NetworkName: String, ExpressibleByArgument, CaseIterable, Sendable {
@@ -48,6 +49,7 @@ package struct ExportCommand: ParsableCommand {
     let checkpoint = try RunDirectory.checkpoint(of: runDirectory, step: step, in: storage)
     let manifest = checkpoint.manifest
     let tensors = try exportNetwork(network.file, of: checkpoint, to: out, in: storage)
-    print("\(out): \(network.rawValue) of run \(manifest.run) at step \(manifest.step), \(tensors) tensors")
+    try StandardOutput.write(
+      "\(out): \(network.rawValue) of run \(manifest.run) at step \(manifest.step), \(tensors) tensors")
   }
 }

@@ -1,6 +1,7 @@
 import ArgumentParser
 import Configuration
 import Services
+import Telemetry
 import Vision
 
 /// `massl fork`: a new run from an old step.
@@ -45,15 +46,19 @@ package struct ForkCommand: ParsableCommand {
       of: runDirectory, atStep: step, changes: ConfigurationLayer(assignments: changes),
       data: data.map { try DataSet(root: $0) }, shards: shards.shard)
     let result = try fork.write(to: to)
-    print("\(to): goes on from step \(result.step) of \(runDirectory), with \(result.rows) memory rows")
-    for difference in result.differences { print("  \(difference.name): \(difference.saved) -> \(difference.given)") }
+    try StandardOutput.write(
+      "\(to): goes on from step \(result.step) of \(runDirectory), with \(result.rows) memory rows")
+    for difference in result.differences {
+      try StandardOutput.write("  \(difference.name): \(difference.saved) -> \(difference.given)")
+    }
     if let change = result.data {
-      print("  pictures: \(change.pictures.before) -> \(change.pictures.now)")
-      print("  steps an epoch: \(change.stepsPerEpoch.before) -> \(change.stepsPerEpoch.now)")
-      print("  steps in all: \(change.lastStep.before) -> \(change.lastStep.now); schedules end with the last")
-      print("  the order of the pictures is another from here on")
+      try StandardOutput.write("  pictures: \(change.pictures.before) -> \(change.pictures.now)")
+      try StandardOutput.write("  steps an epoch: \(change.stepsPerEpoch.before) -> \(change.stepsPerEpoch.now)")
+      try StandardOutput.write(
+        "  steps in all: \(change.lastStep.before) -> \(change.lastStep.now); schedules end with the last")
+      try StandardOutput.write("  the order of the pictures is another from here on")
     } else if data != nil {
-      print("  pictures: the same as before")
+      try StandardOutput.write("  pictures: the same as before")
     }
   }
 }

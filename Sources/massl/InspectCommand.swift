@@ -2,6 +2,7 @@ import ArgumentParser
 import Checkpoints
 import Durability
 import Foundation
+import Telemetry
 
 /// `massl inspect`: what is in a file or a directory.
 package struct InspectCommand: ParsableCommand {
@@ -20,7 +21,7 @@ package struct InspectCommand: ParsableCommand {
 
   package func run() throws {
     let inspection = try Inspection(of: path, in: FileStorage())
-    print(json ? inspection.json() : inspection.text())
+    try json ? StandardOutput.write(json: inspection.json()) : StandardOutput.write(inspection.text())
     if inspection.isDamaged { throw ExitStatus.failed.code }
   }
 }

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Telemetry
 import Wire
 
 /// `massl keygen`: who a process is.
@@ -21,6 +22,6 @@ package struct KeygenCommand: ParsableCommand {
   package func run() throws {
     let pair = try KeyPair.generate()
     try pair.write(to: out)
-    print(pair.publicKey)
+    try StandardOutput.write("\(pair.publicKey)")
   }
 }

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Configuration
 import Glibc
 import Telemetry
 
@@ -9,7 +10,8 @@ package struct Massl: ParsableCommand {
     abstract: "Pre-trains Vision Transformers on unlabelled pictures, on any number of machines.",
     discussion: """
       Results go to standard output, log and progress to standard error.
-      Exit codes: 0 done, 1 failed, 64 wrong usage, 65 do not restart (it would fail again), 75 try again.
+      Exit codes: 0 done, 1 failed, 64 wrong usage, 65 do not restart (it would fail again), 75 try again, 141 nobody reads
+      the results any more.
       """,
     subcommands: [
       TrainCommand.self, CoordinatorCommand.self, WorkerCommand.self, StatusCommand.self, EvaluateCommand.self,
@@ -25,37 +27,62 @@ package struct Massl: ParsableCommand {
 
   package func run() throws {
     guard version else { throw CleanExit.helpRequest(self) }
-    print(Version.text)
+    try StandardOutput.write(Version.text)
   }
 }
 
 @main
 enum Program {
   static func main() {
+    Signals.hold()
     // A peer or a pager that goes away is an error of that write, not the end of the program.
     signal(SIGPIPE, SIG_IGN)
+    StandardDescriptors.fill()
     DescriptorLimit.raise()
     var command: any ParsableCommand
-    do { command = try Massl.parseAsRoot() } catch { Massl.exit(withError: error) }
+    do { command = try Massl.parseAsRoot() } catch { leave(saying: error) }
+    if !(command is any EndsInOrder) { Signals.release() }
     do {
       // Before any vector instruction, which would end the program without a word.
       try Processor.check(Processor.leastClass)
       try command.run()
-      leave(.done)
+      ExitStatus.done.leave()
     } catch let code as ExitCode {
-      leave(ExitStatus(rawValue: code.rawValue) ?? .failed)
+      (ExitStatus(rawValue: code.rawValue) ?? .failed).leave()
     } catch {
       // The parser's own: a call for help. It takes all others for plain failures.
-      if Massl.exitCode(for: error) != .failure { Massl.exit(withError: error) }
-      Console.standardError.write(line: "Error: \(error)")
-      leave(ExitStatus(of: error))
+      if Massl.exitCode(for: error) != .failure { leave(saying: error) }
+      leave(failing: error)
     }
   }
 
-  /// Ends the process as it stands: threads may still compute, and the libraries' destructors would pull the memory
-  /// from under them.
-  private static func leave(_ status: ExitStatus) -> Never {
-    fflush(nil)
-    _exit(status.rawValue)
+  /// Ends with what the parser has to say: help, which is a result, or what is wrong with the arguments.
+  private static func leave(saying error: any Error) -> Never {
+    let text = Massl.fullMessage(for: error, columns: nil)
+    let code = Massl.exitCode(for: error)
+    do {
+      if code.isSuccess {
+        try StandardOutput.write(text)
+      } else {
+        for line in text.split(separator: "\n", omittingEmptySubsequences: false) {
+          Console.standardError.write(line: String(line))
+        }
+      }
+      (ExitStatus(rawValue: code.rawValue) ?? .failed).leave()
+    } catch {
+      leave(failing: error)
+    }
   }
+
+  private static func leave(failing error: any Error) -> Never {
+    let status = ExitStatus(of: error)
+    // As one that SIGPIPE ended: without a word.
+    if status != .pipeClosed {
+      for line in (error as? ConfigurationError)?.lines ?? ["\(error)"] {
+        Console.standardError.write(line: "Error: \(line)")
+      }
+    }
+    status.leave()
+  }
+
 }

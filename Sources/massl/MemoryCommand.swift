@@ -22,7 +22,7 @@ package struct MemoryCommand: ParsableCommand {
 
   package init() {}
 
-  struct Serve: ParsableCommand {
+  struct Serve: EndsInOrder {
     static let configuration = CommandConfiguration(
       commandName: "serve", abstract: "Serve a part of the memory; what 'massl memory' does without another word.")
 
@@ -86,9 +86,12 @@ package struct MemoryCommand: ParsableCommand {
             security: found.security, serving: serving, givesUpAfter: search.mayMove ? .seconds(10) : nil),
           log: log.line)
         log.line(.info, "Serves rows at \(service.endpoint), shard \(service.shard).")
-        signals.tell { service.requestStop() }
-        if try service.run() != .silent { return }
+        signals.tell { _ in service.requestStop() }
+        let outcome = try service.run()
+        if outcome == .stopped { log.line(.info, "Stopped as asked. Its rows stay in \(directory).") }
+        if outcome != .silent { return }
       }
+      if signals.haveCome { log.line(.info, "Stopped as asked, before a coordinator was found.") }
     }
   }
 
@@ -119,11 +122,11 @@ package struct MemoryCommand: ParsableCommand {
       guard let text = try asked.inquiry().list(patience: Asked.patience) else {
         throw ServiceError.noAnswer(coordinator: asked.coordinator)
       }
-      if json { return print(text) }
+      if json { return try StandardOutput.write(json: text) }
       guard let status = MemoryStatus(json: text) else {
         throw ServiceError.unreadableStatus(coordinator: asked.coordinator)
       }
-      print(MemoryText.render(status))
+      try StandardOutput.write(MemoryText.render(status))
     }
   }
 
@@ -150,7 +153,7 @@ package struct MemoryCommand: ParsableCommand {
         Console.standardError.write(line: "Error: \(text)")
         throw ExitStatus.usage.code
       }
-      print(text)
+      try StandardOutput.write(text)
     }
   }
 }

@@ -1,5 +1,6 @@
 import Coordination
 import Foundation
+import Printing
 
 /// What `massl memory list` prints for people.
 package enum MemoryText {
@@ -34,7 +35,7 @@ package enum MemoryText {
       if let problem = shard.problem { line += "  \(problem)" }
       lines.append(line)
     }
-    return lines.joined(separator: "\n")
+    return lines.map(\.printable).joined(separator: "\n")
   }
 
   private static func bytes(_ count: Int) -> String {

@@ -8,6 +8,7 @@ import MemoryBank
 import Numerics
 import Planning
 import Services
+import Telemetry
 import Training
 import Wire
 
@@ -124,8 +125,10 @@ package struct PlanCommand: ParsableCommand {
     if let gflops { deployment.sgemmPerSecond = gflops * 1e9 }
     if let copy { deployment.copyBytesPerSecond = copy * 1e9 }
     let planned = DeploymentPlan(plan, on: deployment)
-    print(
-      json
-        ? String(decoding: try JSONEncoder.readable.encode(planned), as: UTF8.self) : PlanText.render(planned))
+    if json {
+      try StandardOutput.write(json: String(decoding: JSONEncoder.readable.encode(planned), as: UTF8.self))
+    } else {
+      try StandardOutput.write(PlanText.render(planned))
+    }
   }
 }

@@ -26,6 +26,7 @@ package enum Relaunch {
     let changes = changes(for: computeClass, in: current)
     if changes.isEmpty { return try computeClass.check(coreName: OpenBLAS.coreName) }
     for (name, value) in changes { setenv(name, value, 1) }
+    Signals.handOver()
     execv("/proc/self/exe", CommandLine.unsafeArgv)
     throw RelaunchError(reason: String(cString: strerror(errno)))
   }

@@ -1,6 +1,7 @@
 import ArgumentParser
 import Numerics
 import Services
+import Telemetry
 import Vision
 
 /// `massl replay`: a step of a run, computed again.
@@ -46,6 +47,6 @@ package struct ReplayCommand: ParsableCommand {
     let replay = try StepReplay(of: runDirectory, step: step, slice: slice, shards: shards.shard)
     try Relaunch.ensure(ComputeClass(replay.computeClass))
     let report = try replay.compute(on: DataSet(root: data, ofRunAt: runDirectory))
-    print(json ? report.json() : report.text())
+    try json ? StandardOutput.write(json: report.json()) : StandardOutput.write(report.text())
   }
 }

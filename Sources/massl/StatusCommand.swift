@@ -46,18 +46,24 @@ package struct StatusCommand: ParsableCommand {
     while watch {
       Thread.sleep(forTimeInterval: Self.watchPause)
       // A coordinator that is away for a while is what one watches for.
-      do { try showOnce() } catch { Console.standardError.write(line: "\(error)") }
+      do {
+        try showOnce()
+      } catch let error as OutputError {
+        throw error
+      } catch {
+        Console.standardError.write(line: "\(error)")
+      }
     }
   }
 
   private func showOnce() throws {
     let status = try status()
-    show(json ? status.json() : StatusText.render(status))
-  }
-
-  /// Written at once: `print` keeps lines back from a pipe until a buffer is full. A blank line parts what is watched.
-  private func show(_ text: String) {
-    FileHandle.standardOutput.write(Data("\(text)\n\(watch && !json ? "\n" : "")".utf8))
+    if json {
+      try StandardOutput.write(json: status.json())
+    } else {
+      // A blank line parts what is watched.
+      try StandardOutput.write(StatusText.render(status) + (watch ? "\n" : ""))
+    }
   }
 
   private func status() throws -> RunStatus {

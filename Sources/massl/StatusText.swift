@@ -1,5 +1,6 @@
 import Coordination
 import Foundation
+import Printing
 import Services
 import Telemetry
 
@@ -62,7 +63,7 @@ enum StatusText {
             + String(format: "heard %.1f s ago", worker.secondsSinceHeard)
         ))
     }
-    return rows.map { $0.0.padding(toLength: 12, withPad: " ", startingAt: 0) + $0.1 }.joined(separator: "\n")
+    return rows.map { $0.0.padding(toLength: 12, withPad: " ", startingAt: 0) + $0.1.printable }.joined(separator: "\n")
   }
 
   private static func render(_ host: QuarantinedHost) -> String {

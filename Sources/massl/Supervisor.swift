@@ -9,7 +9,7 @@ import Synchronization
 /// Processes that end are started again: workers whatever became of them, for they own nothing; the coordinator when it
 /// was killed or says "try again", for it resumes from its newest checkpoint. It comes back on the same port, where
 /// workers look. What ends for good, by its exit code or again and again, ends the run.
-final class Supervisor: Sendable {
+package final class Supervisor: Sendable {
   /// From one look to the next, in seconds.
   private static let pause = 0.05
   /// A run that is locked may be one whose processes are just leaving.
@@ -28,14 +28,15 @@ final class Supervisor: Sendable {
   /// Workers that were told to leave are killed after this.
   private static let leaving = 10.0
 
+  private let program: URL
   private let coordinator: [String]
   private let addressPath: String
   private let workers: [[String]]
   /// What the processes need, and what there is, in sentences.
   private let memory: String
   private let log: ServiceLog
-  /// How often it was asked to stop.
-  private let stops = Atomic(0)
+  private let isStopping = Atomic(false)
+  private let isHurried = Atomic(false)
 
   /// A worker, and when it was started.
   private struct Worker {
@@ -49,13 +50,16 @@ final class Supervisor: Sendable {
   }
 
   /// - Parameters:
+  ///   - program: what is started; by default massl itself.
   ///   - coordinator: its arguments, without where to listen.
   ///   - addressPath: the file in which it says where it listens.
   ///   - workers: each one's arguments, without the coordinator's address.
   ///   - memory: what the processes need, and what there is, in sentences; said when one was killed.
-  init(
-    coordinator: [String], addressPath: String, workers: [[String]], memory: String, log: @escaping ServiceLog
+  package init(
+    program: URL = URL(fileURLWithPath: "/proc/self/exe").resolvingSymlinksInPath(), coordinator: [String],
+    addressPath: String, workers: [[String]], memory: String, log: @escaping ServiceLog
   ) {
+    self.program = program
     self.coordinator = coordinator
     self.addressPath = addressPath
     self.workers = workers
@@ -63,15 +67,22 @@ final class Supervisor: Sendable {
     self.log = log
   }
 
-  /// From any thread. The first time the coordinator writes a last checkpoint, then all end; the second time all are
+  /// From any thread, as often as one likes: the coordinator writes a last checkpoint, then all end; in a hurry all are
   /// killed.
-  func requestStop() { stops.add(1, ordering: .relaxed) }
+  package func requestStop(_ request: StopRequest) {
+    isStopping.store(true, ordering: .relaxed)
+    if request == .hurry { isHurried.store(true, ordering: .relaxed) }
+  }
 
-  private var isStopping: Bool { stops.load(ordering: .relaxed) > 0 }
-  private var isHurried: Bool { stops.load(ordering: .relaxed) > 1 }
+  private var wasAsked: Bool { isStopping.load(ordering: .relaxed) }
+  private var mustHurry: Bool { isHurried.load(ordering: .relaxed) }
 
   /// Returns when the run is done, was stopped, or cannot go on.
-  func run() throws -> ExitStatus {
+  package func run() throws -> ExitStatus {
+    guard !wasAsked else {
+      log(.info, "Stopped as asked before it began: nothing is lost. The same command goes on.")
+      return .done
+    }
     let started = Date()
     var listen = "tcp://127.0.0.1:0"
     var running: [Worker] = []
@@ -101,15 +112,19 @@ final class Supervisor: Sendable {
       let (words, isHopeless) = killed.end(
         bySignal: Self.signal(of: process), after: Date().timeIntervalSince(begun),
         lackedMemory: OutOfMemory.ends > memoryEnds)
-      if isHopeless {
+      if isHopeless, !wasAsked {
         log(.error, "The coordinator \(Self.end(of: process)), and would again: the run stops.\(words)")
         end(running)
         return .doNotRestart
       }
       let isYoung = running.isEmpty && Date().timeIntervalSince(started) < Self.lockPatience
       restarts += isYoung ? 0 : 1
-      guard !isStopping, running.isEmpty ? isYoung : restarts <= Self.restartsAtMost else {
+      guard !wasAsked, running.isEmpty ? isYoung : restarts <= Self.restartsAtMost else {
         end(running)
+        if status == nil {
+          log(
+            .warning, "The coordinator \(Self.end(of: process)). The same command resumes from the newest checkpoint.")
+        }
         return status ?? .tryAgain
       }
       log(.warning, "The coordinator \(Self.end(of: process)); starting it again.\(words)")
@@ -131,11 +146,11 @@ extension Supervisor {
     var earlyEnds = 0
     while coordinator.isRunning {
       Thread.sleep(forTimeInterval: Self.pause)
-      if isStopping || failure != nil, !isTold {
+      if wasAsked || failure != nil, !isTold {
         coordinator.terminate()
         isTold = true
       }
-      if isHurried { kill(coordinator.processIdentifier, SIGKILL) }
+      if mustHurry { kill(coordinator.processIdentifier, SIGKILL) }
       for index in running.indices where !isTold && !running[index].process.isRunning && coordinator.isRunning {
         let ended = running[index].ended ?? Date()
         running[index].ended = ended
@@ -164,7 +179,7 @@ extension Supervisor {
     for worker in running where worker.process.isRunning { worker.process.terminate() }
     let deadline = Date() + Self.leaving
     for worker in running {
-      while worker.process.isRunning, Date() < deadline, !isHurried { Thread.sleep(forTimeInterval: Self.pause) }
+      while worker.process.isRunning, Date() < deadline, !mustHurry { Thread.sleep(forTimeInterval: Self.pause) }
       if worker.process.isRunning { kill(worker.process.processIdentifier, SIGKILL) }
       worker.process.waitUntilExit()
     }
@@ -190,7 +205,7 @@ extension Supervisor {
 
   private func start(_ arguments: [String]) throws -> Process {
     let process = Process()
-    process.executableURL = URL(fileURLWithPath: "/proc/self/exe").resolvingSymlinksInPath()
+    process.executableURL = program
     process.arguments = arguments
     // A process that crashes must not wait for a person at this terminal.
     process.environment = ProcessInfo.processInfo.environment.merging(["SWIFT_BACKTRACE": "interactive=no"]) { $1 }
@@ -208,13 +223,18 @@ extension Supervisor {
   /// The coordinator's address, once it listens; nil if it ends before.
   /// - Parameter stale: the file as it was before; it may be another, living coordinator's.
   private func waitForAddress(_ process: Process, otherThan stale: [String]) -> String? {
+    var isTold = false
     while process.isRunning {
       if addressFile != stale, let text = try? String(contentsOfFile: addressPath, encoding: .utf8),
         text.hasSuffix("\n")
       {
         return text.trimmingCharacters(in: .whitespacesAndNewlines)
       }
-      if isStopping { process.terminate() }
+      if wasAsked, !isTold {
+        process.terminate()
+        isTold = true
+      }
+      if mustHurry { kill(process.processIdentifier, SIGKILL) }
       Thread.sleep(forTimeInterval: Self.pause)
     }
     return nil

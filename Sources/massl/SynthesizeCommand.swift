@@ -1,4 +1,5 @@
 import ArgumentParser
+import Telemetry
 import Vision
 
 /// `massl synthesize`: a labelled data set made on the spot.
@@ -31,6 +32,6 @@ package struct SynthesizeCommand: ParsableCommand {
     settings.size = size
     settings.seed = seed
     try Synthesis(settings).write(to: out)
-    print("\(images) pictures of \(classes) classes in \(out)/train and \(out)/test")
+    try StandardOutput.write("\(images) pictures of \(classes) classes in \(out)/train and \(out)/test")
   }
 }

@@ -10,12 +10,13 @@ import Training
 import Wire
 
 /// `massl train`: coordinator and workers on this machine.
-package struct TrainCommand: ParsableCommand {
+package struct TrainCommand: EndsInOrder {
   package static let configuration = CommandConfiguration(
     commandName: "train",
     abstract: "Train on this machine: starts a coordinator and workers, and keeps them running.",
     discussion: """
-      The same command resumes the run from its newest whole checkpoint. SIGINT and SIGTERM end it after a last one.
+      The same command resumes the run from its newest whole checkpoint. SIGINT, SIGTERM, SIGHUP, SIGUSR1 and SIGUSR2 end
+      it after a last one, which only a second SIGINT does not wait for.
       The result does not depend on the number of workers, to the bit.
 
         massl train --data pictures --run runs/first --config Recipes/vit_small_imagenet.yaml
@@ -37,6 +38,10 @@ package struct TrainCommand: ParsableCommand {
       valueName: "bytes"))
   package var rowCache = ByteCount(WorkerOptions.rowCacheBytes)
 
+  /// For who means the coordinator's: refused, and says so.
+  @Option(help: .hidden)
+  package var listen: String?
+
   @OptionGroup package var settings: ConfigurationOptions
 
   package init() {}
@@ -50,7 +55,7 @@ package struct TrainCommand: ParsableCommand {
     if let threads, threads > workers * Wire.Limits.threads {
       throw ValidationError("--threads \(threads) is more than \(Wire.Limits.threads) for each worker.")
     }
-    if settings.flags.listen != nil {
+    if listen != nil {
       throw ValidationError(
         "massl train listens on this machine alone. For workers on others start massl coordinator with --listen.")
     }
@@ -81,7 +86,7 @@ package struct TrainCommand: ParsableCommand {
       },
       memory: memory.words, log: log.line)
     let signals = Signals()
-    signals.tell { supervisor.requestStop() }
+    signals.tell { supervisor.requestStop($0) }
     throw try supervisor.run().code
   }
 }

@@ -1,6 +1,7 @@
 import ArgumentParser
 import Foundation
 import Numerics
+import Telemetry
 import Verification
 
 /// `massl verify`: golden cases, computed again.
@@ -29,17 +30,17 @@ package struct VerifyCommand: ParsableCommand {
     var over = 0
     for path in cases {
       let comparisons = try GoldenCase.replay(path)
-      print(path)
+      try StandardOutput.write(path)
       for comparison in comparisons {
         let verdict = comparison.isWithin ? "ok" : "OVER"
-        print(
+        try StandardOutput.write(
           "  " + comparison.quantity.padding(toLength: 32, withPad: " ", startingAt: 0)
             + String(format: " %.3e  bound %.3e  ", comparison.difference, comparison.bound) + verdict)
         if !comparison.isWithin { over += 1 }
       }
     }
     guard over == 0 else {
-      print("\(over) quantities are over their bounds.")
+      try StandardOutput.write("\(over) quantities are over their bounds.")
       throw ExitStatus.failed.code
     }
   }

@@ -8,7 +8,7 @@ import Training
 import Wire
 
 /// `massl worker`: computes slices for a coordinator.
-package struct WorkerCommand: ParsableCommand {
+package struct WorkerCommand: EndsInOrder {
   package static let configuration = CommandConfiguration(
     commandName: "worker",
     abstract: "Run a worker: needs nothing but the coordinator's address.",
@@ -73,8 +73,11 @@ package struct WorkerCommand: ParsableCommand {
     if !stopWithParent, let sentence = Allowance.current.sentence { log.line(.info, sentence) }
     // A worker whose coordinator may be elsewhere now looks for it again.
     while let found = try search.find(until: { signals.haveCome }, log: log.line) {
-      if try work(for: found, search.mayMove ? Self.silence : nil, signals, log.line) != .silent { return }
+      let outcome = try work(for: found, search.mayMove ? Self.silence : nil, signals, log.line)
+      if outcome == .stopped { log.line(.info, "Stopped as asked. Leases went back to the coordinator.") }
+      if outcome != .silent { return }
     }
+    log.line(.info, "Stopped as asked, before a coordinator was found.")
   }
 
   /// Silence after which a coordinator that may be elsewhere is looked for.
@@ -97,7 +100,7 @@ package struct WorkerCommand: ParsableCommand {
         name: "\(host)/\(ProcessInfo.processInfo.processIdentifier)", host: host,
         rowCacheBytes: rowCache.bytes, givesUpAfter: givesUpAfter, flipsBitEvery: flipGradientBitEvery),
       log: log)
-    signals.tell { service.requestStop() }
+    signals.tell { _ in service.requestStop() }
     return try service.run()
   }
 }

@@ -44,6 +44,18 @@ struct LogTests {
     }
   }
 
+  @Test func whatDoesNotShowIsEscapedInTheFileToo() throws {
+    try withTemporaryFolder { folder in
+      let file = folder.appending(path: "massl.log")
+      _ = try ConsoleTests.written(toTerminal: false) { console in
+        let output = LogOutput(console: console)
+        try output.attach(file: file.path)
+        output.write(line: "host '\u{1b}]0;title\u{7}\u{2067}a\nb'")
+      }
+      #expect(try text(of: file) == "host '\\u{1b}]0;title\\u{7}\\u{2067}a\\nb'\n")
+    }
+  }
+
   @Test func fullFileIsRotatedAndTheOldestGoes() throws {
     try withTemporaryFolder { folder in
       let file = folder.appending(path: "massl.log")

@@ -92,9 +92,11 @@ struct RateEstimatorTests {
 /// Terminals get one line rewritten, files get lines, and log lines are never mixed with either.
 struct ConsoleTests {
   /// What is written to a console that is, or is not, a terminal.
-  static func written(toTerminal isTerminal: Bool, _ body: (Console) throws -> Void) throws -> String {
+  static func written(
+    toTerminal isTerminal: Bool, type: String? = "xterm", _ body: (Console) throws -> Void
+  ) throws -> String {
     let pipe = Pipe()
-    try body(Console(descriptor: pipe.fileHandleForWriting.fileDescriptor, isTerminal: isTerminal))
+    try body(Console(descriptor: pipe.fileHandleForWriting.fileDescriptor, isTerminal: isTerminal, type: type))
     try pipe.fileHandleForWriting.close()
     return String(decoding: pipe.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
   }
@@ -137,6 +139,25 @@ struct ConsoleTests {
       for step in 0..<1000 { printer.show(Self.state(step), at: Double(step) / 1000) }
     }
     #expect(written.filter { $0 == "\r" }.count == 10)
+  }
+
+  @Test(arguments: ["dumb", "", nil]) func aTerminalThatKnowsNoEscapesGetsPlainLines(type: String?) throws {
+    let written = try Self.written(toTerminal: true, type: type) { console in
+      console.show(progress: "step 1")
+      console.write(line: "a worker joined")
+      console.show(progress: "step 2")
+      console.endProgress()
+    }
+    #expect(written == "step 1\na worker joined\nstep 2\n")
+  }
+
+  @Test(arguments: [true, false]) func whatDoesNotShowInALineIsEscaped(isTerminal: Bool) throws {
+    let written = try Self.written(toTerminal: isTerminal) { console in
+      console.write(line: "worker '\u{1b}[2J\u{202e}evil\nstep 9' joined")
+      console.show(progress: "\u{9b}31m")
+    }
+    #expect(written.hasPrefix("worker '\\u{1b}[2J\\u{202e}evil\\nstep 9' joined\n"))
+    #expect(written.contains("\\u{9b}31m") && !written.contains("\u{9b}"))
   }
 
   @Test func pipeIsNoTerminalAndHasADefaultWidth() throws {

@@ -1,0 +1,75 @@
+import Foundation
+import TestSupport
+import Testing
+
+/// A result that does not arrive is a failure, whatever the command; a reader that has enough is none.
+@Suite(.serialized) struct OutputTests {
+  let workshop: Workshop
+
+  init() throws { workshop = try Workshop() }
+
+  /// A run with a checkpoint, and each command that writes a result.
+  private func commands() throws -> [[String]] {
+    #expect(try Program.run(workshop.arguments("r") + ["--max-steps", "1"]).status == 0)
+    let run = workshop.run("r")
+    func new(_ name: String) -> String { workshop.folder + "/\(name)-\(UUID())" }
+    let small = Workshop.recipe + ["--threads", "1", "--rounds", "1"]
+    let figures = [
+      "plan", "--gflops", "100", "--copy", "10", "--workers", "1", "--threads", "1",
+    ]
+    return [
+      ["--help"], ["train", "--help"], ["help", "status"], ["--generate-completion-script", "bash"],
+      ["status", "--run", run], ["status", "--run", run, "--json"], ["status", "--run", run, "--watch"],
+      ["inspect", run], ["inspect", run, "--json"],
+      ["evaluate", "knn", "--run", run, "--train", workshop.data, "--test", workshop.folder + "/test", "--k", "1"],
+      ["export", "--run", run, "--out", new("export")], ["fork", "--run", run, "--to", new("fork")],
+      ["replay", "--run", run, "--data", workshop.data, "--step", "0"], ["keygen", "--out", new("key")],
+      ["synthesize", "--out", new("pictures"), "--images", "10"],
+      ["verify", Self.goldenCase], figures + Workshop.recipe, figures + ["--json"] + Workshop.recipe,
+      ["bench", "update"] + small, ["bench", "update", "--json"] + small,
+    ]
+  }
+
+  /// The smallest of the committed cases.
+  private static let goldenCase = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
+    .deletingLastPathComponent().appending(path: "Golden/schedules.json").path
+
+  @Test func whatCannotBeWrittenIsSaidAndAClosedPipeIsQuiet() throws {
+    for command in try commands() {
+      for (redirection, reason) in [(">/dev/full", "No space left on device"), (">&-", "Bad file descriptor")] {
+        let ended = try Program.run(command, through: ["/bin/sh", "-c", "exec \"$0\" \"$@\" \(redirection)"])
+        #expect(ended.status == 1 && !ended.wasKilled, "\(command) \(redirection): \(ended)")
+        #expect(
+          ended.errors.contains("Error: The result could not be written to standard output: \(reason)."),
+          "\(command) \(redirection): \(ended)")
+      }
+      let (status, errors) = try endedWithoutAReader(command)
+      #expect(status == 141 && errors.isEmpty, "\(command): \(status), \(errors)")
+    }
+  }
+
+  /// How a command ends whose output is a pipe that nobody reads, and what it says about it.
+  private func endedWithoutAReader(_ command: [String]) throws -> (Int32, String) {
+    let process = Process()
+    process.executableURL = URL(fileURLWithPath: Program.path)
+    process.arguments = command
+    let (output, errors) = (Pipe(), Pipe())
+    try output.fileHandleForReading.close()
+    (process.standardOutput, process.standardError) = (output, errors)
+    try process.run()
+    try errors.fileHandleForWriting.close()
+    let text = try errors.fileHandleForReading.readToEnd() ?? Data()
+    process.waitUntilExit()
+    return (process.terminationStatus, String(decoding: text, as: UTF8.self))
+  }
+
+  @Test func aClosedStandardOutputIsNoPlaceForAFile() throws {
+    // Left closed, its number would be a checkpoint's, and results would go there.
+    let key = workshop.folder + "/key"
+    let ended = try Program.run(
+      ["keygen", "--out", key], through: ["/bin/sh", "-c", "exec \"$0\" \"$@\" <&- >&- 2>&-"])
+    #expect(ended.status == 1)
+    let text = try String(contentsOfFile: key, encoding: .utf8)
+    #expect(text.split(separator: "\n").count == 3 && text.hasPrefix("# massl key pair."))
+  }
+}
