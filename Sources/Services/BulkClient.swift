@@ -32,6 +32,7 @@ package final class BulkClient: Sendable {
 
   /// Whom it asks.
   let endpoint: Endpoint
+  private let reach: Arc<Mutex<BulkReach>>
   private let sender: Sender
   private let state: Arc<Mutex<State>>
   private let thread: SocketThread
@@ -42,17 +43,30 @@ package final class BulkClient: Sendable {
     init(_ value: consuming Value) { self.value = value }
   }
 
-  package init(context: Context, sender: Sender, endpoint: Endpoint, security: Security<ClientKeys>) throws {
+  /// - Parameters:
+  ///   - control: the address whose other port answers; of a name's addresses it is the one to try first.
+  ///   - complain: takes it, in the socket's thread, if no connection comes about.
+  package init(
+    context: Context, sender: Sender, endpoint: Endpoint, control: Endpoint? = nil, security: Security<ClientKeys>,
+    complain: @escaping @Sendable (String) -> Void = { _ in }
+  ) throws {
     self.sender = sender
     self.endpoint = endpoint
     let socket = try DealerSocket(
-      in: context, as: sender.peer, connectingTo: endpoint, for: .bulk, security: security)
+      in: context, as: sender.peer, connectingTo: endpoint, first: control, for: .bulk, security: security)
+    let reach = Arc(Mutex(BulkReach(of: endpoint, control: control, at: .now)))
+    self.reach = reach
     let state = Arc(Mutex(State()))
     self.state = state
     thread = try SocketThread(
       named: "massl-bulk", owning: socket, outboxCapacity: 64, tick: .milliseconds(200)
     ) { event, socket in
+      if let words = reach.value.withLock({ $0.look(isConnected: socket.connected != nil, at: .now) }) {
+        complain(words)
+      }
+      func unanswered() -> WorkerError { .bulkUnanswered(reach.value.withLock { $0.silence }) }
       switch event {
+      case .received(.malformed(_, let error)): complain("\(error)")
       case .received(let received): Self.take(received, state)
       case .undelivered(let outgoing, _):
         // No room, or no connection yet. It waits here, so that the chunks of a push keep their order; answers come in
@@ -64,7 +78,7 @@ package final class BulkClient: Sendable {
         }
         guard let waiting = state.value.withLock({ $0.waiting.removeValue(forKey: outgoing.envelope.exchange) })
         else { return }
-        _ = waiting.answers.tryAppend((waiting.index, .failure(.bulkUnanswered)))
+        _ = waiting.answers.tryAppend((waiting.index, .failure(unanswered())))
       case .tick:
         let now = ContinuousClock.now
         let late = state.value.withLock { state in
@@ -72,7 +86,7 @@ package final class BulkClient: Sendable {
           for exchange in late.keys { state.waiting[exchange] = nil }
           return late
         }
-        for waiting in late.values { _ = waiting.answers.tryAppend((waiting.index, .failure(.bulkUnanswered))) }
+        for waiting in late.values { _ = waiting.answers.tryAppend((waiting.index, .failure(unanswered()))) }
       case .failed: Self.failAll(state)
       }
     }
@@ -101,7 +115,7 @@ package final class BulkClient: Sendable {
       defer { state.waiting = [:] }
       return state.waiting
     }
-    for waiting in all.values { _ = waiting.answers.tryAppend((waiting.index, .failure(.bulkUnanswered))) }
+    for waiting in all.values { _ = waiting.answers.tryAppend((waiting.index, .failure(.bulkUnanswered(nil)))) }
   }
 
   /// Asks for all of it, a window at a time, and hands each answer over as it comes, so that only a window's frames are
@@ -118,7 +132,7 @@ package final class BulkClient: Sendable {
         send(requests[sent], index: sent, to: answers)
         sent += 1
       }
-      guard let (index, result) = answers.next() else { throw WorkerError.bulkUnanswered }
+      guard let (index, result) = answers.next() else { throw unanswered }
       let (reply, bulk) = try result.get()
       if case .unavailable(let reason) = reply { throw WorkerError.refused(reason) }
       try take(index, reply, bulk)
@@ -131,7 +145,7 @@ package final class BulkClient: Sendable {
   package func ask(_ request: BulkRequest) throws -> Answer {
     var answer: Answer?
     try ask([request]) { _, reply, bulk in answer = (reply, bulk) }
-    guard let answer else { throw WorkerError.bulkUnanswered }
+    guard let answer else { throw unanswered }
     return answer
   }
 
@@ -157,7 +171,7 @@ package final class BulkClient: Sendable {
       }
       state.value.withLock { $0.waiting[exchange]?.deadline = .now + Self.patience }
     }
-    guard let (_, result) = answers.next() else { throw WorkerError.bulkUnanswered }
+    guard let (_, result) = answers.next() else { throw unanswered }
     switch try result.get().reply {
     case .pushed(lease): return
     case .unavailable(let reason): throw WorkerError.refused(reason)
@@ -194,7 +208,9 @@ package final class BulkClient: Sendable {
     let envelope = Envelope(sender: sender, message: .bulkRequest(request), exchange: exchange)
     if !thread.send(Outgoing(envelope)) {
       state.value.withLock { $0.waiting[exchange] = nil }
-      _ = answers.tryAppend((index, .failure(.bulkUnanswered)))
+      _ = answers.tryAppend((index, .failure(unanswered)))
     }
   }
+
+  private var unanswered: WorkerError { .bulkUnanswered(reach.value.withLock { $0.silence }) }
 }

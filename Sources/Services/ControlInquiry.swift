@@ -18,7 +18,8 @@ struct ControlInquiry: Sendable {
   /// - Parameters:
   ///   - patience: how long to wait for a connection and an answer.
   ///   - match: the answer in a message; nil for another message.
-  /// - Returns: the answer, or why none came where the connection says so: a key that is refused, for one.
+  /// - Returns: the answer, or why none came where the connection says so: a key that is refused, a name that is unknown,
+  ///   addresses that were tried in vain.
   /// - Throws: `WireError` of a peer that answers in a newer protocol, or whose answer cannot be read.
   func ask<Answer>(
     _ message: WorkerMessage, patience: Duration, match: (CoordinatorMessage) throws -> Answer?
@@ -26,6 +27,7 @@ struct ControlInquiry: Sendable {
     let deadline = ContinuousClock.now + patience
     let question = Outgoing(Envelope(sender: sender, message: .worker(message)))
     var isAsked = false
+    var reason: WireError?
     while ContinuousClock.now < deadline {
       // Short looks, for what the socket has to say of a connection that fails comes by `receive`.
       if !isAsked { isAsked = try socket.send(question, timeout: .milliseconds(100)) == .sent }
@@ -37,11 +39,20 @@ struct ControlInquiry: Sendable {
         }
         return (answer, nil)
       case .malformed(_, let error, _):
-        if case .handshakeFailed = error { return (nil, error) }
-        throw error
+        switch error {
+        case .unknownHost: return (nil, error)
+        case .handshakeFailed:
+          reason = error
+          if !socket.hasOtherAddresses { return (nil, error) }
+        case .noConnection:
+          // All had their turn: one that refused us says more than those where nobody listens.
+          if reason != nil, reason != error { return (nil, reason) }
+          reason = error
+        default: throw error
+        }
       case nil: continue
       }
     }
-    return (nil, nil)
+    return (nil, reason)
   }
 }

@@ -35,6 +35,7 @@ final class ControlLine: Sendable {
     var isWelcomed = false
     var patience: WorkerPatience
     var dueAt = ContinuousClock.now
+    var address: Endpoint?
   }
 
   /// - Parameter givesUpAfter: silence after which the coordinator is given up; nil: never.
@@ -53,11 +54,15 @@ final class ControlLine: Sendable {
     let socket = try DealerSocket(
       in: context, as: peer, connectingTo: coordinator, for: .control, security: security)
     let thread = try SocketThread(named: "massl-control", owning: socket, outboxCapacity: 256, tick: tick) {
-      [self] event, _ in
+      [self] event, socket in
+      if let address = socket.connected { state.withLock { $0.address = address } }
       take(event, handle)
     }
     state.withLock { $0.thread = thread }
   }
+
+  /// Which of the coordinator's addresses answers; nil before one did.
+  var address: Endpoint? { state.withLock { $0.address } }
 
   /// Sends what was said, and ends the thread.
   func close() {

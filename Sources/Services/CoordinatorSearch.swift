@@ -19,6 +19,8 @@ public struct CoordinatorSearch: Sendable {
 
   /// How long each address may take to answer.
   private static let patience = Duration.seconds(1)
+  /// Before all are asked again.
+  private static let pause = 0.5
 
   private let places: [Place]
   private let security: @Sendable (Endpoint) throws -> Security<ClientKeys>
@@ -89,8 +91,11 @@ public struct CoordinatorSearch: Sendable {
     while !isToStop() {
       let (found, reason) = try ask()
       if let found { return found }
+      // What the connection says of itself is told at once: whoever mistyped a name is still watching.
+      if let reason, reason != why, !isToStop() { log(.warning, "\(reason) Still trying.") }
       why = reason ?? why
-      if endpoints.isEmpty { Thread.sleep(forTimeInterval: 0.5) }
+      // Where nobody had to be waited for.
+      if endpoints.isEmpty || reason != nil { Thread.sleep(forTimeInterval: Self.pause) }
       guard ContinuousClock.now >= complainAt else { continue }
       let waited = ContinuousClock.now - start
       complainAt = .now + min(waited, .seconds(60))

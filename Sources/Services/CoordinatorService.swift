@@ -96,6 +96,7 @@ public final class CoordinatorService: Sendable {
     endpoint = controlSocket.endpoint
     let bulkPort = options.listen.port == 0 || options.listen.port == 65_535 ? 0 : options.listen.port + 1
     bulkSocket = try Self.bulkSocket(in: context, options, port: bulkPort)
+    for error in controlSocket.unbound + bulkSocket.unbound { log(.warning, "\(error)") }
 
     // The number is durable before a word is sent.
     incarnation = Incarnation(try directory.nextIncarnation())

@@ -9,12 +9,13 @@ public struct MemoryInquiry: Sendable {
     inquiry = try ControlInquiry(of: endpoint, security: security)
   }
 
-  /// Shards and extents, as JSON; nil if nobody answered within `patience`.
-  /// - Throws: `WireError` of a peer that answers in a newer protocol, or whose answer cannot be read.
+  /// Shards and extents, as JSON; nil if nobody answered within `patience`, and nothing says why.
+  /// - Throws: `WireError` of a peer that answers in a newer protocol, or whose answer cannot be read, or why nobody
+  ///   answered: a key that is refused, for one.
   public func list(patience: Duration) throws -> String? {
-    try inquiry.ask(.memoryRequest, patience: patience) { message in
+    try ask(.memoryRequest, patience) { message in
       if case .memory(let json) = message { json } else { nil }
-    }.answer
+    }
   }
 
   /// Asks that a shard be emptied and sent away.
@@ -32,8 +33,16 @@ public struct MemoryInquiry: Sendable {
   }
 
   private func ask(_ message: WorkerMessage, _ patience: Duration) throws -> (isAccepted: Bool, text: String)? {
-    try inquiry.ask(message, patience: patience) { message in
+    try ask(message, patience) { message in
       if case .drain(let isAccepted, let text) = message { (isAccepted, text) } else { nil }
-    }.answer
+    }
+  }
+
+  private func ask<Answer>(
+    _ message: WorkerMessage, _ patience: Duration, match: (CoordinatorMessage) -> Answer?
+  ) throws -> Answer? {
+    let (answer, reason) = try inquiry.ask(message, patience: patience, match: match)
+    if answer == nil, let reason { throw reason }
+    return answer
   }
 }

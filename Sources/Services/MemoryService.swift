@@ -74,6 +74,7 @@ public final class MemoryService: Sendable {
         directory: options.directory, offered: options.capacity, free: free)
     }
     bulkSocket = try RouterSocket(in: context, listeningOn: options.listen, for: .bulk, security: options.serving)
+    for error in bulkSocket.unbound { log(.warning, "\(error)") }
     var endpoint = options.advertised ?? bulkSocket.endpoint
     if endpoint.port == 0 { endpoint = endpoint.withPort(bulkSocket.endpoint.port) }
     guard options.coordinator.isLoopback || !endpoint.onThisMachine.isLoopback else {
@@ -226,7 +227,8 @@ extension MemoryService {
       }
       let clients = SourceClients(
         context: context, sender: sender,
-        coordinator: options.coordinator.withPort(welcome.bulkPort), security: options.security)
+        coordinator: options.coordinator.withPort(welcome.bulkPort), control: line.address, security: options.security
+      ) { [log] in log(.warning, $0) }
       let copying = ExtentCopying(
         layout: layout, clients: clients, bytesPerSecond: configuration.memoryCopyRate, begin: { try store.begin($0) }
       ) { [self] in copied($0) }

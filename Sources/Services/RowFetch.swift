@@ -66,7 +66,7 @@ struct RowFetch {
         while underWay[client, default: 0] < BulkClient.window, let index = waiting[client]?.popLast() { ask(index) }
       }
       switch answers.next(within: patience / 2) {
-      case .closed: throw WorkerError.bulkUnanswered
+      case .closed: throw WorkerError.bulkUnanswered(nil)
       case .nothing: break
       case .element((let index, let result)):
         if try settle(index / holdersAtMost, holder: index % holdersAtMost, result, take) { open -= 1 }
@@ -103,7 +103,7 @@ struct RowFetch {
       return true
     } catch let error as WorkerError {
       let endpoint = pieces[index].holders[holder].endpoint
-      if error == .bulkUnanswered { slow.insert(endpoint) }
+      if case .bulkUnanswered = error { slow.insert(endpoint) }
       if !failures.contains(where: { $0.holder == endpoint }) { failures.append((endpoint, error)) }
       progress[index].failed += 1
       if progress[index].asked < pieces[index].holders.count {

@@ -8,7 +8,10 @@ final class SourceClients: Sendable {
   private let sender: Sender
   /// The coordinator's bulk socket.
   private let coordinator: Endpoint
+  /// The address of the coordinator's other port, which answers; nil within the coordinator.
+  private let control: Endpoint?
   private let security: Security<ClientKeys>
+  private let complain: @Sendable (String) -> Void
   private let state = Mutex(State())
 
   private struct State: Sendable {
@@ -16,7 +19,13 @@ final class SourceClients: Sendable {
     var isStopped = false
   }
 
-  init(context: Context, sender: Sender, coordinator: Endpoint, security: Security<ClientKeys>) {
+  /// - Parameter complain: takes it if no connection to the coordinator comes about.
+  init(
+    context: Context, sender: Sender, coordinator: Endpoint, control: Endpoint? = nil, security: Security<ClientKeys>,
+    complain: @escaping @Sendable (String) -> Void = { _ in }
+  ) {
+    self.control = control
+    self.complain = complain
     self.context = context
     self.sender = sender
     self.coordinator = coordinator
@@ -33,10 +42,15 @@ final class SourceClients: Sendable {
 
   private func client(at address: ShardAddress?) throws -> BulkClient {
     try state.withLock { state in
-      guard !state.isStopped else { throw WorkerError.bulkUnanswered }
+      guard !state.isStopped else { throw WorkerError.bulkUnanswered(nil) }
       if let client = state.clients[address] { return client }
-      let client = try BulkClient(
-        context: context, sender: sender, endpoint: address?.endpoint ?? coordinator, security: security(for: address))
+      let client =
+        try address.map {
+          try BulkClient(context: context, sender: sender, endpoint: $0.endpoint, security: security(for: $0))
+        }
+        ?? BulkClient(
+          context: context, sender: sender, endpoint: coordinator, control: control, security: security,
+          complain: complain)
       state.clients[address] = client
       return client
     }

@@ -2,8 +2,8 @@ import Wire
 
 /// Why a worker cannot go on, or has to give a lease back.
 public enum WorkerError: Error, Equatable, CustomStringConvertible {
-  /// No answer on the bulk socket.
-  case bulkUnanswered
+  /// No answer on a bulk socket, and whose; nil where this process gave up waiting.
+  case bulkUnanswered(BulkSilence?)
   /// The coordinator does not have, or does not give, what was asked for.
   case refused(String)
   /// Nobody gives memory rows just now; what was said first.
@@ -29,7 +29,8 @@ public enum WorkerError: Error, Equatable, CustomStringConvertible {
 
   public var description: String {
     switch self {
-    case .bulkUnanswered: "there is no answer on the bulk socket"
+    case .bulkUnanswered(nil): "there is no answer on the bulk socket"
+    case .bulkUnanswered(let silence?): "\(silence)"
     case .refused(let reason): "the coordinator refused: \(reason)"
     case .rowsUnavailable(let reason): "memory rows cannot be had just now: \(reason)"
     case .pictureUnavailable(let reason): "a picture cannot be had just now: \(reason)"

@@ -127,10 +127,12 @@ extension WorkerService {
       // pushed, which only the lease's holder may.
       let coordinator = options.coordinator.withPort(welcome.bulkPort)
       let asker = Sender(run: sender.run, incarnation: sender.incarnation, peer: .random())
+      let control = line.address
       let clients = SourceClients(
-        context: context, sender: asker, coordinator: coordinator, security: options.security)
+        context: context, sender: asker, coordinator: coordinator, control: control, security: options.security
+      ) { [log] in log(.warning, $0) }
       let payloads = try BulkClient(
-        context: context, sender: sender, endpoint: coordinator, security: options.security)
+        context: context, sender: sender, endpoint: coordinator, control: control, security: options.security)
       let bulk = try clients.client(of: .coordinator)
       let session = try WorkerSession(
         plan: plan, sender: sender, clients: clients, payloads: payloads,

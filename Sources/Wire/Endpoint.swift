@@ -46,6 +46,9 @@ public struct Endpoint: Hashable, Sendable, CustomStringConvertible {
   /// The same host with another port, 0...65535.
   public func withPort(_ port: Int) -> Endpoint { Endpoint(host: host, port: port) }
 
+  /// Another host with the same port.
+  func withHost(_ host: String) -> Endpoint { Endpoint(host: host, port: port) }
+
   /// Where a process of this machine reaches what listens here: an address that stands for all of them is no place to
   /// connect to.
   public var onThisMachine: Endpoint {

@@ -9,7 +9,11 @@ import Synchronization
 final class SocketMonitor {
   enum Event: Equatable {
     case connected
-    /// libzmq will try again by itself.
+    /// Both sides know each other: messages may go.
+    case ready
+    /// A connection is on its way.
+    case connecting
+    /// None could be made; libzmq will try again by itself.
     case retrying
     case disconnected
     /// Before the handshake was over; libzmq knows no more.
@@ -32,7 +36,8 @@ final class SocketMonitor {
       ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL | ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL | ZMQ_EVENT_HANDSHAKE_FAILED_AUTH
     if !failuresOnly {
       events |=
-        ZMQ_EVENT_CONNECTED | ZMQ_EVENT_CONNECT_DELAYED | ZMQ_EVENT_CONNECT_RETRIED | ZMQ_EVENT_DISCONNECTED
+        ZMQ_EVENT_CONNECTED | ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_CONNECT_DELAYED | ZMQ_EVENT_CONNECT_RETRIED
+        | ZMQ_EVENT_DISCONNECTED
     }
     guard zmq_socket_monitor(socket, address, events) == 0 else { throw .lastError(in: "zmq_socket_monitor") }
     guard let raw = zmq_socket(context.handle, ZMQ_PAIR) else { throw .lastError(in: "zmq_socket") }
@@ -52,8 +57,8 @@ final class SocketMonitor {
 
   deinit { zmq_close(raw) }
 
-  /// The next event, without waiting; nil when there is none.
-  func next() -> Event? {
+  /// The next event, without waiting, and of a connection to or from where; nil when there is none.
+  func next() -> (event: Event, address: String)? {
     while true {
       let head = BulkFrame()
       let address = BulkFrame()
@@ -64,15 +69,19 @@ final class SocketMonitor {
       let (kind, value) = head.withBytes {
         (Int32($0.loadUnaligned(as: UInt16.self)), $0.loadUnaligned(fromByteOffset: 2, as: Int32.self))
       }
+      let event: Event
       switch kind {
-      case ZMQ_EVENT_CONNECTED: return .connected
-      case ZMQ_EVENT_CONNECT_DELAYED, ZMQ_EVENT_CONNECT_RETRIED: return .retrying
-      case ZMQ_EVENT_DISCONNECTED: return .disconnected
-      case ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL: return .handshakeBroken
-      case ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL: return .handshakeRefused(problem: value)
-      case ZMQ_EVENT_HANDSHAKE_FAILED_AUTH: return .keyRefused
+      case ZMQ_EVENT_CONNECTED: event = .connected
+      case ZMQ_EVENT_HANDSHAKE_SUCCEEDED: event = .ready
+      case ZMQ_EVENT_CONNECT_DELAYED: event = .connecting
+      case ZMQ_EVENT_CONNECT_RETRIED: event = .retrying
+      case ZMQ_EVENT_DISCONNECTED: event = .disconnected
+      case ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL: event = .handshakeBroken
+      case ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL: event = .handshakeRefused(problem: value)
+      case ZMQ_EVENT_HANDSHAKE_FAILED_AUTH: event = .keyRefused
       default: continue
       }
+      return (event, String(decoding: address.bytes, as: UTF8.self))
     }
   }
 }
@@ -84,11 +93,19 @@ struct Complaints {
   private var recent: [(error: WireError, since: ContinuousClock.Instant)] = []
   private var waiting: [WireError] = []
 
-  mutating func add(_ error: WireError, at now: ContinuousClock.Instant = .now) {
+  /// - Parameter refine: the error in better words, if it is to be said.
+  mutating func add(
+    _ error: WireError, at now: ContinuousClock.Instant = .now, refine: (WireError) -> WireError = { $0 }
+  ) {
     recent.removeAll { now - $0.since >= Self.quiet }
     guard recent.count < Self.atMost, !recent.contains(where: { $0.error == error }) else { return }
     recent.append((error, now))
-    waiting.append(error)
+    let refined = refine(error)
+    if refined != error {
+      guard !recent.contains(where: { $0.error == refined }) else { return }
+      recent.append((refined, now))
+    }
+    waiting.append(refined)
   }
 
   /// The oldest that was not said yet.

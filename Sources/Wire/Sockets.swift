@@ -83,8 +83,11 @@ public final class RouterSocket: MessageSocket, @unchecked Sendable {
   private let authenticator: KeyAuthenticator?
   /// Where it listens, with the port that the system chose.
   public let endpoint: Endpoint
+  /// Why it does not listen at some of the addresses that its name has: to be told.
+  public let unbound: [WireError]
 
-  /// - Throws: `addressInUse`, `cannotBind`.
+  /// Of a name it takes all addresses that this machine has.
+  /// - Throws: `addressInUse`, `cannotBind`, `unknownHost`.
   public init(
     in context: Context, listeningOn endpoint: Endpoint, for traffic: Traffic, security: Security<ServerKeys>
   ) throws(WireError) {
@@ -93,7 +96,6 @@ public final class RouterSocket: MessageSocket, @unchecked Sendable {
     try handle.set(ZMQ_ROUTER_MANDATORY, Int32(1))
     // A worker that reconnects before its old connection is known to be dead takes its id over.
     try handle.set(ZMQ_ROUTER_HANDOVER, Int32(1))
-    try handle.setFamily(for: endpoint)
     try handle.setSendBuffer(for: endpoint, traffic)
     switch security {
     case .none: authenticator = nil
@@ -103,14 +105,32 @@ public final class RouterSocket: MessageSocket, @unchecked Sendable {
       try handle.set(ZMQ_CURVE_SECRETKEY, bytes: keys.own.secret)
     }
     monitor = try SocketMonitor(of: handle.raw, in: context, failuresOnly: true)
-    let port = endpoint.port == 0 ? "*" : "\(endpoint.port)"
-    let address = endpoint.withPort(0).description.dropLast() + port
-    guard zmq_bind(handle.raw, String(address)) == 0 else {
+    (self.endpoint, unbound) = try Self.bind(handle, to: endpoint)
+  }
+
+  /// Listens at all addresses of a name, with one port.
+  /// - Returns: where it listens, and why not at some of the addresses, where it does at others.
+  private static func bind(
+    _ handle: SocketHandle, to endpoint: Endpoint
+  ) throws(WireError) -> (Endpoint, unbound: [WireError]) {
+    var bound: Endpoint?
+    var unbound: [WireError] = []
+    for address in try endpoint.addresses() {
+      // What the system chose for the first address is to be the others' too.
+      let wanted = address.withPort(bound?.port ?? endpoint.port)
+      let port = wanted.port == 0 ? "*" : "\(wanted.port)"
+      try handle.setFamily(for: wanted)
+      if zmq_bind(handle.raw, wanted.withPort(0).description.dropLast() + port) == 0 {
+        if bound == nil { bound = endpoint.withPort(try boundPort(of: handle)) }
+        continue
+      }
       let code = zmq_errno()
-      if code == EADDRINUSE { throw .addressInUse(endpoint) }
-      throw .cannotBind(endpoint, reason: WireError.reason(of: code))
+      // Whoever has the port at one of the addresses would be taken for this process.
+      if code == EADDRINUSE, endpoint.port != 0 { throw .addressInUse(wanted) }
+      unbound.append(.cannotBind(wanted, reason: WireError.reason(of: code)))
     }
-    self.endpoint = endpoint.withPort(try Self.boundPort(of: handle))
+    guard let bound else { throw unbound.first ?? .cannotBind(endpoint, reason: "it has no address") }
+    return (bound, unbound)
   }
 
   private static func boundPort(of handle: SocketHandle) throws(WireError) -> Int {
@@ -130,7 +150,7 @@ public final class RouterSocket: MessageSocket, @unchecked Sendable {
     let deadline = timeout.map { ContinuousClock.now + $0 }
     while true {
       let ready = try handle.wait(until: deadline, waker: waker, monitor: monitor)
-      if ready.event { while let event = monitor.next() { note(event) } }
+      if ready.event { while let (event, _) = monitor.next() { note(event) } }
       if let complaint = complaints.next() { return .malformed(peer: nil, complaint) }
       if ready.message {
         if let message = try handle.receiveFrames(atMost: 3), let received = check(message) { return received }
@@ -150,7 +170,7 @@ public final class RouterSocket: MessageSocket, @unchecked Sendable {
     case .handshakeRefused: complaints.add(.handshakeFailed(endpoint, .noHandshake))
     case .keyRefused:
       for failure in authenticator?.takeRefused() ?? [] { complaints.add(.handshakeFailed(endpoint, failure)) }
-    case .connected, .retrying, .disconnected: break
+    case .connected, .ready, .connecting, .retrying, .disconnected: break
     }
   }
 
@@ -188,103 +208,10 @@ public final class RouterSocket: MessageSocket, @unchecked Sendable {
   }
 }
 
-// MARK: - Dealer
-
-/// A worker's end: connects to one coordinator, and by itself again whenever the connection is lost.
-///
-/// Messages are taken only while a connection stands, so that none of an older one arrives late.
-///
-/// `@unchecked Sendable`: made by one thread, then owned by the one that sends and receives; `SocketHandle` checks that.
-public final class DealerSocket: MessageSocket, @unchecked Sendable {
-  /// How long after a refusal to ask again: somebody may have let the key in meanwhile.
-  private static let patience = Duration.seconds(1)
-
-  private let handle: SocketHandle
-  private let monitor: SocketMonitor
-  private var complaints = Complaints()
-  private let keys: ClientKeys?
-  /// When to connect anew, unless libzmq says before that it does so by itself.
-  private var reconnectAt: ContinuousClock.Instant?
-  public let endpoint: Endpoint
-
-  /// Begins to connect; the coordinator need not be there yet.
-  /// - Throws: `cannotConnect` for an endpoint that can never be reached, such as port 0.
-  public init(
-    in context: Context, as peer: PeerID, connectingTo endpoint: Endpoint, for traffic: Traffic,
-    security: Security<ClientKeys>
-  ) throws(WireError) {
-    guard endpoint.port != 0 else { throw .cannotConnect(endpoint, reason: "port 0 is no port to connect to") }
-    guard endpoint.host != "*" else { throw .cannotConnect(endpoint, reason: "* is no host to connect to") }
-    handle = try SocketHandle(ZMQ_DEALER, in: context, queued: traffic.messagesQueued)
-    self.endpoint = endpoint
-    try handle.set(ZMQ_ROUTING_ID, bytes: peer.routingID)
-    // From a tenth of a second up to five: a thousand workers do not storm a coordinator that restarts.
-    try handle.set(ZMQ_RECONNECT_IVL, Int32(100))
-    try handle.set(ZMQ_RECONNECT_IVL_MAX, Int32(5000))
-    try handle.set(ZMQ_IMMEDIATE, Int32(1))
-    try handle.setFamily(for: endpoint)
-    try handle.setSendBuffer(for: endpoint, traffic)
-    switch security {
-    case .none: keys = nil
-    case .curve(let keys):
-      self.keys = keys
-      try handle.set(ZMQ_CURVE_SERVERKEY, bytes: keys.server.bytes)
-      try handle.set(ZMQ_CURVE_PUBLICKEY, bytes: keys.own.publicKey.bytes)
-      try handle.set(ZMQ_CURVE_SECRETKEY, bytes: keys.own.secret)
-    }
-    monitor = try SocketMonitor(of: handle.raw, in: context, failuresOnly: false)
-    guard zmq_connect(handle.raw, endpoint.description) == 0 else {
-      throw .cannotConnect(endpoint, reason: WireError.reason(of: zmq_errno()))
-    }
-  }
-
-  public func receive(timeout: Duration?, waker: Waker?) throws(WireError) -> Received? {
-    let deadline = timeout.map { ContinuousClock.now + $0 }
-    while true {
-      let until = [deadline, reconnectAt].compactMap(\.self).min()
-      let ready = try handle.wait(until: until, waker: waker, monitor: monitor)
-      if ready.event { while let event = monitor.next() { note(event) } }
-      if let time = reconnectAt, time <= .now { try reconnect() }
-      if let complaint = complaints.next() { return .malformed(peer: nil, complaint) }
-      if ready.message {
-        guard let message = try handle.receiveFrames(atMost: 2) else { continue }
-        return received(message.frames, of: message.count, peer: nil, connection: nil)
-      }
-      // Woken by the waker, or for a reconnection alone?
-      if !ready.event, until == deadline || (until ?? .now) > .now { return nil }
-    }
-  }
-
-  private func note(_ event: SocketMonitor.Event) {
-    switch event {
-    case .connected, .retrying: reconnectAt = nil
-    // After a refusal or a broken rule libzmq gives the connection up for good; else `retrying` follows at once.
-    case .disconnected: reconnectAt = .now + Self.patience
-    case .handshakeBroken: complaints.add(.handshakeFailed(endpoint, .hungUp(expecting: keys?.server)))
-    case .handshakeRefused(ZMQ_PROTOCOL_ERROR_ZMTP_MECHANISM_MISMATCH):
-      complaints.add(.handshakeFailed(endpoint, keys == nil ? .coordinatorWantsKeys : .coordinatorWithoutKeys))
-    case .handshakeRefused: complaints.add(.handshakeFailed(endpoint, .hungUp(expecting: keys?.server)))
-    case .keyRefused:
-      if let keys { complaints.add(.handshakeFailed(endpoint, .ownKeyRefused(keys.own.publicKey))) }
-    }
-  }
-
-  private func reconnect() throws(WireError) {
-    reconnectAt = nil
-    // Fails when libzmq has forgotten the endpoint already, which is as good.
-    zmq_disconnect(handle.raw, endpoint.description)
-    guard zmq_connect(handle.raw, endpoint.description) == 0 else { throw .lastError(in: "zmq_connect") }
-  }
-
-  public func send(_ outgoing: Outgoing, timeout: Duration) throws(WireError) -> SendOutcome {
-    try handle.send(frames(of: outgoing), timeout: timeout)
-  }
-}
-
 // MARK: - Both
 
 /// Envelope and bulk, as frames.
-private func frames(of outgoing: Outgoing) -> [OutgoingFrame] {
+func frames(of outgoing: Outgoing) -> [OutgoingFrame] {
   invariant(
     outgoing.envelope.message.carriesBulk == (outgoing.bulk != nil), "a bulk frame where none belongs, or none")
   return [OutgoingFrame(outgoing.envelope)] + (outgoing.bulk.map { [OutgoingFrame($0)] } ?? [])
@@ -292,7 +219,7 @@ private func frames(of outgoing: Outgoing) -> [OutgoingFrame] {
 
 /// The frames after the routing id, as what they mean.
 /// - Parameter count: how many came; `frames` holds the first ones.
-private func received(_ frames: [BulkFrame], of count: Int, peer: PeerID?, connection: PeerID?) -> Received {
+func received(_ frames: [BulkFrame], of count: Int, peer: PeerID?, connection: PeerID?) -> Received {
   var exchange: UInt64 = 0
   func malformed(_ problem: String) -> Received {
     .malformed(peer: peer, .badFrames(peer: peer, problem: problem), exchange: exchange)

@@ -27,6 +27,10 @@ public enum WireError: Error, Equatable {
   case addressInUse(Endpoint)
   case cannotBind(Endpoint, reason: String)
   case cannotConnect(Endpoint, reason: String)
+  /// No name server or table knows the host.
+  case unknownHost(Endpoint, reason: String)
+  /// Every address of a name was tried in vain.
+  case noConnection(Endpoint, tried: [Endpoint])
   /// The context was closed: the process is about to end.
   case closed
   /// libzmq refuses something that it should not; the call and its reason.
@@ -100,6 +104,12 @@ extension WireError: CustomStringConvertible {
       "Cannot listen on \(endpoint): \(reason). Give an address of this machine, or tcp://0.0.0.0:PORT for all of them."
     case .cannotConnect(let endpoint, let reason):
       "Cannot connect to \(endpoint): \(reason). Give the address that the coordinator prints when it starts."
+    case .unknownHost(let endpoint, let reason):
+      "The host '\(endpoint.host)' is unknown: \(reason). Check how it is spelled, or give its address instead."
+    case .noConnection(let endpoint, let tried):
+      "\(endpoint) takes no connection: tried \(tried.map(\.description).joined(separator: " and ")). Check that the "
+        + "coordinator runs, that it listens at one of these, and that a firewall lets its port and the one above it "
+        + "through."
     case .closed:
       "The connection was closed, for this process is ending."
     case .library(let call, let reason):
@@ -139,18 +149,18 @@ extension WireError: CustomStringConvertible {
     case .noHandshake:
       "What connected to \(endpoint) hung up or sent what no massl sends. Check what else uses this port."
     case .ownKeyRefused(let key):
-      "The coordinator at \(endpoint) does not allow this worker's key; still trying. "
+      "The coordinator at \(endpoint) does not allow this process's key. "
         + "Add \(key) to the coordinator's file of allowed workers."
     case .coordinatorWantsKeys:
-      "The coordinator at \(endpoint) talks to workers with keys only; still trying. "
-        + "Give this worker a key file and the coordinator's public key."
+      "The coordinator at \(endpoint) wants a key. Give --key with this process's key file (massl keygen makes one), and "
+        + "--coordinator-key with the coordinator's public key; its file of allowed workers needs this one's."
     case .coordinatorWithoutKeys:
-      "What listens at \(endpoint) has no keys, but this worker wants them; still trying. "
+      "What listens at \(endpoint) has no keys, but this process wants them. "
         + "Give keys to both sides, or to neither."
     case .hungUp(nil):
-      "What listens at \(endpoint) hung up at once; still trying. Check that it is a massl coordinator."
+      "What listens at \(endpoint) hung up at once. Check that it is a massl coordinator."
     case .hungUp(let key?):
-      "What listens at \(endpoint) hung up at once; still trying. Check that it is a massl coordinator, and that its "
+      "What listens at \(endpoint) hung up at once. Check that it is a massl coordinator, and that its "
         + "public key is \(key)."
     }
   }

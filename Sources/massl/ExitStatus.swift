@@ -89,7 +89,7 @@ extension ExitStatus {
       case .badEndpoint, .cannotConnect, .cannotBind, .keysRequired, .badPublicKey, .badKeyFile, .badAllowedKeys,
         .keyFileExists, .keyFile, .handshakeFailed:
         .usage
-      case .addressInUse: .tryAgain
+      case .addressInUse, .unknownHost, .noConnection: .tryAgain
       default: .failed
       }
   }

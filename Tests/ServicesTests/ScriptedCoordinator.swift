@@ -15,12 +15,15 @@ final class ScriptedCoordinator: Sendable {
   /// What was asked on the bulk socket, in order, and on whose connection.
   private let asked = Mutex<[(request: BulkRequest, peer: PeerID)]>([])
   private let bulkEndpoint: Endpoint
+  private let bulkPort: Int
   private let recipe: String
   let run = RunIdentity(high: 3, low: 4)
 
-  /// - Parameter answer: to a request on the bulk socket; nil is silence.
+  /// - Parameters:
+  ///   - bulkPort: what a welcome says, if not the bulk socket's own.
+  ///   - answer: to a request on the bulk socket; nil is silence.
   init(
-    pictures: Int = 12, keys: [String: String] = [:],
+    pictures: Int = 12, keys: [String: String] = [:], bulkPort: Int? = nil,
     answer: @escaping @Sendable (BulkRequest) -> (BulkReply, Bulk?)? = { _ in nil }
   ) throws {
     let configuration = try RunConfiguration(layers: [SmallRun.layer(keys)])
@@ -31,6 +34,7 @@ final class ScriptedCoordinator: Sendable {
     control = try RouterSocket(in: context, listeningOn: any, for: .control, security: .none(.loopback))
     let bulk = try RouterSocket(in: context, listeningOn: any, for: .bulk, security: .none(.loopback))
     bulkEndpoint = bulk.endpoint
+    self.bulkPort = bulkPort ?? bulk.endpoint.port
     startThread(named: "scripted") { [weak self] in
       while let received = try? bulk.receive(timeout: .seconds(20)) {
         guard let self, case .message(let incoming) = received,
@@ -73,13 +77,13 @@ final class ScriptedCoordinator: Sendable {
 
   func welcome(_ peer: PeerID, incarnation: UInt64 = 1) throws {
     let welcome = Welcome(
-      configuration: recipe, bulkPort: bulkEndpoint.port,
+      configuration: recipe, bulkPort: bulkPort,
       data: DataIdentity(count: plan.pictures, digest: SmallRun.probe), rows: 0)
     try say(.welcome(welcome), to: peer, incarnation: incarnation)
   }
 
   func welcomeShard(_ peer: PeerID) throws {
-    try say(.shardWelcome(ShardWelcome(configuration: recipe, bulkPort: bulkEndpoint.port, rows: 0)), to: peer)
+    try say(.shardWelcome(ShardWelcome(configuration: recipe, bulkPort: bulkPort, rows: 0)), to: peer)
   }
 
   /// The next message of a kind, others passed over.
