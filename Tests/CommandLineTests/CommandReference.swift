@@ -33,6 +33,7 @@ struct CommandReference {
     | 64 | Flags, recipe, folders or files need another look. |
     | 65 | Do not start it again: it would fail in the same way. Damaged checkpoints, a worker in quarantine, a step whose gradient is not finite, a processor without AVX2. |
     | 75 | Try again: another coordinator has the run, the port is taken, the disk is full. |
+    | 141 | Nobody reads the results any more, as after `massl status --run DIR \\| head -1`. |
     """
 }
 
