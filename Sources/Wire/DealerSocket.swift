@@ -30,6 +30,8 @@ public final class DealerSocket: MessageSocket, @unchecked Sendable {
   private var round: AddressRound?
   /// The address that libzmq connects to, or is connected to.
   private var connecting: Endpoint?
+  /// Whether the connection stood and broke: its address has not been tried in vain.
+  private var isLost = false
   /// Tried first, if it is one of the name's.
   private let first: Endpoint?
   public let endpoint: Endpoint
@@ -105,10 +107,15 @@ public final class DealerSocket: MessageSocket, @unchecked Sendable {
       round?.succeeded()
     case .retrying:
       reconnectAt = nil
-      connected = nil
-      if endpoint.isName { try tryNext() }
+      if endpoint.isName, isLost {
+        disconnect()
+        reconnectAt = .now + AddressRound.shortestPause
+      } else if endpoint.isName {
+        try tryNext()
+      }
     // After a refusal or a broken rule libzmq gives the connection up for good; else `retrying` follows at once.
     case .disconnected:
+      isLost = connected != nil
       connected = nil
       reconnectAt = .now + Self.patience
     case .handshakeBroken: try refused(at: current, nil)
@@ -179,7 +186,7 @@ extension DealerSocket {
   private func disconnect() {
     // Fails when libzmq has forgotten the endpoint already, which is as good.
     if let connecting { zmq_disconnect(handle.raw, connecting.description) }
-    (connecting, connected) = (nil, nil)
+    (connecting, connected, isLost) = (nil, nil, false)
   }
 
   private func connect(to address: Endpoint) throws(WireError) -> Bool {

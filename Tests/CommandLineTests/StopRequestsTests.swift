@@ -60,7 +60,8 @@ struct SupervisorTests {
     try Data(Self.script.utf8).write(to: URL(fileURLWithPath: program))
     try FileManager.default.setAttributes([.posixPermissions: 0o755], ofItemAtPath: program)
     let supervisor = Supervisor(
-      program: URL(fileURLWithPath: program), coordinator: [folder], addressPath: "\(folder)/address", workers: [], memory: ""
+      program: URL(fileURLWithPath: program), coordinator: [folder], addressPath: "\(folder)/address", workers: [],
+      memory: ""
     ) { _, _ in }
     func isThere(_ name: String) -> Bool { FileManager.default.fileExists(atPath: "\(folder)/\(name)") }
     let ended = DispatchSemaphore(value: 0)
