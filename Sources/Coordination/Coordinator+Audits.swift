@@ -8,8 +8,10 @@ import Wire
 /// Who is asked second: a worker on another host, else another worker, else the coordinator's own computing. If the two
 /// differ, a third host decides, the coordinator's own computing if there is none. Where there is more than one host, two
 /// answers of one are no more than one: what is broken in it may be wrong twice in the same way, a worker that is killed
-/// and started again among them. Whose answer then is another one has
-/// its host quarantined.
+/// and started again among them. Whose answer then is another one has its host quarantined.
+///
+/// An answer that is not finite begins an audit where there was none, for it either ends the run or is wrong. No number
+/// of hosts ends a run with it: once two say so, or there is no other to ask, the coordinator's own computing decides.
 struct Audit: Sendable {
   /// A worker's result, without what two right ones may differ in.
   struct Answer: Sendable {
@@ -17,7 +19,13 @@ struct Audit: Sendable {
     let host: String
     /// For people.
     let worker: String
-    let result: Finished
+    let result: Result
+  }
+
+  enum Result: Hashable, Sendable {
+    case finite(Finished)
+    /// In loss, gradient or rows.
+    case notFinite
   }
 
   /// At most one a worker, and at most `Limits.answers`.
@@ -35,10 +43,15 @@ struct Audit: Sendable {
   var verdict: Finished?
   /// It could not be found out: one answer counts as if there was no audit.
   var isAbandoned = false
+  /// Under `--allow-mixed`, where that is no verdict: the coordinator's own computing had finite values.
+  var isFiniteHere = false
 
   var isOpen: Bool { verdict == nil && !isAbandoned }
   /// Those that are in do not settle it: they differ, or agree and are of one host.
   var needsAThird: Bool { isOpen && answers.count > 1 }
+  var accusers: [Answer] { answers.filter { $0.result == .notFinite } }
+  /// Nobody else is asked any more.
+  var isForTheCoordinator: Bool { answers.count >= Limits.answers || accusers.count > 1 }
   var differ: Bool { answers.contains { $0.result != answers[0].result } }
 }
 
@@ -113,7 +126,7 @@ extension Coordinator {
   }
 
   /// In slice order, the larger first.
-  private var auditedNodes: [SliceRange] {
+  var auditedNodes: [SliceRange] {
     audits.keys.sorted { ($0.first, -$0.count) < ($1.first, -$1.count) }
   }
 
@@ -126,7 +139,7 @@ extension Coordinator {
   }
 
   private func needsAnswer(_ audit: Audit, whereWorthACopy isWorthACopy: (OpenLease) -> Bool) -> Bool {
-    guard audit.isOpen else { return false }
+    guard audit.isOpen, !audit.isForTheCoordinator else { return false }
     let live = liveLeases(of: audit)
     guard !(live.isEmpty && audit.answers.isEmpty) else { return false }
     let isShort = live.count + audit.answers.count < (audit.needsAThird ? 3 : 2)
@@ -153,11 +166,13 @@ extension Coordinator {
     let hosts = Set(audit.answers.map(\.host) + holders.filter { !$0.isOverdue }.compactMap { peers[$0.peer]?.host })
     let others = peers.filter { peer in
       isPresent(peer) && !holders.contains { $0.peer == peer.id } && !audit.answers.contains { $0.peer == peer.id }
-        && !bars.contains { $0.peer == peer.id && node.indices.contains($0.slice) && $0.until > now }
+        && !bars.contains { $0.applies(to: peer, at: now) && node.indices.contains($0.slice) }
+        && !peer.isOnProbation
     }
     let elsewhere = others.filter { !hosts.contains($0.host) }
     // Where two are not enough no neighbour of theirs decides.
-    return (elsewhere.isEmpty && !audit.needsAThird ? others : elsewhere).map(\.id)
+    let isForHosts = audit.needsAThird || !audit.accusers.isEmpty
+    return (elsewhere.isEmpty && !isForHosts ? others : elsewhere).map(\.id)
   }
 
   /// Asks the coordinator's own computing where nobody else will answer, or not soon.
@@ -167,7 +182,8 @@ extension Coordinator {
       guard let audit = audits[node], audit.isOpen, !audit.isAsked, let since = audit.since,
         now >= audit.askAgainAt ?? now
       else { continue }
-      let isLate = now - since >= Limits.audit || audit.answers.count >= Limits.answers
+      let patience = audit.accusers.isEmpty ? Limits.audit : Limits.accusation
+      let isLate = now - since >= patience || audit.isForTheCoordinator
       guard isLate || liveLeases(of: audit).isEmpty && candidates(for: node, audit).isEmpty else { continue }
       audits[node]?.isAsked = true
       counts.judged += 1
@@ -180,7 +196,7 @@ extension Coordinator {
 
 extension Coordinator {
   /// What two right results of a node have in common: all but the lease, and the words about pictures.
-  private static func comparable(_ finished: Finished) -> Finished {
+  static func comparable(_ finished: Finished) -> Finished {
     var finished = finished
     finished.lease = LeaseID(0)
     finished.rows = RowTraffic()
@@ -198,9 +214,15 @@ extension Coordinator {
   mutating func hear(_ finished: Finished, from id: PeerID, _ effects: inout [Effect]) {
     let node = finished.slices
     guard let audit = audits[node], !audit.isAbandoned, let peer = peers[id] else { return }
-    let answer = Audit.Answer(peer: id, host: peer.host, worker: peer.name, result: Self.comparable(finished))
+    let result = Self.comparable(finished)
+    let answer = Audit.Answer(peer: id, host: peer.host, worker: peer.name, result: .finite(result))
     if let verdict = audit.verdict {
-      if answer.result != verdict { convict([answer], node, &effects) }
+      if result != verdict { convict([answer], node, &effects) }
+      return
+    }
+    // Where right results may differ none is compared: what is finite counts.
+    guard !settings.allowsMixed else {
+      audits[node]?.isAbandoned = true
       return
     }
     // Of a worker that gave its lease back and had it again the first answer stands.
@@ -209,16 +231,23 @@ extension Coordinator {
     audits[node]?.since = audit.since ?? now
     // Two that agree are right.
     if audit.answers.contains(where: { $0.result == answer.result && ($0.host != answer.host || !isOfSeveralHosts) }) {
-      settle(node, answer.result, &effects)
+      settle(node, result, &effects)
     }
   }
 
   /// The coordinator's own answer.
-  mutating func judged(_ finished: Finished, _ effects: inout [Effect]) {
+  mutating func judged(_ finished: Finished, notFinite: [Int], _ effects: inout [Effect]) {
     let node = finished.slices
-    guard phase == .computing, finished.step == step, audits[node]?.isAsked == true else { return }
+    guard phase == .computing, finished.step == step, let audit = audits[node], audit.isAsked else { return }
     audits[node]?.isAsked = false
-    if audits[node]?.isOpen == true { settle(node, Self.comparable(finished), &effects) }
+    guard audit.isOpen else { return }
+    guard notFinite.isEmpty else { return concludeNotFinite(audit, slices: notFinite, .agreed, &effects) }
+    guard settings.allowsMixed else { return settle(node, Self.comparable(finished), &effects) }
+    audits[node]?.isFiniteHere = true
+    guard others(than: audit.accusers.map(\.host)) else {
+      return concludeNotFinite(audit, slices: Array(node.indices), .differed, &effects)
+    }
+    audits[node]?.isAbandoned = true
   }
 
   mutating func judgementFailed(of node: SliceRange, in step: Int, reason: String, _ effects: inout [Effect]) {
@@ -231,13 +260,17 @@ extension Coordinator {
     audit.askAgainAt = now + Limits.returnPause
     let why = "\(described(node)) could not be computed by the coordinator, to audit it: \(shortened(reason))"
     guard audit.failures >= Limits.judgements else { return effects.append(.log(.warning, why)) }
-    guard audit.differ || settings.audits.rate >= 1 else {
+    let finite = Set(audit.answers.map(\.result)).subtracting([.notFinite])
+    guard finite.count > 1 || finite.isEmpty || settings.audits.rate >= 1 else {
       audit.isAbandoned = true
-      return effects.append(.log(.warning, "\(why). The only answer counts, though nobody compared it."))
+      return effects.append(.log(.warning, "\(why). The only finite answer counts, though nobody compared it."))
     }
-    let who = audit.answers.map { "'\($0.worker)'" }.joined(separator: " and ")
     // Its leases go with all others.
     audit.leases = []
+    if finite.isEmpty {
+      return concludeNotFinite(audit, slices: Array(node.indices), .failed(reason: shortened(reason)), &effects)
+    }
+    let who = audit.answers.map { "'\($0.worker)'" }.joined(separator: " and ")
     conclude(
       with: .failed(
         "\(why). It tried \(audit.failures) times, and \(audit.differ ? "\(who) differ" : "there is one answer"). Mend "
@@ -246,9 +279,13 @@ extension Coordinator {
 
   private mutating func settle(_ node: SliceRange, _ verdict: Finished, _ effects: inout [Effect]) {
     audits[node]?.verdict = verdict
-    let wrong = audits[node]?.answers.filter { $0.result != verdict } ?? []
+    let wrong = audits[node]?.answers.filter { $0.result != .finite(verdict) } ?? []
     audits[node]?.answers = []
-    if !wrong.isEmpty { convict(wrong, node, &effects) }
+    if let only = wrong.first, wrong.count == 1, only.result == .notFinite, mayTryAgain(only.host) {
+      askAgain(only, node, &effects)
+    } else if !wrong.isEmpty {
+      convict(wrong, node, &effects)
+    }
   }
 }
 
@@ -262,29 +299,43 @@ extension Coordinator {
   public func unauditedHosts(before step: Int) -> [String: Int] { unaudited.filter { $0.value < step } }
 
   /// A result counts; if nobody compared it, that is remembered until its step is undone.
-  mutating func note(acceptedFrom peer: PeerID, _ finished: Finished) {
+  mutating func note(acceptedFrom peer: PeerID, _ finished: Finished, _ effects: inout [Effect]) {
     let wasAudited = audits[finished.slices].map { !$0.isAbandoned } ?? false
     if wasAudited {
       counts.audited += 1
     } else if let host = peers[peer]?.host {
       unaudited[host] = min(unaudited[host] ?? step, step)
     }
-    if !audits.isEmpty { audits = audits.filter { !$0.key.overlaps(finished.slices) } }
+    guard !audits.isEmpty else { return }
+    for node in auditedNodes where node.overlaps(finished.slices) {
+      for accuser in audits[node]?.accusers ?? [] {
+        effects.append(
+          .log(
+            .error,
+            "\(described(node)) came out not finite from '\(accuser.worker)', but \(described(finished.slices)) from "
+              + "\(described(peer)) is: the former may be broken."))
+      }
+      audits[node] = nil
+    }
   }
 
   /// Drops all that comes from the hosts of wrong answers, for good; goes back, or names what they may have spoilt.
-  private mutating func convict(_ wrong: [Audit.Answer], _ node: SliceRange, _ effects: inout [Effect]) {
+  mutating func convict(_ wrong: [Audit.Answer], _ node: SliceRange, _ effects: inout [Effect]) {
     var hosts: [QuarantinedHost] = []
     var firstStep: Int?
     for answer in wrong where !hosts.contains(where: { $0.host == answer.host }) {
       let first = unaudited.removeValue(forKey: answer.host)
-      if let first { firstStep = min(firstStep ?? first, first) }
+      // What is not finite never counts. It makes the host's other results suspect, but is no reason to undo weeks of all
+      // others': who may say so may choose when.
+      let goesBack =
+        settings.audits.goesBack && wrong.contains { $0.host == answer.host && $0.result != .notFinite }
+      if let first, goesBack { firstStep = min(firstStep ?? first, first) }
       hosts.append(
         QuarantinedHost(
           host: answer.host, worker: answer.worker, step: step, firstSlice: node.first, slices: node.count,
-          suspectSteps: settings.audits.goesBack ? nil : first.map { [$0, step] }))
+          suspectSteps: goesBack ? nil : first.map { [$0, step] }))
     }
-    let backTo = settings.audits.goesBack ? firstStep : nil
+    let backTo = firstStep
     quarantined += hosts
     counts.wrong += wrong.count
     // Durable before a word of it is said.

@@ -13,9 +13,9 @@ extension Coordinator {
     guard !turn.isEmpty else { return }
     round.audits = nodesToAudit(in: round)
     while !turn.isEmpty, round.hasWork(among: leases, on: slices) {
-      var waiting = turn.reduce(0) { $0 + peers[$1].idleThreads }
+      var waiting = turn.reduce(0) { $0 + (peers[$1].isOnProbation ? 0 : peers[$1].idleThreads) }
       turn = turn.filter { place in
-        let idle = peers[place].idleThreads
+        let idle = peers[place].isOnProbation ? 0 : peers[place].idleThreads
         defer { waiting -= idle }
         return leaseSlices(to: place, ofThreads: waiting, &round, &effects)
       }
@@ -31,7 +31,7 @@ extension Coordinator {
     to place: Int, ofThreads waiting: Int, _ round: inout LeasingRound, _ effects: inout [Effect]
   ) -> Bool {
     guard peers[place].idleThreads > 0,
-      peers[place].leases.count < Limits.leases(threads: peers[place].threads),
+      peers[place].leases.count < (peers[place].isOnProbation ? 1 : Limits.leases(threads: peers[place].threads)),
       round.hasWork(at: peers[place].pace, among: leases, on: slices),
       let node = nodeToLease(to: peers[place], ofThreads: waiting, &round)
     else { return false }
@@ -50,9 +50,9 @@ extension Coordinator {
     let time = peer.pace.map { $0 * (rounds * Limits.patience) + Limits.stall } ?? Limits.firstLease
     let lease = OpenLease(
       id: LeaseID(issued), peer: peer.id, slices: node, issuedAt: now, rounds: rounds, deadline: now + time,
-      expected: peer.pace.map { $0 * rounds })
+      expected: peer.pace.map { $0 * rounds }, isOverdue: peer.isOnProbation)
     leases.append(lease)
-    slices.begin(node)
+    if !lease.isOverdue { slices.begin(node) }
     audits[node]?.leases.append(lease.id)
     peers[place].leases.append(lease.id)
     peers[place].idleThreads -= threads
@@ -77,6 +77,7 @@ extension Coordinator {
       let limit = leaseSize(for: peer, ofThreads: waiting, of: free, round)
       if let node = slices.free.largestNode(atMost: limit, outside: withheld(from: peer)) { return node }
     }
+    if peer.isOnProbation { return nil }
 
     // 3. Slices that somebody computes, but this worker would probably have sooner: the oldest first. Copies of audited
     // ones are whole, as above.
@@ -98,7 +99,7 @@ extension Coordinator {
   /// What a worker may not have, of slices that are not accepted: what it has, and what is kept from it for a while.
   private func withheld(from peer: Peer) -> [SliceRange] {
     peer.leases.compactMap { index(of: $0).map { leases[$0].slices } }
-      + bars.lazy.filter { $0.peer == peer.id && $0.until > now }.map { SliceRange(first: $0.slice, count: 1) }
+      + bars.lazy.filter { $0.applies(to: peer, at: now) }.map { SliceRange(first: $0.slice, count: 1) }
   }
 
   /// Whether a worker may not have all of a node's slices.
@@ -126,7 +127,9 @@ extension Coordinator {
   mutating func expire(_ effects: inout [Effect]) {
     guard now >= nothingExpiresBefore else { return }
     for peer in peers where now - peer.heard >= Limits.absence {
-      effects.append(.log(.warning, "\(described(peer.id)) was not heard for \(Limits.absence): it is taken for gone."))
+      log(
+        .warning, .absences, about: peer.id,
+        "\(described(peer.id)) was not heard for \(Limits.absence): it is taken for gone.", &effects)
       counts.absent += 1
       forget(peer.id, &effects)
     }
@@ -134,21 +137,14 @@ extension Coordinator {
       guard let peer = peers[lease.peer] else { continue }
       switch lease.state {
       case .computing where now >= lease.issuedAt + (lease.deadline - lease.issuedAt) * Limits.hanging:
-        effects.append(
-          .log(
-            .warning, "\(described(peer.id)) holds \(described(lease.slices)) for \(now - lease.issuedAt): taken back.")
-        )
+        log(
+          .warning, .absences, about: peer.id,
+          "\(described(peer.id)) holds \(described(lease.slices)) for \(now - lease.issuedAt): taken back.", &effects)
         drop(lease.id, tellWorker: true, &effects)
       case .computing where now >= lease.deadline && !lease.isOverdue:
         // It takes at least so long; or else a worker that became slower would never meet a deadline again.
         let pace = max((peer.pace ?? .zero) * 2, (now - lease.issuedAt) / lease.rounds)
         setPace(pace, of: peer.id)
-        makeOverdue(lease.id)
-      case .granted(let finished, let heard) where now - heard >= Limits.pushSilence:
-        effects.append(.abandonPush(lease.id))
-        if let index = index(of: lease.id) { leases[index].state = .waiting(finished, since: now) }
-        granted.removeAll { $0 == lease.id }
-        waiting.append(lease.id)
         makeOverdue(lease.id)
       case .computing, .waiting, .granted:
         if !isPresent(peer) { makeOverdue(lease.id) }
@@ -169,8 +165,7 @@ extension Coordinator {
       case .computing where lease.isOverdue:
         next = min(next, lease.issuedAt + (lease.deadline - lease.issuedAt) * Limits.hanging)
       case .computing: next = min(next, lease.deadline)
-      case .granted(_, let heard): next = min(next, heard + Limits.pushSilence)
-      case .waiting: break
+      case .waiting, .granted: break
       }
     }
     for bar in bars { next = min(next, bar.until) }
@@ -178,7 +173,7 @@ extension Coordinator {
     return next
   }
 
-  private mutating func makeOverdue(_ id: LeaseID) {
+  mutating func makeOverdue(_ id: LeaseID) {
     guard let index = index(of: id), !leases[index].isOverdue else { return }
     leases[index].isOverdue = true
     slices.end(leases[index].slices)
@@ -218,10 +213,19 @@ extension Coordinator {
     return lease
   }
 
-  /// Keeps `slices` from `peer` for a while.
+  /// Keeps `slices` from a worker for a while.
   mutating func bar(_ peer: PeerID, from slices: SliceRange, for duration: Duration) {
-    bars.removeAll { $0.peer == peer && slices.indices.contains($0.slice) }
-    bars += slices.indices.map { Bar(peer: peer, slice: $0, until: now + duration) }
+    bar(.peer(peer), from: slices, for: duration)
+  }
+
+  /// Keeps `slices` from a worker, or all of a host, for a while.
+  mutating func bar(_ whom: Bar.Whom, from slices: SliceRange, for duration: Duration) {
+    unbar(whom, from: slices)
+    bars += slices.indices.map { Bar(whom: whom, slice: $0, until: now + duration) }
+  }
+
+  mutating func unbar(_ whom: Bar.Whom, from slices: SliceRange) {
+    bars.removeAll { $0.whom == whom && slices.indices.contains($0.slice) }
   }
 
   /// For people.

@@ -19,7 +19,7 @@ extension Coordinator {
       case .finished(let finished): self.finished(finished, from: sender.peer, &effects)
       case .returned(let returned): self.returned(returned, from: sender.peer, &effects)
       case .goodbye:
-        effects.append(.log(.info, "\(described(sender.peer)) leaves."))
+        log(.info, .leaves, about: sender.peer, "\(described(sender.peer)) leaves.", &effects)
         forget(sender.peer, &effects)
       case .hello, .statusRequest, .memoryRequest, .drainRequest, .stayRequest: break  // handled above
       }
@@ -75,7 +75,7 @@ extension Coordinator {
   mutating func forget(_ peer: PeerID, _ effects: inout [Effect]) {
     for lease in peers[peer]?.leases ?? [] { drop(lease, tellWorker: false, &effects) }
     peers[peer] = nil
-    bars.removeAll { $0.peer == peer }
+    bars.removeAll { $0.whom == .peer(peer) }
     for slice in returned.keys { returned[slice]?[peer] = nil }
   }
 }
@@ -93,15 +93,20 @@ extension Coordinator {
         peer, "hello with a name of \(hello.name.utf8.count) bytes, a host of \(hello.host.utf8.count)", &effects)
     }
     if let refusal = refusal(of: hello, from: sender) {
-      effects.append(.log(.warning, "Refused worker '\(hello.name)': \(refusal.text)"))
-      return refuse(peer, refusal, &effects)
+      log(.warning, .refusals, about: peer, "Refused worker '\(hello.name)': \(refusal.text)", &effects)
+      refuse(peer, refusal, &effects)
+      // A worker ends at such a word; it does not ask again.
+      if [.protocolVersion, .computeClass, .quarantined].contains(refusal.reason), isOneTooMany(from: peer) {
+        ignore(peer, "said hello \(Limits.malformedMessages) times, though it is refused", &effects)
+      }
+      return
     }
     if hello.probe != settings.probe, peers[peer] == nil {
       counts.otherClass += 1
-      effects.append(
-        .log(
-          .warning,
-          "Worker '\(hello.name)' is of another compute class: from here on the result depends on who computed it."))
+      log(
+        .warning, .joins, about: nil,
+        "Worker '\(hello.name)' is of another compute class: from here on the result depends on who computed it.",
+        &effects)
     }
     // With other threads or on another host it is another worker.
     if hello.host != firstHost ?? hello.host { isOfSeveralHosts = true }
@@ -109,7 +114,7 @@ extension Coordinator {
     if let known = peers[peer], known.threads != hello.threads || known.host != hello.host { forget(peer, &effects) }
     if peers[peer] == nil {
       peers[peer] = Peer(id: peer, name: hello.name, host: hello.host, threads: hello.threads, heard: now)
-      effects.append(.log(.info, "\(described(peer)) joins with \(hello.threads) threads."))
+      log(.info, .joins, about: peer, "\(described(peer)) joins with \(hello.threads) threads.", &effects)
     } else {
       // Said twice, or the welcome was lost. What it holds it says with `ready`.
       peers[peer]?.name = hello.name
@@ -147,6 +152,15 @@ extension Coordinator {
         text: "The run remembers \(Limits.hosts) hosts that worked for it, and takes no more: give this worker a host "
           + "name that was there before (--host).")
     }
+    // With other threads or on another host it is another worker.
+    let known = peers[sender.peer].map { $0.host == hello.host } ?? false
+    if !known, peers.count(onHost: hello.host) >= Limits.peersOfHost {
+      return Refusal(
+        reason: .tooManyPeers,
+        text:
+          "Host '\(hello.host)' has \(Limits.peersOfHost) workers here, and gets no more: one worker computes on all "
+          + "cores of a machine (--threads). If these are several machines, give each its own --host.")
+    }
     if peers[sender.peer] == nil, peers.count >= Limits.peers {
       return Refusal(
         reason: .tooManyPeers,
@@ -181,11 +195,19 @@ extension Coordinator {
         break
       case .granted(_, let heard) where now - heard < Limits.delivery:
         break  // the last of its payload may be on the other socket
-      case .computing, .waiting, .granted:
+      case .computing:
         counts.lost += 1
         drop(lease.id, tellWorker: false, &effects)
+        // A lost message, or one that takes slices and forgets them: it may try again, but keeps none from others.
+        putOnProbation(id)
+      case .waiting, .granted:
+        counts.lost += 1
+        drop(lease.id, tellWorker: false, &effects)
+        failedToDeliver(id, "forgot \(described(lease.slices)), which it had announced", &effects)
       }
     }
+    // Not if it is ignored from here on.
+    guard peers[id] != nil else { return }
     peers[id]?.idleThreads = max(0, ready.idleThreads - onTheWay)
     for lease in held.subtracting(peers[id]?.leases ?? []).sorted() { effects.append(.send(.cancel(lease), to: id)) }
   }
@@ -198,21 +220,37 @@ extension Coordinator {
   mutating func offend(_ peer: PeerID, _ reason: String, _ effects: inout [Effect]) {
     counts.malformed += 1
     let reason = shortened(reason)
-    var offender = offenders[peer] ?? Offender(count: 0, last: now, isIgnored: false)
-    if offenders[peer] == nil {
-      effects.append(.log(.warning, "\(described(peer)) sent a bad message: \(reason)."))
-      makeRoomForAnOffender()
-    }
-    offender.count += 1
-    offender.last = now
+    log(.warning, .badMessages, about: peer, "\(described(peer)) sent a bad message: \(reason).", &effects)
+    // Of more strangers than are remembered none is answered: they could not be told when they went too far.
+    guard isRemembered(peer) else { return }
     refuse(peer, Refusal(reason: .malformed, text: "Bad message: \(reason)."), &effects)
-    if offender.count >= Limits.malformedMessages {
-      offender.isIgnored = true
-      effects.append(
-        .log(.error, "\(described(peer)) sent \(offender.count) bad messages, the last: \(reason). It is ignored now."))
-      forget(peer, &effects)
+    if isOneTooMany(from: peer) {
+      ignore(peer, "sent \(Limits.malformedMessages) bad messages, the last: \(reason)", &effects)
     }
-    offenders[peer] = offender
+  }
+
+  /// Whether there is a place for it in the table of offenders.
+  private func isRemembered(_ peer: PeerID) -> Bool {
+    offenders[peer] != nil || peers[peer] != nil || offenders.count < Limits.strangeOffenders
+  }
+
+  /// Counts an offence, where it can be remembered.
+  private mutating func isOneTooMany(from peer: PeerID) -> Bool {
+    guard isRemembered(peer) else { return false }
+    if offenders[peer] == nil { makeRoomForAnOffender() }
+    offenders[peer, default: Offender(count: 0, last: now, isIgnored: false)].count += 1
+    offenders[peer]?.last = now
+    return offenders[peer]?.count ?? 0 >= Limits.malformedMessages
+  }
+
+  /// Forgets a peer, and hears nothing from it for a while.
+  /// - Parameter why: for people, after the peer's name.
+  mutating func ignore(_ peer: PeerID, _ why: String, _ effects: inout [Effect]) {
+    if offenders[peer] == nil { makeRoomForAnOffender() }
+    offenders[peer] = Offender(count: Limits.malformedMessages, last: now, isIgnored: true)
+    // Once a peer in all that time.
+    log(.error, .badMessages, about: nil, "\(described(peer)) \(why). It is ignored for \(Limits.ignored).", &effects)
+    forget(peer, &effects)
   }
 
   func isIgnored(_ peer: PeerID) -> Bool { offenders[peer]?.isIgnored ?? false }

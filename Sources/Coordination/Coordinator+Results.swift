@@ -32,7 +32,7 @@ extension Coordinator {
     case .computing:
       learnPace(from: lease)
       let bad = zip(lease.slices.indices, finished.losses).filter { !$1.total.isFinite || !$1.targetEntropy.isFinite }
-      guard bad.isEmpty else { return gaveNotFinite(lease, slices: bad.map(\.0), &effects) }
+      guard bad.isEmpty else { return gaveNotFinite(lease, &effects) }
       leases[index].state = .waiting(finished, since: now)
       waiting.append(lease.id)
       hear(finished, from: peer, &effects)
@@ -76,35 +76,6 @@ extension Coordinator {
 // MARK: - A payload comes
 
 extension Coordinator {
-  /// Lets as many payloads come as there is room for, first come first. Of two copies of a slice only one comes; the other
-  /// waits until it has arrived, for it may fail.
-  mutating func grant(_ effects: inout [Effect]) {
-    var coming = granted.compactMap { index(of: $0).map { leases[$0].slices } }
-    var place = 0
-    while place < waiting.count, granted.count < Limits.gradientsInFlight {
-      let id = waiting[place]
-      guard let index = index(of: id), case .waiting(let finished, _) = leases[index].state,
-        let peer = peers[leases[index].peer], isPresent(peer), isCleared(finished), isProven(finished),
-        !coming.contains(where: { $0.overlaps(finished.slices) })
-      else {
-        place += 1
-        continue
-      }
-      leases[index].state = .granted(finished, heard: now)
-      waiting.remove(at: place)
-      granted.append(id)
-      coming.append(finished.slices)
-      effects.append(.expectPush(id, from: peer.id, finished))
-      effects.append(.send(.grant(id), to: peer.id))
-    }
-  }
-
-  mutating func pushProgressed(_ id: LeaseID) {
-    guard let index = index(of: id), case .granted(let finished, _) = leases[index].state else { return }
-    leases[index].state = .granted(finished, heard: now)
-    peers[leases[index].peer]?.heard = now
-  }
-
   mutating func pushArrived(_ id: LeaseID, _ outcome: PushOutcome, _ effects: inout [Effect]) {
     guard let index = index(of: id), case .granted(let finished, _) = leases[index].state else {
       counts.duplicates += 1
@@ -114,31 +85,24 @@ extension Coordinator {
     peers[lease.peer]?.heard = now
     switch outcome {
     case .whole:
+      delivered(lease)
       accept(lease, finished, &effects)
     case .damaged:
       counts.damaged += 1
-      effects.append(
-        .log(.warning, "The payload of \(described(lease.slices)) from \(described(lease.peer)) is damaged."))
       drop(id, tellWorker: true, &effects)
       bar(lease.peer, from: lease.slices, for: Limits.returnPause)
+      failedToDeliver(lease.peer, "pushed other bits than it had announced for \(described(lease.slices))", &effects)
     case .notFinite:
-      gaveNotFinite(lease, slices: Array(lease.slices.indices), &effects)
+      delivered(lease)
+      gaveNotFinite(lease, &effects)
     }
   }
 
   private mutating func accept(_ lease: OpenLease, _ finished: Finished, _ effects: inout [Effect]) {
     if let index = index(of: lease.id) { removeLease(at: index) }
     slices.accept(lease.slices)
-    for slice in lease.slices.indices {
-      guard let accuser = notFinite.removeValue(forKey: slice) else { continue }
-      let what =
-        accuser == lease.peer
-        ? "from \(described(accuser)), and is the second time: its processor or memory may be broken."
-        : "from \(described(accuser)), but is from \(described(lease.peer)): the former may be broken."
-      effects.append(.log(.error, "Slice \(slice) of step \(step) was not finite \(what)"))
-    }
     acceptedNodes.append(lease.slices)
-    note(acceptedFrom: lease.peer, finished)
+    note(acceptedFrom: lease.peer, finished, &effects)
     peers[lease.peer]?.accepted += lease.slices.count
     counts.accepted += 1
     counts.rowsCached &+= finished.rows.cached
@@ -161,41 +125,6 @@ extension Coordinator {
 // MARK: - A result that does not help
 
 extension Coordinator {
-  /// Another worker shall compute what came out not finite; if it comes out so again, the run cannot go on.
-  private mutating func gaveNotFinite(_ lease: OpenLease, slices: [Int], _ effects: inout [Effect]) {
-    counts.notFinite += 1
-    drop(lease.id, tellWorker: true, &effects)
-    let others = peers.contains { $0.id != lease.peer && isPresent($0) }
-    let agreed = slices.filter { notFinite[$0] != nil && (notFinite[$0] != lease.peer || !others) }
-    guard agreed.isEmpty else {
-      let accuser = agreed.first.flatMap { notFinite[$0] } ?? lease.peer
-      let who =
-        accuser == lease.peer
-        ? "\(described(lease.peer)) twice" : "\(described(accuser)) and \(described(lease.peer))"
-      return conclude(
-        with: .hopeless(
-          "Step \(step) cannot be computed: loss or gradient of slice \(agreed.map(String.init).joined(separator: ", ")) "
-            + "is not finite, say \(who). Its pictures: \(pictures(of: agreed)). The last good checkpoint is of step "
-            + "\(step). Resuming will meet it again: massl replay --step \(step) --slice \(agreed[0]) shows where the "
-            + "first such value appears, and massl fork goes on from a checkpoint with other settings."), &effects)
-    }
-    effects.append(
-      .log(
-        .warning,
-        "\(described(lease.slices)) came out not finite from \(described(lease.peer)): computed again"
-          + (others ? " by another worker." : ".")))
-    for slice in slices { notFinite[slice] = lease.peer }
-    if others { bar(lease.peer, from: lease.slices, for: Limits.judgement) }
-  }
-
-  /// Paths of the slices' pictures, for people.
-  private func pictures(of slices: [Int]) -> String {
-    let pictures = slices.flatMap { settings.pictures(step, $0) }
-    let named = pictures.prefix(Limits.notFiniteNamed).map(settings.pictureName).joined(separator: ", ")
-    return pictures.count > Limits.notFiniteNamed
-      ? "\(named) and \(pictures.count - Limits.notFiniteNamed) more" : named
-  }
-
   mutating func returned(_ message: Returned, from peer: PeerID, _ effects: inout [Effect]) {
     guard let index = index(of: message.lease), leases[index].peer == peer else { return }
     let lease = leases[index]
@@ -203,22 +132,23 @@ extension Coordinator {
     drop(lease.id, tellWorker: false, &effects)
     bar(peer, from: lease.slices, for: Limits.returnPause)
     if let problem = problem(of: message.undecodable, on: lease.slices) { return offend(peer, problem, &effects) }
+    if lease.isGranted {
+      failedToDeliver(peer, "gave \(described(lease.slices)) back instead of pushing it", &effects)
+    }
     guard phase == .computing else { return }
     // Too many in a row to replace one by the next are too many for the run, if they are: that is looked into first.
     if accuse(message.undecodable, by: peer) {
-      return effects.append(
-        .log(
-          .warning,
-          "\(described(peer)) gave back \(described(lease.slices)) for pictures that are looked at now: "
-            + shortened(message.reason)))
+      return log(
+        .warning, .returns, about: peer,
+        "\(described(peer)) gave back \(described(lease.slices)) for pictures that are looked at now: "
+          + shortened(message.reason), &effects)
     }
     guard !message.isPassing else {
       guard now >= complainNotBefore else { return }
       complainNotBefore = now + Limits.complaint
-      return effects.append(
-        .log(
-          .warning,
-          "\(described(peer)) gave back \(described(lease.slices)) for now: \(shortened(message.reason))"))
+      return log(
+        .warning, .returns, about: peer,
+        "\(described(peer)) gave back \(described(lease.slices)) for now: \(shortened(message.reason))", &effects)
     }
     for slice in lease.slices.indices { returned[slice, default: [:]][peer, default: 0] += 1 }
     let reason = shortened(message.reason)
@@ -227,7 +157,8 @@ extension Coordinator {
       present.allSatisfy { returned[slice]?[$0.id] ?? 0 >= Limits.returns }
     }
     guard let slice = hopeless.first else {
-      return effects.append(.log(.warning, "\(described(peer)) gave back \(described(lease.slices)): \(reason)"))
+      return log(
+        .warning, .returns, about: peer, "\(described(peer)) gave back \(described(lease.slices)): \(reason)", &effects)
     }
     conclude(
       with: .failed(

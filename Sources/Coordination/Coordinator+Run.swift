@@ -24,7 +24,7 @@ extension Coordinator {
   mutating func beginStep() {
     slices = SliceBoard(of: tree)
     acceptedNodes = []
-    notFinite = [:]
+    askedAgain = []
     returned = [:]
     bars = []
     audits = [:]

@@ -24,19 +24,24 @@ extension Coordinator {
     switch message {
     case .hello: break  // handled above
     case .report(let report):
-      let time = now
+      let (time, start) = (now, effects.count)
       board?.hear(report, of: known.id, at: time, &effects)
+      limitLines(from: start, .shards, &effects)
       if case .leaving = phase { return effects.append(.send(.finished, to: sender.peer)) }
       board?.assign(known.id, &effects)
     case .goodbye:
-      effects.append(.log(.info, "Memory shard '\(known.name)' leaves, with \(known.held.count) extents."))
+      log(
+        .info, .shards, about: sender.peer, "Memory shard '\(known.name)' leaves, with \(known.held.count) extents.",
+        &effects)
       board?.leave(known.id)
     }
   }
 
   private mutating func greet(_ hello: ShardHello, from sender: Sender, _ effects: inout [Effect]) {
     if let refusal = refusal(of: hello, from: sender) {
-      effects.append(.log(.warning, "Refused memory shard '\(shortened(hello.name))': \(refusal.text)"))
+      log(
+        .warning, .refusals, about: sender.peer,
+        "Refused memory shard '\(shortened(hello.name))': \(refusal.text)", &effects)
       return refuse(sender.peer, refusal, &effects)
     }
     if board?.wasDrained(sender.peer) ?? false { return effects.append(.send(.finished, to: sender.peer)) }

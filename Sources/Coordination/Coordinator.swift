@@ -40,6 +40,7 @@ public struct Coordinator: Sendable {
 
   var peers = PeerTable()
   var offenders: [PeerID: Offender] = [:]
+  var logBudget = LogBudget()
 
   // MARK: The step
 
@@ -51,6 +52,8 @@ public struct Coordinator: Sendable {
   var waiting: [LeaseID] = []
   /// Leases whose payload is on its way, at most `Limits.gradientsInFlight`.
   var granted: [LeaseID] = []
+  /// How long payloads take from their grant to their last float, a running mean over all workers; nil before the first.
+  var usualDelivery: Duration?
   /// Before this no time ends that `expire` looks at.
   var nothingExpiresBefore = Instant(nanoseconds: 0)
   var slices: SliceBoard
@@ -60,8 +63,8 @@ public struct Coordinator: Sendable {
   var audits: [SliceRange: Audit] = [:]
   /// Who must not get a slice for a while.
   var bars: [Bar] = []
-  /// Results of the step that were not finite, by slice: who said so.
-  var notFinite: [Int: PeerID] = [:]
+  /// Hosts whose "not finite" the coordinator's own computing did not bear out in this step, and that were asked again.
+  var askedAgain: Set<String> = []
   /// How often each worker gave back a slice of the step.
   var returned: [Int: [PeerID: Int]] = [:]
 
@@ -173,13 +176,16 @@ public struct Coordinator: Sendable {
     case .shardProbed(let shard, let address, let failure):
       let (time, failure) = (now, failure.map(shortened))
       board?.probed(shard, address, failure: failure, at: time, &effects)
-    case .malformed(let peer, let reason):
+    case .malformed(let peer?, let reason):
       if !isIgnored(peer) { offend(peer, reason, &effects) }
+    case .malformed(nil, let reason):
+      counts.malformed += 1
+      log(.warning, .badMessages, about: nil, shortened(reason), &effects)
     case .pushProgressed(let lease): pushProgressed(lease)
     case .pushArrived(let lease, let outcome): pushArrived(lease, outcome, &effects)
     case .updateFinished(let updated): updateFinished(updated, &effects)
     case .checkpointFinished(let step, let failure): checkpointFinished(step, failure: failure, &effects)
-    case .judged(let finished): judged(finished, &effects)
+    case .judged(let finished, let notFinite): judged(finished, notFinite: notFinite, &effects)
     case .judgementFailed(let step, let node, let reason): judgementFailed(of: node, in: step, reason: reason, &effects)
     case .pictureExamined(let picture, let verdict): pictureExamined(picture, verdict, &effects)
     case .picturesLost(let pictures, let reason, let isMet):
@@ -191,11 +197,13 @@ public struct Coordinator: Sendable {
     expire(&effects)
     requestJudgements(&effects)
     examinePictures(&effects)
+    watchDeliveries(&effects)
     grant(&effects)
     planMemory(&effects)
     writeCheckpointIfDue(&effects)
     conclude(&effects)
     leaseSlices(&effects)
+    sayWhatWasLeftOut(&effects)
     return effects
   }
 }
@@ -215,6 +223,23 @@ struct Peer: Sendable {
   var leases: [LeaseID] = []
   /// Slices of its that were accepted.
   var accepted = 0
+
+  // MARK: Whether it delivers what it announces
+
+  /// When it pushed last.
+  var pushHeard: Instant?
+  /// How long its payloads take from their grant to their last float, a running mean; nil before the first.
+  var delivery: Duration?
+  /// It did not deliver, and has not since: its leases keep no slice from others, and its payloads come last.
+  var isOnProbation = false
+  /// How long, since its last delivery, grants of its waited for a first float.
+  var silentFor = Duration.zero
+  /// Payloads in a row that did not come.
+  var failures = 0
+  /// All of them, for `status`.
+  var undelivered = 0
+  /// It gets no lease before this.
+  var noLeaseBefore: Instant?
 }
 
 /// A lease that may still be answered.
@@ -240,6 +265,10 @@ struct OpenLease: Sendable {
   var state = State.computing
   /// Others may get its slices as if they were free.
   var isOverdue = false
+  /// When its payload was granted, the last time; once the first of it is here, when that could begin to come.
+  var grantedAt: Instant?
+  /// Of that payload something has arrived.
+  var isArriving = false
 
   var finished: Finished? {
     switch state {
@@ -253,14 +282,23 @@ struct OpenLease: Sendable {
   var isGranted: Bool { if case .granted = state { true } else { false } }
 }
 
-/// A worker that must not get a slice for a while.
+/// Who must not get a slice for a while.
 struct Bar: Sendable {
-  let peer: PeerID
+  enum Whom: Hashable, Sendable {
+    case peer(PeerID)
+    /// All workers of a host.
+    case host(String)
+  }
+  let whom: Whom
   let slice: Int
   let until: Instant
+
+  func applies(to peer: Peer, at now: Instant) -> Bool {
+    until > now && (whom == .peer(peer.id) || whom == .host(peer.host))
+  }
 }
 
-/// A peer that sent bad messages.
+/// A peer that sent bad messages, or went on saying hello where that is refused.
 struct Offender: Sendable {
   var count: Int
   var last: Instant

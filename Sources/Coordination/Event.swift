@@ -40,8 +40,8 @@ public enum Event: Hashable, Sendable {
   case extentFetched(Int, failure: String?)
   /// A shard answered at this address, or did not for this reason.
   case shardProbed(ShardID, ShardAddress, failure: String?)
-  /// A peer sent bytes that are no message.
-  case malformed(from: PeerID, reason: String)
+  /// Bytes came that are no message, or count for nothing; from nobody if they cannot be held against a peer.
+  case malformed(from: PeerID?, reason: String)
   /// Some of a granted lease's payload has arrived; at least once a second while chunks come.
   case pushProgressed(LeaseID)
   /// The last float of a granted lease's payload has arrived.
@@ -50,8 +50,9 @@ public enum Event: Hashable, Sendable {
   case updateFinished(Updated)
   /// A checkpoint of this step is durable, or failed for this reason.
   case checkpointFinished(step: Int, failure: String?)
-  /// What the coordinator's own computing says about a node that it was to judge; the lease means nothing.
-  case judged(Finished)
+  /// What the coordinator's own computing says about a node that it was to judge; the lease means nothing. With the
+  /// node's slices whose loss, gradient or rows are not finite: all of them if only their sum is not.
+  case judged(Finished, notFinite: [Int] = [])
   /// It could not be computed.
   case judgementFailed(step: Int, SliceRange, reason: String)
   /// A picture that was to be looked at, or why it could not be.

@@ -30,7 +30,7 @@ struct LeasingRound {
   }
 
   private let now: Instant
-  /// Threads of all workers that are present.
+  /// Threads of all workers that are present and not on probation.
   let threads: Int
   /// Places of the idle workers among those, in the table.
   let idle: [Int]
@@ -48,8 +48,8 @@ struct LeasingRound {
     var leastPace: Int128?
     // Field by field: whole peers would be copied, with all that they refer to.
     for place in peers.indices where now - peers[place].heard < Limits.silence {
-      threads += peers[place].threads
-      guard peers[place].idleThreads > 0 else { continue }
+      if !peers[place].isOnProbation { threads += peers[place].threads }
+      guard peers[place].idleThreads > 0, peers[place].noLeaseBefore.map({ $0 <= now }) ?? true else { continue }
       idle.append(place)
       if let pace = peers[place].pace?.attoseconds {
         leastPace = leastPace.map { min($0, pace) } ?? pace

@@ -9,6 +9,10 @@ public enum Limits {
   /// Slices that a worker computes at once: more threads than any machine has.
   public static let threads = 1024
 
+  /// Of them, workers of one host, by what they say of themselves: the others are for other hosts. A machine needs one
+  /// worker, or one for each of its cores at most.
+  public static let peersOfHost = peers / 4
+
   /// Bytes of a worker's name, of a reason, of an error from a peer: they end in logs and on screens.
   public static let textLength = 256
 
@@ -28,8 +32,30 @@ public enum Limits {
   /// How long such a peer is ignored, and how long a peer's bad messages are remembered.
   public static let ignored = Duration.seconds(60)
 
-  /// Peers whose bad messages are remembered. Above it the one whose last bad message is the oldest is forgotten.
-  public static let offenders = 256
+  /// Peers that are no workers and whose bad messages are remembered. More of them are not answered until some of these
+  /// are forgotten: so nobody's count is lost to a crowd.
+  public static let strangeOffenders = 1024
+
+  /// All whose bad messages are remembered: those, and the workers. Above it, which takes a crowd of workers that are
+  /// ignored and come again under other numbers, the one whose last bad message is the oldest is forgotten.
+  public static let offenders = strangeOffenders + peers
+
+  // MARK: Lines in the log that peers cause
+
+  /// Of each kind one line in so long: a flood of a day adds 86,400 lines or 20 MB, a quarter of what the log keeps.
+  public static let linePeriod = Duration.seconds(1)
+
+  /// Of each kind so many lines at once: whoever starts some dozens of workers sees each.
+  public static let linesAtOnce = 64
+
+  /// A peer's next line of a kind, with the count of those between.
+  public static let lineRepeat = Duration.seconds(60)
+
+  /// Lines of a peer and kind that are remembered for that.
+  public static let linesRemembered = 2 * peers
+
+  /// How long lines are left out before it is said how many.
+  public static let lineSummary = Duration.seconds(5)
 
   // MARK: Leases
 
@@ -71,8 +97,13 @@ public enum Limits {
   /// is added to the tree; the others are for slow lines.
   public static let gradientsInFlight = 4
 
-  /// A granted payload of which nothing arrived for so long gives its place to another.
+  /// A granted payload of which nothing arrived for so long gives its place away, whoever else may need it; where others
+  /// do, `patience` times the usual is enough, and `stall`. A chunk of a mebibyte takes so long at a megabit a second.
   public static let pushSilence = Duration.seconds(10)
+
+  /// Payloads in a row that a worker announced and did not deliver, before it is ignored for `ignored`. Between them it
+  /// gets no lease for `returnPause`, then twice as long each time: some four minutes, in which a network may recover.
+  public static let failures = 8
 
   /// How often each of the workers may give back the same slice before the run stops: what cannot be read by anyone
   /// three times in a row is not a passing fault.
@@ -101,6 +132,9 @@ public enum Limits {
   /// An answer waits so long for another to compare it with; then the coordinator computes the slices itself. Longer than
   /// most leases take, short enough for a worker that hangs.
   public static let audit = Duration.seconds(60)
+
+  /// The same where the answer is not finite: until it is known what is right nobody's counts.
+  public static let accusation = Duration.seconds(10)
 
   /// Answers about one node: three hosts that all differ are for the coordinator to judge.
   public static let answers = 3

@@ -58,6 +58,8 @@ public struct Status: Hashable, Codable, Sendable {
     public var leases: Int
     public var slicesPerSecond: Double?
     public var acceptedSlices: Int
+    /// Payloads that it announced and did not deliver.
+    public var undelivered: Int
     public var secondsSinceHeard: Double
   }
 }
@@ -78,6 +80,8 @@ public struct Counts: Hashable, Codable, Sendable {
   public var returned = 0
   /// Payloads without their digest.
   public var damaged = 0
+  /// Payloads that were announced and did not come, damaged ones among them.
+  public var undelivered = 0
   /// Results that were not finite.
   public var notFinite = 0
   /// Messages that were refused, for whatever reason.
@@ -116,7 +120,8 @@ extension Coordinator {
           peer: String(peer.id.rawValue, radix: 16), name: peer.name, threads: peer.threads,
           idleThreads: peer.idleThreads, leases: peer.leases.count,
           slicesPerSecond: peer.pace.map { Double(peer.threads) / max($0 / .seconds(1), 1e-9) },
-          acceptedSlices: peer.accepted, secondsSinceHeard: (time - peer.heard) / .seconds(1))
+          acceptedSlices: peer.accepted, undelivered: peer.undelivered,
+          secondsSinceHeard: (time - peer.heard) / .seconds(1))
       },
       undecodablePictures: undecodable.count, lostPictures: lostNow.count, counts: counts, quarantined: quarantined,
       memoryShards: memoryStatus(at: time))

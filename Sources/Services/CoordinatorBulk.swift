@@ -71,11 +71,10 @@ package final class CoordinatorBulk: Sendable {
         } else if let reply = answer(incoming, into: nil, &state) {
           state.outgoing.send(reply, on: socket)
         }
-      case .received(.malformed(let peer?, let error, let exchange)):
+      case .received(.malformed(let peer, let error, let exchange)):
         // Here, where the asker waits: as a connection of its own it may be nobody on the control socket.
-        state.outgoing.send(unavailable("\(error)", exchange, to: peer), on: socket)
+        if let peer { state.outgoing.send(unavailable("\(error)", exchange, to: peer), on: socket) }
         report(.malformed(from: peer, reason: error.description))
-      case .received(.malformed(nil, let error, _)): log(.warning, "\(error)")
       case .undelivered, .tick: break
       case .failed(let error):
         if error != .closed { log(.error, "The bulk socket failed: \(error)") }

@@ -99,7 +99,7 @@ final class CoordinatorJudge: Sendable {
         // The coordinator waits for no judgement of another step.
         if inputs?.step != work.step { inputs = try makeInputs(of: work.step, holders) }
         computer = try computer ?? SliceComputer(plan)
-        if let inputs, let computer { report(.judged(try judge(work, inputs, computer)), work.restarts) }
+        if let inputs, let computer { report(try judge(work, inputs, computer), work.restarts) }
       } catch is Outdated {
       } catch {
         report(.judgementFailed(step: work.step, work.slices, reason: "\(error)"), work.restarts)
@@ -161,21 +161,31 @@ final class CoordinatorJudge: Sendable {
     try fetch.run(pieces, cache)
   }
 
-  private func judge(_ work: Work, _ inputs: StepInputs, _ computer: SliceComputer) throws -> Finished {
+  private func judge(_ work: Work, _ inputs: StepInputs, _ computer: SliceComputer) throws -> Event {
+    var notFinite: [Int] = []
     var sum = TreeSum<SliceSum>(tree: SliceTree(count: work.slices.count))
     for slice in work.slices.indices {
       guard weights.current.step == work.step, isCurrent(work.restarts) else { throw Outdated() }
       let result = try computer.compute(
         step: work.step, slice: slice, student: inputs.student, teacher: inputs.teacher, blocks: inputs.blocks,
         into: FloatBuffer(count: plan.layout.count), without: work.lost, bytes: { [pictures] in try pictures.read($0) })
+      if !result.isFinite { notFinite.append(slice) }
       sum.insert(result, at: SliceRange(first: slice - work.slices.first, count: 1)) { SliceSum.adding($0, $1) }
     }
     guard let total = sum.total else { throw Outdated() }
-    return total.finished(lease: LeaseID(0), step: work.step)
+    // Of finite slices the sum may be none.
+    if notFinite.isEmpty, !total.isFinite { notFinite = Array(work.slices.indices) }
+    return .judged(total.finished(lease: LeaseID(0), step: work.step), notFinite: notFinite)
   }
 }
 
 extension SliceSum {
+  /// Losses, gradient, rows and statistics.
+  var isFinite: Bool {
+    losses.allSatisfy { $0.total.isFinite && $0.targetEntropy.isFinite } && Numerics.isFinite(gradient.vector)
+      && Numerics.isFinite(tail.vector)
+  }
+
   /// What a worker announces of it.
   func finished(lease: LeaseID, step: Int) -> Finished {
     Finished(

@@ -282,8 +282,7 @@ extension CoordinatorService {
       case .coordinator, .bulkRequest, .bulkReply:
         handle(.malformed(from: incoming.peer, reason: "not a worker's message"))
       }
-    case .received(.malformed(let peer?, let error, _)): handle(.malformed(from: peer, reason: error.description))
-    case .received(.malformed(nil, let error, _)): log(.warning, "\(error)")
+    case .received(.malformed(let peer, let error, _)): handle(.malformed(from: peer, reason: error.description))
     case .undelivered: break
     case .tick:
       // One that lost its lock stops, though it may have nothing to write: workers would go on computing for it.

@@ -61,6 +61,7 @@ enum StatusText {
           "worker",
           "\(worker.name): \(worker.threads) threads, \(worker.idleThreads) idle, \(worker.leases) leases, \(rate), "
             + String(format: "heard %.1f s ago", worker.secondsSinceHeard)
+            + (worker.undelivered > 0 ? ", \(worker.undelivered) payloads not delivered" : "")
         ))
     }
     return rows.map { $0.0.padding(toLength: 12, withPad: " ", startingAt: 0) + $0.1.printable }.joined(separator: "\n")

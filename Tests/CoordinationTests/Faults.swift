@@ -36,7 +36,22 @@ struct Faults {
   /// Every worker but the first answers one in so many leases wrongly; 0: none does.
   var liesEvery = 0
 
+  /// Every worker that may lie, as above, says of one in so many leases that it is not finite; 0: none does.
+  var saysNotFiniteEvery = 0
+  /// So many workers, after the first, announce at once whatever they are given, and never push it.
+  var neverPushing = 0
+  /// A crowd of strangers says hello, rightly or not.
+  var helloFlood = 0.0
+
   static let none = Faults()
+
+  /// Of the workers' own kind, and not of the world's: these stay when all others stop.
+  var ofWorkers: Faults {
+    var faults = Faults.none
+    (faults.auditRate, faults.liesEvery) = (auditRate, liesEvery)
+    (faults.saysNotFiniteEvery, faults.neverPushing) = (saysNotFiniteEvery, neverPushing)
+    return faults
+  }
 
   /// Each kind is off in half of the worlds, so that others run deep.
   static func drawn(from seed: UInt64) -> Faults {
@@ -65,6 +80,9 @@ struct Faults {
     faults.rowFailure = upTo(0.5)
     faults.lostLock = upTo(0.05)
     faults.auditRate = [0, 0.3, 1][Int(random.next(below: 3))]
+    faults.saysNotFiniteEvery = random.chance(0.7) ? 0 : 1 + Int(random.next(below: 4))
+    faults.neverPushing = random.chance(0.6) ? 0 : 1 + Int(random.next(below: 3))
+    faults.helloFlood = upTo(0.2)
     return faults
   }
 }

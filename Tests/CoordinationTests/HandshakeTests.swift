@@ -67,11 +67,13 @@ struct HandshakeTests {
 
   @Test func aFullCoordinatorTakesNoMore() throws {
     var script = Script()
-    for worker in 0..<UInt64(Coordination.Limits.peers) { try script.say(Script.hello(), worker) }
+    for worker in 0..<UInt64(Coordination.Limits.peers) {
+      try script.say(Script.hello(host: "host-\(worker % 8)"), worker)
+    }
     try script.say(Script.hello(), 9_999)
     #expect(script.refusals.map(\.reason) == [.tooManyPeers])
     #expect(script.status.workers.count == Coordination.Limits.peers)
-    try script.say(Script.hello(), 7)
+    try script.say(Script.hello(host: "host-7"), 7)
     #expect(script.refusals.isEmpty, "one that is in may say hello again")
   }
 

@@ -20,7 +20,7 @@ struct SimulatedWorker {
   /// Leases that it computed.
   var answers = 0
   /// Nanoseconds that one thread takes for one slice.
-  let pace: UInt64
+  var pace: UInt64
   /// Counts its starts: what was scheduled for an earlier life is void.
   var life = 0
   var isUp = false

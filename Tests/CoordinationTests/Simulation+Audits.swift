@@ -13,7 +13,8 @@ extension Simulation {
 
   /// Hosts with a worker that lies.
   var liars: Set<String> {
-    Set(workers.indices.filter { faults.liesEvery > 0 && $0 > 0 }.map { workers[$0].host })
+    let hasLiars = faults.liesEvery > 0 || faults.saysNotFiniteEvery > 0
+    return Set(workers.indices.filter { hasLiars && $0 > 0 }.map { workers[$0].host })
   }
 
   /// Whether wrong results may count for a while: not all are compared.
@@ -39,6 +40,16 @@ extension Simulation {
     return Digest(high: payload.high ^ UInt64(index), low: payload.low)
   }
 
+  /// Whether a worker says that what it computed is not finite, which it is.
+  mutating func saysNotFinite(_ index: Int) -> Bool {
+    guard faults.saysNotFiniteEvery > 0, index > 0, workers[index].answers.isMultiple(of: faults.saysNotFiniteEvery)
+    else { return false }
+    past["accusations", default: 0] += 1
+    return true
+  }
+
+  func neverPushes(_ index: Int) -> Bool { 1...max(1, faults.neverPushing) ~= index && faults.neverPushing > 0 }
+
   /// The coordinator's own computing takes time too, and now and then it fails.
   mutating func judge(_ slices: SliceRange, of step: Int) {
     past["judgements", default: 0] += 1
@@ -56,7 +67,10 @@ extension Simulation {
         SliceLoss(consistency: Double(incarnation.number), koleo: 0, targetEntropy: 1)
       },
       undecodable: [])
-    schedule(.answered(life: coordinator.life, restarts: coordinator.restarts, .judged(finished)), in: delay)
+    let notFinite = bug == .bearsOutWhatIsNotFinite ? Array(slices.indices) : []
+    schedule(
+      .answered(
+        life: coordinator.life, restarts: coordinator.restarts, .judged(finished, notFinite: notFinite)), in: delay)
   }
 
   mutating func quarantine(_ hosts: [QuarantinedHost], goingBackTo step: Int?) {

@@ -1,4 +1,5 @@
 import Coordination
+import Numerics
 import TestSupport
 import Wire
 
@@ -29,10 +30,25 @@ extension Simulation {
       coordinator.clock = random.chance(0.5) ? coordinator.clock + length : coordinator.clock - length
     }
     if faults.pictureLoss > 0, random.chance(faults.pictureLoss) { losePicture() }
+    if random.chance(faults.helloFlood) { floodWithHellos() }
     if random.chance(faults.lostLock) { breakLock() }
     if random.chance(faults.rival), coordinator.machine != nil {
       past["rivals", default: 0] += 1
       if !coordinator.disk.turnsAway(&random) { fail("a second coordinator got the run directory") }
+    }
+  }
+
+  /// Strangers that nobody has heard of, and that are not heard again.
+  private mutating func floodWithHellos() {
+    past["floods", default: 0] += 1
+    let kind = random.next(below: 3)
+    for number in 0..<40 {
+      let peer = PeerID(rawValue: random.next())
+      let hello = Hello(
+        protocolVersion: kind == 0 ? 7 : 1, name: "stranger", host: kind == 1 ? "crowd" : "stranger \(number)",
+        threads: 1 + number, probe: kind == 2 && number.isMultiple(of: 2) ? Digest(high: 0, low: 0) : Self.probe)
+      let sender = Sender(run: RunIdentity(high: 0, low: 0), incarnation: Incarnation(0), peer: peer)
+      tell(.message(.hello(hello), from: sender))
     }
   }
 

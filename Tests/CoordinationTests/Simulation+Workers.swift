@@ -91,7 +91,7 @@ extension Simulation {
       let slices = held.lease.slices.count
       let threads = min(workers[index].idleThreads, slices)
       workers[index].held[id]?.threads = threads
-      var duration = workers[index].pace * UInt64((slices + threads - 1) / threads)
+      var duration = neverPushes(index) ? 0 : workers[index].pace * UInt64((slices + threads - 1) / threads)
       if random.chance(faults.workerHang) { duration += random.next(below: 300 * Self.second) }
       schedule(.computed(index, life: workers[index].life, id), in: duration)
     }
@@ -108,7 +108,7 @@ extension Simulation {
       let version = Updated(
         step: lease.step, student: lease.student, teacher: lease.teacher, rows: lease.rows,
         memoryFloor: lease.memoryFloor)
-      let finished = Finished(
+      var finished = Finished(
         lease: id, step: lease.step, slices: lease.slices,
         payload: answer(Truth.payload(of: lease.slices, in: truth.tree, with: version, without: lease.lost), of: index),
         payloadCount: 100 + 10 * lease.slices.count,
@@ -117,6 +117,7 @@ extension Simulation {
           SliceLoss(consistency: Double(workers[index].incarnation.number), koleo: 0, targetEntropy: 1)
         },
         undecodable: [])
+      if saysNotFinite(index) { finished.losses[0].targetEntropy = .nan }
       workers[index].held[id]?.finished = finished
       workers[index].held[id]?.threads = 0
       say(.finished(finished), index)
@@ -126,7 +127,7 @@ extension Simulation {
   }
 
   mutating func push(_ id: LeaseID, _ index: Int) {
-    guard let finished = workers[index].held[id]?.finished else { return }
+    guard let finished = workers[index].held[id]?.finished, !neverPushes(index) else { return }
     var payload = finished.payload
     if random.chance(faults.damage) { payload = Digest(high: payload.high ^ 1, low: payload.low) }
     send(

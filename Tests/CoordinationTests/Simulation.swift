@@ -31,6 +31,8 @@ struct Simulation {
     case forgetsLostPictures
     /// A step that begins again keeps what it had.
     case keepsWhatWasBeforeANewBeginning
+    /// The coordinator's own computing bears out whoever says that something is not finite.
+    case bearsOutWhatIsNotFinite
   }
 
   /// What happens at some time.
@@ -177,9 +179,7 @@ struct Simulation {
   }
 
   mutating func stopFaults() {
-    let (rate, liesEvery) = (faults.auditRate, faults.liesEvery)
-    faults = .none
-    (faults.auditRate, faults.liesEvery) = (rate, liesEvery)
+    faults = faults.ofWorkers
     coordinator.stoppedUntil = 0
     outlived?.stoppedUntil = 0
     for index in workers.indices {

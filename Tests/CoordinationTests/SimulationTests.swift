@@ -42,7 +42,7 @@ struct SimulationTests {
       "late", "duplicates", "expired", "lost", "returned", "damaged", "refusals", "malformed", "absent",
       "failedCheckpoints", "crashes", "powerCuts", "tornWrites", "tornRows", "fullDisks", "lostFlushes", "lostLocks",
       "lostCheckpoints",
-      "stops", "jumps", "rivals",
+      "stops", "jumps", "rivals", "undelivered", "notFinite", "accusations", "wrong", "floods",
     ] {
       #expect(sum[kind, default: 0] >= 5, "\(kind): \(sum)")
     }
@@ -135,6 +135,8 @@ struct SimulationTests {
     var faults = Faults.drawn(from: seed)
     faults.auditRate = rate
     faults.liesEvery = 3
+    // What is not finite is no reason to go back, and its host is as gone.
+    faults.saysNotFiniteEvery = 0
     var world = Simulation(seed: seed, workers: 4, faults: faults, bug: bug)
     world.run(toStep: world.lastStep - 1, eventsAtMost: 6_000)
     world.stopFaults()
@@ -176,6 +178,49 @@ struct SimulationTests {
     #expect(deserted.unfinished?.contains("pending: ") == true && deserted.unfinished?.contains("step: 0") == true)
     let command = "MASSL_SEED=3 swift test -c release --disable-testable-imports --filter SimulationTests: pending"
     #expect(deserted.replay.hasPrefix(command), "\(deserted.replay)")
+  }
+
+  // MARK: Peers that break
+
+  /// Two workers of a host and one of another say "not finite" whatever they compute. No fault besides.
+  @Test func whoSaysNotFiniteEndsNoRun() {
+    var finding = 0
+    for seed in Seeds.chosen(orElse: 0..<50) {
+      var faults = Faults.none
+      faults.saysNotFiniteEvery = 1
+      var world = Simulation(seed: seed, workers: 4, faults: faults)
+      world.run(toStep: nil, eventsAtMost: 40_000)
+      #expect(world.broken == nil && world.unfinished == nil, "\(world.replay)")
+      let isRight = world.isRight
+      #expect(isRight, "\(world.replay)")
+      finding += world.found.contains("host 1") ? 1 : 0
+    }
+    // In a step of one slice not everybody comes to speak.
+    #expect(finding > 30, "\(finding) found")
+  }
+
+  /// Seconds that a run of one quick worker takes beside so many that announce and never push.
+  private func seconds(besides count: Int, seed: UInt64) -> (steps: Int, seconds: Double) {
+    var faults = Faults.none
+    faults.neverPushing = count
+    var world = Simulation(seed: seed, workers: 1 + count, faults: faults)
+    world.workers[0].pace = Simulation.second / 100
+    world.run(toStep: nil, eventsAtMost: 40_000)
+    #expect(world.broken == nil && world.unfinished == nil, "\(world.replay)")
+    let isRight = world.isRight
+    #expect(isRight, "\(world.replay)")
+    return (world.lastStep, Double(world.time) / 1e9)
+  }
+
+  @Test(arguments: [1, 4, 12])
+  func whoNeverPushesHoldsUpNobodyForLong(count: Int) {
+    for seed in 0..<10 as Range<UInt64> {
+      let (alone, beside) = (seconds(besides: 0, seed: seed), seconds(besides: count, seed: seed))
+      // Each once for a stall.
+      let most = alone.seconds * 2 + 2.5 * Double(count)
+      #expect(
+        beside.seconds <= most, "seed \(seed), \(alone.steps) steps: \(alone.seconds) s, then \(beside.seconds) s")
+    }
   }
 
   // MARK: Mistakes that must be found, to show that the alarm rings
@@ -231,6 +276,17 @@ struct SimulationTests {
     var faults = Faults.none
     faults.lostLock = 0.3
     #expect(found(.ignoresLostLocks, under: faults).contains { $0.contains("without its lock") })
+  }
+
+  @Test func aRunThatStopsForWhatIsFiniteIsFound() {
+    var faults = Faults.none
+    faults.saysNotFiniteEvery = 2
+    let unfinished = (0..<20 as Range<UInt64>).compactMap { seed in
+      var world = Simulation(seed: seed, workers: 4, faults: faults, bug: .bearsOutWhatIsNotFinite)
+      world.run(toStep: nil, eventsAtMost: 20_000)
+      return world.unfinished
+    }
+    #expect(unfinished.contains { $0.hasPrefix("stopped: ") && $0.contains("is not finite") })
   }
 
   @Test func goingBackThatIsForgottenIsFound() {

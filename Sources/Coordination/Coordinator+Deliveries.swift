@@ -1,0 +1,202 @@
+import Numerics
+import Wire
+
+/// Payloads on their way: who gets a place, who has to give it away again, and what becomes of a worker that announces
+/// and does not deliver.
+///
+/// A grant of which nothing arrives blocks a place, and its slices for everybody else. So after a few of the usual times
+/// its slices are leased again, which blames nobody, and whoever could use its place gets it. Its worker is then on
+/// probation until it delivers: what it holds keeps no slice from others, and its payloads come when no one else's could.
+/// So whatever it does then delays nobody, and how slow a link may be is no question: what arrives in time counts. Who
+/// goes on so is named, gets no lease for a growing while, and in the end is ignored.
+extension Coordinator {
+  /// Lets as many payloads come as there is room for, first come first, those of workers on probation last and one at a
+  /// time. Of two copies of a slice only one comes; the other waits until it has arrived, for it may fail.
+  mutating func grant(_ effects: inout [Effect]) {
+    guard !waiting.isEmpty else { return }
+    var coming = granted.compactMap { index(of: $0).map { leases[$0].slices } }
+    for onProbation in [false, true] {
+      var place = 0
+      while place < waiting.count, granted.count < Limits.gradientsInFlight {
+        let id = waiting[place]
+        if onProbation, granted.contains(where: isOfOneOnProbation) { return }
+        guard let index = index(of: id), case .waiting(let finished, _) = leases[index].state,
+          isOfOneOnProbation(id) == onProbation, isReadyToCome(leases[index]),
+          !coming.contains(where: { $0.overlaps(finished.slices) })
+        else {
+          place += 1
+          continue
+        }
+        leases[index].state = .granted(finished, heard: now)
+        leases[index].grantedAt = now
+        leases[index].isArriving = false
+        waiting.remove(at: place)
+        granted.append(id)
+        coming.append(finished.slices)
+        effects.append(.expectPush(id, from: leases[index].peer, finished))
+        effects.append(.send(.grant(id), to: leases[index].peer))
+      }
+    }
+  }
+
+  private func isOfOneOnProbation(_ id: LeaseID) -> Bool {
+    index(of: id).flatMap { peers[leases[$0].peer]?.isOnProbation } ?? false
+  }
+
+  /// But for the room.
+  private func isReadyToCome(_ lease: OpenLease) -> Bool {
+    guard let finished = lease.finished, let peer = peers[lease.peer] else { return false }
+    return isPresent(peer) && isCleared(finished) && isProven(finished)
+  }
+}
+
+// MARK: - What arrives
+
+extension Coordinator {
+  mutating func pushProgressed(_ id: LeaseID) {
+    guard let index = index(of: id), case .granted(let finished, _) = leases[index].state else { return }
+    if let peer = peers[leases[index].peer] { leases[index].grantedAt = begun(leases[index], by: peer) }
+    leases[index].state = .granted(finished, heard: now)
+    leases[index].isArriving = true
+    peers[leases[index].peer]?.heard = now
+    peers[leases[index].peer]?.pushHeard = now
+  }
+
+  /// A payload is whole: its worker delivers.
+  mutating func delivered(_ lease: OpenLease) {
+    guard let place = peers.place(of: lease.peer) else { return }
+    if let begun = begun(lease, by: peers[place]) {
+      let newest = now - begun
+      func mean(_ before: Duration?) -> Duration { before.map { ($0 * 3 + newest) / 4 } ?? newest }
+      usualDelivery = mean(usualDelivery)
+      peers[place].delivery = mean(peers[place].delivery)
+    }
+    peers[place].pushHeard = now
+    peers[place].isOnProbation = false
+    peers[place].silentFor = .zero
+    peers[place].failures = 0
+    peers[place].noLeaseBefore = nil
+  }
+
+  /// From when on a granted payload could come: a worker pushes one after the other. Kept once the first of it is here.
+  private func begun(_ lease: OpenLease, by peer: Peer) -> Instant? {
+    lease.isArriving ? lease.grantedAt : lease.grantedAt.map { max($0, peer.pushHeard ?? $0) }
+  }
+}
+
+// MARK: - What does not
+
+extension Coordinator {
+  /// Takes places away that are of more use to others, and slices from payloads that are late.
+  mutating func watchDeliveries(_ effects: inout [Effect]) {
+    // What follows may end others of them.
+    for id in granted {
+      guard let index = index(of: id), case .granted(_, let heard) = leases[index].state,
+        let peer = peers[leases[index].peer], let begun = begun(leases[index], by: peer),
+        let grantedAt = leases[index].grantedAt
+      else { continue }
+      let lease = leases[index]
+      guard isPresent(peer) else {
+        giveAway(lease)
+        effects.append(.abandonPush(id))
+        continue
+      }
+      let silence = now - max(heard, begun)
+      let isSilent = silence >= Limits.pushSilence
+      let isLate: Bool
+      if lease.isArriving {
+        // That its line is slow is no fault of its: others compute its slices too, and the first wins.
+        let isLong = usual(of: peer).map { now - grantedAt >= max($0 * Limits.patience, Limits.pushSilence) } ?? false
+        isLate = isLong || silence >= patience(with: peer) * 2
+      } else {
+        isLate = silence >= patience(with: peer)
+      }
+      if isSilent || (isLate || peer.isOnProbation) && isInTheWay(lease) {
+        takeAway(lease, silentFor: isSilent || !lease.isArriving ? silence : .zero, &effects)
+      } else if isLate {
+        makeOverdue(id)
+      }
+    }
+  }
+
+  /// How long its payloads usually take; nil when nobody's is known.
+  private func usual(of peer: Peer) -> Duration? { peer.delivery ?? usualDelivery }
+
+  /// How long nothing may arrive of a payload that others wait for.
+  private func patience(with peer: Peer) -> Duration {
+    min(max((usual(of: peer) ?? .zero) * Limits.patience, Limits.stall), Limits.pushSilence)
+  }
+
+  /// Whether another payload could come in its place, of a worker that delivers as far as is known.
+  private func isInTheWay(_ lease: OpenLease) -> Bool {
+    let isFull = granted.count >= Limits.gradientsInFlight
+    return waiting.contains { id in
+      guard !isOfOneOnProbation(id), let index = index(of: id), isReadyToCome(leases[index]) else { return false }
+      let slices = leases[index].slices
+      if slices.overlaps(lease.slices) { return leases[index].peer != lease.peer }
+      return isFull && !granted.contains { self.index(of: $0).map { leases[$0].slices.overlaps(slices) } ?? false }
+    }
+  }
+
+  /// Gives a granted payload's place away. Its worker may be granted it again, after all others.
+  private mutating func takeAway(_ lease: OpenLease, silentFor silence: Duration, _ effects: inout [Effect]) {
+    guard let place = peers.place(of: lease.peer) else { return }
+    giveAway(lease)
+    effects.append(.abandonPush(lease.id))
+    putOnProbation(lease.peer)
+    peers[place].silentFor = peers[place].silentFor + silence
+    // Before anybody's delivery is known it may be the usual one.
+    let limit = usual(of: peers[place]) == nil ? Limits.pushSilence : patience(with: peers[place])
+    guard peers[place].silentFor >= limit else { return }
+    failedToDeliver(
+      lease.peer,
+      "announced \(described(lease.slices)), and for \(described(peers[place].silentFor)) after the grant nothing came",
+      &effects)
+  }
+
+  private mutating func giveAway(_ lease: OpenLease) {
+    guard let index = index(of: lease.id), case .granted(let finished, _) = lease.state else { return }
+    leases[index].state = .waiting(finished, since: now)
+    granted.removeAll { $0 == lease.id }
+    waiting.append(lease.id)
+    makeOverdue(lease.id)
+  }
+
+  /// Its leases keep no slice from others until it delivers.
+  mutating func putOnProbation(_ peer: PeerID) {
+    guard let place = peers.place(of: peer) else { return }
+    peers[place].isOnProbation = true
+    for lease in peers[place].leases { makeOverdue(lease) }
+  }
+
+  /// A worker did not deliver what it had announced.
+  /// - Parameter what: for people, after the worker's name.
+  mutating func failedToDeliver(_ peer: PeerID, _ what: String, _ effects: inout [Effect]) {
+    guard let place = peers.place(of: peer) else { return }
+    putOnProbation(peer)
+    counts.undelivered += 1
+    peers[place].silentFor = .zero
+    peers[place].undelivered += 1
+    peers[place].failures += 1
+    let failures = peers[place].failures
+    guard failures < Limits.failures else {
+      let text =
+        "\(failures) payloads of this worker in a row did not come, though it had announced them: look at its way to port "
+        + "\(settings.welcome.bulkPort) of the coordinator"
+      refuse(peer, Refusal(reason: .tooManyPeers, text: "\(text). It is ignored for \(Limits.ignored)."), &effects)
+      return ignore(peer, "\(what). \(text)", &effects)
+    }
+    let pause = Limits.returnPause * (1 << (failures - 1))
+    peers[place].noLeaseBefore = now + pause
+    log(
+      .warning, .deliveries, about: peer,
+      "\(described(peer)) \(what): others compute it. It gets no lease for \(described(pause)), and comes last until it "
+        + "delivers.", &effects)
+  }
+
+  /// For people: seconds, with a decimal.
+  private func described(_ duration: Duration) -> String {
+    let tenths = duration / .milliseconds(100)
+    return "\(Int(tenths) / 10).\(Int(tenths) % 10) s"
+  }
+}
