@@ -66,7 +66,7 @@ package final class BulkClient: Sendable {
       }
       func unanswered() -> WorkerError { .bulkUnanswered(reach.value.withLock { $0.silence }) }
       switch event {
-      case .received(.malformed(_, let error)): complain("\(error)")
+      case .received(.malformed(_, let error, _)): complain("\(error)")
       case .received(let received): Self.take(received, state)
       case .undelivered(let outgoing, _):
         // No room, or no connection yet. It waits here, so that the chunks of a push keep their order; answers come in
