@@ -14,8 +14,11 @@ public final class Context: @unchecked Sendable {
   private let authenticator = Mutex<KeyAuthenticator?>(nil)
 
   /// - Parameter ioThreads: one moves some GB/s; encrypted, some 0.4.
-  /// - Throws: `WireError.library` when the process is out of file descriptors.
+  /// - Throws: `WireError.tooFewDescriptors`, `.tooFewThreads` when the process is out of them.
   public init(ioThreads: Int = 1) throws(WireError) {
+    // libzmq stops the program where it finds none for its own threads: those for input and output, and one that closes.
+    try ProcessLimits.check(threads: ioThreads + 1)
+    try ProcessLimits.check(freeDescriptors: 8 + 4 * ioThreads, for: "ZeroMQ")
     Self.keepFreedMessages
     guard let handle = zmq_ctx_new() else { throw .lastError(in: "zmq_ctx_new") }
     self.handle = handle

@@ -21,6 +21,7 @@ public final class DealerSocket: MessageSocket, @unchecked Sendable {
   private let handle: SocketHandle
   private let monitor: SocketMonitor
   private var complaints = Complaints()
+  private var connections = Connections(atMost: .max)
   private let keys: ClientKeys?
   /// When to connect anew, unless libzmq says before that it does so by itself.
   private var reconnectAt: ContinuousClock.Instant?
@@ -67,7 +68,7 @@ public final class DealerSocket: MessageSocket, @unchecked Sendable {
       try handle.set(ZMQ_CURVE_PUBLICKEY, bytes: keys.own.publicKey.bytes)
       try handle.set(ZMQ_CURVE_SECRETKEY, bytes: keys.own.secret)
     }
-    monitor = try SocketMonitor(of: handle.raw, in: context, failuresOnly: false)
+    monitor = try SocketMonitor(of: handle.raw, in: context)
     guard !endpoint.isName else {
       lookup = HostLookup(of: endpoint)
       return
@@ -82,21 +83,28 @@ public final class DealerSocket: MessageSocket, @unchecked Sendable {
       try look()
       if let complaint = complaints.next() { return .malformed(peer: nil, complaint) }
       let answerAt = lookup == nil ? nil : ContinuousClock.now + Self.lookupPause
-      let until = [deadline, reconnectAt, answerAt].compactMap(\.self).min()
+      let until = [deadline, reconnectAt, answerAt, connections.nextLook].compactMap(\.self).min()
       let ready = try handle.wait(until: until, waker: waker, monitor: monitor)
       if ready.event { while let (event, address) = monitor.next() { try note(event, address) } }
+      for cut in lookedAt(&connections, ready) { complaints.add(.cutOff(endpoint, cut)) }
       if let time = reconnectAt, time <= .now { try reconnect() }
       if let complaint = complaints.next() { return .malformed(peer: nil, complaint) }
       if ready.message {
         guard let message = try handle.receiveFrames(atMost: 2) else { continue }
+        connections.delivered(on: message.descriptor, from: nil)
         return received(message.frames, of: message.count, peer: nil, connection: nil)
       }
-      // Woken by the waker, or for a reconnection alone?
+      // Woken by the waker, or for a reconnection or a look at the connection alone?
       if !ready.event, until == deadline || (until ?? .now) > .now { return nil }
     }
   }
 
   private func note(_ event: SocketMonitor.Event, _ address: String) throws(WireError) {
+    switch event {
+    case .connected(let descriptor): _ = connections.opened(descriptor)
+    case .disconnected(let descriptor): connections.closed(descriptor)
+    default: break
+    }
     // What is said late of an address that had its turn is of no interest.
     guard let current = connecting, !endpoint.isName || address == current.description else { return }
     switch event {

@@ -29,6 +29,16 @@ public enum Limits {
   /// Messages that wait for one bulk peer: 64 MiB of chunks, enough to keep 10 Gbit/s busy over 50 ms.
   public static let bulkMessagesQueued = 64
 
+  // MARK: Connections
+
+  /// Bytes of one message that is not over: the largest one, and a frame to spare. In libzmq's memory a frame without
+  /// bytes, two on the wire, takes 64.
+  public static let unfinishedMessageBytes = frameBytes + 2 * bulkBytes
+  /// The same, of all connections of a socket: of those that push, few do so at a time.
+  public static let unfinishedBytes = 16 << 20
+  /// Descriptors that a process keeps for its files, its threads and whom it connects to, whoever connects to it.
+  public static let reservedDescriptors = 128
+
   // MARK: Numbers
 
   /// Slices in a step. A batch of 65,536 slices has no use; its losses still fit an envelope.

@@ -108,6 +108,8 @@ extension SocketHandle {
   struct Frames {
     var frames: [BulkFrame] = []
     var count = 0
+    /// Of the connection that brought it; -1 if that is not known.
+    var descriptor: Int32 = -1
   }
 
   /// All frames of the next message; those past the first `limit` are dropped as they come.
@@ -126,7 +128,10 @@ extension SocketHandle {
       }
       message.count += 1
       if message.count <= limit { message.frames.append(frame) }
-      if zmq_msg_more(frame.message) == 0 { return message }
+      if zmq_msg_more(frame.message) == 0 {
+        message.descriptor = zmq_msg_get(frame.message, ZMQ_SRCFD)
+        return message
+      }
     }
   }
 

@@ -8,14 +8,15 @@ import Synchronization
 /// Belongs to the thread that owns the socket, which polls `raw` beside it and then takes the events.
 final class SocketMonitor {
   enum Event: Equatable {
-    case connected
+    /// Either side; the connection's descriptor, which may be another's by now.
+    case connected(descriptor: Int32)
     /// Both sides know each other: messages may go.
     case ready
     /// A connection is on its way.
     case connecting
     /// None could be made; libzmq will try again by itself.
     case retrying
-    case disconnected
+    case disconnected(descriptor: Int32)
     /// Before the handshake was over; libzmq knows no more.
     case handshakeBroken
     /// The other side speaks another language, or another mechanism, or has another key.
@@ -28,17 +29,13 @@ final class SocketMonitor {
   private let context: Context
   private static let made = Atomic<Int>(0)
 
-  /// - Parameter failuresOnly: whether connections that come and go are of no interest.
-  init(of socket: UnsafeMutableRawPointer, in context: Context, failuresOnly: Bool) throws(WireError) {
+  init(of socket: UnsafeMutableRawPointer, in context: Context) throws(WireError) {
     let number = Self.made.add(1, ordering: .relaxed).newValue
     let address = "inproc://massl-monitor-\(number)"
-    var events =
+    let events =
       ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL | ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL | ZMQ_EVENT_HANDSHAKE_FAILED_AUTH
-    if !failuresOnly {
-      events |=
-        ZMQ_EVENT_CONNECTED | ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_CONNECT_DELAYED | ZMQ_EVENT_CONNECT_RETRIED
-        | ZMQ_EVENT_DISCONNECTED
-    }
+      | ZMQ_EVENT_ACCEPTED | ZMQ_EVENT_CONNECTED | ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_CONNECT_DELAYED
+      | ZMQ_EVENT_CONNECT_RETRIED | ZMQ_EVENT_DISCONNECTED
     guard zmq_socket_monitor(socket, address, events) == 0 else { throw .lastError(in: "zmq_socket_monitor") }
     guard let raw = zmq_socket(context.handle, ZMQ_PAIR) else { throw .lastError(in: "zmq_socket") }
     self.raw = raw
@@ -71,11 +68,11 @@ final class SocketMonitor {
       }
       let event: Event
       switch kind {
-      case ZMQ_EVENT_CONNECTED: event = .connected
+      case ZMQ_EVENT_ACCEPTED, ZMQ_EVENT_CONNECTED: event = .connected(descriptor: value)
       case ZMQ_EVENT_HANDSHAKE_SUCCEEDED: event = .ready
       case ZMQ_EVENT_CONNECT_DELAYED: event = .connecting
       case ZMQ_EVENT_CONNECT_RETRIED: event = .retrying
-      case ZMQ_EVENT_DISCONNECTED: event = .disconnected
+      case ZMQ_EVENT_DISCONNECTED: event = .disconnected(descriptor: value)
       case ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL: event = .handshakeBroken
       case ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL: event = .handshakeRefused(problem: value)
       case ZMQ_EVENT_HANDSHAKE_FAILED_AUTH: event = .keyRefused

@@ -80,6 +80,7 @@ public final class RouterSocket: MessageSocket, @unchecked Sendable {
   private let handle: SocketHandle
   private let monitor: SocketMonitor
   private var complaints = Complaints()
+  private var connections: Connections
   private let authenticator: KeyAuthenticator?
   /// Where it listens, with the port that the system chose.
   public let endpoint: Endpoint
@@ -87,10 +88,13 @@ public final class RouterSocket: MessageSocket, @unchecked Sendable {
   public let unbound: [WireError]
 
   /// Of a name it takes all addresses that this machine has.
+  /// - Parameter connectionsAtMost: newcomers beyond are turned away.
   /// - Throws: `addressInUse`, `cannotBind`, `unknownHost`.
   public init(
-    in context: Context, listeningOn endpoint: Endpoint, for traffic: Traffic, security: Security<ServerKeys>
+    in context: Context, listeningOn endpoint: Endpoint, for traffic: Traffic, security: Security<ServerKeys>,
+    connectionsAtMost: Int = .max
   ) throws(WireError) {
+    connections = Connections(atMost: connectionsAtMost)
     handle = try SocketHandle(ZMQ_ROUTER, in: context, queued: traffic.messagesQueued)
     // Without it a message to a peer that left vanishes without a word.
     try handle.set(ZMQ_ROUTER_MANDATORY, Int32(1))
@@ -104,7 +108,7 @@ public final class RouterSocket: MessageSocket, @unchecked Sendable {
       try handle.set(ZMQ_CURVE_SERVER, Int32(1))
       try handle.set(ZMQ_CURVE_SECRETKEY, bytes: keys.own.secret)
     }
-    monitor = try SocketMonitor(of: handle.raw, in: context, failuresOnly: true)
+    monitor = try SocketMonitor(of: handle.raw, in: context)
     (self.endpoint, unbound) = try Self.bind(handle, to: endpoint)
   }
 
@@ -149,16 +153,31 @@ public final class RouterSocket: MessageSocket, @unchecked Sendable {
   public func receive(timeout: Duration?, waker: Waker?) throws(WireError) -> Received? {
     let deadline = timeout.map { ContinuousClock.now + $0 }
     while true {
-      let ready = try handle.wait(until: deadline, waker: waker, monitor: monitor)
+      let until = min(deadline ?? connections.nextLook, connections.nextLook)
+      let ready = try handle.wait(until: until, waker: waker, monitor: monitor)
       if ready.event { while let (event, _) = monitor.next() { note(event) } }
+      for cut in lookedAt(&connections, ready) { complaints.add(.cutOff(endpoint, cut)) }
       if let complaint = complaints.next() { return .malformed(peer: nil, complaint) }
       if ready.message {
-        if let message = try handle.receiveFrames(atMost: 3), let received = check(message) { return received }
-      } else if !ready.event {
+        guard let message = try handle.receiveFrames(atMost: 3) else { continue }
+        connections.delivered(on: message.descriptor, from: PeerID(routingID: message.frames[0].bytes))
+        if let received = check(message) { return received }
+      } else if !ready.event, until == deadline || until > .now {
         return nil
       }
     }
   }
+
+  /// Ends a peer's connection, and with it all that waits for it here; it may come back.
+  /// - Returns: where it was connected from; nil if it is not connected.
+  public func hangUp(on peer: PeerID) -> String? {
+    handle.checkOwner()
+    while let (event, _) = monitor.next() { note(event) }
+    return connections.hangUp(on: peer)
+  }
+
+  /// Where a peer is connected from; nil if it is not.
+  public func address(of peer: PeerID) -> String? { connections.address(of: peer) }
 
   private func note(_ event: SocketMonitor.Event) {
     switch event {
@@ -170,7 +189,10 @@ public final class RouterSocket: MessageSocket, @unchecked Sendable {
     case .handshakeRefused: complaints.add(.handshakeFailed(endpoint, .noHandshake))
     case .keyRefused:
       for failure in authenticator?.takeRefused() ?? [] { complaints.add(.handshakeFailed(endpoint, failure)) }
-    case .connected, .ready, .connecting, .retrying, .disconnected: break
+    case .connected(let descriptor):
+      if let cut = connections.opened(descriptor) { complaints.add(.cutOff(endpoint, cut)) }
+    case .disconnected(let descriptor): connections.closed(descriptor)
+    case .ready, .connecting, .retrying: break
     }
   }
 
@@ -209,6 +231,13 @@ public final class RouterSocket: MessageSocket, @unchecked Sendable {
 }
 
 // MARK: - Both
+
+/// Once a wait is over, and before what it found is received.
+/// - Returns: who was cut off for a message without an end.
+func lookedAt(_ connections: inout Connections, _ ready: SocketHandle.Readiness) -> [CutOff] {
+  if !ready.message { connections.wereEmptied() }
+  return connections.look()
+}
 
 /// Envelope and bulk, as frames.
 func frames(of outgoing: Outgoing) -> [OutgoingFrame] {

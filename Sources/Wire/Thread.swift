@@ -8,7 +8,32 @@ import Numerics
 ///   - name: for debuggers and `top`; its first 15 bytes count.
 ///   - standsBack: it computes only where a processor would idle, or nearly so (SCHED_IDLE). A thread cannot leave that
 ///     again, and a lock that it holds is held long where all processors are busy.
+///
+/// Where none can be started, for some seconds, the process ends with a sentence and exit code 75, as one that is killed:
+/// what it is about to do has no place. What has one calls `tryStartThread`.
 public func startThread(named name: String, standsBack: Bool = false, _ body: @escaping @Sendable () -> Void) {
+  var code: Int32 = 0
+  for _ in 0..<startTries {
+    code = tryStartThread(named: name, standsBack: standsBack, body)
+    if code == 0 { return }
+    usleep(startPause)
+  }
+  let error = WireError.tooFewThreads(needed: 1, possible: 0, code: code)
+  let line = Array("Error: The thread \(name) cannot be started. \(error)\n".utf8)
+  _ = write(STDERR_FILENO, line, line.count)
+  _exit(tryAgain)
+}
+
+/// Tries to start a thread, and their pause in microseconds: others of this user may just be ending.
+private let startTries = 50
+private let startPause: UInt32 = 50_000
+/// EX_TEMPFAIL.
+private let tryAgain: Int32 = 75
+
+/// As `startThread`, but returns why the system refuses: an errno; 0 where the thread runs.
+public func tryStartThread(
+  named name: String, standsBack: Bool = false, _ body: @escaping @Sendable () -> Void
+) -> Int32 {
   let work = Unmanaged.passRetained(ThreadBody(name: name, standsBack: standsBack, run: body))
   var attributes = pthread_attr_t()
   pthread_attr_init(&attributes)
@@ -30,7 +55,8 @@ public func startThread(named name: String, standsBack: Bool = false, _ body: @e
       work.run()
       return nil
     }, work.toOpaque())
-  invariant(code == 0, "cannot start the thread \(name): \(String(cString: strerror(code)))")
+  if code != 0 { work.release() }
+  return code
 }
 
 /// SCHED_IDLE of Linux, which Glibc's module leaves out.

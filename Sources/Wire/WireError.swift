@@ -19,6 +19,8 @@ public enum WireError: Error, Equatable {
   case keyNotAllowed(peer: PeerID?, key: String)
   /// The id belongs to a peer with another key.
   case otherKey(peer: PeerID, key: String)
+  /// A connection that was made to this endpoint was ended: it took more than its share of this process.
+  case cutOff(Endpoint, CutOff)
   /// A connection to or from this endpoint ended before a message could be sent.
   case handshakeFailed(Endpoint, HandshakeFailure)
 
@@ -36,6 +38,12 @@ public enum WireError: Error, Equatable {
   /// libzmq refuses something that it should not; the call and its reason.
   case library(call: String, reason: String)
 
+  // This process.
+  /// The system gives fewer descriptors than `use` needs.
+  case tooFewDescriptors(limit: Int, needed: Int, use: String)
+  /// Of `needed` threads the system gave `possible`; `code` is its reason.
+  case tooFewThreads(needed: Int, possible: Int, code: Int32)
+
   // Keys.
   case keysRequired(Endpoint)
   case badPublicKey(text: String, problem: String)
@@ -45,6 +53,14 @@ public enum WireError: Error, Equatable {
   /// A key file is never overwritten.
   case keyFileExists(path: String)
   case keyFile(path: String, operation: String, reason: String)
+}
+
+/// Why a connection was ended from here.
+public enum CutOff: Hashable, Sendable {
+  /// So many bytes of one message came, and it was not over.
+  case endlessMessage(from: String, bytes: Int)
+  /// There are more connections than the process has room for.
+  case tooMany(atMost: Int)
 }
 
 /// Why two processes could not begin to talk. libzmq tells neither side all of it.
@@ -94,6 +110,12 @@ extension WireError: CustomStringConvertible {
     case .otherKey(let peer, let key):
       "The key \(key) speaks as \(peer), whose key is another; its message was dropped. "
         + "Find out who has that key, and take it out of the coordinator's file of allowed workers."
+    case .cutOff(let endpoint, .endlessMessage(let address, let bytes)):
+      "\(address) was cut off at \(endpoint): \(bytes >> 20) MiB of one message came, which was not over. "
+        + "Check what runs there: no massl sends such a message."
+    case .cutOff(let endpoint, .tooMany(let atMost)):
+      "\(endpoint) has \(atMost) connections, as many as this process has room for: newcomers are turned away. "
+        + "Raise the limit of open files (ulimit -n), or find out who connects."
     case .handshakeFailed(let endpoint, let failure): Self.sentence(for: failure, at: endpoint)
     case .badEndpoint(let text, let problem):
       "'\(text)' is no endpoint: \(problem). Write it as tcp://HOST:PORT, for example tcp://127.0.0.1:5570."
@@ -114,6 +136,12 @@ extension WireError: CustomStringConvertible {
       "The connection was closed, for this process is ending."
     case .library(let call, let reason):
       "libzmq's \(call) failed: \(reason)."
+    case .tooFewDescriptors(let limit, let needed, let use):
+      "\(use) needs \(needed) open files and connections, and this process may have \(limit). "
+        + "Raise the limit: ulimit -n \(needed), or more where many connect."
+    case .tooFewThreads(let needed, let possible, let code):
+      "\(needed) threads are needed here, and the system gives \(possible) (\(Self.reason(of: code))). Raise the limit of "
+        + "this user's processes (ulimit -u) or of the container's or unit's (pids.max, TasksMax), or give --threads fewer."
     case .keysRequired(let endpoint):
       "\(endpoint) can be reached from other machines, so keys are needed: make them with massl keygen and give them "
         + "to both sides, or give --insecure to do without encryption on a network that you trust."

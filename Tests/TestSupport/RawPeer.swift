@@ -31,7 +31,11 @@ public final class RawPeer {
 
   deinit { close(descriptor) }
 
-  public func send(_ bytes: [UInt8]) { _ = Glibc.send(descriptor, bytes, bytes.count, Int32(MSG_NOSIGNAL)) }
+  /// - Returns: whether the system took all of it; it does not once the other side hung up.
+  @discardableResult
+  public func send(_ bytes: [UInt8]) -> Bool {
+    Glibc.send(descriptor, bytes, bytes.count, Int32(MSG_NOSIGNAL)) == bytes.count
+  }
 
   /// Whether the other side closes the connection within two seconds.
   public func isHungUpOn() -> Bool {
@@ -64,8 +68,9 @@ public final class RawPeer {
   }
 
   /// One frame; `announcing` another size than it has, if given.
-  public func send(frame: [UInt8], more: Bool = false, announcing size: UInt64? = nil) {
+  @discardableResult
+  public func send(frame: [UInt8], more: Bool = false, announcing size: UInt64? = nil) -> Bool {
     let length = withUnsafeBytes(of: (size ?? UInt64(frame.count)).bigEndian) { Array($0) }
-    send([2 | (more ? 1 : 0)] + length + frame)
+    return send([2 | (more ? 1 : 0)] + length + frame)
   }
 }

@@ -1,5 +1,6 @@
 import Foundation
 import Numerics
+import Synchronization
 import TestSupport
 import Testing
 import Wire
@@ -108,6 +109,106 @@ struct ForeignPeerTests {
       withExtendedLifetime(raw) {}
     }
     #expect(try complaintsBesideTheGoodPeer() == [])
+  }
+
+  @Test(arguments: [0, 1, 64 << 10])
+  func aMessageThatNeverEndsIsCutOff(frameBytes: Int) throws {
+    let raw = try RawPeer(to: router.endpoint)
+    raw.shakeHands(as: PeerID(rawValue: 2))
+    let frame =
+      [3] + withUnsafeBytes(of: UInt64(frameBytes).bigEndian) { Array($0) }
+      + [UInt8](repeating: 0, count: frameBytes)
+    let frames = Array(repeatElement(frame, count: max(1, 1 << 15 / (1 + frameBytes))).joined())
+    // Far more than may come; before it was cut off all of it found room.
+    let isCutOff = Mutex(false)
+    startThread(named: "endless") { [raw = Held(raw)] in
+      var sent = 0
+      while sent < 256 << 20, raw.peer.send(frames) { sent += frames.count }
+      isCutOff.withLock { [sent] in $0 = sent < 256 << 20 }
+    }
+    let deadline = ContinuousClock.now + .seconds(30)
+    var complaint: WireError?
+    while complaint == nil || !isCutOff.withLock({ $0 }), ContinuousClock.now < deadline {
+      if case .malformed(nil, let error)? = try router.receive(timeout: .milliseconds(50)) { complaint = error }
+    }
+    guard case .cutOff(router.endpoint, .endlessMessage(let address, let bytes))? = complaint else {
+      Issue.record("\(String(describing: complaint))")
+      return
+    }
+    #expect(address.hasPrefix("127.0.0.1:") && bytes > Limits.unfinishedMessageBytes)
+    #expect(isCutOff.withLock { $0 })
+    #expect(try complaintsBesideTheGoodPeer() == [])
+  }
+
+  /// Sent from one thread at a time.
+  private struct Held: @unchecked Sendable {
+    let peer: RawPeer
+    init(_ peer: RawPeer) { self.peer = peer }
+  }
+
+  @Test func manyUnfinishedMessagesTogetherAreCutOffTheOldestFirst() throws {
+    // Each is shorter than the longest message of ours.
+    let part = [UInt8](repeating: 0, count: 1 << 20)
+    let peers = try (0..<12).map { number in
+      let raw = try RawPeer(to: router.endpoint)
+      raw.shakeHands(as: PeerID(rawValue: UInt64(number) + 10))
+      for _ in 0..<2 { raw.send(frame: part, more: true) }
+      return raw
+    }
+    var complaints: [WireError] = []
+    let deadline = ContinuousClock.now + .seconds(20)
+    while complaints.count < 4, ContinuousClock.now < deadline {
+      if case .malformed(_, let error)? = try router.receive(timeout: .milliseconds(50)) { complaints.append(error) }
+    }
+    // 24 MiB, of which 16 may stay.
+    #expect(complaints.count >= 4, "\(complaints)")
+    for complaint in complaints {
+      guard case .cutOff(router.endpoint, .endlessMessage(_, let bytes)) = complaint else {
+        Issue.record("\(complaint)")
+        continue
+      }
+      #expect(bytes < Limits.unfinishedMessageBytes)
+    }
+    #expect(try complaintsBesideTheGoodPeer().isEmpty)
+    withExtendedLifetime(peers) {}
+  }
+
+  @Test func newcomersBeyondTheConnectionsThatFitAreTurnedAwayAndWhoSpokeStays() throws {
+    let small = try RouterSocket(
+      in: context, listeningOn: Endpoint("tcp://127.0.0.1:0"), for: .control, security: .none(.loopback),
+      connectionsAtMost: 3)
+    var random = SplitMix64(seed: 9)
+    var complaints: [WireError] = []
+    func dealer(_ peer: UInt64) throws -> DealerSocket {
+      try DealerSocket(
+        in: context, as: PeerID(rawValue: peer), connectingTo: small.endpoint, for: .control,
+        security: .none(.loopback))
+    }
+    func isHeard(_ dealer: DealerSocket, _ peer: UInt64) throws -> Bool {
+      let status = Envelope(
+        sender: someSender(&random, peer: PeerID(rawValue: peer)), message: .worker(.statusRequest))
+      let deadline = ContinuousClock.now + .seconds(20)
+      var isSent = false
+      while ContinuousClock.now < deadline {
+        if !isSent { isSent = try dealer.send(Outgoing(status), timeout: .milliseconds(10)) == .sent }
+        switch try small.receive(timeout: .milliseconds(10)) {
+        case .message(let incoming)?: if incoming.peer.rawValue == peer { return true }
+        case .malformed(nil, let error)?: complaints.append(error)
+        default: break
+        }
+      }
+      return false
+    }
+    let early = try dealer(2)
+    #expect(try isHeard(early, 2))
+    let silent = try (0..<6).map { _ in try RawPeer(to: small.endpoint) }
+    while complaints.isEmpty, try isHeard(early, 2) {}
+    #expect(complaints == [.cutOff(small.endpoint, .tooMany(atMost: 3))])
+    #expect(silent.filter { $0.isHungUpOn() }.count >= 4)
+    // Who says nothing gives its place to who comes later.
+    let late = try dealer(3)
+    #expect(try isHeard(late, 3))
+    #expect(try isHeard(early, 2))
   }
 
   @Test func aForeignRoutingIdAndAnotherPeersNameAreNamed() throws {

@@ -1,0 +1,217 @@
+internal import CZeroMQ
+import Glibc
+
+/// A socket's connections, as the system and libzmq's monitor know them, and what they may take of this process.
+///
+/// libzmq hands a message over when its last frame is here, and counts messages, not frames: one that never ends would
+/// grow until the memory is full. So each connection's bytes are looked at several times a second. What came since the
+/// last whole message of a connection, and was not handed over though the socket was empty since, is part of an unfinished
+/// one. Whoever has more of that than any message of ours is cut off.
+///
+/// Belongs to the thread that owns the socket.
+struct Connections {
+  private struct Connection {
+    /// The other side's, so that a descriptor that belongs to somebody else by now is not taken for this one.
+    let address: String
+    let openedAt: ContinuousClock.Instant
+    /// Who speaks on it; nil before the first message.
+    var peer: PeerID?
+    /// Whether a message was handed over since the last look. A connection begins with a handshake.
+    var hasSpoken = true
+    /// Bytes received at the last look.
+    var received = 0
+    /// Bytes received when the last message was handed over, or a little later.
+    var settled = 0
+    var settledAt: ContinuousClock.Instant
+    /// Bytes that belonged to an unfinished message at the last look.
+    var unfinished = 0
+  }
+
+  /// Between looks.
+  private static let pause = Duration.milliseconds(100)
+  /// The same while somebody's message is a large one.
+  private static let shortPause = Duration.milliseconds(20)
+  /// How long who never spoke keeps its place where others want one.
+  private static let silence = Duration.seconds(2)
+  /// Of libzmq's pings and their answers, encrypted ones, which are no messages: bytes a second, with some to spare.
+  private static let heartbeatBytes = 32
+  /// Without a message for so long a connection ends, and with it whatever such bytes may hide; it comes back by itself.
+  private static let idle = Duration.seconds(3600)
+
+  /// Connections at once.
+  private let atMost: Int
+  private var open: [Int32: Connection] = [:]
+  private var descriptors: [PeerID: Int32] = [:]
+  /// When to look next.
+  private(set) var nextLook: ContinuousClock.Instant
+  /// Whether the socket was seen without messages since the last look.
+  private var wasEmpty = false
+  /// Messages handed over since the last look.
+  private var messages = 0
+
+  init(atMost: Int, at now: ContinuousClock.Instant = .now) {
+    self.atMost = atMost
+    nextLook = now + Self.pause
+  }
+}
+
+// MARK: - What happens to them
+
+extension Connections {
+  /// A connection stands.
+  /// - Returns: that there are too many, if so: one was cut off, who never spoke if there is such a one, else this.
+  mutating func opened(_ descriptor: Int32, at now: ContinuousClock.Instant = .now) -> CutOff? {
+    closed(descriptor)
+    guard let address = Self.address(of: descriptor) else { return nil }
+    open[descriptor] = Connection(address: address, openedAt: now, settledAt: now)
+    guard open.count > atMost else { return nil }
+    for other in Array(open.keys) where !isThere(other) { closed(other) }
+    guard open.count > atMost else { return nil }
+    let silent = open.filter { $1.peer == nil && now - $1.openedAt >= Self.silence }
+    let victim = silent.min { $0.value.openedAt < $1.value.openedAt }?.key ?? descriptor
+    cut(victim)
+    return .tooMany(atMost: atMost)
+  }
+
+  mutating func closed(_ descriptor: Int32) {
+    guard let connection = open.removeValue(forKey: descriptor) else { return }
+    if let peer = connection.peer, descriptors[peer] == descriptor { descriptors[peer] = nil }
+  }
+
+  /// A whole message of a connection was handed over.
+  /// - Parameter peer: whose it is; nil if that is none of massl's.
+  mutating func delivered(on descriptor: Int32, from peer: PeerID?) {
+    messages += 1
+    guard let index = open.index(forKey: descriptor) else { return }
+    open.values[index].hasSpoken = true
+    guard let peer, open.values[index].peer != peer else { return }
+    open.values[index].peer = peer
+    descriptors[peer] = descriptor
+  }
+
+  /// The socket has no message.
+  mutating func wereEmptied() { wasEmpty = true }
+
+  /// Ends a peer's connection; what libzmq holds for it is freed soon. It may come back.
+  /// - Returns: where it was connected from; nil if it is not connected.
+  mutating func hangUp(on peer: PeerID) -> String? {
+    guard let descriptor = descriptors[peer], let address = open[descriptor]?.address else { return nil }
+    cut(descriptor)
+    return address
+  }
+
+  /// Where a peer is connected from.
+  func address(of peer: PeerID) -> String? { descriptors[peer].flatMap { open[$0]?.address } }
+
+  /// Has the other side see an end; libzmq sees one too, and closes.
+  /// - Returns: false if the connection is closed already, and its descriptor another's.
+  @discardableResult
+  private mutating func cut(_ descriptor: Int32) -> Bool {
+    let isStillThere = isThere(descriptor)
+    if isStillThere { shutdown(descriptor, Int32(SHUT_RDWR)) }
+    closed(descriptor)
+    return isStillThere
+  }
+
+  /// libzmq does not tell of connections that it closes by itself.
+  private func isThere(_ descriptor: Int32) -> Bool {
+    open[descriptor].map { $0.address == Self.address(of: descriptor) } ?? false
+  }
+}
+
+// MARK: - Unfinished messages
+
+extension Connections {
+  /// Looks at what came over each connection, if it is time.
+  /// - Returns: who was cut off.
+  mutating func look(at now: ContinuousClock.Instant = .now) -> [CutOff] {
+    guard now >= nextLook else { return [] }
+    // libzmq takes messages from its connections in turn: with so many every one that had a whole message gave one.
+    let haveAllBeenAsked = wasEmpty || messages > 2 * open.count
+    (wasEmpty, messages) = (false, 0)
+    var suspects: [Int32] = []
+    var gone: [Int32] = []
+    for (descriptor, var connection) in open {
+      guard let received = Self.bytesReceived(on: descriptor) else {
+        gone.append(descriptor)
+        continue
+      }
+      if connection.hasSpoken {
+        (connection.settled, connection.settledAt) = (received, now)
+        connection.hasSpoken = false
+      } else if haveAllBeenAsked, connection.unfinished > 0 {
+        // What was here at the last look is in libzmq's hands, and was not handed over since.
+        suspects.append(descriptor)
+      }
+      let since = now - connection.settledAt
+      if since > Self.idle { gone.append(descriptor) }
+      connection.unfinished = received - connection.settled - Int(since / .seconds(1)) * Self.heartbeatBytes
+      if connection.unfinished > Limits.bulkBytes { connection.unfinished -= Self.bytesWaiting(on: descriptor) }
+      open[descriptor] = connection
+    }
+    for descriptor in gone { cut(descriptor) }
+    nextLook = now + (open.values.contains { $0.unfinished > Limits.bulkBytes } ? Self.shortPause : Self.pause)
+    return cutOff(suspects)
+  }
+
+  /// Those that have too much each; then, while all have too much together, who has been at it for the longest.
+  private mutating func cutOff(_ suspects: [Int32]) -> [CutOff] {
+    var oldestFirst = suspects.compactMap { descriptor in open[descriptor].map { (descriptor, $0) } }.sorted {
+      $0.1.settledAt < $1.1.settledAt
+    }
+    var total = oldestFirst.reduce(0) { $0 + $1.1.unfinished }
+    guard total > Limits.unfinishedMessageBytes else { return [] }
+    var cuts: [CutOff] = []
+    for limit in [Limits.unfinishedMessageBytes, 0] {
+      oldestFirst.removeAll { descriptor, connection in
+        guard connection.unfinished > limit, limit > 0 || total > Limits.unfinishedBytes else { return false }
+        total -= connection.unfinished
+        if cut(descriptor) { cuts.append(.endlessMessage(from: connection.address, bytes: connection.unfinished)) }
+        return true
+      }
+    }
+    return cuts
+  }
+}
+
+// MARK: - The system's view
+
+extension Connections {
+  /// Address and port of the other side, as text; nil if there is none any more.
+  private static func address(of descriptor: Int32) -> String? {
+    var storage = sockaddr_storage()
+    var size = socklen_t(MemoryLayout<sockaddr_storage>.size)
+    var host = [CChar](repeating: 0, count: 64)
+    var port = [CChar](repeating: 0, count: 8)
+    let result = withUnsafeMutablePointer(to: &storage) {
+      $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { address in
+        guard getpeername(descriptor, address, &size) == 0 else { return Int32(-1) }
+        return getnameinfo(
+          address, size, &host, socklen_t(host.count), &port, socklen_t(port.count), NI_NUMERICHOST | NI_NUMERICSERV)
+      }
+    }
+    guard result == 0 else { return nil }
+    func text(_ characters: [CChar]) -> String {
+      String(decoding: characters.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    }
+    let name = text(host)
+    return (name.contains(":") ? "[\(name)]:" : "\(name):") + text(port)
+  }
+
+  /// Since the connection began; nil if the system does not say.
+  private static func bytesReceived(on descriptor: Int32) -> Int? {
+    // Linux's tcp_info up to tcpi_bytes_received, which glibc's leaves out.
+    let offset = 128
+    var information = [UInt8](repeating: 0, count: offset + 8)
+    var size = socklen_t(information.count)
+    guard getsockopt(descriptor, Int32(IPPROTO_TCP), TCP_INFO, &information, &size) == 0, size >= information.count
+    else { return nil }
+    return information.withUnsafeBytes { Int($0.loadUnaligned(fromByteOffset: offset, as: UInt64.self)) }
+  }
+
+  /// Of those, what libzmq has not read.
+  private static func bytesWaiting(on descriptor: Int32) -> Int {
+    var count: Int32 = 0
+    return ioctl(descriptor, UInt(FIONREAD), &count) == 0 ? Int(count) : 0
+  }
+}
