@@ -7,6 +7,8 @@ import Vision
 import Wire
 
 /// Answers on the bulk socket: weights, rows and pictures go out, payloads come in. All of it in the socket's thread.
+///
+/// What goes out is copied into frames, weights too: a frame that nobody reads holds a mebibyte, and no version.
 package final class CoordinatorBulk: Sendable {
   /// Pictures whose bytes are kept between chunks and askers, all together at most so many bytes.
   package static let pictureBytesAtMost = 64 << 20
@@ -14,6 +16,8 @@ package final class CoordinatorBulk: Sendable {
   private static let identitiesAtMost = 1 << 20
   /// How often the state machine hears that a payload's chunks come.
   private static let progressEvery = Duration.milliseconds(500)
+  /// Up to here a picture gets memory of its own size, not a frame.
+  private static let smallPicture = 64 << 10
 
   private let sender: Sender
   private let plan: RunPlan
@@ -25,11 +29,11 @@ package final class CoordinatorBulk: Sendable {
   private let desk: PushDesk
   private let report: @Sendable (Event) -> Void
   private let log: ServiceLog
-  private let state = Mutex(State())
+  private let state: Mutex<State>
 
   /// The thread's own; the lock is never waited for.
   private struct State: Sendable {
-    var outgoing = FramedAnswers()
+    var outgoing: FramedAnswers
     var pictures: [Int: [UInt8]] = [:]
     /// In the order of reading.
     var pictureOrder: [Int] = []
@@ -58,44 +62,37 @@ package final class CoordinatorBulk: Sendable {
     self.desk = desk
     self.log = log
     self.report = report
+    state = Mutex(State(outgoing: FramedAnswers(log: log)))
   }
 
   /// For `SocketThread`.
   func handle(_ event: SocketEvent, _ socket: RouterSocket) {
     state.withLock { state in
-      state.outgoing.sendWaiting(on: socket)
       switch event {
       case .received(.message(let incoming)):
-        if Self.wantsFrame(incoming) {
-          _ = state.outgoing.add(incoming)
-        } else if let reply = answer(incoming, into: nil, &state) {
-          state.outgoing.send(reply, on: socket)
+        if case .bulkRequest(.push) = incoming.envelope.message {
+          state.outgoing.send(answer(incoming, into: nil, &state), nil, on: socket)
+        } else if let refused = state.outgoing.add(incoming) {
+          let reply = BulkReply.unavailable(reason: FramedAnswers.tooManyRequests)
+          state.outgoing.send(outgoing(reply, nil, refused), nil, on: socket)
         }
       case .received(.malformed(let peer, let error, let exchange)):
         // Here, where the asker waits: as a connection of its own it may be nobody on the control socket.
-        if let peer { state.outgoing.send(unavailable("\(error)", exchange, to: peer), on: socket) }
+        if let peer { state.outgoing.send(unavailable("\(error)", exchange, to: peer), nil, on: socket) }
         report(.malformed(from: peer, reason: error.description))
-      case .undelivered, .tick: break
+      case .undelivered: break
+      case .tick: state.outgoing.tick(on: socket)
       case .failed(let error):
         if error != .closed { log(.error, "The bulk socket failed: \(error)") }
       }
-      while let (request, frame) = state.outgoing.next() {
-        if let reply = answer(request, into: frame, &state) { state.outgoing.send(reply, on: socket) }
+      while let (request, frame) = state.outgoing.next(on: socket) {
+        state.outgoing.send(answer(request, into: frame, &state), frame, on: socket)
       }
-    }
-  }
-
-  /// Whether it is answered with rows: those wait until there is a frame for them, so that askers which do not read
-  /// cannot fill the memory.
-  private static func wantsFrame(_ incoming: Incoming) -> Bool {
-    switch incoming.envelope.message {
-    case .bulkRequest(.rows), .bulkRequest(.records): true
-    default: false
     }
   }
 
   /// Nil for a chunk that is one of many.
-  /// - Parameter frame: for who wants one.
+  /// - Parameter frame: for who asks for bulk; nobody else holds it.
   private func answer(_ incoming: Incoming, into frame: FloatBuffer?, _ state: inout State) -> Outgoing? {
     guard case .bulkRequest(let request) = incoming.envelope.message else {
       report(.malformed(from: incoming.peer, reason: "not a request of the bulk socket"))
@@ -110,16 +107,16 @@ package final class CoordinatorBulk: Sendable {
       }
       switch request {
       case .weights(let network, let step, let offset, let count):
-        reply = try weights(network, step, offset, count)
+        reply = try weights(network, step, offset, count, into: required(frame))
       case .rows(let step, let rows, let floor, let block, let first, let count, let missing):
-        guard let frame else { throw Unavailable("rows without a frame") }
         reply = try answers.rows(
-          step: step, rows: rows, floor: floor, block: block, first: first, count: count, missing: missing, into: frame)
+          step: step, rows: rows, floor: floor, block: block, first: first, count: count, missing: missing,
+          into: required(frame))
       case .records(let extent, let first, let count):
-        guard let frame else { throw Unavailable("records without a frame") }
-        reply = try answers.records(extent: extent, first: first, count: count, into: frame)
+        reply = try answers.records(extent: extent, first: first, count: count, into: required(frame))
       case .holders(let first, let count): reply = (.holders(holders(first, count)), nil)
-      case .picture(let index, let offset, let own): reply = try picture(index, offset, own, &state)
+      case .picture(let index, let offset, let own):
+        reply = try picture(index, offset, own, into: required(frame), &state)
       case .push(let lease, let offset):
         guard let chunk = incoming.bulk else { throw Unavailable("a push without its floats") }
         reply = try push(lease, offset, chunk, from: incoming.peer, &state)
@@ -136,11 +133,18 @@ package final class CoordinatorBulk: Sendable {
       log(.error, "\(error)")
       reply = (.unavailable(reason: "\(error)"), nil)
     }
-    return reply.map { message, bulk in
-      Outgoing(
-        Envelope(sender: sender, message: .bulkReply(message), exchange: incoming.envelope.exchange), bulk: bulk,
-        to: incoming.peer)
-    }
+    return reply.map { outgoing($0, $1, incoming) }
+  }
+
+  private func outgoing(_ reply: BulkReply, _ bulk: Bulk?, _ request: Incoming) -> Outgoing {
+    Outgoing(
+      Envelope(sender: sender, message: .bulkReply(reply), exchange: request.envelope.exchange), bulk: bulk,
+      to: request.peer)
+  }
+
+  private func required(_ frame: FloatBuffer?) -> FloatBuffer {
+    guard let frame else { fatalError("invariant broken: bulk is asked for without a frame") }
+    return frame
   }
 
   private func unavailable(_ reason: String, _ exchange: UInt64, to peer: PeerID) -> Outgoing {
@@ -152,7 +156,9 @@ package final class CoordinatorBulk: Sendable {
 // MARK: - Going out
 
 extension CoordinatorBulk {
-  private func weights(_ network: Wire.Network, _ step: Int, _ offset: Int, _ count: Int) throws -> (BulkReply, Bulk?) {
+  private func weights(
+    _ network: Wire.Network, _ step: Int, _ offset: Int, _ count: Int, into frame: FloatBuffer
+  ) throws -> (BulkReply, Bulk?) {
     guard let version = weights.version(ofStep: step) else {
       throw Unavailable("weights of step \(step); the newest are of step \(weights.current.step)")
     }
@@ -160,11 +166,17 @@ extension CoordinatorBulk {
     guard offset <= buffer.count, count <= buffer.count - offset else {
       throw Unavailable("floats \(offset) to \(offset + count) of \(buffer.count)")
     }
-    return (.weights(network: network, step: step, offset: offset), .floats(buffer, offset..<(offset + count)))
+    buffer.withBytes(of: offset..<(offset + count)) { bytes in
+      frame.withMutableBytes(of: 0..<count) { $0.copyMemory(from: bytes) }
+    }
+    return (
+      .weights(network: network, step: step, offset: offset),
+      .leading(frame, bytes: count * MemoryLayout<Float>.stride)
+    )
   }
 
   private func picture(
-    _ index: Int, _ offset: Int, _ own: PictureIdentity?, _ state: inout State
+    _ index: Int, _ offset: Int, _ own: PictureIdentity?, into frame: FloatBuffer, _ state: inout State
   ) throws -> (BulkReply, Bulk?) {
     guard index < data.count else { throw Unavailable("picture \(index) of \(data.count)") }
     if let own {
@@ -176,7 +188,10 @@ extension CoordinatorBulk {
     let bytes = try bytes(of: index, &state)
     guard offset < bytes.count else { throw Unavailable("byte \(offset) of \(bytes.count) of \(data.path(index))") }
     let end = min(bytes.count, offset + Wire.Limits.bulkBytes)
-    return (.picture(index: index, offset: offset, total: bytes.count), .bytes(Array(bytes[offset..<end])))
+    let count = end - offset
+    let buffer = count <= Self.smallPicture ? FloatBuffer(count: (count + 3) / 4) : frame
+    buffer.withMutableBytes(of: 0..<buffer.count) { $0.copyBytes(from: bytes[offset..<end]) }
+    return (.picture(index: index, offset: offset, total: bytes.count), .leading(buffer, bytes: count))
   }
 
   private func identity(of index: Int, _ state: inout State) throws -> PictureIdentity {

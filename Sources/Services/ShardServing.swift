@@ -17,11 +17,11 @@ package final class ShardServing: Sendable {
   private let log: ServiceLog
   /// Called when damage was found; the store knows where.
   private let damaged: @Sendable () -> Void
-  private let state = Mutex(State())
+  private let state: Mutex<State>
 
   /// The thread's own but for the counts; the lock is never waited for long.
   private struct State: Sendable {
-    var outgoing = FramedAnswers()
+    var outgoing: FramedAnswers
     var counts = Counts()
     var hasFoundDamage = false
   }
@@ -32,6 +32,7 @@ package final class ShardServing: Sendable {
     self.answers = answers
     self.log = log
     self.damaged = damaged
+    state = Mutex(State(outgoing: FramedAnswers(log: log)))
   }
 
   var counts: Counts { state.withLock { $0.counts } }
@@ -39,15 +40,15 @@ package final class ShardServing: Sendable {
   /// For `SocketThread`.
   package func handle(_ event: SocketEvent, _ socket: RouterSocket) {
     let hasFoundDamage = state.withLock { state in
-      state.outgoing.sendWaiting(on: socket)
-      if case .received(.message(let incoming)) = event, !state.outgoing.add(incoming) {
-        state.outgoing.send(unavailable("too many requests wait; ask again", incoming), on: socket)
+      if case .received(.message(let incoming)) = event, let refused = state.outgoing.add(incoming) {
+        state.outgoing.send(unavailable(FramedAnswers.tooManyRequests, refused), nil, on: socket)
       }
       if case .received(.malformed(let peer?, let error, let exchange)) = event {
-        state.outgoing.send(unavailable("\(error)", exchange, to: peer), on: socket)
+        state.outgoing.send(unavailable("\(error)", exchange, to: peer), nil, on: socket)
       }
-      while let (request, frame) = state.outgoing.next() {
-        state.outgoing.send(answer(request, into: frame, &state), on: socket)
+      if case .tick = event { state.outgoing.tick(on: socket) }
+      while let (request, frame) = state.outgoing.next(on: socket) {
+        state.outgoing.send(answer(request, into: frame, &state), frame, on: socket)
       }
       defer { state.hasFoundDamage = false }
       return state.hasFoundDamage

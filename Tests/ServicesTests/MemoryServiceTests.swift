@@ -174,13 +174,51 @@ import Wire
       if grown > most + (1 << 20) { (most, since) = (grown, Date()) }
     }
     #expect(most < 450 << 20, "\(most >> 20) MiB")
-    askers = []
+    // All room is taken, and whoever reads is served.
     let client = try coordinator.client(of: shard.endpoint)
     defer { client.stop() }
     #expect(
       try client.ask(.records(extent: 0, first: 0, count: count)).bulk?.count == count * whole.rows.layout.recordSize)
     shard.requestStop()
     #expect(ended.next() == .stopped)
+    withExtendedLifetime(askers) {}
+  }
+
+  @Test("One that asks for much and does not read keeps nobody waiting, and is named once")
+  func oneAskerThatDoesNotRead() throws {
+    defer { try? FileManager.default.removeItem(atPath: folder) }
+    let book = LogBook()
+    let (coordinator, whole) = try coordinatorWithRows(["extent_rows": "16384"])
+    let (shard, ended) = try start(coordinator, listen: Endpoint("tcp://127.0.0.1:0"), book)
+    let sender = try coordinator.nextOfShard { if case .hello(let hello) = $0 { hello } else { nil } }.from
+    try coordinator.welcomeShard(sender.peer)
+    let assigned = AssignedExtent(extent: whole.extent, sources: [.coordinator])
+    try coordinator.say(.assignment(Assignment(number: 1, heard: 0, extents: [assigned])), to: sender.peer)
+    _ = try change(coordinator)
+
+    let count = Wire.Limits.bulkBytes / coordinator.layout.recordSize
+    let (peer, asker) = (PeerID.random(), try RawPeer(to: shard.endpoint, receiveBuffer: 64 << 10))
+    asker.shakeHands(as: peer)
+    let identity = Sender(run: coordinator.run, incarnation: Incarnation(1), peer: peer)
+    for exchange in 1...400 as ClosedRange<UInt64> {
+      let request = Message.bulkRequest(.records(extent: 0, first: 0, count: count))
+      asker.send(frame: Envelope(sender: identity, message: request, exchange: exchange).encoded())
+    }
+    let client = try coordinator.client(of: shard.endpoint)
+    defer { client.stop() }
+    // Before and after it is known for what it is.
+    for _ in 0..<2 {
+      var answers = 0
+      try client.ask(Array(repeating: .records(extent: 0, first: 0, count: count), count: 100)) { _, _, frame in
+        answers += frame?.count == count * whole.rows.layout.recordSize ? 1 : 0
+      }
+      #expect(answers == 100)
+      #expect(book.waits(for: "\(peer) at 127.0.0.1:"))
+    }
+    #expect(book.lines.filter { $0.contains("does not read what it asked for") }.count == 1, "\(book.lines)")
+    shard.requestStop()
+    #expect(ended.next() == .stopped)
+    withExtendedLifetime(asker) {}
   }
 
   /// Raises this process's limit, which is 1,024 on many systems.
