@@ -161,10 +161,12 @@ extension Coordinator {
           "Host '\(hello.host)' has \(Limits.peersOfHost) workers here, and gets no more: one worker computes on all "
           + "cores of a machine (--threads). If these are several machines, give each its own --host.")
     }
-    if peers[sender.peer] == nil, peers.count >= Limits.peers {
+    if peers[sender.peer] == nil, peers.count >= settings.peersAtMost {
+      let cause = settings.peersAtMost < Limits.peers ? " for its limit of open files (ulimit -n)" : ""
       return Refusal(
         reason: .tooManyPeers,
-        text: "The coordinator has \(Limits.peers) workers, and takes no more: try again when one has left.")
+        text: "The coordinator has \(settings.peersAtMost) workers, and takes no more\(cause): try again when one has "
+          + "left.")
     }
     return nil
   }

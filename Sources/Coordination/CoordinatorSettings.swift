@@ -31,6 +31,8 @@ public struct CoordinatorSettings: Sendable {
   public var keepEverySteps: Int?
   /// A checkpoint when the one before was begun so long ago; nil for none.
   public var checkpointEvery: Duration?
+  /// Workers at once, at most `Limits.peers`: fewer where the process may not have as many connections.
+  public var peersAtMost = Limits.peers
   public var audits = AuditSettings()
   /// Nil: the memory is the coordinator's alone, and memory shards are refused.
   public var memory: MemorySettings?

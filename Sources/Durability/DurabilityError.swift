@@ -71,6 +71,12 @@ public enum DurabilityError: Error, Equatable, CustomStringConvertible {
     return number == ENOSPC || number == EDQUOT
   }
 
+  /// Whether the process, or the machine, had no descriptor left: nothing is wrong with the disk or the file.
+  public var isOutOfDescriptors: Bool {
+    guard case .failed(_, _, let number) = self else { return false }
+    return number == EMFILE || number == ENFILE
+  }
+
   /// Whether another process may have what this one had locked.
   public var isLostLock: Bool {
     guard case .lockLost = self else { return false }

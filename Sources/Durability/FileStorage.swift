@@ -72,9 +72,7 @@ public struct FileStorage: Storage {
   }
 
   public func list(_ directory: String) throws -> [String] {
-    guard let stream = opendir(directory) else {
-      throw DurabilityError.failed(operation: .list, path: directory, number: errno)
-    }
+    let stream = try Self.patiently(of: directory, .list) { opendir(directory) }
     defer { closedir(stream) }
     var names: [String] = []
     while true {
@@ -122,10 +120,31 @@ public struct FileStorage: Storage {
   }
 
   private func descriptor(of path: String, _ flags: Int32) throws -> Int32 {
-    while true {
+    try Self.patiently(of: path, .open) {
       let descriptor = Glibc.open(path, flags | O_CLOEXEC, 0o666)
-      if descriptor >= 0 { return descriptor }
-      guard errno == EINTR else { throw DurabilityError.failed(operation: .open, path: path, number: errno) }
+      return descriptor >= 0 ? descriptor : nil
+    }
+  }
+
+  /// Tries to open a file, and a pause between tries in microseconds. Who fills a process's or machine's descriptors is
+  /// turned away soon, and a run does not end for it.
+  private static let tries = 250
+  private static let pause: UInt32 = 20_000
+
+  /// - Parameter open: nil where it fails, with the reason in `errno`.
+  private static func patiently<Opened>(
+    of path: String, _ operation: DurabilityError.Operation, _ open: () -> Opened?
+  ) throws -> Opened {
+    var tries = 0
+    while true {
+      if let opened = open() { return opened }
+      let number = errno
+      if number == EMFILE || number == ENFILE, tries < Self.tries {
+        tries += 1
+        usleep(pause)
+      } else if number != EINTR {
+        throw DurabilityError.failed(operation: operation, path: path, number: number)
+      }
     }
   }
 

@@ -65,7 +65,7 @@ final class CoordinatorCheckpoints: Sendable {
           continue
         }
         let result = BoundedQueue<(any Error)?>(capacity: 1)
-        startThread(named: "massl-checkpt", standsBack: !isLeaving.load(ordering: .acquiring)) { [self] in
+        let writing: @Sendable () -> Void = { [self] in
           do {
             try write(version, known, memory)
             result.append(nil)
@@ -73,6 +73,9 @@ final class CoordinatorCheckpoints: Sendable {
             result.append(error)
           }
         }
+        let standsBack = !isLeaving.load(ordering: .acquiring)
+        // Without a thread of its own it is written here, beside whoever else computes.
+        if tryStartThread(named: "massl-checkpt", standsBack: standsBack, writing) != 0 { writing() }
         switch result.next() ?? nil {
         case nil: finish(version.step, nil)
         // Not to be tried again: see `RowStore.flush`.

@@ -92,7 +92,8 @@ public final class CoordinatorService: Sendable {
 
     context = try Context()
     controlSocket = try RouterSocket(
-      in: context, listeningOn: options.listen, for: .control, security: options.security)
+      in: context, listeningOn: options.listen, for: .control, security: options.security,
+      connectionsAtMost: Self.controlConnections)
     endpoint = controlSocket.endpoint
     let bulkPort = options.listen.port == 0 || options.listen.port == 65_535 ? 0 : options.listen.port + 1
     bulkSocket = try Self.bulkSocket(in: context, options, port: bulkPort)
@@ -135,6 +136,7 @@ public final class CoordinatorService: Sendable {
       checkpointEvery: configuration.checkpointEveryMinutes == 0
         ? nil : .seconds(configuration.checkpointEveryMinutes * 60),
       pictureName: { data.path($0) }, pictures: { [plan] in plan.pictures(step: $0, slice: $1) })
+    settings.peersAtMost = max(1, min(Coordination.Limits.peers, Self.controlConnections * 3 / 4))
     settings.audits = AuditSettings(
       rate: options.allowsMixed ? 0 : configuration.auditRate, seed: .random(in: 0 ... .max),
       goesBack: configuration.auditAction == .rollback,
@@ -156,6 +158,10 @@ public final class CoordinatorService: Sendable {
         collapse: CollapseWatch(blockSize: configuration.blockSize, memorySize: configuration.memorySize)))
   }
 
+  /// A worker has one connection for control and two for bulk. Some of the places are for those that are told that there
+  /// is none, and for whoever asks for the status.
+  private static var controlConnections: Int { max(1, ProcessLimits.connections / 3) }
+
   /// Within a machine, where no firewall has to know the port, it may be any if another program has this one: a port
   /// that the system chose for the control socket may have any neighbour the next time.
   private static func bulkSocket(
@@ -163,7 +169,8 @@ public final class CoordinatorService: Sendable {
   ) throws(WireError) -> RouterSocket {
     func socket(_ port: Int) throws(WireError) -> RouterSocket {
       try RouterSocket(
-        in: context, listeningOn: options.listen.withPort(port), for: .bulk, security: options.security)
+        in: context, listeningOn: options.listen.withPort(port), for: .bulk, security: options.security,
+        connectionsAtMost: ProcessLimits.connections - controlConnections)
     }
     do {
       return try socket(port)
@@ -258,6 +265,7 @@ public final class CoordinatorService: Sendable {
     switch error {
     case ServiceError.notFinite: .hopeless("\(error)")
     case ServiceError.noRoomForRows, DurabilityError.lockLost: .hindered("\(error)")
+    case let error as DurabilityError where error.isOutOfDescriptors: .hindered("\(error)")
     default: .failed("\(error)")
     }
   }

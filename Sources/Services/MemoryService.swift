@@ -73,7 +73,9 @@ public final class MemoryService: Sendable {
       throw MemoryError.noRoom(
         directory: options.directory, offered: options.capacity, free: free)
     }
-    bulkSocket = try RouterSocket(in: context, listeningOn: options.listen, for: .bulk, security: options.serving)
+    bulkSocket = try RouterSocket(
+      in: context, listeningOn: options.listen, for: .bulk, security: options.serving,
+      connectionsAtMost: ProcessLimits.connections)
     for error in bulkSocket.unbound { log(.warning, "\(error)") }
     var endpoint = options.advertised ?? bulkSocket.endpoint
     if endpoint.port == 0 { endpoint = endpoint.withPort(bulkSocket.endpoint.port) }

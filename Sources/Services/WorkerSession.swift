@@ -52,8 +52,17 @@ final class WorkerSession: Sendable {
     /// Slices leased and not off their threads yet.
     var open = 0
     var computed = 0
+    /// Leases given back, one after the other.
+    var failures = 0
+    /// Until then no work is asked for.
+    var restsUntil = ContinuousClock.now
     var isStopped = false
   }
+
+  /// After the second lease in a row that was given back no work is asked for, for so long; after each further one twice
+  /// as long, and at most for `longestRest`: what fails here may succeed elsewhere, or later.
+  private static let rest = Duration.milliseconds(100)
+  private static let longestRest = Duration.seconds(5)
 
   /// Starts the threads; they hold the session until `stop`.
   /// - Throws: `NetworkError` for view sizes that the network cannot have.
@@ -137,7 +146,8 @@ extension WorkerSession {
   /// Asks for work, and is the heartbeat.
   func sayReady() {
     let ready = state.withLock { state in
-      Ready(idleThreads: max(0, threads - state.open), held: state.held.keys.sorted())
+      let isResting = state.failures > 1 && ContinuousClock.now < state.restsUntil
+      return Ready(idleThreads: isResting ? 0 : max(0, threads - state.open), held: state.held.keys.sorted())
     }
     tell(.ready(ready))
   }
@@ -160,7 +170,19 @@ extension WorkerSession {
 
   private func giveBack(_ lease: LeaseID, _ error: any Error) {
     _ = forget(lease)
-    log(.warning, "Gave lease \(lease.number) back: \(error).")
+    let failures = state.withLock { state in
+      // One that no worker could compute says nothing about this one.
+      if case WorkerError.badLease = error { return 1 }
+      state.failures += 1
+      state.restsUntil = .now + min(Self.longestRest, Self.rest * (1 << min(16, max(0, state.failures - 2))))
+      return state.failures
+    }
+    // The first of a row, and fewer and fewer of those that follow.
+    if failures.nonzeroBitCount == 1 {
+      log(
+        .warning,
+        "Gave lease \(lease.number) back\(failures == 1 ? "" : ", the last of \(failures) in a row"): \(error).")
+    }
     let isPassing = (error as? WorkerError)?.isPassing ?? false
     var returned = Returned(lease: lease, reason: "\(error)", isPassing: isPassing)
     if case VisionError.noneDecodes(let pictures) = error {
@@ -239,6 +261,7 @@ extension WorkerSession {
     finished.rows = inputs.takeTraffic()
     let isWanted = state.withLock { [finished] state in
       guard state.held[lease.lease] != nil else { return false }
+      state.failures = 0
       state.held[lease.lease] = .announced(total, finished)
       return true
     }

@@ -1,7 +1,15 @@
 import Glibc
+import Wire
 
 /// A connection is a file descriptor, and systems give a process 1,024 at first: fewer than a run may have workers.
 enum DescriptorLimit {
+  /// Without so many no coordinator, worker or memory shard begins: what it keeps for itself, and some peers.
+  private static let least = Limits.reservedDescriptors + 32
+
+  /// - Parameter use: the process, as the subject of a sentence.
+  /// - Throws: `WireError.tooFewDescriptors`.
+  static func check(for use: String) throws { try ProcessLimits.check(descriptors: least, for: use) }
+
   /// More than anybody connects; where systems allow a billion, some programs walk through all of them.
   static let most: rlim_t = 65_536
 

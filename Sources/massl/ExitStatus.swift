@@ -76,7 +76,7 @@ extension ExitStatus {
     self =
       switch error {
       case .locked, .lockLost: .tryAgain
-      case .failed where error.isOutOfSpace: .tryAgain
+      case .failed where error.isOutOfSpace || error.isOutOfDescriptors: .tryAgain
       case .failed where error.isWrongPath: .usage
       case .tooShort, .tooLong: .doNotRestart
       case .failed: .failed
@@ -89,7 +89,8 @@ extension ExitStatus {
       case .badEndpoint, .cannotConnect, .cannotBind, .keysRequired, .badPublicKey, .badKeyFile, .badAllowedKeys,
         .keyFileExists, .keyFile, .handshakeFailed:
         .usage
-      case .addressInUse, .unknownHost, .noConnection: .tryAgain
+      case .addressInUse, .unknownHost, .noConnection, .tooFewThreads: .tryAgain
+      case .tooFewDescriptors: .doNotRestart
       default: .failed
       }
   }

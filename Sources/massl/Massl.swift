@@ -1,7 +1,8 @@
 import ArgumentParser
 import Configuration
-import Glibc
+import Foundation
 import Telemetry
+import Wire
 
 /// The command line: flags in, exit code out. What it starts is in `Services` and `Evaluation`.
 package struct Massl: ParsableCommand {
@@ -45,6 +46,8 @@ enum Program {
     do {
       // Before any vector instruction, which would end the program without a word.
       try Processor.check(Processor.leastClass)
+      // Whatever computes takes a thread a core, and waits for ever where there is none.
+      try ProcessLimits.check(threads: ProcessInfo.processInfo.activeProcessorCount + 2)
       try command.run()
       ExitStatus.done.leave()
     } catch let code as ExitCode {

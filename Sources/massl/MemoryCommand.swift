@@ -72,6 +72,7 @@ package struct MemoryCommand: ParsableCommand {
     }
 
     func run() throws {
+      try DescriptorLimit.check(for: "A memory shard")
       let search = try CoordinatorSearch(coordinator) { [security] in try security.security(for: $0) }
       let log = ProcessLog("memory", level: logLevel)
       let signals = Signals(withParent: stopWithParent)

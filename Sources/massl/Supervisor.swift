@@ -209,7 +209,13 @@ extension Supervisor {
     process.arguments = arguments
     // A process that crashes must not wait for a person at this terminal.
     process.environment = ProcessInfo.processInfo.environment.merging(["SWIFT_BACKTRACE": "interactive=no"]) { $1 }
-    try process.run()
+    do {
+      try process.run()
+    } catch {
+      throw RunFailure.hindered(
+        "Cannot start 'massl \(arguments.first ?? "")': \(error.localizedDescription) Raise the limits of this user's "
+          + "processes (ulimit -u), or the container's (pids.max).")
+    }
     return process
   }
 

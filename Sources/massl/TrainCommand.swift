@@ -44,6 +44,9 @@ package struct TrainCommand: EndsInOrder {
 
   @OptionGroup package var settings: ConfigurationOptions
 
+  /// Threads of a coordinator or worker for sockets, files and signals.
+  private static let threadsBeside = 16
+
   package init() {}
 
   package func validate() throws {
@@ -70,6 +73,10 @@ package struct TrainCommand: EndsInOrder {
     let threads = threads ?? max(workers, allowance.processors.usable)
     let memory = try LocalMemory(configuration, workers: workers, threads: threads, rowCache: rowCache.bytes, allowance)
     if let sentence = memory.sentence { log.line(.warning, sentence) }
+    // Before anything is started: what its processes take together. They have some threads each beside those that compute.
+    try DescriptorLimit.check(for: "Training")
+    try ProcessLimits.check(
+      threads: threads + (workers + 1) * (Self.threadsBeside + ProcessInfo.processInfo.activeProcessorCount))
     // Their comings and goings are in the coordinator's log already.
     let workerLog = configuration.logLevel == .info ? .warning : configuration.logLevel
     let supervisor = Supervisor(

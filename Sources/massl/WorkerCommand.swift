@@ -67,6 +67,7 @@ package struct WorkerCommand: EndsInOrder {
   }
 
   package func run() throws {
+    try DescriptorLimit.check(for: "A worker")
     let search = try CoordinatorSearch(coordinator) { [security] in try security.security(for: $0) }
     let log = ProcessLog("worker", level: logLevel)
     let signals = Signals(withParent: stopWithParent)

@@ -77,6 +77,14 @@ struct HandshakeTests {
     #expect(script.refusals.isEmpty, "one that is in may say hello again")
   }
 
+  @Test func aProcessWithFewConnectionsTakesFewerAndSaysWhy() throws {
+    var script = Script(peersAtMost: 2)
+    for worker in 0..<2 as Range<UInt64> { try script.say(Script.hello(), worker) }
+    try script.say(Script.hello(), 9_999)
+    #expect(script.refusals.map(\.reason) == [.tooManyPeers])
+    #expect(script.refusals.first?.text.contains("takes no more for its limit of open files (ulimit -n)") == true)
+  }
+
   @Test func nonsenseIsAnsweredCountedAndInTheEndIgnored() throws {
     var script = Script()
     let lease = try script.join(1)[0]

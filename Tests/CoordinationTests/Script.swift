@@ -18,7 +18,7 @@ struct Script {
     slices: Int = 4, lastStep: Int = 10, from step: Int = 0, durableStep: Int? = nil, allowsMixed: Bool = false,
     pictures: Int = 1000, everySteps: Int? = nil, keepEvery: Int? = nil,
     every: Duration? = nil, audits: AuditSettings = AuditSettings(), libraries: LibraryVersions = LibraryVersions(),
-    undecodable: Set<Int> = [], lost: [LostPicture] = []
+    undecodable: Set<Int> = [], lost: [LostPicture] = [], peersAtMost: Int = Coordination.Limits.peers
   ) {
     var settings = CoordinatorSettings(
       run: Self.run, incarnation: incarnation, protocolVersion: 2, probe: Self.probe, libraries: libraries,
@@ -33,6 +33,7 @@ struct Script {
     settings.audits = audits
     settings.undecodable = undecodable
     settings.lost = lost
+    settings.peersAtMost = peersAtMost
     coordinator = Coordinator(
       settings, resuming: Self.version(step), durableStep: durableStep, at: Instant(nanoseconds: 0))
   }

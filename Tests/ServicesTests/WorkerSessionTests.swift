@@ -103,6 +103,25 @@ import Wire
     #expect(asked.count > pushes.count && asked.filter { $0.peer == peer }.count == pushes.count)
   }
 
+  @Test("Leases that fail one after the other are rested from, and said ever more rarely") func restsAfterFailures()
+    throws
+  {
+    let coordinator = try ScriptedCoordinator { _ in (.unavailable(reason: "not today"), nil) }
+    let book = LogBook()
+    let worker = try start(coordinator, book)
+    defer { worker.requestStop() }
+    let peer = try coordinator.hello().peer
+    try coordinator.welcome(peer)
+    #expect(try coordinator.ready().value.idleThreads == 2)
+    for number in 1...8 as ClosedRange<UInt64> {
+      try coordinator.say(.lease(lease(number, slices: SliceRange(first: 0, count: 2))), to: peer)
+      #expect(try coordinator.returned().lease == LeaseID(number))
+    }
+    #expect(try coordinator.ready().value.idleThreads == 0)
+    let said = book.lines.filter { $0.hasPrefix("Gave lease") }
+    #expect(said.count == 4 && said[3].hasPrefix("Gave lease 8 back, the last of 8 in a row: "), "\(said)")
+  }
+
   @Test("A cancelled lease is neither computed further nor announced") func cancelled() throws {
     let coordinator = try serving()
     let worker = try start(coordinator, LogBook())
