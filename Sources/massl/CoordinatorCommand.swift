@@ -51,10 +51,10 @@ package struct CoordinatorCommand: EndsInOrder {
   private static let openPause = 0.1
 
   package func run() throws {
+    try DescriptorLimit.check(for: "A coordinator")
     let own = listen.map { [("listen", $0)] } ?? []
     let configuration = try settings.configuration(ofRunAt: place.run, and: own)
     try Relaunch.ensure(ComputeClass(configuration.computeClass))
-    try DescriptorLimit.check(for: "A coordinator")
     let log = ProcessLog("coordinator", level: configuration.logLevel)
     let signals = Signals(withParent: stopWithParent)
     if !stopWithParent, let sentence = Allowance.current.sentence { log.line(.info, sentence) }

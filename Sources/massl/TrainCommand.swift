@@ -65,6 +65,7 @@ package struct TrainCommand: EndsInOrder {
   }
 
   package func run() throws {
+    try DescriptorLimit.check(for: "Training")
     // What is wrong with the settings is said once, here, not by each process that is started.
     let configuration = try settings.configuration(ofRunAt: place.run)
     let log = ProcessLog("train", level: configuration.logLevel)
@@ -74,7 +75,6 @@ package struct TrainCommand: EndsInOrder {
     let memory = try LocalMemory(configuration, workers: workers, threads: threads, rowCache: rowCache.bytes, allowance)
     if let sentence = memory.sentence { log.line(.warning, sentence) }
     // Before anything is started: what its processes take together. They have some threads each beside those that compute.
-    try DescriptorLimit.check(for: "Training")
     try ProcessLimits.check(
       threads: threads + (workers + 1) * (Self.threadsBeside + ProcessInfo.processInfo.activeProcessorCount))
     // Their comings and goings are in the coordinator's log already.
