@@ -72,7 +72,7 @@ struct AddressTests {
 
   @Test func aNameThatNobodyKnowsIsSaidToBeUnknown() throws {
     let endpoint = try Endpoint("tcp://no-such-host.invalid:5570")
-    guard case .malformed(nil, let error)? = try dealer(endpoint).receive(timeout: .seconds(30)) else {
+    guard case .malformed(nil, let error, _)? = try dealer(endpoint).receive(timeout: .seconds(30)) else {
       Issue.record("silence")
       return
     }
@@ -83,7 +83,7 @@ struct AddressTests {
   @Test func addressesThatWereTriedInVainAreSaid() throws {
     // Nobody listens at port 1.
     let endpoint = try Endpoint("tcp://localhost:1")
-    guard case .malformed(nil, let error)? = try dealer(endpoint).receive(timeout: .seconds(30)) else {
+    guard case .malformed(nil, let error, _)? = try dealer(endpoint).receive(timeout: .seconds(30)) else {
       Issue.record("silence")
       return
     }
@@ -97,7 +97,8 @@ struct AddressTests {
       security: .curve(ServerKeys(own: .generate(), allowed: AllowedKeys([]))))
     // libzmq hangs up on whoever has none before it has said so, now and then.
     for id in 1...20 {
-      guard case .malformed(nil, let error)? = try dealer(keyed.endpoint, id: UInt64(id)).receive(timeout: .seconds(5))
+      guard
+        case .malformed(nil, let error, _)? = try dealer(keyed.endpoint, id: UInt64(id)).receive(timeout: .seconds(5))
       else {
         Issue.record("silence")
         return

@@ -129,7 +129,7 @@ struct ForeignPeerTests {
     let deadline = ContinuousClock.now + .seconds(30)
     var complaint: WireError?
     while complaint == nil || !isCutOff.withLock({ $0 }), ContinuousClock.now < deadline {
-      if case .malformed(nil, let error)? = try router.receive(timeout: .milliseconds(50)) { complaint = error }
+      if case .malformed(nil, let error, _)? = try router.receive(timeout: .milliseconds(50)) { complaint = error }
     }
     guard case .cutOff(router.endpoint, .endlessMessage(let address, let bytes))? = complaint else {
       Issue.record("\(String(describing: complaint))")
@@ -158,7 +158,7 @@ struct ForeignPeerTests {
     var complaints: [WireError] = []
     let deadline = ContinuousClock.now + .seconds(20)
     while complaints.count < 4, ContinuousClock.now < deadline {
-      if case .malformed(_, let error)? = try router.receive(timeout: .milliseconds(50)) { complaints.append(error) }
+      if case .malformed(_, let error, _)? = try router.receive(timeout: .milliseconds(50)) { complaints.append(error) }
     }
     // 24 MiB, of which 16 may stay.
     #expect(complaints.count >= 4, "\(complaints)")
@@ -193,7 +193,7 @@ struct ForeignPeerTests {
         if !isSent { isSent = try dealer.send(Outgoing(status), timeout: .milliseconds(10)) == .sent }
         switch try small.receive(timeout: .milliseconds(10)) {
         case .message(let incoming)?: if incoming.peer.rawValue == peer { return true }
-        case .malformed(nil, let error)?: complaints.append(error)
+        case .malformed(nil, let error, _)?: complaints.append(error)
         default: break
         }
       }
