@@ -70,6 +70,9 @@ struct MessageBoundsTests {
     Row<Finished>("3 bytes of chosen slots") { $0.chosen.append(0) },
     Row<Finished>("2 bytes of chosen slots, not a bit for each of 12") { $0.chosen[1] |= 0x10 },
     Row<Finished>("undecodable picture 1000 of 1000") { $0.undecodable = [Self.stray] },
+    Row<Finished>("undecodable picture 5, which slice 0 of step 0 cannot have met") {
+      $0.undecodable = [UndecodablePicture(picture: 5, reason: "")]
+    },
   ])
   func results(row: Row<Finished>) throws {
     var script = Script(slices: 1)

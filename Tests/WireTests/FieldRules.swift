@@ -95,6 +95,12 @@ struct FieldRules {
     field("lease.rows", .offset)
     field("lease.memory_floor", .offset)
     any("lease.holders_version", "a number of the coordinator's, compared alone")
+    rules["lease.lost"] = FieldRule(valid: [])
+    let most = UInt64(Limits.lostPictures)
+    for lost in [[Self.largest], Array(0..<most)] { accept([("lease.lost", lost.map { .varint($0) })]) }
+    for lost in [[Self.largest + 1], [.max], [5, 5], [6, 5], Array(0...most)] {
+      refuse([("lease.lost", lost.map { .varint($0) })], saying: "'lease.lost'")
+    }
 
     field("heartbeat.step", .step)
     any("grant.lease", Self.anyLease)
