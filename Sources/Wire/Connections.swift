@@ -4,9 +4,10 @@ import Glibc
 /// A socket's connections, as the system and libzmq's monitor know them, and what they may take of this process.
 ///
 /// libzmq hands a message over when its last frame is here, and counts messages, not frames: one that never ends would
-/// grow until the memory is full. So each connection's bytes are looked at several times a second. What came since the
-/// last whole message of a connection, and was not handed over though the socket was empty since, is part of an unfinished
-/// one. Whoever has more of that than any message of ours is cut off.
+/// grow until the memory is full. So several times a second each connection's bytes, as the system counts them, are
+/// compared with those of the messages that were handed over. What is left over, while nothing of that connection is
+/// handed over though the socket was empty since, is part of an unfinished message. Whoever has more of that than any
+/// message of ours is cut off.
 ///
 /// Belongs to the thread that owns the socket.
 struct Connections {
@@ -16,14 +17,17 @@ struct Connections {
     let openedAt: ContinuousClock.Instant
     /// Who speaks on it; nil before the first message.
     var peer: PeerID?
-    /// Whether a message was handed over since the last look. A connection begins with a handshake.
-    var hasSpoken = true
+    /// Whether a message was handed over since the last look.
+    var hasSpoken = false
+    /// When that last was so.
+    var spokeAt: ContinuousClock.Instant
+    /// Bytes of the messages handed over since the last look, with what may be around them.
+    var delivered = 0
     /// Bytes received at the last look.
     var received = 0
-    /// Bytes received when the last message was handed over, or a little later.
-    var settled = 0
-    var settledAt: ContinuousClock.Instant
-    /// Bytes that belonged to an unfinished message at the last look.
+    /// Bytes received and not accounted for at the last look. A connection begins with a handshake.
+    var open = -Connections.handshakeBytes
+    /// Those of them that libzmq had read.
     var unfinished = 0
   }
 
@@ -35,6 +39,9 @@ struct Connections {
   private static let silence = Duration.seconds(2)
   /// Of libzmq's pings and their answers, encrypted ones, which are no messages: bytes a second, with some to spare.
   private static let heartbeatBytes = 32
+  /// Around a frame, encrypted, with some to spare.
+  private static let frameOverhead = 64
+  fileprivate static let handshakeBytes = 8192
   /// Without a message for so long a connection ends, and with it whatever such bytes may hide; it comes back by itself.
   private static let idle = Duration.seconds(3600)
 
@@ -44,6 +51,7 @@ struct Connections {
   private var descriptors: [PeerID: Int32] = [:]
   /// When to look next.
   private(set) var nextLook: ContinuousClock.Instant
+  private var lastLook: ContinuousClock.Instant
   /// Whether the socket was seen without messages since the last look.
   private var wasEmpty = false
   /// Messages handed over since the last look.
@@ -52,6 +60,7 @@ struct Connections {
   init(atMost: Int, at now: ContinuousClock.Instant = .now) {
     self.atMost = atMost
     nextLook = now + Self.pause
+    lastLook = now
   }
 }
 
@@ -63,7 +72,7 @@ extension Connections {
   mutating func opened(_ descriptor: Int32, at now: ContinuousClock.Instant = .now) -> CutOff? {
     closed(descriptor)
     guard let address = Self.address(of: descriptor) else { return nil }
-    open[descriptor] = Connection(address: address, openedAt: now, settledAt: now)
+    open[descriptor] = Connection(address: address, openedAt: now, spokeAt: now)
     guard open.count > atMost else { return nil }
     for other in Array(open.keys) where !isThere(other) { closed(other) }
     guard open.count > atMost else { return nil }
@@ -80,10 +89,12 @@ extension Connections {
 
   /// A whole message of a connection was handed over.
   /// - Parameter peer: whose it is; nil if that is none of massl's.
-  mutating func delivered(on descriptor: Int32, from peer: PeerID?) {
+  mutating func delivered(_ message: SocketHandle.Frames, from peer: PeerID?) {
     messages += 1
+    let descriptor = message.descriptor
     guard let index = open.index(forKey: descriptor) else { return }
     open.values[index].hasSpoken = true
+    open.values[index].delivered += message.bytes + message.count * Self.frameOverhead
     guard let peer, open.values[index].peer != peer else { return }
     open.values[index].peer = peer
     descriptors[peer] = descriptor
@@ -129,6 +140,8 @@ extension Connections {
     // libzmq takes messages from its connections in turn: with so many every one that had a whole message gave one.
     let haveAllBeenAsked = wasEmpty || messages > 2 * open.count
     (wasEmpty, messages) = (false, 0)
+    let heartbeats = Int((now - lastLook) / .milliseconds(1)) * Self.heartbeatBytes / 1000
+    lastLook = now
     var suspects: [Int32] = []
     var gone: [Int32] = []
     for (descriptor, var connection) in open {
@@ -136,17 +149,16 @@ extension Connections {
         gone.append(descriptor)
         continue
       }
-      if connection.hasSpoken {
-        (connection.settled, connection.settledAt) = (received, now)
-        connection.hasSpoken = false
-      } else if haveAllBeenAsked, connection.unfinished > 0 {
-        // What was here at the last look is in libzmq's hands, and was not handed over since.
-        suspects.append(descriptor)
-      }
-      let since = now - connection.settledAt
-      if since > Self.idle { gone.append(descriptor) }
-      connection.unfinished = received - connection.settled - Int(since / .seconds(1)) * Self.heartbeatBytes
-      if connection.unfinished > Limits.bulkBytes { connection.unfinished -= Self.bytesWaiting(on: descriptor) }
+      // What was here at the last look is in libzmq's hands, and was not handed over since.
+      if !connection.hasSpoken, haveAllBeenAsked, connection.unfinished > 0 { suspects.append(descriptor) }
+      if connection.hasSpoken { connection.spokeAt = now }
+      if now - connection.spokeAt > Self.idle { gone.append(descriptor) }
+      let more = received - connection.received - connection.delivered - heartbeats
+      connection.open = max(0, connection.open + more)
+      connection.received = received
+      (connection.hasSpoken, connection.delivered) = (false, 0)
+      connection.unfinished = connection.open
+      if connection.open > Limits.bulkBytes { connection.unfinished -= Self.bytesWaiting(on: descriptor) }
       open[descriptor] = connection
     }
     for descriptor in gone { cut(descriptor) }
@@ -157,7 +169,7 @@ extension Connections {
   /// Those that have too much each; then, while all have too much together, who has been at it for the longest.
   private mutating func cutOff(_ suspects: [Int32]) -> [CutOff] {
     var oldestFirst = suspects.compactMap { descriptor in open[descriptor].map { (descriptor, $0) } }.sorted {
-      $0.1.settledAt < $1.1.settledAt
+      $0.1.spokeAt < $1.1.spokeAt
     }
     var total = oldestFirst.reduce(0) { $0 + $1.1.unfinished }
     guard total > Limits.unfinishedMessageBytes else { return [] }

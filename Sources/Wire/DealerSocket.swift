@@ -91,7 +91,7 @@ public final class DealerSocket: MessageSocket, @unchecked Sendable {
       if let complaint = complaints.next() { return .malformed(peer: nil, complaint) }
       if ready.message {
         guard let message = try handle.receiveFrames(atMost: 2) else { continue }
-        connections.delivered(on: message.descriptor, from: nil)
+        connections.delivered(message, from: nil)
         return received(message.frames, of: message.count, peer: nil, connection: nil)
       }
       // Woken by the waker, or for a reconnection or a look at the connection alone?

@@ -108,6 +108,8 @@ extension SocketHandle {
   struct Frames {
     var frames: [BulkFrame] = []
     var count = 0
+    /// Of all frames.
+    var bytes = 0
     /// Of the connection that brought it; -1 if that is not known.
     var descriptor: Int32 = -1
   }
@@ -127,6 +129,7 @@ extension SocketHandle {
         throw .lastError(in: "zmq_msg_recv")
       }
       message.count += 1
+      message.bytes += Int(bytes)
       if message.count <= limit { message.frames.append(frame) }
       if zmq_msg_more(frame.message) == 0 {
         message.descriptor = zmq_msg_get(frame.message, ZMQ_SRCFD)

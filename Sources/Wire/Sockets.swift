@@ -160,7 +160,7 @@ public final class RouterSocket: MessageSocket, @unchecked Sendable {
       if let complaint = complaints.next() { return .malformed(peer: nil, complaint) }
       if ready.message {
         guard let message = try handle.receiveFrames(atMost: 3) else { continue }
-        connections.delivered(on: message.descriptor, from: PeerID(routingID: message.frames[0].bytes))
+        connections.delivered(message, from: PeerID(routingID: message.frames[0].bytes))
         if let received = check(message) { return received }
       } else if !ready.event, until == deadline || until > .now {
         return nil
