@@ -126,7 +126,11 @@ let package = Package(
     .testTarget(
       name: "PlanningTests",
       dependencies: ["Planning", "Services", "Checkpoints", "Training", "MemoryBank", "TestSupport"]),
-    .testTarget(name: "EvaluationTests", dependencies: ["Evaluation", "Numerics"]),
+    .testTarget(
+      name: "EvaluationTests",
+      dependencies: [
+        "Evaluation", "Checkpoints", "Configuration", "Durability", "Networks", "Numerics", "TestSupport", "Vision",
+      ]),
   ],
   swiftLanguageModes: [.v6]
 )

@@ -8,6 +8,8 @@ public enum CheckpointError: Error, Equatable, CustomStringConvertible {
   case damagedQuarantine(file: String, reason: String)
   /// A safetensors file that is not as the format wants it.
   case malformed(file: String, tensor: String?, reason: String)
+  /// What `torch.save` writes, where safetensors is wanted.
+  case pyTorch(file: String)
   /// A tensor that is wanted is not in the file.
   case missingTensor(file: String, tensor: String)
   case otherShape(file: String, tensor: String, found: [Int], expected: [Int])
@@ -35,6 +37,11 @@ public enum CheckpointError: Error, Equatable, CustomStringConvertible {
         + "be in a new one."
     case .malformed(let file, let tensor, let reason):
       "\(file) is not a sound safetensors file: \(Self.subject(tensor)) \(reason). Write or copy it anew."
+    case .pyTorch(let file):
+      "\(file) is a PyTorch file (torch.save), not safetensors. Write its state dict anew, in Python: import torch; from "
+        + "safetensors.torch import save_file; weights = torch.load('\(file)', map_location='cpu', weights_only=True); "
+        + "save_file(weights, '\(Self.stem(file)).safetensors'). If the state dict is a part of what was saved, give "
+        + "save_file that part, weights['model'] say."
     case .missingTensor(let file, let tensor):
       "\(file) has no tensor '\(tensor)'. Give a file of the same architecture."
     case .otherShape(let file, let tensor, let found, let expected):
@@ -68,6 +75,12 @@ public enum CheckpointError: Error, Equatable, CustomStringConvertible {
   private static func otherWays(_ run: String) -> String {
     "massl fork --run \(run) --data DIR --to NEW goes on from its newest checkpoint with these, and another --run "
       + "starts afresh."
+  }
+
+  /// The path without what .pth, .pt, .bin or another word follows the last dot.
+  private static func stem(_ file: String) -> Substring {
+    let dot = file.lastIndex(of: ".")
+    return dot.flatMap { dot in file[dot...].contains("/") ? nil : file[..<dot] } ?? file[...]
   }
 
   private static func subject(_ tensor: String?) -> String { tensor.map { "tensor '\($0)'" } ?? "it" }

@@ -11,7 +11,7 @@ public struct SafetensorsFile: Sendable {
   private let file: any StorageFile
   private let tensors: [String: SafetensorsHeader.Tensor]
 
-  /// - Throws: `CheckpointError.malformed`, naming file and tensor; `DurabilityError`.
+  /// - Throws: `CheckpointError.malformed`, naming file and tensor; `.pyTorch`; `DurabilityError`.
   public init(_ path: String, in storage: any Storage) throws {
     self.path = path
     file = try storage.open(path, .reading)
@@ -22,12 +22,20 @@ public struct SafetensorsFile: Sendable {
     }
     var prefix = [UInt8](repeating: 0, count: 8)
     try prefix.withUnsafeMutableBytes { [file] in try file.read(at: 0, into: $0) }
+    if Self.isPyTorch(prefix) { throw CheckpointError.pyTorch(file: path) }
     var json = [UInt8](
       repeating: 0, count: try SafetensorsHeader.length(from: prefix, file: path, fileSize: fileSize))
     try json.withUnsafeMutableBytes { [file] in try file.read(at: 8, into: $0) }
     header = try SafetensorsHeader(json: json, file: path, fileSize: fileSize)
     headerDigest = Digest(of: prefix + json)
     tensors = Dictionary(uniqueKeysWithValues: header.tensors.map { ($0.name, $0) })
+  }
+
+  /// Whether a file begins as `torch.save` writes it: a zip archive, or, before PyTorch 1.6, pickled right away (which as
+  /// a header's length is more than the format allows).
+  private static func isPyTorch(_ prefix: [UInt8]) -> Bool {
+    prefix.starts(with: [UInt8(ascii: "P"), UInt8(ascii: "K"), 3, 4])
+      || (prefix[0] == 0x80 && (2...5).contains(prefix[1]) && prefix[4...].contains { $0 != 0 })
   }
 
   public func tensor(_ name: String) throws -> SafetensorsHeader.Tensor {

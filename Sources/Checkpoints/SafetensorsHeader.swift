@@ -29,6 +29,13 @@ public struct SafetensorsHeader: Equatable, Sendable {
     case uint8 = "U8"
     case boolean = "BOOL"
 
+    public var isFloat: Bool {
+      switch self {
+      case .float64, .float32, .float16, .bfloat16: true
+      case .int64, .int32, .int16, .int8, .uint64, .uint32, .uint16, .uint8, .boolean: false
+      }
+    }
+
     /// Bytes an element.
     public var size: Int {
       switch self {

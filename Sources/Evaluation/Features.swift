@@ -1,68 +1,85 @@
 import Networks
 import Numerics
+import Synchronization
 import Vision
 
-/// Frozen features of pictures: the backbone's output, before the head.
-public enum Features {
-  /// What a picture is turned into.
-  public enum Source {
-    /// A network's parameters, laid out by the architecture's `ParameterLayout`.
-    case network(NetworkArchitecture, FloatBuffer)
-    /// The pixels themselves, at this side.
-    case pixels(side: Int)
+/// A row of features a picture, of unit length.
+public struct FeatureRows: Sendable {
+  package let buffer: FloatBuffer
+  public let count: Int
+  public let width: Int
+  /// By place: the pictures that have no features.
+  public package(set) var skipped: [Int: SkippedPicture] = [:]
+
+  init(count: Int, width: Int) {
+    buffer = FloatBuffer(count: count * width)
+    self.count = count
+    self.width = width
   }
 
-  /// Images that pass the network together.
-  static let batch = 64
+  /// - Parameter rows: of any length above 0; copied at unit length.
+  public init(_ rows: Matrix) {
+    self.init(count: rows.rows, width: rows.columns)
+    normalizeRows(rows, floor: shortestRow, into: matrix)
+  }
 
+  var matrix: Matrix { buffer.matrix(rows: count, columns: width) }
+}
+
+/// Rows shorter than this stay short.
+let shortestRow: Float = 1e-6
+
+extension FrozenNetwork {
+  /// Pictures that pass the network together. Part of what a feature's bits follow from, so not the threads'.
+  static let together = 32
+
+  /// Frozen features of pictures: the backbone's output, before the head.
   /// - Parameters:
-  ///   - pictures: indices in the data set.
-  ///   - normalization: the one that the network was trained with.
-  /// - Returns: `[pictures, width]`, in the order of `pictures`.
-  /// - Throws: `VisionError` if a picture cannot be read or decoded, naming it.
-  public static func extract(
-    _ source: Source, of pictures: [Int], in dataSet: DataSet, _ normalization: Normalization
-  ) throws -> Matrix {
-    switch source {
-    case .pixels(let side):
-      let rows = FloatBuffer(count: pictures.count * 3 * side * side)
-        .matrix(rows: pictures.count, columns: 3 * side * side)
-      try read(pictures, from: dataSet, side: side, normalization, into: rows)
-      return rows
-    case .network(let architecture, let parameters):
-      let side = architecture.imageSize
+  ///   - parameters: laid out by `layout`: this network's, or those it had before its first step.
+  ///   - done: told how many more pictures are through, by any thread.
+  /// - Returns: in the order of the pictures, whatever the number of threads.
+  /// - Throws: `EvaluationError.featuresNotFinite`; `VisionError` if the system, not a picture, is the reason.
+  public func features(
+    of pictures: LabelledPictures, _ parameters: FloatBuffer, threads: Int, done: @Sendable (Int) -> Void = { _ in }
+  ) throws -> FeatureRows {
+    var features = FeatureRows(count: pictures.count, width: architecture.embedDim)
+    let skipped = Mutex<[Int: SkippedPicture]>([:])
+    let (rows, together, side) = (features, Self.together, architecture.imageSize)
+    let pieces = (pictures.count + together - 1) / together
+    try SharedWork(pieces: pieces).run(threads: threads) { next in
       let backbone = Backbone(architecture)
       let workspace = try BackboneWorkspace(
-        architecture, maximumImages: batch, side: side, keepsActivations: false)
-      let pixels = FloatBuffer(count: batch * 3 * side * side).matrix(rows: batch, columns: 3 * side * side)
-      let features = FloatBuffer(count: pictures.count * architecture.embedDim)
-        .matrix(rows: pictures.count, columns: architecture.embedDim)
-      for start in stride(from: 0, to: pictures.count, by: batch) {
-        let range = start..<min(start + batch, pictures.count)
-        let rows = pixels.rows(0..<range.count)
-        try read(Array(pictures[range]), from: dataSet, side: side, normalization, into: rows)
-        backbone.forward(rows, parameters: parameters, workspace: workspace, into: features.rows(range))
+        architecture, maximumImages: together, side: side, keepsActivations: false)
+      let pixels = FloatBuffer(count: together * 3 * side * side).matrix(rows: together, columns: 3 * side * side)
+      var resampler = Resampler()
+      while let piece = next() {
+        let range = piece * together..<min((piece + 1) * together, pictures.count)
+        var isThere = [Bool](repeating: true, count: range.count)
+        for place in range {
+          let row = pixels.row(at: place - range.lowerBound)
+          do {
+            let square = Picture(
+              width: side, height: side, pixels: try pictures.square(place, side: side, &resampler))
+            normalization.write(square, into: row)
+          } catch let picture as SkippedPicture {
+            // Grey passes in its place: what passes beside a picture may decide its rounding.
+            fill(row, with: 0)
+            isThere[place - range.lowerBound] = false
+            skipped.withLock { $0[place] = picture }
+          }
+        }
+        let found = rows.matrix.rows(range)
+        backbone.forward(pixels.rows(0..<range.count), parameters: parameters, workspace: workspace, into: found)
+        for place in range where isThere[place - range.lowerBound] {
+          guard isFinite(rows.matrix.row(at: place)) else {
+            throw EvaluationError.featuresNotFinite(picture: pictures.wholePath(place))
+          }
+        }
+        normalizeRows(found, floor: shortestRow, into: found)
+        done(range.count)
       }
-      return features
     }
-  }
-
-  /// The largest square in the middle, resized to `side` and normalised.
-  private static func read(
-    _ pictures: [Int], from dataSet: DataSet, side: Int, _ normalization: Normalization, into rows: Matrix
-  ) throws {
-    var resampler = Resampler()
-    for (row, index) in pictures.enumerated() {
-      let picture: Picture
-      do {
-        picture = try Picture(jpeg: dataSet.read(index))
-      } catch VisionError.undecodable(let reason) {
-        throw VisionError.unreadable(path: dataSet.path(index), reason: "it is no JPEG picture that decodes: \(reason)")
-      }
-      let square = min(picture.width, picture.height)
-      let region = Region(
-        top: (picture.height - square) / 2, left: (picture.width - square) / 2, height: square, width: square)
-      normalization.write(resampler.resize(region, of: picture, to: side), into: rows.row(at: row))
-    }
+    features.skipped = skipped.withLock { $0 }
+    return features
   }
 }

@@ -1,31 +1,64 @@
 import Checkpoints
 import Configuration
-import Durability
 import Networks
 import Numerics
 import Training
 import Vision
 
-/// A trained network, read from a file of tensors that says of itself what it is of.
+/// A trained backbone, read from a file of tensors.
 public struct FrozenNetwork: Sendable {
   public let configuration: RunConfiguration
   public let architecture: NetworkArchitecture
   public let layout: ParameterLayout
-  /// Laid out by `layout`.
+  /// Laid out by `layout`; the head's are 0.
   public let parameters: FloatBuffer
   /// Updates done when it was written; nil if the file does not say.
   public let step: Int?
+  /// What people should know before they read a figure, a sentence each.
+  public let notes: [String]
 
-  /// - Parameter path: a safetensors file of a checkpoint or an export.
-  /// - Throws: `EvaluationError.noConfiguration`; `CheckpointError`, `ConfigurationError`, `DurabilityError`.
-  public init(file path: String, in storage: any Storage = FileStorage()) throws {
-    let file = try SafetensorsFile(path, in: storage)
-    guard let text = file.header.metadata["configuration"] else { throw EvaluationError.noConfiguration(file: path) }
-    configuration = try RunConfiguration(layers: [ConfigurationLayer(recipe: text, file: path)])
-    architecture = try NetworkArchitecture(configuration)
-    layout = ParameterLayout(architecture)
-    parameters = try file.parameters(layout)
-    step = file.header.metadata["step"].flatMap { Int($0) }
+  /// - Throws: `EvaluationError.notFinite`; `CheckpointError` of a tensor that is missing or of another shape.
+  public init(_ file: NetworkFile) throws {
+    configuration = file.configuration
+    architecture = file.architecture
+    layout = file.layout
+    step = file.step
+    parameters = FloatBuffer(count: layout.count)
+    var read: Set<String> = []
+    for tensor in layout.tensors where tensor.name.hasPrefix(Self.backbone) {
+      let name = file.prefix + tensor.name.dropFirst(Self.backbone.count)
+      try file.file.read(name, into: TensorEntry(tensor), of: parameters)
+      read.insert(name)
+      let values = parameters.vector(at: tensor.range.lowerBound, count: tensor.range.count)
+      if !isFinite(values) {
+        throw EvaluationError.notFinite(
+          file: file.file.path, tensor: name, count: (0..<values.count).count { !values[$0].isFinite })
+      }
+    }
+    notes = try file.notes + Self.notes(onRestOf: file, read)
+  }
+
+  /// In the names of a layout.
+  private static let backbone = "backbone."
+
+  /// On the tensors that no feature follows from.
+  private static func notes(onRestOf file: NetworkFile, _ read: Set<String>) throws -> [String] {
+    var notes: [String] = []
+    var unknown: [String] = []
+    for tensor in file.file.header.tensors where !read.contains(tensor.name) {
+      if tensor.name.hasPrefix(file.prefix), !tensor.name.dropFirst(file.prefix.count).hasPrefix("head") {
+        unknown.append(tensor.name)
+      }
+      if tensor.type.isFloat, try file.file.floats(of: tensor.name).contains(where: { !$0.isFinite }) {
+        notes.append("\(file.file.path): tensor '\(tensor.name)', which features do not need, is not finite.")
+      }
+    }
+    if let first = unknown.first {
+      notes.append(
+        "\(file.file.path) has \(unknown.count) tensors that this network has no place for ('\(first)' first): "
+          + "its features may be others than those that it was trained for.")
+    }
+    return notes
   }
 }
 

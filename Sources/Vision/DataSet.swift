@@ -17,7 +17,7 @@ public struct DataSet: Sendable {
   private let sizes: [Int]
   /// Count and content-free digest of paths and sizes: two data sets with equal identities are taken to be the same.
   public let identity: Identity
-  /// The class of each picture, if every one lies in a folder of the root: one folder a class. Nil else.
+  /// The class of each picture: one folder of the root a class. Nil if there is no such folder.
   public let labels: Labels?
   /// Pictures that were found and do not count, for they are hidden or in a hidden folder.
   public let hidden: Int
@@ -36,8 +36,11 @@ public struct DataSet: Sendable {
   public struct Labels: Equatable, Sendable {
     /// Names of the folders, in the order of their bytes.
     public let names: [String]
-    /// Index in `names` of each picture's class.
-    public let classes: [Int]
+    /// Index in `names` of each picture's class: the folder of the root that it is in, at any depth. Nil for one that lies
+    /// in the root itself.
+    public let classes: [Int?]
+    /// Pictures that lie deeper than in a folder of the root.
+    public let nested: Int
   }
 
   /// Lists the pictures under `root`.
@@ -173,22 +176,29 @@ public struct DataSet: Sendable {
 }
 
 extension DataSet.Labels {
-  /// Nil unless each path is a folder and a file.
+  /// Nil unless one path at least begins with a folder.
   init?(paths: [ArraySlice<UInt8>]) {
     let slash = UInt8(ascii: "/")
     var folders: [ArraySlice<UInt8>] = []  // of neighbours in the order of paths: each folder once
-    var members: [Int] = []
+    var members: [Int?] = []
+    var nested = 0
     for path in paths {
-      guard let end = path.firstIndex(of: slash), path.lastIndex(of: slash) == end else { return nil }
+      guard let end = path.firstIndex(of: slash) else {
+        members.append(nil)
+        continue
+      }
       let folder = path[..<end]
       if folders.last.map({ !$0.elementsEqual(folder) }) ?? true { folders.append(folder) }
       members.append(folders.count - 1)
+      if path.lastIndex(of: slash) != end { nested += 1 }
     }
+    if folders.isEmpty { return nil }
     let order = folders.indices.sorted { folders[$0].lexicographicallyPrecedes(folders[$1]) }
     var place = [Int](repeating: 0, count: order.count)
     for (new, old) in order.enumerated() { place[old] = new }
     names = order.map { String(decoding: folders[$0], as: UTF8.self) }
-    classes = members.map { place[$0] }
+    classes = members.map { $0.map { place[$0] } }
+    self.nested = nested
   }
 }
 

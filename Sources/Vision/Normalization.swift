@@ -27,4 +27,30 @@ public struct Normalization: Sendable {
       }
     }
   }
+
+  /// Writes levels in the order in which a picture has them: red, green, blue, pixel by pixel.
+  /// - Precondition: `levels` are whole pixels' and `row` holds as many floats.
+  public func write(interleaved levels: ArraySlice<UInt8>, into row: Vector) {
+    precondition(levels.count % 3 == 0 && row.count == levels.count, "\(row.count) floats for \(levels.count) levels")
+    row.buffer.withMutableBytes(of: row.offset..<row.offset + row.count) { bytes in
+      let floats = bytes.assumingMemoryBound(to: Float.self)
+      table.withUnsafeBufferPointer { table in
+        levels.withUnsafeBufferPointer { levels in
+          for index in stride(from: 0, to: levels.count, by: 3) {
+            floats[index] = table[Int(levels[index])]
+            floats[index + 1] = table[256 + Int(levels[index + 1])]
+            floats[index + 2] = table[512 + Int(levels[index + 2])]
+          }
+        }
+      }
+    }
+  }
+
+  /// The length of a picture's numbers taken as one vector.
+  public func length(of levels: [UInt8]) -> Double {
+    // Counted first: the sum is then the same whatever the order of the pixels.
+    var counts = [Int](repeating: 0, count: 3 * 256)
+    for (index, level) in levels.enumerated() { counts[index % 3 * 256 + Int(level)] += 1 }
+    return zip(counts, table).reduce(0.0) { $0 + Double($1.0) * Double($1.1) * Double($1.1) }.squareRoot()
+  }
 }

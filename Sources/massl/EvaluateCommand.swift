@@ -2,10 +2,9 @@ import ArgumentParser
 import Checkpoints
 import Durability
 import Evaluation
-import Foundation
+import Machine
 import Numerics
 import Telemetry
-import Vision
 
 /// `massl evaluate`: how good frozen features are.
 package struct EvaluateCommand: ParsableCommand {
@@ -25,9 +24,11 @@ package struct EvaluateNearestNeighborsCommand: ParsableCommand {
     discussion: """
       Prints the accuracy of the trained network's features, of the same network's before its first step, and of raw
       pixels. Features are scaled to unit length; the k nearest by cosine vote with weight exp(cosine / 0.07). Both
-      folders hold a folder per class.
+      folders hold a folder per class, with pictures at any depth below it. Pictures that cannot be read are named and
+      left out.
 
         massl evaluate knn --run runs/first --train pictures/train --test pictures/test
+        massl evaluate knn --weights backbone.safetensors --num-heads 6 --train pictures/train --test pictures/test
       """)
 
   @Option(
@@ -40,7 +41,8 @@ package struct EvaluateNearestNeighborsCommand: ParsableCommand {
 
   @Option(
     help: ArgumentHelp(
-      "Instead of a run: an exported file, a file of a checkpoint, or a checkpoint's directory.", valueName: "path"))
+      "Instead of a run: a safetensors file (exported, of a checkpoint, or a backbone's alone), or a checkpoint's directory.",
+      valueName: "path"))
   package var weights: String?
 
   @Option(help: ArgumentHelp("Folder of the neighbours, a folder per class.", valueName: "folder"))
@@ -60,6 +62,9 @@ package struct EvaluateNearestNeighborsCommand: ParsableCommand {
   @Option(help: ArgumentHelp("Use every n-th picture of --test.", valueName: "n"))
   package var testEvery = 1
 
+  @OptionGroup(title: "The network of --weights, where the file does not say")
+  package var backbone: BackboneFlags
+
   @Flag(help: "One JSON object on standard output.")
   package var json = false
 
@@ -68,63 +73,53 @@ package struct EvaluateNearestNeighborsCommand: ParsableCommand {
   package func validate() throws {
     if (runDirectory == nil) == (weights == nil) { throw ValidationError("Give either --run or --weights.") }
     if step != nil, runDirectory == nil { throw ValidationError("--step is the step of a checkpoint of --run.") }
+    if runDirectory != nil, let flag = backbone.given.first {
+      throw ValidationError("--\(flag.name) is for --weights: a run says itself which network it has.")
+    }
     for count in neighbors { try requirePositive(count, "--k") }
     try requirePositive(trainEvery, "--train-every")
     try requirePositive(testEvery, "--test-every")
   }
 
   package func run() throws {
-    let network = try FrozenNetwork(file: file())
-    try Relaunch.ensure(ComputeClass(network.configuration.computeClass))
+    // 1. What is judged, on what, and whether there is memory for it.
+    let file = try NetworkFile(
+      weightsFile(), given: backbone.given, computeClass: Processor.leastClass == .neon ? .neon : .avx2)
+    try Relaunch.ensure(ComputeClass(file.configuration.computeClass))
     let bank = try LabelledPictures(train, every: trainEvery)
     let queries = try LabelledPictures(test, every: testEvery)
-    guard bank.names == queries.names else { throw EvaluationError.otherClasses(train: train, test: test) }
+    var remarks = EvaluationRemarks()
+    try remarks.look(at: bank, queries)
+    let network = try FrozenNetwork(file)
+    for note in network.notes { remarks.say(note) }
+    let memory = EvaluationMemory(of: network, bank: bank.count, queries: queries.count, counts: neighbors)
+    let allowance = Allowance.current
+    let available = allowance.memory.usable
+    let threads = try memory.threads(atMost: allowance.processors.usable, available: available)
+    remarks.say(
+      "\(bank.count) pictures vote, \(queries.count) are asked. That takes \(mebibytes(memory.bytes(threads: threads))) of "
+        + "the \(mebibytes(available)) of memory that there are, with \(threads) thread\(threads == 1 ? "" : "s")."
+    )
 
-    let sources: [(name: String, source: Features.Source)] = [
-      ("trained", .network(network.architecture, network.parameters)),
-      ("untrained", .network(network.architecture, network.untrained)),
-      ("pixels", .pixels(side: network.architecture.imageSize)),
-    ]
-    var accuracies: [[Double]] = []
-    for source in sources {
-      let neighbors = NearestNeighbors(
-        bank: try features(source.source, of: bank, network), classes: bank.classes, classCount: bank.names.count)
-      let asked = try features(source.source, of: queries, network)
-      accuracies.append(self.neighbors.map { neighbors.accuracy(of: asked, classes: queries.classes, k: $0) })
+    // 2. Row by row, each as soon as it is there.
+    let judge = NearestNeighborsJudge(
+      network: network, bank: bank, queries: queries, counts: neighbors, threads: threads)
+    var table = EvaluationTable(counts: neighbors, step: network.step)
+    for source in NearestNeighborsJudge.Source.allCases {
+      let progress = EvaluationProgress(source.rawValue, pictures: judge.reads(source))
+      let row = try judge.row(source) { progress.add($0) }
+      progress.finish()
+      remarks.name(skipped: row)
+      if !json { try table.show(row) }
+      table.rows.append(row)
     }
-
     if json {
-      let rows = neighbors.indices.map { index in
-        let fields = sources.indices.map { "\"\(sources[$0].name)\": \(accuracies[$0][index])" }
-        return "{\"k\": \(neighbors[index]), \(fields.joined(separator: ", "))}"
-      }
-      try StandardOutput.write(
-        json: "{\"step\": \(network.step.map(String.init) ?? "null"), \"bank\": \(bank.classes.count), "
-          + "\"queries\": \(queries.classes.count), \"knn\": [\(rows.joined(separator: ", "))]}")
-    } else {
-      let step = network.step.map { " at step \($0)" } ?? ""
-      try StandardOutput.write(
-        "k-NN accuracy\(step): \(queries.classes.count) pictures asked, \(bank.classes.count) vote")
-      try StandardOutput.write(columns("", neighbors.map { "k \($0)" }))
-      for (source, row) in zip(sources, accuracies) {
-        try StandardOutput.write(columns(source.name, row.map { String(format: "%.3f", $0) }))
-      }
+      try StandardOutput.write(json: table.json(strays: (bank.strays, queries.strays), strangers: judge.strangers))
     }
-  }
-
-  private func columns(_ name: String, _ values: [String]) -> String {
-    "  " + name.padding(toLength: 10, withPad: " ", startingAt: 0)
-      + values.map { String(repeating: " ", count: max(0, 8 - $0.count)) + $0 }.joined()
-  }
-
-  private func features(_ source: Features.Source, of pictures: LabelledPictures, _ network: FrozenNetwork) throws
-    -> Matrix
-  {
-    try Features.extract(source, of: pictures.indices, in: pictures.dataSet, network.normalization)
   }
 
   /// The file that holds the network.
-  private func file() throws -> String {
+  private func weightsFile() throws -> String {
     let storage = FileStorage()
     if let runDirectory {
       return try RunDirectory.checkpoint(of: runDirectory, step: step, in: storage).path + "/" + Checkpoint.teacherFile
@@ -132,5 +127,26 @@ package struct EvaluateNearestNeighborsCommand: ParsableCommand {
     let path = weights ?? ""
     let teacher = "\(path)/\(Checkpoint.teacherFile)"
     return try storage.exists(teacher) ? teacher : path
+  }
+}
+
+/// Keys of the configuration that say which network a file is of.
+package struct BackboneFlags: ParsableArguments {
+  @Option(key: "arch") package var arch: String?
+  @Option(key: "embed_dim") package var embedDim: String?
+  @Option(key: "depth") package var depth: String?
+  @Option(key: "num_heads") package var numHeads: String?
+  @Option(key: "patch_size") package var patchSize: String?
+  @Option(key: "use_mean_pooling") package var useMeanPooling: String?
+  @Option(key: "image_size") package var imageSize: String?
+
+  package init() {}
+
+  /// The flags that were given.
+  package var given: [(name: String, text: String)] {
+    [
+      ("arch", arch), ("embed-dim", embedDim), ("depth", depth), ("num-heads", numHeads), ("patch-size", patchSize),
+      ("use-mean-pooling", useMeanPooling), ("image-size", imageSize),
+    ].compactMap { name, text in text.map { (name, $0) } }
   }
 }

@@ -66,7 +66,8 @@ extension ExitStatus {
   private init(of error: CheckpointError) {
     self =
       switch error {
-      case .otherData, .notARun, .noCheckpoint, .noSuchStep, .weightsOnly, .missingTensor, .otherShape, .notEmpty:
+      case .otherData, .notARun, .noCheckpoint, .noSuchStep, .weightsOnly, .pyTorch, .missingTensor, .otherShape,
+        .notEmpty:
         .usage
       case .damaged, .damagedRecord, .damagedQuarantine, .malformed, .newerFormat, .otherRun: .doNotRestart
       }

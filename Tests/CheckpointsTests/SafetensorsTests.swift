@@ -145,6 +145,25 @@ struct MalformedSafetensorsTests {
     #expect(named == tensor, "\(error!)")
   }
 
+  /// As torch.save begins a file: since PyTorch 1.6 a zip archive, before it pickled.
+  @Test(
+    arguments: [
+      [0x50, 0x4B, 0x03, 0x04, 0x00, 0x00, 0x08, 0x08], [0x80, 0x02, 0x8A, 0x0A, 0x6C, 0xFC, 0x9C, 0x46],
+    ] as [[UInt8]])
+  func aPyTorchFileIsCalledOne(beginning: [UInt8]) throws {
+    #expect(throws: CheckpointError.pyTorch(file: "f")) { try parse(beginning + [UInt8](repeating: 0, count: 200)) }
+    let sentence = CheckpointError.pyTorch(file: "a.b/model.pth").description
+    #expect(sentence.contains("a PyTorch file") && sentence.contains("save_file(weights, 'a.b/model.safetensors')"))
+  }
+
+  /// A header of 66,176 bytes begins with 0x80 0x02 too.
+  @Test func aLongHeaderIsNotTakenForPickledBytes() throws {
+    let json = "{\"__metadata__\":{\"k\":\"" + String(repeating: "x", count: 66_176 - 25) + "\"}}"
+    let bytes = file(json, data: 0)
+    #expect(Array(bytes.prefix(2)) == [0x80, 0x02])
+    #expect(try parse(bytes).header.metadata["k"]?.count == 66_151)
+  }
+
   @Test func anAbsurdHeaderLengthIsRefusedBeforeAllocating() throws {
     for length in [[0, 0xE1, 0xF5, 6, 0, 0, 0, 0], Array(repeating: 0xFF, count: 8), [0, 1, 0, 0, 0, 0, 0, 0]]
       as [[UInt8]]
