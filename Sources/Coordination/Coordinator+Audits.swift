@@ -65,7 +65,7 @@ public struct QuarantinedHost: Hashable, Codable, Sendable {
   public var firstSlice: Int
   public var slices: Int
   /// Steps that may be wrong, first and last, if the run went on with them.
-  public var suspectSteps: [Int]?
+  @OrNull public var suspectSteps: [Int]?
 
   public init(host: String, worker: String, step: Int, firstSlice: Int, slices: Int, suspectSteps: [Int]? = nil) {
     self.host = host

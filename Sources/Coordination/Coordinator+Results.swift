@@ -107,7 +107,7 @@ extension Coordinator {
     counts.accepted += 1
     counts.rowsCached &+= finished.rows.cached
     counts.rowsFetched &+= finished.rows.fetched
-    counts.rowsWaitedMicroseconds &+= finished.rows.waited
+    counts.rowWaitSeconds += Double(finished.rows.waited) / 1e6
     effects.append(.accept(lease.id, finished))
     // Copies, whole or in part, are no longer wanted. A larger one goes too, for it cannot be taken apart; what it
     // had besides is free again, and fewer slices are left than before: so this ends.
@@ -144,11 +144,11 @@ extension Coordinator {
           + shortened(message.reason), &effects)
     }
     guard !message.isPassing else {
-      guard now >= complainNotBefore else { return }
-      complainNotBefore = now + Limits.complaint
-      return log(
-        .warning, .returns, about: peer,
-        "\(described(peer)) gave back \(described(lease.slices)) for now: \(shortened(message.reason))", &effects)
+      let line = "\(described(peer)) gave back \(described(lease.slices)) for now: \(shortened(message.reason))"
+      if let line = givenBack.note(line, number: lease.id.number, at: now.sinceStart) {
+        effects.append(.log(.warning, line))
+      }
+      return
     }
     for slice in lease.slices.indices { returned[slice, default: [:]][peer, default: 0] += 1 }
     let reason = shortened(message.reason)

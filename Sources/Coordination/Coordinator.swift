@@ -41,6 +41,8 @@ public struct Coordinator: Sendable {
   var peers = PeerTable()
   var offenders: [PeerID: Offender] = [:]
   var logBudget = LogBudget()
+  /// What passes by itself: rows that nobody gives just now, as a rule.
+  var givenBack = GatheredLines("leases were given back for now")
 
   // MARK: The step
 
@@ -172,7 +174,7 @@ public struct Coordinator: Sendable {
       board?.ledgerWritten(number, failure: failure, at: time, &effects)
     case .extentFetched(let index, let failure):
       let failure = failure.map(shortened)
-      board?.fetched(index, failure: failure, &effects)
+      board?.fetched(index, failure: failure, at: now, &effects)
     case .shardProbed(let shard, let address, let failure):
       let (time, failure) = (now, failure.map(shortened))
       board?.probed(shard, address, failure: failure, at: time, &effects)
@@ -195,6 +197,7 @@ public struct Coordinator: Sendable {
     }
     // Whatever happened, time has passed, and something may have become possible.
     expire(&effects)
+    if let line = givenBack.rest(at: now.sinceStart) { effects.append(.log(.warning, line)) }
     requestJudgements(&effects)
     examinePictures(&effects)
     watchDeliveries(&effects)

@@ -5,6 +5,8 @@ import Wire
 public struct Instant: Hashable, Comparable, Sendable {
   public let nanoseconds: UInt64
   public init(nanoseconds: UInt64) { self.nanoseconds = nanoseconds }
+  /// Since the clock's own beginning.
+  var sinceStart: Duration { .nanoseconds(Int64(clamping: nanoseconds)) }
   public static func < (left: Instant, right: Instant) -> Bool { left.nanoseconds < right.nanoseconds }
 
   /// `duration` later, at most the end of time; a negative duration is none.

@@ -29,16 +29,16 @@ public struct MemoryStatus: Hashable, Codable, Sendable {
   /// long steps waited for them, all workers' times added.
   public var rowsCached: Int
   public var rowsFetched: Int
-  public var secondsWaited: Double
+  public var rowWaitSeconds: Double
   /// Rows that the run waits for; nil when it has all.
-  public var waiting: String?
+  @OrNull public var waiting: String?
   /// In the order of their identities.
   public var shards: [Shard]
 
   public struct Shard: Hashable, Codable, Sendable {
     public var id: String
     public var name: String
-    public var endpoint: String?
+    @OrNull public var endpoint: String?
     /// "present", "draining" or "away".
     public var state: String
     public var extents: Int
@@ -46,7 +46,7 @@ public struct MemoryStatus: Hashable, Codable, Sendable {
     public var pulling: Int
     /// Of its files, and offered.
     public var bytes: Int
-    public var capacity: Int
+    public var capacityBytes: Int
     public var rowsPerSecond: Double
     public var bytesPerSecond: Double
     /// Since its process began.
@@ -54,7 +54,7 @@ public struct MemoryStatus: Hashable, Codable, Sendable {
     public var servedBytes: Int
     public var secondsSinceHeard: Double
     /// Why it cannot do what it is told; nil if it can.
-    public var problem: String?
+    @OrNull public var problem: String?
   }
 }
 
@@ -75,7 +75,7 @@ extension Coordinator {
       rowsPerSecond: present.reduce(0) { $0 + $1.rowsPerSecond },
       bytesPerSecond: present.reduce(0) { $0 + $1.bytesPerSecond },
       rowsCached: counts.rowsCached, rowsFetched: counts.rowsFetched,
-      secondsWaited: Double(counts.rowsWaitedMicroseconds) / 1e6,
+      rowWaitSeconds: counts.rowWaitSeconds,
       waiting: board.missing.first.flatMap { first in
         board.missing.last.map { last in
           let rows = "rows \(board.rows(of: first).lowerBound) to \(board.rows(of: last).upperBound - 1)"
@@ -86,7 +86,7 @@ extension Coordinator {
         MemoryStatus.Shard(
           id: shard.id.description, name: shard.name, endpoint: shard.address?.endpoint.description,
           state: !shard.isPresent ? "away" : shard.isDraining ? "draining" : "present", extents: shard.held.count,
-          pulling: shard.pulling.count, bytes: shard.used, capacity: shard.capacity,
+          pulling: shard.pulling.count, bytes: shard.used, capacityBytes: shard.capacity,
           rowsPerSecond: shard.isPresent ? shard.rowsPerSecond : 0,
           bytesPerSecond: shard.isPresent ? shard.bytesPerSecond : 0, servedRows: shard.served.rows,
           servedBytes: shard.served.bytes,

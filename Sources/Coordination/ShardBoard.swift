@@ -108,6 +108,7 @@ struct ShardBoard: Sendable {
   /// Something changed that `plan` has not looked at.
   private var isDirty = true
   private var complainAt: Instant?
+  private var unfetched = GatheredLines("extents could not be fetched")
 
   init(_ settings: MemorySettings, resuming memory: ResumedMemory, at now: Instant) {
     invariant(settings.rowsPerExtent > 0 && settings.replicas > 0, "\(settings)")
@@ -229,6 +230,7 @@ extension ShardBoard {
     let new = report.first <= shard.changes ? report.changes.dropFirst(Int(clamping: shard.changes - report.first)) : []
     shard.changes += UInt64(new.count)
     shards[id] = shard
+    var found: [Int] = []
     for change in new {
       switch change {
       case .held(let extent):
@@ -239,14 +241,17 @@ extension ShardBoard {
       case .removed(let index): lose(index, id)
       case .damaged(let index):
         damaged += 1
-        let rows = rows(of: index)
-        effects.append(
-          .log(
-            .error,
-            "Memory shard '\(shard.name)' found rows \(rows.lowerBound) to \(rows.upperBound - 1) damaged: they are "
-              + "copied again. Its disk or memory may be broken."))
+        found.append(index)
         lose(index, id)
       }
+    }
+    if let first = found.min(), let last = found.max() {
+      let extents = found.count > 1 ? " (\(found.count) extents of them)" : ""
+      effects.append(
+        .log(
+          .error,
+          "Memory shard '\(shard.name)' found rows \(rows(of: first).lowerBound) to \(rows(of: last).upperBound - 1) "
+            + "damaged\(extents): they are copied again. Its disk or memory may be broken."))
     }
     if !new.isEmpty { touch() }
   }
@@ -350,10 +355,13 @@ extension ShardBoard {
     for (index, holders) in written.holders { extents[index]?.durableHolders = holders }
   }
 
-  mutating func fetched(_ index: Int, failure: String?, _ effects: inout [Effect]) {
+  mutating func fetched(_ index: Int, failure: String?, at now: Instant, _ effects: inout [Effect]) {
     extents[index]?.isFetching = false
     if let failure {
-      effects.append(.log(.warning, "Extent \(index) could not be fetched: \(failure)"))
+      let line = "Extent \(index) could not be fetched: \(failure)"
+      if let line = unfetched.note(line, number: UInt64(clamping: index), at: now.sinceStart) {
+        effects.append(.log(.warning, line))
+      }
     } else {
       extents[index]?.isLocal = true
       copied += 1
@@ -452,6 +460,7 @@ extension ShardBoard {
       endDrains(&effects)
     }
     writeLedger(at: now, &effects)
+    if let line = unfetched.rest(at: now.sinceStart) { effects.append(.log(.warning, line)) }
     for shard in shardsInOrder where shard.isPresent {
       let (pulling, removing) = work(of: shard)
       if (pulling, removing) != shard.assigned { assign(shard.id, &effects) }

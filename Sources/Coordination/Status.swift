@@ -14,8 +14,8 @@ public struct Status: Hashable, Codable, Sendable {
   /// Slices of the step that are in.
   public var acceptedSlices: Int
   /// The step of the newest durable checkpoint.
-  public var durableStep: Int?
-  public var checkpointInFlight: Int?
+  @OrNull public var durableStep: Int?
+  @OrNull public var checkpointInFlight: Int?
   /// In the order of joining.
   public var workers: [Worker]
   /// Pictures in whose places others are: those that do not decode, as far as they were met, and those that the
@@ -26,7 +26,7 @@ public struct Status: Hashable, Codable, Sendable {
   /// Hosts that gave wrong results, whose workers are refused.
   public var quarantined: [QuarantinedHost]
   /// Nil when the memory is the coordinator's alone.
-  public var memoryShards: MemoryStatus?
+  @OrNull public var memoryShards: MemoryStatus?
 
   public init(
     step: Int, lastStep: Int, phase: String, incarnation: UInt64, slices: Int, acceptedSlices: Int = 0,
@@ -56,7 +56,7 @@ public struct Status: Hashable, Codable, Sendable {
     public var threads: Int
     public var idleThreads: Int
     public var leases: Int
-    public var slicesPerSecond: Double?
+    @OrNull public var slicesPerSecond: Double?
     public var acceptedSlices: Int
     /// Payloads that it announced and did not deliver.
     public var undelivered: Int
@@ -103,7 +103,7 @@ public struct Counts: Hashable, Codable, Sendable {
   /// them, all workers' times added.
   public var rowsCached = 0
   public var rowsFetched = 0
-  public var rowsWaitedMicroseconds = 0
+  public var rowWaitSeconds = 0.0
 
   public init() {}
 }

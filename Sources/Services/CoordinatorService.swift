@@ -155,7 +155,10 @@ public final class CoordinatorService: Sendable {
         coordinator: Coordinator(
           settings, resuming: resumed.version.updated, durableStep: resumed.durableStep, memory: resumed.memory,
           at: Self.now()),
-        collapse: CollapseWatch(blockSize: configuration.blockSize, memorySize: configuration.memorySize)))
+        collapse: CollapseWatch(
+          blockSize: configuration.blockSize, memorySize: configuration.memorySize, width: configuration.bottleneckDim,
+          rateRises: plan.learningRate.warmUpSteps,
+          warning: MetricsRecord.newest(inFile: "\(directory.path)/metrics.jsonl")?.warning)))
   }
 
   /// A worker has one connection for control and two for bulk. Some of the places are for those that are told that there
@@ -191,8 +194,11 @@ public final class CoordinatorService: Sendable {
         let change = control.withLock { control in
           report.record.undecodablePictures = control.coordinator.undecodablePictures.count
           report.record.lostPictures = control.coordinator.lostPictures.count
+          let change = control.collapse.take(report.record)
+          // Kept with the step, so that it stands in `status` after the run's end too.
+          report.record.warning = control.collapse.warning
           control.newest = report
-          return control.collapse.take(report.record)
+          return change
         }
         switch change {
         case .begins(let text): log(.warning, text)
@@ -416,7 +422,7 @@ extension CoordinatorService {
     return RunStatus(
       coordination: control.coordinator.status(at: Self.now()), run: directory.run.description, plan: plan,
       probe: "\(probe)",
-      newest: control.newest?.record, isRunning: true, warning: control.collapse.warning,
+      newest: control.newest?.record, isRunning: true,
       memory: RunStatus.Memory(size: plan.configuration.memorySize, rows: version.rows),
       digests: RunStatus.Digests(
         student: "\(version.studentDigest)", teacher: "\(version.teacherDigest)", memory: "\(version.memory)"))

@@ -191,7 +191,7 @@ extension CoordinatorUpdates {
         workers: rows.count, memoryRows: version.rows, updateSeconds: updateSeconds,
         rowsCached: rows.reduce(0) { $0 &+ $1.cached }, rowsFetched: rows.reduce(0) { $0 &+ $1.fetched },
         rowWaitSeconds: rows.map { Double($0.waited) / 1e6 }.max(),
-        time: Double(now.tv_sec) + Double(now.tv_nsec) * 1e-9),
+        unixSeconds: Double(now.tv_sec) + Double(now.tv_nsec) * 1e-9),
       seconds: seconds)
   }
 }

@@ -50,6 +50,7 @@ public final class MemoryService: Sendable {
     var assignment = UInt64(0)
     var problem = ""
     var isFull = false
+    var failedCopies = GatheredLines("extents could not be copied")
   }
 
   private struct Session: Sendable {
@@ -309,8 +310,13 @@ extension MemoryService {
         state.problem = "no room for extent \(extent): \(reason)"
       }
     case .failed(let extent, let reason):
-      log(.warning, "Extent \(extent) could not be copied: \(reason)")
-      state.withLock { $0.problem = "extent \(extent) could not be copied: \(reason)" }
+      let line = "Extent \(extent) could not be copied: \(reason)"
+      let time = ContinuousClock.now - begun
+      let said = state.withLock { state in
+        state.problem = "extent \(extent) could not be copied: \(reason)"
+        return state.failedCopies.note(line, number: UInt64(clamping: extent), at: time)
+      }
+      if let said { log(.warning, said) }
     }
     report()
   }
@@ -326,10 +332,11 @@ extension MemoryService {
       return found
     }
     guard !found.isEmpty else { return }
+    let named = found.prefix(8).map(String.init).joined(separator: ", ")
+    let more = found.count > 8 ? " and \(found.count - 8) more, up to \(found[found.count - 1])," : ""
     log(
       .error,
-      "Extents \(found.map(String.init).joined(separator: ", ")) in \(options.directory) are damaged: copied again "
-        + "from whoever has them.")
+      "Extents \(named)\(more) in \(options.directory) are damaged: copied again from whoever has them.")
     report()
   }
 }

@@ -9,7 +9,7 @@ import Training
 
 /// What `massl status` shows: the state machine's view, with what only the process or the run directory knows.
 ///
-/// As JSON it is one flat object with names in snake case.
+/// As JSON it is one flat object with names in snake case; what is not known is null.
 public struct RunStatus: Codable, Sendable {
   public struct Memory: Codable, Sendable {
     /// Rows that it has room for.
@@ -36,6 +36,8 @@ public struct RunStatus: Codable, Sendable {
   public var epochs: Int
   /// Nil before the first step.
   public var loss: Double?
+  /// The learning rate of the newest step.
+  public var lr: Double?
   /// Of the newest step, as in `MetricsRecord`; nil where that has none.
   public var targetEntropy: Double?
   public var embeddingSpread: Double?
@@ -52,7 +54,7 @@ public struct RunStatus: Codable, Sendable {
 
   init(
     coordination: Status, run: String, plan: RunPlan, probe: String? = nil, newest: MetricsRecord?, isRunning: Bool,
-    warning: String? = nil, memory: Memory, digests: Digests
+    memory: Memory, digests: Digests
   ) {
     self.coordination = coordination
     self.run = run
@@ -61,10 +63,11 @@ public struct RunStatus: Codable, Sendable {
     epoch = plan.runningEpoch(afterStep: coordination.step)
     epochs = plan.configuration.epochs
     loss = newest.flatMap { $0.loss.isFinite ? $0.loss : nil }
+    lr = newest?.lr
     targetEntropy = newest.flatMap { $0.targetEntropy.isFinite ? $0.targetEntropy : nil }
     (embeddingSpread, chosenShare) = (newest?.embeddingSpread, newest?.chosenShare)
     (rowsCached, rowsFetched, rowWaitSeconds) = (newest?.rowsCached, newest?.rowsFetched, newest?.rowWaitSeconds)
-    self.warning = warning
+    warning = newest?.warning
     imagesPerSecond = isRunning ? newest?.imagesPerSecond : nil
     secondsLeft = imagesPerSecond.flatMap { plan.secondsLeft(afterStep: coordination.step, imagesPerSecond: $0) }
     self.memory = memory
@@ -76,7 +79,7 @@ public struct RunStatus: Codable, Sendable {
 
 extension RunStatus {
   private enum CodingKeys: String, CodingKey {
-    case run, computeClass, probe, epoch, epochs, loss, targetEntropy, embeddingSpread, chosenShare, rowsCached,
+    case run, computeClass, probe, epoch, epochs, loss, lr, targetEntropy, embeddingSpread, chosenShare, rowsCached,
       rowsFetched,
       rowWaitSeconds, warning
     case imagesPerSecond, secondsLeft, memory, digests
@@ -91,6 +94,7 @@ extension RunStatus {
     epoch = try container.decode(Int.self, forKey: .epoch)
     epochs = try container.decode(Int.self, forKey: .epochs)
     loss = try container.decodeIfPresent(Double.self, forKey: .loss)
+    lr = try container.decodeIfPresent(Double.self, forKey: .lr)
     targetEntropy = try container.decodeIfPresent(Double.self, forKey: .targetEntropy)
     embeddingSpread = try container.decodeIfPresent(Double.self, forKey: .embeddingSpread)
     chosenShare = try container.decodeIfPresent(Double.self, forKey: .chosenShare)
@@ -109,19 +113,20 @@ extension RunStatus {
     var container = encoder.container(keyedBy: CodingKeys.self)
     try container.encode(run, forKey: .run)
     try container.encode(computeClass, forKey: .computeClass)
-    try container.encodeIfPresent(probe, forKey: .probe)
+    try container.encode(probe, forKey: .probe)
     try container.encode(epoch, forKey: .epoch)
     try container.encode(epochs, forKey: .epochs)
-    try container.encodeIfPresent(loss, forKey: .loss)
-    try container.encodeIfPresent(targetEntropy, forKey: .targetEntropy)
-    try container.encodeIfPresent(embeddingSpread, forKey: .embeddingSpread)
-    try container.encodeIfPresent(chosenShare, forKey: .chosenShare)
-    try container.encodeIfPresent(rowsCached, forKey: .rowsCached)
-    try container.encodeIfPresent(rowsFetched, forKey: .rowsFetched)
-    try container.encodeIfPresent(rowWaitSeconds, forKey: .rowWaitSeconds)
-    try container.encodeIfPresent(warning, forKey: .warning)
-    try container.encodeIfPresent(imagesPerSecond, forKey: .imagesPerSecond)
-    try container.encodeIfPresent(secondsLeft, forKey: .secondsLeft)
+    try container.encode(loss, forKey: .loss)
+    try container.encode(lr, forKey: .lr)
+    try container.encode(targetEntropy, forKey: .targetEntropy)
+    try container.encode(embeddingSpread, forKey: .embeddingSpread)
+    try container.encode(chosenShare, forKey: .chosenShare)
+    try container.encode(rowsCached, forKey: .rowsCached)
+    try container.encode(rowsFetched, forKey: .rowsFetched)
+    try container.encode(rowWaitSeconds, forKey: .rowWaitSeconds)
+    try container.encode(warning, forKey: .warning)
+    try container.encode(imagesPerSecond, forKey: .imagesPerSecond)
+    try container.encode(secondsLeft, forKey: .secondsLeft)
     try container.encode(memory, forKey: .memory)
     try container.encode(digests, forKey: .digests)
   }

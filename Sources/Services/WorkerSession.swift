@@ -57,7 +57,9 @@ final class WorkerSession: Sendable {
     /// Until then no work is asked for.
     var restsUntil = ContinuousClock.now
     var isStopped = false
+    var givenBack = GatheredLines("leases were given back for now")
   }
+  private let begun = ContinuousClock.now
 
   /// After the second lease in a row that was given back no work is asked for, for so long; after each further one twice
   /// as long, and at most for `longestRest`: what fails here may succeed elsewhere, or later.
@@ -161,6 +163,8 @@ extension WorkerSession {
       }
     }
     for finished in announced { tell(.finished(finished)) }
+    let time = ContinuousClock.now - begun
+    if let line = state.withLock({ $0.givenBack.rest(at: time) }) { log(.warning, line) }
   }
 
   /// A session that ended is silent: its words would be taken for those of the one that followed.
@@ -177,13 +181,15 @@ extension WorkerSession {
       state.restsUntil = .now + min(Self.longestRest, Self.rest * (1 << min(16, max(0, state.failures - 2))))
       return state.failures
     }
-    // The first of a row, and fewer and fewer of those that follow.
-    if failures.nonzeroBitCount == 1 {
-      log(
-        .warning,
-        "Gave lease \(lease.number) back\(failures == 1 ? "" : ", the last of \(failures) in a row"): \(error).")
-    }
     let isPassing = (error as? WorkerError)?.isPassing ?? false
+    let line = "Gave lease \(lease.number) back\(failures == 1 ? "" : ", the last of \(failures) in a row"): \(error)."
+    let time = ContinuousClock.now - begun
+    // What may pass is said once in a while; else the first of a row, and fewer and fewer of those that follow.
+    let said: String? =
+      isPassing
+      ? state.withLock { $0.givenBack.note(line, number: lease.number, at: time) }
+      : failures.nonzeroBitCount == 1 ? line : nil
+    if let said { log(.warning, said) }
     var returned = Returned(lease: lease, reason: "\(error)", isPassing: isPassing)
     if case VisionError.noneDecodes(let pictures) = error {
       returned.undecodable = pictures.map { UndecodablePicture(picture: $0.index, reason: $0.reason) }

@@ -6,8 +6,10 @@ import Foundation
 ///     if let change = watch.take(record) { ... }      // once a step; says something when it begins and when it is over
 ///
 /// A sign is a mean over the last 32 steps or so, beyond its first limit; it is over once back beyond its second one.
-/// Nothing is judged before the memory was filled once: a young network's embeddings are nearly equal, its memory is
-/// seeded noise, and healthy runs look ill. Low entropy is no sign: targets that each point at one row are merely sharp.
+/// Nothing is judged before the memory was filled once, or, where that takes longer, before a warm-up of steps: a young
+/// network's embeddings are nearly equal, and healthy runs look ill. Until the memory is filled, which rows were chosen
+/// says nothing, nor does the entropy where noise, which the memory begins with, has a high one by itself. Low entropy is
+/// no sign: targets that each point at one row are merely sharp.
 public struct CollapseWatch: Sendable {
   /// Mean entropy of the targets over its largest value, log N. Healthy runs of the demo and cifar10 recipes stay below
   /// 0.9; a run whose rate was absurd came to 0.999.
@@ -19,6 +21,9 @@ public struct CollapseWatch: Sendable {
   static let chosen = Limits(begins: 0.05, ends: 0.1)
   /// Of the running means, in steps.
   static let span = 32.0
+  /// Steps after which a memory that is not filled is not waited for. The demo's loss turns after some 150; its spread is
+  /// least, 0.4, after some 70. With lr 1 it is below 0.1 from the 13th step on.
+  static let warmUpSteps = 256
 
   struct Limits {
     let begins: Double
@@ -36,6 +41,8 @@ public struct CollapseWatch: Sendable {
 
   private let largestEntropy: Double
   private let memorySize: Int
+  private let width: Int
+  private let warmUpSteps: Int
   private var steps = 0.0
   /// Running means; 1 for the share while it is not known.
   private var means = (entropy: 0.0, spread: 0.0, chosen: 0.0)
@@ -44,20 +51,29 @@ public struct CollapseWatch: Sendable {
   /// - Parameters:
   ///   - blockSize: N, whose logarithm is the largest entropy.
   ///   - memorySize: K, rows.
-  public init(blockSize: Int, memorySize: Int) {
+  ///   - width: floats in a row.
+  ///   - rateRises: steps in which the learning rate rises; a network is young as long as that.
+  ///   - warning: what was said last, by a process before this one.
+  public init(blockSize: Int, memorySize: Int, width: Int, rateRises: Int = 0, warning: String? = nil) {
     largestEntropy = log(Double(max(blockSize, 2)))
     self.memorySize = memorySize
+    self.width = width
+    warmUpSteps = max(Self.warmUpSteps, rateRises)
+    self.warning = warning
   }
 
   /// - Parameter record: of the newest step, in the order of the steps.
   public mutating func take(_ record: MetricsRecord) -> Change? {
-    guard record.memoryRows >= memorySize, record.targetEntropy.isFinite, let spread = record.embeddingSpread else {
-      return nil
-    }
+    let isFilled = record.memoryRows >= memorySize
+    guard isFilled || record.step > warmUpSteps, record.targetEntropy.isFinite, let spread = record.embeddingSpread
+    else { return nil }
+    let entropy =
+      isFilled || entropyOfNoise(teacherTemp: record.teacherTemp) < Self.entropy.ends
+      ? record.targetEntropy / largestEntropy : 0
     steps = min(steps + 1, Self.span)
-    means.entropy += (record.targetEntropy / largestEntropy - means.entropy) / steps
+    means.entropy += (entropy - means.entropy) / steps
     means.spread += (spread - means.spread) / steps
-    means.chosen += ((record.chosenShare ?? 1) - means.chosen) / steps
+    means.chosen += ((isFilled ? record.chosenShare ?? 1 : 1) - means.chosen) / steps
     guard steps == Self.span else { return nil }
 
     isSeen.entropy = means.entropy > (isSeen.entropy ? Self.entropy.ends : Self.entropy.begins)
@@ -70,6 +86,11 @@ public struct CollapseWatch: Sendable {
     case (.some, nil): return .ends("The run no longer seems to collapse.")
     default: return nil
     }
+  }
+
+  /// Of its largest value, what targets over rows of noise have: cosines with them are normal, of variance 1 / width.
+  private func entropyOfNoise(teacherTemp: Double) -> Double {
+    1 - 1 / (2 * Double(width) * teacherTemp * teacherTemp * largestEntropy)
   }
 
   private var sentence: String? {

@@ -43,15 +43,18 @@ public struct MetricsRecord: Sendable, Equatable, Decodable {
   /// Pictures that were found not to decode, and those that cannot be read any more. Nil in records of older versions.
   public var undecodablePictures: Int?
   public var lostPictures: Int?
-  /// Seconds since 1970.
-  public var time: Double
+  /// Seconds since 1970. Older versions call it `time`.
+  public var unixSeconds: Double
+  /// What people should look into, as of this step: a run that seems to collapse. Nil if there is nothing, and in records
+  /// of older versions.
+  public var warning: String?
 
   public init(
     step: Int, epoch: Double, loss: Double, consistency: Double, koleo: Double, targetEntropy: Double,
     embeddingSpread: Double?, chosenShare: Double?, lr: Double, weightDecay: Double, momentumTeacher: Double,
     teacherTemp: Double, gradientNorm: Double, imagesPerSecond: Double,
     workers: Int, memoryRows: Int, updateSeconds: Double?, rowsCached: Int?, rowsFetched: Int?,
-    rowWaitSeconds: Double?, time: Double
+    rowWaitSeconds: Double?, unixSeconds: Double, warning: String? = nil
   ) {
     self.step = step
     self.epoch = epoch
@@ -73,7 +76,8 @@ public struct MetricsRecord: Sendable, Equatable, Decodable {
     self.rowsCached = rowsCached
     self.rowsFetched = rowsFetched
     self.rowWaitSeconds = rowWaitSeconds
-    self.time = time
+    self.unixSeconds = unixSeconds
+    self.warning = warning
   }
 
   /// The record as one line, without its newline. `step` comes first, for `MetricsWriter` looks for it there.
@@ -93,8 +97,9 @@ public struct MetricsRecord: Sendable, Equatable, Decodable {
       ("lost_pictures", lostPictures),
     ]
     .map { "\"\($0)\":\($1.map(String.init) ?? "null")" }.joined(separator: ",")
-    let tail = "\"workers\":\(workers),\"memory_rows\":\(memoryRows),\(rows),\"time\":\(time)"
-    return "{\"step\":\(step),\(fields.joined(separator: ",")),\(tail)}"
+    let tail = "\"workers\":\(workers),\"memory_rows\":\(memoryRows),\(rows),\"unix_seconds\":\(unixSeconds)"
+    let words = warning.flatMap { try? JSONEncoder().encode($0) }.map { String(decoding: $0, as: UTF8.self) } ?? "null"
+    return "{\"step\":\(step),\(fields.joined(separator: ",")),\(tail),\"warning\":\(words)}"
   }
 }
 
@@ -111,10 +116,24 @@ extension MetricsRecord {
     try? file.seek(toOffset: size > tail ? size - UInt64(tail) : 0)
     guard let bytes = try? file.readToEnd() else { return nil }
     let decoder = JSONDecoder()
-    decoder.keyDecodingStrategy = .convertFromSnakeCase
+    decoder.keyDecodingStrategy = .custom { Name($0[$0.count - 1]) }
     for line in bytes.split(separator: UInt8(ascii: "\n")).reversed() {
       if let record = try? decoder.decode(MetricsRecord.self, from: line) { return record }
     }
     return nil
+  }
+
+  /// `embedding_spread` is `embeddingSpread`; `time` is what `unix_seconds` was called before it said its unit.
+  private struct Name: CodingKey {
+    let stringValue: String
+    var intValue: Int? { nil }
+
+    init(_ key: any CodingKey) {
+      let words = key.stringValue.split(separator: "_")
+      let name = words.prefix(1) + words.dropFirst().map { $0.prefix(1).uppercased() + $0.dropFirst() }
+      stringValue = key.stringValue == "time" ? "unixSeconds" : name.joined()
+    }
+    init?(stringValue: String) { self.stringValue = stringValue }
+    init?(intValue: Int) { nil }
   }
 }

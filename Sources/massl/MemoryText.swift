@@ -16,7 +16,7 @@ package enum MemoryText {
         + "; workers fetched \(status.rowsFetched) rows, had \(status.rowsCached) cached"
         + String(
           format: " (%.1f %%), and waited %.1f s for rows", 100 * Double(status.rowsCached) / Double(asked),
-          status.secondsWaited))
+          status.rowWaitSeconds))
     if status.copiesToMake > 0 { lines.append("copying: \(status.copiesToMake) to make, \(status.copiesMade) made") }
     if status.movesToMake > 0 {
       lines.append("moving to emptier shards: \(status.movesToMake) to move, \(status.movesMade) moved")
@@ -27,7 +27,7 @@ package enum MemoryText {
     for shard in status.shards {
       var line = "\(shard.id)  \(shard.name)  \(shard.state)"
       if let endpoint = shard.endpoint { line += "  \(endpoint)" }
-      line += "  \(shard.extents) extents, \(bytes(shard.bytes)) of \(bytes(shard.capacity))"
+      line += "  \(shard.extents) extents, \(bytes(shard.bytes)) of \(bytes(shard.capacityBytes))"
       if shard.pulling > 0 { line += ", pulling \(shard.pulling)" }
       line += String(format: "  %.0f rows/s, %.1f MB/s", shard.rowsPerSecond, shard.bytesPerSecond / 1e6)
       line += ", \(shard.servedRows) rows (\(bytes(shard.servedBytes))) served"

@@ -40,7 +40,7 @@ struct AuditTests {
     #expect(script.status.counts.audited == 1 && script.status.counts.wrong == 0)
     // Only of what counts.
     #expect(script.status.counts.rowsCached == 50 && script.status.counts.rowsFetched == 1)
-    #expect(script.status.counts.rowsWaitedMicroseconds == 1000)
+    #expect(script.status.counts.rowWaitSeconds == 0.001)
   }
 
   @Test func withoutAnotherHostAnotherWorkerAnswers() throws {

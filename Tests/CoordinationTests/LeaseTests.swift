@@ -209,14 +209,25 @@ struct LeaseTests {
     var script = Script(slices: 1, durableStep: 0)
     var leases = try script.join(1)
     var returns = 0
+    var lines: [String] = []
+    func note(_ effects: [Effect]) {
+      for case .log(_, let text) in effects where text.contains("g") && text.contains("back") { lines.append(text) }
+    }
     for _ in 0..<100 {
       for lease in leases {
         returns += 1
         try script.say(.returned(Returned(lease: lease.lease, reason: "no answer", isPassing: true)), 1)
+        note(script.effects)
       }
       leases = try script.ready(1, idle: 1, after: 500)
+      note(script.effects)
     }
     #expect(returns > 4 * Coordination.Limits.returns && script.stops.isEmpty)
+    // 50 seconds: said once, not for each lease, and the rest together when the minute is over.
+    #expect(lines.count == 1 && lines[0].hasSuffix("for now: no answer"), "\(lines)")
+    try script.handle(.tick, after: 60_000)
+    note(script.effects)
+    #expect(lines.count == 2 && lines[1].hasPrefix("\(returns - 1) more leases were given back for now, numbers "))
   }
 
 }

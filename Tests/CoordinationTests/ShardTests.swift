@@ -361,6 +361,15 @@ extension [Effect] {
     #expect(try script.leases().count == 1)
   }
 
+  @Test func damageOfManyExtentsIsOneLine() throws {
+    var script = ShardScript(replicas: 2, resuming: ResumedMemory(ledger: ShardScript.ledger(0..<3, 1, 2)))
+    try script.join(1, held: (0..<3).map { ShardScript.held($0) })
+    try script.join(2, held: (0..<3).map { ShardScript.held($0) })
+    let effects = try script.report(2, .damaged(0), .damaged(2), .damaged(1))
+    let lines = effects.filter { if case .log = $0 { true } else { false } }
+    #expect(lines.count == 1 && effects.logged.contains("found rows 0 to 29 damaged (3 extents of them)"))
+  }
+
   @Test func whatNobodyHasAnyMoreStopsTheRun() throws {
     var script = ShardScript(resuming: ResumedMemory(ledger: ShardScript.ledger(0..<2, 1)))
     try script.join(1, held: [ShardScript.held(0), ShardScript.held(1)])

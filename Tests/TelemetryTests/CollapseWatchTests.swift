@@ -12,8 +12,10 @@ import Testing
     return record
   }
 
-  private static func changes(_ records: some Sequence<MetricsRecord>) -> [CollapseWatch.Change] {
-    var watch = CollapseWatch(blockSize: 1024, memorySize: 4096)
+  private static func changes(
+    _ records: some Sequence<MetricsRecord>, memorySize: Int = 4096, width: Int = 128, rateRises: Int = 0
+  ) -> [CollapseWatch.Change] {
+    var watch = CollapseWatch(blockSize: 1024, memorySize: memorySize, width: width, rateRises: rateRises)
     return records.compactMap { watch.take($0) }
   }
 
@@ -45,6 +47,43 @@ import Testing
     // 64 steps fill it, 32 more make the first mean.
     #expect(Self.changes((1...94).map { Self.record($0, spread: 0.001) }).isEmpty)
     #expect(Self.changes((1...95).map { Self.record($0, spread: 0.001) }).count == 1)
+  }
+
+  /// A memory that no run fills: 256 steps are waited for, or as many as the learning rate rises in.
+  @Test func aMemoryTooLargeToFillIsJudgedAfterAWarmUp() {
+    let (size, spread) = (1 << 30, 0.0017)
+    let collapsed = (1...2000).map { Self.record($0, spread: spread) }
+    #expect(Self.changes(collapsed.prefix(287), memorySize: size).isEmpty)
+    let changes = Self.changes(collapsed.prefix(288), memorySize: size)
+    #expect(changes.count == 1 && Self.isWarning(changes[0], of: "nearly the same (spread 0.002)"), "\(changes)")
+    #expect(Self.changes(collapsed.prefix(1031), memorySize: size, rateRises: 1000).isEmpty)
+    #expect(Self.changes(collapsed.prefix(1032), memorySize: size, rateRises: 1000).count == 1)
+    // Who is young for as long as others, and then learns, is not warned of; nor for what no row can tell yet.
+    let learns = (1...2000).map { Self.record($0, spread: $0 < 150 ? 0.02 : 0.4, chosen: 0.001) }
+    #expect(Self.changes(learns, memorySize: size).isEmpty)
+  }
+
+  /// Rows of noise have an entropy of their own: at a low temperature and few dimensions one that tells something.
+  @Test func theEntropyOfNoiseIsNoSign() {
+    let dull = (1...400).map { Self.record($0, entropy: 0.99 * log(1024)) }
+    #expect(Self.changes(dull, memorySize: 1 << 30, width: 128).count == 1)
+    // 0.04 as temperature, 4096 floats a row: noise comes to 0.989 of the largest entropy.
+    #expect(Self.changes(dull, memorySize: 1 << 30, width: 4096).isEmpty)
+    #expect(Self.changes(dull, memorySize: 4096, width: 4096).count == 1)
+  }
+
+  /// Between a resume and the first mean the sentence stands.
+  @Test func whatWasSaidBeforeAResumeStandsUntilItIsJudgedAgain() {
+    for (spread, ends) in [(0.01, false), (0.4, true)] {
+      var watch = CollapseWatch(blockSize: 1024, memorySize: 4096, width: 128, warning: "It seems to collapse.")
+      for step in 501...531 {
+        #expect(watch.take(Self.record(step, spread: spread)) == nil)
+        #expect(watch.warning == "It seems to collapse.")
+      }
+      let change = watch.take(Self.record(532, spread: spread))
+      #expect(change == (ends ? .ends("The run no longer seems to collapse.") : nil))
+      #expect((watch.warning == nil) == ends)
+    }
   }
 
   @Test func oneOddStepIsNoSign() {

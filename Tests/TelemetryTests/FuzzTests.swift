@@ -13,7 +13,7 @@ struct FuzzTests {
       chosenShare: 0.25, lr: 2.5e-4,
       weightDecay: 0.04, momentumTeacher: 0.996, teacherTemp: 0.04, gradientNorm: 1.25, imagesPerSecond: 412.5,
       workers: 4, memoryRows: 768, updateSeconds: 0.5, rowsCached: 3, rowsFetched: 5, rowWaitSeconds: 0.25,
-      time: 1_700_000_000)
+      unixSeconds: 1_700_000_000)
     try withTemporaryDirectory { root in
       let path = "\(root)/metrics.jsonl"
       let report = Fuzzing("metrics", percent: 2, filter: "TelemetryTests.FuzzTests").run(
@@ -24,7 +24,7 @@ struct FuzzTests {
         _ = ProgressLine.render(
           ProgressState(
             step: found.step, lastStep: 100, epoch: 1, epochs: 2, loss: found.loss, lr: found.lr,
-            imagesPerSecond: found.imagesPerSecond, secondsLeft: found.time, workers: found.workers,
+            imagesPerSecond: found.imagesPerSecond, secondsLeft: found.unixSeconds, workers: found.workers,
             memoryFilled: found.epoch), width: 200)
       }
       #expect(report.failures == [])

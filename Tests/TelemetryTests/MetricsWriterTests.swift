@@ -10,7 +10,7 @@ struct MetricsWriterTests {
       embeddingSpread: 0.75, chosenShare: step < 7 ? nil : 0.5, lr: 1e-6, weightDecay: 0.04, momentumTeacher: 0.992,
       teacherTemp: 0.04, gradientNorm: 1.5, imagesPerSecond: 38.5, workers: 2, memoryRows: 64 * step,
       updateSeconds: 0.25, rowsCached: 60, rowsFetched: step < 7 ? nil : 4, rowWaitSeconds: 0.125,
-      time: 1.7e9)
+      unixSeconds: 1.7e9)
   }
 
   static func write(_ steps: ClosedRange<Int>, to file: URL, resumingAt step: Int, incarnation: UInt64) throws {
@@ -34,7 +34,7 @@ struct MetricsWriterTests {
         "chosen_share", "lr", "weight_decay", "momentum_teacher",
         "teacher_temp", "gradient_norm",
         "images_per_second", "workers", "memory_rows", "update_seconds", "rows_cached", "rows_fetched",
-        "row_wait_seconds", "undecodable_pictures", "lost_pictures", "time",
+        "row_wait_seconds", "undecodable_pictures", "lost_pictures", "unix_seconds", "warning",
       ])
     #expect(object["loss"] is NSNull)
     #expect(object["lr"] as? Double == 1e-6)
@@ -46,6 +46,21 @@ struct MetricsWriterTests {
     #expect(object["rows_cached"] as? Int == 60 && object["rows_fetched"] as? Int == 4)
     #expect(object["row_wait_seconds"] as? Double == 0.125)
     #expect(Self.record(6).json().contains("\"rows_fetched\":null"))
+  }
+
+  @Test func whatIsWrittenIsReadBackAndSoIsWhatOlderVersionsWrote() throws {
+    try withTemporaryFolder { folder in
+      let file = folder.appending(path: "metrics.jsonl")
+      var record = Self.record(7)
+      record.warning = "It \"seems\" to\ncollapse."
+      try Data((record.json() + "\n").utf8).write(to: file)
+      #expect(MetricsRecord.newest(inFile: file.path) == record)
+      // Before units were said, and before there were warnings.
+      record.warning = nil
+      let old = record.json().replacing("\"unix_seconds\"", with: "\"time\"").replacing(",\"warning\":null", with: "")
+      try Data((old + "\n").utf8).write(to: file)
+      #expect(MetricsRecord.newest(inFile: file.path) == record)
+    }
   }
 
   @Test func recordsBeyondTheResumedStepAreSetAside() throws {
