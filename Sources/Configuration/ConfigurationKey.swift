@@ -126,7 +126,7 @@ extension ConfigurationKey {
   ]
 
   private static let schedule: [ConfigurationKey] = [
-    integer("epochs", .trajectory, \.epochs, 1...1_000_000, "passes over the data set"),
+    amount("epochs", .trajectory, \.epochs, .above(0, to: 1e6), "passes over the data set; 0.1 is a tenth of one"),
     ConfigurationKey(
       "max_steps", .operational, .optionalInteger(1...Int.max), "stop after that many steps; schedules keep to epochs",
       read: { $0.maxSteps.map { .integer($0) } ?? .none },
@@ -136,7 +136,7 @@ extension ConfigurationKey {
     choice("optimizer", .identity, \.optimizer, "which update rule"),
     number("lr", .trajectory, \.lr, .above(0, to: 1e6), "learning rate for 256 pictures a batch; scaled by the batch"),
     number("min_lr", .trajectory, \.minLR, .from(0, to: 1e6), "learning rate at the end, not scaled"),
-    integer("warmup_epochs", .trajectory, \.warmupEpochs, 0...1_000_000, "epochs in which the learning rate rises"),
+    amount("warmup_epochs", .trajectory, \.warmupEpochs, .from(0, to: 1e6), "epochs in which the learning rate rises"),
     number("weight_decay", .trajectory, \.weightDecay, .from(0, to: 100), "weight decay at the beginning"),
     number("weight_decay_end", .trajectory, \.weightDecayEnd, .from(0, to: 100), "weight decay at the end"),
     number("momentum_teacher", .trajectory, \.momentumTeacher, .probability, "teacher's momentum; rises to 1"),
@@ -148,8 +148,8 @@ extension ConfigurationKey {
     number("teacher_temp", .trajectory, \.teacherTemp, .above(0, to: 100), "teacher's temperature after its warm-up"),
     number(
       "warmup_teacher_temp", .trajectory, \.warmupTeacherTemp, .above(0, to: 100), "teacher's temperature at first"),
-    integer(
-      "warmup_teacher_temp_epochs", .trajectory, \.warmupTeacherTempEpochs, 0...1_000_000,
+    amount(
+      "warmup_teacher_temp_epochs", .trajectory, \.warmupTeacherTempEpochs, .from(0, to: 1e6),
       "epochs in which the teacher's temperature rises"),
     number("koleo_weight", .trajectory, \.koleoWeight, .from(0, to: 1e6), "weight of the KoLeo term; 0: none"),
     integer("memory_size", .trajectory, \.memorySize, 1...(1 << 40), "rows in the memory (out_dim of the reference)"),
@@ -211,6 +211,14 @@ extension ConfigurationKey {
     ConfigurationKey(
       name, kind, .number(range), help,
       read: { .number($0[keyPath: path]) }, write: { $0[keyPath: path] = $1.number })
+  }
+
+  private static func amount(
+    _ name: String, _ kind: Kind, _ path: Path<Double>, _ range: NumberRange, _ help: String
+  ) -> ConfigurationKey {
+    ConfigurationKey(
+      name, kind, .amount(range), help,
+      read: { .amount($0[keyPath: path]) }, write: { $0[keyPath: path] = $1.amount })
   }
 
   private static func flag(_ name: String, _ kind: Kind, _ path: Path<Bool>, _ help: String) -> ConfigurationKey {

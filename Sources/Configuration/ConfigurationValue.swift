@@ -2,6 +2,8 @@
 public enum ConfigurationValue: Sendable, Equatable {
   case integer(Int)
   case number(Double)
+  /// A number that is a whole one as a rule, and is then written without a fraction.
+  case amount(Double)
   case flag(Bool)
   case text(String)
   case numbers([Double])
@@ -17,6 +19,7 @@ extension ConfigurationValue: CustomStringConvertible {
     switch self {
     case .integer(let value): "\(value)"
     case .number(let value): "\(value)"
+    case .amount(let value): plain(value)
     case .flag(let value): "\(value)"
     case .text(let value): value
     case .numbers(let values): "[" + values.map { "\($0)" }.joined(separator: ", ") + "]"
@@ -54,6 +57,11 @@ extension ConfigurationValue {
 
   var number: Double {
     guard case .number(let value) = self else { fatalError("invariant broken: \(self) is no number") }
+    return value
+  }
+
+  var amount: Double {
+    guard case .amount(let value) = self else { fatalError("invariant broken: \(self) is no amount") }
     return value
   }
 
@@ -112,7 +120,7 @@ public struct NumberRange: Sendable, Equatable, CustomStringConvertible {
 }
 
 /// The number without the fraction of a whole one: 1, not 1.0.
-private func plain(_ value: Double) -> String {
+func plain(_ value: Double) -> String {
   value == value.rounded() && abs(value) < 1e15 ? "\(Int(value))" : "\(value)"
 }
 
@@ -122,6 +130,8 @@ extension ConfigurationKey {
     case integer(ClosedRange<Int>)
     case optionalInteger(ClosedRange<Int>)
     case number(NumberRange)
+    /// A number that is a whole one as a rule.
+    case amount(NumberRange)
     /// Two numbers, the first not above the second.
     case interval(NumberRange)
     /// Three numbers: red, green, blue.
@@ -135,7 +145,7 @@ extension ConfigurationKey {
       switch self {
       case .integer(let range): "a whole number \(Self.words(range))"
       case .optionalInteger(let range): "a whole number \(Self.words(range)), or null"
-      case .number(let range): "a number \(range)"
+      case .number(let range), .amount(let range): "a number \(range)"
       case .interval(let range): "two numbers \(range), the smaller first"
       case .triple(let range): "three numbers \(range)"
       case .flag: "true or false"
@@ -176,6 +186,8 @@ extension ConfigurationKey.Domain {
       return Int(word).flatMap { range.contains($0) ? .integer($0) : nil }
     case .number(let range):
       return Double(word).flatMap { range.contains($0) ? .number($0) : nil }
+    case .amount(let range):
+      return Double(word).flatMap { range.contains($0) ? .amount($0) : nil }
     case .flag:
       return ["true": .flag(true), "false": .flag(false)][word]
     case .choice(let names):

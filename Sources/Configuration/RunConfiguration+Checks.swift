@@ -69,10 +69,12 @@ extension RunConfiguration {
   private func scheduleInconsistencies() -> [String] {
     var found: [String] = []
     if warmupEpochs > epochs {
-      found.append("warmup_epochs \(warmupEpochs) is longer than the run of \(epochs) epochs.")
+      found.append("warmup_epochs \(plain(warmupEpochs)) is longer than the run of \(plain(epochs)) epochs.")
     }
     if warmupTeacherTempEpochs > epochs {
-      found.append("warmup_teacher_temp_epochs \(warmupTeacherTempEpochs) is longer than the run of \(epochs) epochs.")
+      found.append(
+        "warmup_teacher_temp_epochs \(plain(warmupTeacherTempEpochs)) is longer than the run of \(plain(epochs)) epochs."
+      )
     }
     return found
   }

@@ -83,8 +83,8 @@ public struct RunConfiguration: Sendable, Equatable {
 
   // MARK: Schedule and optimizer
 
-  /// Passes over the data set; the schedules' length.
-  public var epochs = 800
+  /// Passes over the data set, above 0; the schedules' length.
+  public var epochs = 800.0
   /// Steps after which the run ends, whatever `epochs` says. It moves no schedule.
   public var maxSteps: Int?
   public var optimizer = OptimizerName.adamw
@@ -93,7 +93,7 @@ public struct RunConfiguration: Sendable, Equatable {
   /// Learning rate at the end of the run, not scaled by the batch.
   public var minLR = 1e-6
   /// Epochs in which the learning rate rises linearly from 0.
-  public var warmupEpochs = 0
+  public var warmupEpochs = 0.0
   /// Weight decay at the beginning.
   public var weightDecay = 0.04
   /// Weight decay at the end.
@@ -111,7 +111,7 @@ public struct RunConfiguration: Sendable, Equatable {
   /// Teacher's temperature at the beginning.
   public var warmupTeacherTemp = 0.04
   /// Epochs in which the teacher's temperature goes from `warmupTeacherTemp` to `teacherTemp`.
-  public var warmupTeacherTempEpochs = 30
+  public var warmupTeacherTempEpochs = 30.0
   /// Weight of the KoLeo term; 0: none.
   public var koleoWeight = 0.0
   /// Rows in the memory (the reference's `out_dim`).
@@ -185,8 +185,15 @@ extension RunConfiguration {
   /// Steps in an epoch of `pictures` pictures; the tail of the epoch's order is not used.
   public func stepsPerEpoch(pictures: Int) -> Int { pictures / batchSize }
 
-  /// Steps in the run's schedules, and its end unless `maxSteps` comes first.
-  public func scheduledSteps(pictures: Int) -> Int { epochs * stepsPerEpoch(pictures: pictures) }
+  /// Steps in so many epochs: whole ones exactly, the rest to the nearest step.
+  public func steps(inEpochs epochs: Double, pictures: Int) -> Int {
+    let steps = stepsPerEpoch(pictures: pictures)
+    let whole = epochs.rounded(.down)
+    return Int(whole) * steps + Int(((epochs - whole) * Double(steps)).rounded())
+  }
+
+  /// Steps in the run's schedules, at least one, and its end unless `maxSteps` comes first.
+  public func scheduledSteps(pictures: Int) -> Int { max(1, steps(inEpochs: epochs, pictures: pictures)) }
 
   /// The step count at which the run is done.
   public func lastStep(pictures: Int) -> Int {

@@ -13,8 +13,14 @@ import Vision
 public struct RunFork: Sendable {
   /// What the new run has of the old one.
   public struct Result: Sendable {
-    /// Updates done.
+    /// Updates done, in the old run's steps.
     public var step: Int
+    /// The same place in the new run's, whose schedules go on from there.
+    public var newStep: Int
+    /// The new run ends before this one.
+    public var lastStep: Int
+    /// Of the old run's next step, and of the new one's.
+    public var learningRates: (old: Double, new: Double)
     /// Memory rows copied.
     public var rows: Int
     /// Keys with another value, in the table's order.
@@ -70,8 +76,9 @@ public struct RunFork: Sendable {
       let keys = new.configuration.differences(from: old.configuration).filter { $0.kind == .identity }.map(\.name)
       throw ServiceError.otherShapes(run: run, keys: keys)
     }
-    guard manifest.step <= new.lastStep else {
-      throw ServiceError.pastTheEnd(run: run, step: manifest.step, lastStep: new.lastStep)
+    let step = new.step(of: manifest.step, in: old)
+    guard step <= new.lastStep else {
+      throw ServiceError.pastTheEnd(run: run, step: step, lastStep: new.lastStep)
     }
   }
 
@@ -105,7 +112,9 @@ public struct RunFork: Sendable {
     }
     let run = try RunDirectory.open(
       temporary, configuration: new.configuration.yaml(), data: manifest.data, in: storage, random: &random)
-    let lost = otherData == nil ? try RunDirectory.lostPictures(of: source, in: storage) : []
+    let step = (old: manifest.step, new: new.step(of: manifest.step, in: old))
+    var lost = otherData == nil ? try RunDirectory.lostPictures(of: source, in: storage) : []
+    for index in lost.indices { lost[index].step = new.step(of: lost[index].step, in: old) }
     if !lost.isEmpty { try run.lose(lost) }
 
     // 2. The rows that its memory begins with. When it is larger than the old one's, older rows are seeded.
@@ -129,6 +138,8 @@ public struct RunFork: Sendable {
     let content = WeightsVersion.zero(new).content(new)
     try checkpoint.load(content)
     let differences = new.configuration.differences(from: old.configuration)
+    manifest.step = step.new
+    manifest.unaudited = manifest.unaudited?.mapValues { new.step(of: $0, in: old) }
     manifest.run = run.run
     manifest.incarnation = 0
     manifest.weightsOnly = nil
@@ -143,6 +154,9 @@ public struct RunFork: Sendable {
         pictures: (old.pictures, new.pictures), stepsPerEpoch: (old.stepsPerEpoch, new.stepsPerEpoch),
         lastStep: (old.lastStep, new.lastStep))
     }
-    return Result(step: manifest.step, rows: window.stored.count, differences: differences, data: change)
+    return Result(
+      step: step.old, newStep: step.new, lastStep: new.lastStep,
+      learningRates: (old.learningRate[step.old], new.learningRate[step.new]), rows: window.stored.count,
+      differences: differences, data: change)
   }
 }

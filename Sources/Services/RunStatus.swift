@@ -33,7 +33,7 @@ public struct RunStatus: Codable, Sendable {
   public var probe: String?
   /// The one that is running, from 1; the last once the run is done.
   public var epoch: Int
-  public var epochs: Int
+  public var epochs: Double
   /// Nil before the first step.
   public var loss: Double?
   /// The learning rate of the newest step.
@@ -92,7 +92,7 @@ extension RunStatus {
     computeClass = try container.decode(String.self, forKey: .computeClass)
     probe = try container.decodeIfPresent(String.self, forKey: .probe)
     epoch = try container.decode(Int.self, forKey: .epoch)
-    epochs = try container.decode(Int.self, forKey: .epochs)
+    epochs = try container.decode(Double.self, forKey: .epochs)
     loss = try container.decodeIfPresent(Double.self, forKey: .loss)
     lr = try container.decodeIfPresent(Double.self, forKey: .lr)
     targetEntropy = try container.decodeIfPresent(Double.self, forKey: .targetEntropy)

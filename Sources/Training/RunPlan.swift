@@ -43,13 +43,13 @@ public struct RunPlan: Sendable {
     let steps = configuration.scheduledSteps(pictures: pictures)
     learningRate = try CosineSchedule(
       "lr", from: configuration.scaledLR, to: configuration.minLR, steps: steps,
-      warmUpSteps: configuration.warmupEpochs * stepsPerEpoch)
+      warmUpSteps: configuration.steps(inEpochs: configuration.warmupEpochs, pictures: pictures))
     weightDecay = try CosineSchedule(
       "weight_decay", from: configuration.weightDecay, to: configuration.weightDecayEnd, steps: steps)
     momentum = try CosineSchedule("momentum_teacher", from: configuration.momentumTeacher, to: 1, steps: steps)
     teacherTemperature = try WarmUpSchedule(
       "teacher_temp", from: configuration.warmupTeacherTemp, to: configuration.teacherTemp, steps: steps,
-      warmUpSteps: configuration.warmupTeacherTempEpochs * stepsPerEpoch)
+      warmUpSteps: configuration.steps(inEpochs: configuration.warmupTeacherTempEpochs, pictures: pictures))
     let rule: OptimizerRule =
       switch configuration.optimizer {
       case .adamw: .adamW()
@@ -81,7 +81,22 @@ extension RunPlan {
   public func epoch(ofStep step: Int) -> Int { step / stepsPerEpoch }
 
   /// The epoch that runs once so many steps are done, counted from 1; the last at the run's end.
-  public func runningEpoch(afterStep step: Int) -> Int { min(epoch(ofStep: step) + 1, configuration.epochs) }
+  public func runningEpoch(afterStep step: Int) -> Int { min(epoch(ofStep: step) + 1, epochsBegun) }
+
+  /// Epochs that are begun in the course of the run, the last one perhaps not to its end.
+  public var epochsBegun: Int { Int(configuration.epochs.rounded(.up)) }
+
+  /// The step of this plan that is as many passes over its data set in as a step of another plan is over that's; the
+  /// step itself where batches are equally large. Schedules, and the order of pictures, go on from there.
+  public func step(of step: Int, in other: RunPlan) -> Int {
+    guard configuration.batchSize != other.configuration.batchSize else { return step }
+    let (epochs, rest) = step.quotientAndRemainder(dividingBy: other.stepsPerEpoch)
+    let part = Int((Double(rest) * Double(stepsPerEpoch) / Double(other.stepsPerEpoch)).rounded())
+    // A step that no run comes to may stand in a file: it is past any end.
+    let (whole, isTooMuch) = epochs.multipliedReportingOverflow(by: stepsPerEpoch)
+    let (sum, isPastCounting) = whole.addingReportingOverflow(part)
+    return isTooMuch || isPastCounting ? Int.max : sum
+  }
 
   /// What the steps after so many will take at this rate; nil where there is none.
   public func secondsLeft(afterStep step: Int, imagesPerSecond rate: Double) -> Double? {

@@ -93,7 +93,7 @@ enum TrainingCase {
     configuration.dropPathRate = 0
     configuration.batchSize = try fields.integer("batch")
     configuration.sliceSize = configuration.batchSize
-    configuration.epochs = steps
+    configuration.epochs = Double(steps)
     configuration.memorySize = try fields.integer("memory_size")
     configuration.blockSize = try fields.integer("block_size")
     configuration.studentTemp = try fields.number("student_temp")

@@ -115,7 +115,7 @@ extension ConfigurationKey.Domain {
   fileprivate var valueName: String {
     switch self {
     case .integer, .optionalInteger: "integer"
-    case .number: "number"
+    case .number, .amount: "number"
     case .interval: "low,high"
     case .triple: "r,g,b"
     case .flag: "true|false"

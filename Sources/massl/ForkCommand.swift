@@ -11,7 +11,8 @@ package struct ForkCommand: ParsableCommand {
     abstract: "Start a new run from a checkpoint of another, with other settings or pictures.",
     discussion: """
       The old run is not touched; the memory's rows are copied. Keys that shape the network cannot change, for its
-      weights are carried over. Go on with massl train --run and the new directory.
+      weights are carried over. With another batch_size steps are counted anew, so that schedules go on where the pictures
+      seen have brought them. Go on with massl train --run and the new directory.
 
         massl fork --run runs/first --step 4000 --to runs/second lr=0.0003 seed=1
         massl fork --run runs/first --data pictures --to runs/second
@@ -59,6 +60,14 @@ package struct ForkCommand: ParsableCommand {
       try StandardOutput.write("  the order of the pictures is another from here on")
     } else if data != nil {
       try StandardOutput.write("  pictures: the same as before")
+    }
+    if result.differences.contains(where: { $0.name == "batch_size" }) {
+      print(
+        """
+          With batches of another size step \(result.step) is step \(result.newStep) of \(result.lastStep), as many passes \
+        over the pictures in: schedules, warm-ups and the order of pictures go on from there.
+          The next learning rate is \(result.learningRates.new), not \(result.learningRates.old): lr is scaled by batch_size.
+        """)
     }
   }
 }

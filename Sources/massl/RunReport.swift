@@ -25,7 +25,7 @@ final class RunReport: Sendable {
     let record = report.record
     let progress = ProgressState(
       step: record.step, lastStep: plan.lastStep, epoch: plan.runningEpoch(afterStep: record.step),
-      epochs: plan.configuration.epochs,
+      epochs: plan.epochsBegun,
       loss: record.loss, lr: record.lr, imagesPerSecond: record.imagesPerSecond,
       secondsLeft: plan.secondsLeft(afterStep: record.step, imagesPerSecond: record.imagesPerSecond),
       workers: record.workers,

@@ -9,8 +9,8 @@ enum StatusText {
   static func render(_ status: RunStatus) -> String {
     let run = status.coordination
     let progress = ProgressState(
-      step: run.step, lastStep: run.lastStep, epoch: status.epoch, epochs: status.epochs, loss: status.loss,
-      lr: status.lr,
+      step: run.step, lastStep: run.lastStep, epoch: status.epoch, epochs: Int(status.epochs.rounded(.up)),
+      loss: status.loss, lr: status.lr,
       imagesPerSecond: status.imagesPerSecond, secondsLeft: status.secondsLeft, workers: run.workers.count,
       memoryFilled: min(1, Double(status.memory.rows) / Double(max(1, status.memory.size))))
     var rows = [

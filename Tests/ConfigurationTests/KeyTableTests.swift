@@ -26,7 +26,7 @@ struct KeyTableTests {
       let text =
         switch key.defaultValue {
         case .integer(let value): "\(value + 1)"
-        case .number(let value): value > 0 ? "\(value / 2)" : "0.25"
+        case .number(let value), .amount(let value): value > 0 ? "\(value / 2)" : "0.25"
         case .flag(let value): "\(!value)"
         case .numbers(let values): values.map { "\($0 / 2)" }.joined(separator: ",")
         case .text, .none: others[key.name] ?? ""
@@ -35,6 +35,27 @@ struct KeyTableTests {
       var changed = RunConfiguration()
       changed.apply(layer)
       #expect(changed.differences(from: RunConfiguration()).map(\.name) == [key.name], "\(key.name)")
+    }
+  }
+
+  /// Epochs may be a part of one. Whole ones are written as they always were: recipes and digests of them stay.
+  @Test func epochsTakeFractions() throws {
+    let keys = ["epochs", "warmup_epochs", "warmup_teacher_temp_epochs"]
+    let whole = keys.map { "\($0): 5\n" }.joined()
+    let text = try RunConfiguration(layers: [ConfigurationLayer(recipe: whole, file: "r")]).yaml()
+    for key in keys { #expect(text.contains("\n\(key): 5\n"), "\(key)") }
+    for (name, text) in [("epochs", "0.1"), ("warmup_epochs", "0.05"), ("warmup_teacher_temp_epochs", "2.5")] {
+      let others = keys.filter { $0 != name }.map { (name: $0, text: $0 == "epochs" ? "3" : "0") }
+      let flags = try ConfigurationLayer(flags: others + [(name, text)])
+      let configuration = try RunConfiguration(layers: [flags])
+      #expect(configuration.yaml().contains("\n\(name): \(text)\n"))
+      let read = try ConfigurationLayer(recipe: configuration.yaml(), file: "r")
+      #expect(try RunConfiguration(layers: [read]) == configuration)
+    }
+    #expect(throws: ConfigurationError.self) { try ConfigurationLayer(assignments: ["epochs=0"]) }
+    #expect(throws: ConfigurationError.self) { try ConfigurationLayer(assignments: ["epochs=nan"]) }
+    #expect(throws: ConfigurationError.self) {
+      try RunConfiguration(layers: [ConfigurationLayer(assignments: ["epochs=0.1", "warmup_epochs=0.2"])])
     }
   }
 

@@ -20,7 +20,17 @@ import Testing
     #expect(status["step"] as? Int == 30 && status["phase"] as? String == "not running")
     let digests = try #require(status["digests"] as? [String: String])
     #expect(try [digests["student"], digests["teacher"], digests["memory"]] == workshop.digests("done"))
-    #expect(status["loss"] is Double)
+    #expect(status["loss"] is Double && status["lr"] is Double)
+    for key in ["warning", "images_per_second", "checkpoint_in_flight", "memory_shards"] {
+      #expect(status[key] is NSNull, "\(key)")
+    }
+    // The sentence of the last step stands, whoever wrote it.
+    let metrics = workshop.run("done") + "/metrics.jsonl"
+    let text = try String(contentsOfFile: metrics, encoding: .utf8)
+    try text.replacing("\"warning\":null", with: "\"warning\":\"It seems to collapse.\"")
+      .write(toFile: metrics, atomically: true, encoding: .utf8)
+    let words = try Program.run(["status", "--run", workshop.run("done")]).output
+    #expect(words.contains("warning     It seems to collapse.") && !words.contains("lr -"), "\(words)")
   }
 
   @Test func statusAsksTheCoordinatorOfARunThatHasOne() throws {
@@ -32,6 +42,7 @@ import Testing
       let status = try json(ended.output)
       #expect(status["step"] as? Int == 0 && status["phase"] as? String == "computing", "\(ended)")
       #expect((status["digests"] as? [String: String])?.count == 3)
+      #expect(status["loss"] is NSNull && status["lr"] is NSNull && status["durable_step"] is NSNull)
     }
     let text = try Program.run(["status", "--run", workshop.run("live")]).output
     #expect(text.contains("step 0/30") && text.contains("0 of 256 rows filled"), "\(text)")
@@ -112,6 +123,18 @@ import Testing
     #expect(try Program.run(["train", "--data", workshop.data, "--run", workshop.run("other")]).status == 0)
     #expect(try workshop.digests("other") != old)
     #expect(try workshop.digests("old") == old)
+
+    // Other batches: half as many steps are as many pictures, and it goes on there.
+    let doubled = try Program.run([
+      "fork", "--run", workshop.run("old"), "--step", "\(step)", "--to", workshop.run("doubled"), "batch_size=32",
+    ])
+    let half = (step + 1) / 2
+    #expect(doubled.output.contains("step \(step) is step \(half) of 30"), "\(doubled)")
+    #expect(workshop.steps("doubled") == [half])
+    let on = try Program.run([
+      "train", "--data", workshop.data, "--run", workshop.run("doubled"), "--max-steps", "\(half + 2)",
+    ])
+    #expect(on.status == 0 && workshop.steps("doubled").last == half + 2, "\(on)")
 
     let shaped = try Program.run(["fork", "--run", workshop.run("old"), "--to", workshop.run("wide"), "embed_dim=96"])
     #expect(shaped.status == 64 && shaped.errors.contains("take back the change of embed_dim."))
@@ -315,7 +338,7 @@ import Testing
       inspected.contains("at step 30: epochs 40 -> 50") && inspected.contains("at step 35: warmup_epochs 0 -> 45"))
   }
 
-  @Test func evaluateTakesAnyNumberOfNeighborsAndNamesABadPicture() throws {
+  @Test func evaluateTakesAnyNumberOfNeighborsAndSkipsABadPicture() throws {
     #expect(try Program.run(workshop.arguments("judged")).status == 0)
     let arguments = ["evaluate", "knn", "--run", workshop.run("judged"), "--train", workshop.data, "--test"]
     let all = try Program.run(arguments + [workshop.folder + "/test", "--k", "160", "9223372036854775807", "--json"])
@@ -324,8 +347,16 @@ import Testing
     let test = try workshop.copyOfPictures("with-text")
     let picture = test + "/" + (try FileManager.default.contentsOfDirectory(atPath: test).sorted()[0]) + "/text.jpg"
     try Data("words".utf8).write(to: URL(fileURLWithPath: picture))
-    let bad = try Program.run(arguments + [test])
-    #expect(bad.status == 64 && bad.errors.contains("text.jpg cannot be read: it is no JPEG picture"), "\(bad)")
+    let bad = try Program.run(arguments + [test, "--json"])
+    #expect(bad.status == 0 && bad.errors.contains("skipped \(picture): it is no JPEG picture"), "\(bad)")
+    #expect(bad.errors.contains("160 pictures vote, 161 are asked. That takes "))
+    let object = try json(bad.output)
+    #expect(object["queries_skipped"] as? Int == 1 && object["queries"] as? Int == 160)
+    // Pickled bytes are no damage: what to do about them is said.
+    let pickled = workshop.folder + "/weights.pth"
+    try Data([0x50, 0x4B, 3, 4, 0, 0, 8, 8] + [UInt8](repeating: 0, count: 60)).write(to: URL(fileURLWithPath: pickled))
+    let foreign = try Program.run(["evaluate", "knn", "--weights", pickled, "--train", test, "--test", test])
+    #expect(foreign.status == 64 && foreign.errors.contains("weights.pth is a PyTorch file"), "\(foreign)")
   }
 
   @Test func trainStartsAKilledCoordinatorAgain() throws {
