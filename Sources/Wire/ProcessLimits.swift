@@ -31,7 +31,8 @@ public enum ProcessLimits {
     var attributes = pthread_attr_t()
     pthread_attr_init(&attributes)
     defer { pthread_attr_destroy(&attributes) }
-    pthread_attr_setstacksize(&attributes, 64 << 10)
+    // Libraries' thread-local memory comes out of it: OpenBLAS alone takes 60 KiB.
+    pthread_attr_setstacksize(&attributes, 1 << 20)
     var threads: [pthread_t] = []
     var code: Int32 = 0
     withUnsafeMutablePointer(to: &gate) { gate in

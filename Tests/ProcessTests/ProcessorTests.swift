@@ -35,6 +35,7 @@ struct ProcessorTests {
     let lines = ended.output.split(separator: "\n")
     #expect(
       lines.map { $0.prefix { $0 != " " } } == ["massl", "commit", "OpenBLAS", "ZeroMQ", "libjpeg", "classes"])
+    try #require(lines.count == 6)
     #expect(lines.last?.hasSuffix(Processor.classes.map(\.rawValue).joined(separator: ", ")) == true)
     #expect(lines[3].split(separator: ".").count == 3, "\(lines[3])")
   }
