@@ -102,11 +102,13 @@ extension ConfigurationFlags {
 
 extension Option where Value == String? {
   /// A flag that is described by its key's row of the table.
-  init(key name: String) {
+  /// - Parameter showsDefault: false where another value than the key's default stands for one that is not given.
+  init(key name: String, showsDefault: Bool = true) {
     guard let key = ConfigurationKey.named(name) else { fatalError("invariant broken: there is no key \(name)") }
     self.init(
       name: .customLong(key.flag),
-      help: ArgumentHelp("\(key.help) (default: \(key.defaultValue))", valueName: key.domain.valueName))
+      help: ArgumentHelp(
+        showsDefault ? "\(key.help) (default: \(key.defaultValue))" : "\(key.help)", valueName: key.domain.valueName))
   }
 }
 

@@ -132,13 +132,13 @@ package struct EvaluateNearestNeighborsCommand: ParsableCommand {
 
 /// Keys of the configuration that say which network a file is of.
 package struct BackboneFlags: ParsableArguments {
-  @Option(key: "arch") package var arch: String?
-  @Option(key: "embed_dim") package var embedDim: String?
-  @Option(key: "depth") package var depth: String?
-  @Option(key: "num_heads") package var numHeads: String?
-  @Option(key: "patch_size") package var patchSize: String?
-  @Option(key: "use_mean_pooling") package var useMeanPooling: String?
-  @Option(key: "image_size") package var imageSize: String?
+  @Option(key: "arch", showsDefault: false) package var arch: String?
+  @Option(key: "embed_dim", showsDefault: false) package var embedDim: String?
+  @Option(key: "depth", showsDefault: false) package var depth: String?
+  @Option(key: "num_heads", showsDefault: false) package var numHeads: String?
+  @Option(key: "patch_size", showsDefault: false) package var patchSize: String?
+  @Option(key: "use_mean_pooling", showsDefault: false) package var useMeanPooling: String?
+  @Option(key: "image_size", showsDefault: false) package var imageSize: String?
 
   package init() {}
 
