@@ -35,10 +35,11 @@ package struct Massl: ParsableCommand {
 @main
 enum Program {
   static func main() {
+    // First of all, for whatever is opened before would get a closed one's number.
+    StandardDescriptors.fill()
     Signals.hold()
     // A peer or a pager that goes away is an error of that write, not the end of the program.
     signal(SIGPIPE, SIG_IGN)
-    StandardDescriptors.fill()
     DescriptorLimit.raise()
     var command: any ParsableCommand
     do { command = try Massl.parseAsRoot() } catch { leave(saying: error) }
@@ -87,5 +88,4 @@ enum Program {
     }
     status.leave()
   }
-
 }

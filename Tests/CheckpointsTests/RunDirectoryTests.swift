@@ -69,8 +69,9 @@ struct RunDirectoryTests {
       try open(storage, data: DataRecord(count: 99, digest: pictures.digest))
     }
     #expect(
-      error?.description == "runs/a was started on 100 pictures; --data has 99. Give the same data set to resume it, "
-        + "or another --run to start afresh.")
+      error?.description == "runs/a was started on 100 pictures; --data has 99. Give the same data set to resume it; "
+        + "massl fork --run runs/a --data DIR --to NEW goes on from its newest checkpoint with these, and another --run "
+        + "starts afresh.")
     error = #expect(throws: CheckpointError.self) {
       try open(storage, data: DataRecord(count: 100, digest: Digest(high: 0, low: 0)))
     }

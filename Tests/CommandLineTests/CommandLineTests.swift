@@ -214,6 +214,6 @@ struct RelaunchTests {
     #expect(ExitStatus(of: RelaunchError(reason: "")) == .failed)
     #expect(ExitStatus(of: DurabilityError.locked(path: "runs/a/coordinator.lock", holder: .current)) == .tryAgain)
     #expect(ExitStatus(of: ProcessorError(computeClass: .avx2, missing: ["avx2"])) == .doNotRestart)
-    #expect(ExitStatus.allCases.map(\.rawValue) == [0, 1, 64, 65, 75])
+    #expect(ExitStatus.allCases.map(\.rawValue) == [0, 1, 64, 65, 75, 141])
   }
 }

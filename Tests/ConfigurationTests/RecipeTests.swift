@@ -122,7 +122,7 @@ func expectSentences(_ sentences: String, _ body: () throws -> RunConfiguration)
   #expect {
     _ = try body()
   } throws: { error in
-    let matches = "\(error)" == sentences
+    let matches = (error as? ConfigurationError)?.lines.joined(separator: "\n") == sentences
     if !matches { Issue.record("said: \(error)") }
     return error is ConfigurationError && matches
   }

@@ -217,7 +217,7 @@ struct SimulationTests {
     for seed in 0..<10 as Range<UInt64> {
       let (alone, beside) = (seconds(besides: 0, seed: seed), seconds(besides: count, seed: seed))
       // Each once for a stall.
-      let most = alone.seconds * 2 + 2.5 * Double(count)
+      let most = alone.seconds * 2 + 3 * Double(count)
       #expect(
         beside.seconds <= most, "seed \(seed), \(alone.steps) steps: \(alone.seconds) s, then \(beside.seconds) s")
     }

@@ -45,7 +45,8 @@ import Testing
       ],
     ] {
       let (status, words) = try ended(arguments, waiting: [SIGTERM])
-      #expect(status == 0 && words.contains("Stopped as asked"), "\(arguments): \(status), \(words)")
+      // Before it began, or after a last checkpoint where it was quick.
+      #expect(status == 0 && words.contains("Stopped a"), "\(arguments): \(status), \(words)")
     }
     // What has nothing to end in order ends as any program does.
     let plan = try ended(["plan"] + Workshop.recipe, waiting: [SIGTERM])

@@ -126,7 +126,7 @@ struct ForeignPeerTests {
       while sent < 256 << 20, raw.peer.send(frames) { sent += frames.count }
       isCutOff.withLock { [sent] in $0 = sent < 256 << 20 }
     }
-    let deadline = ContinuousClock.now + .seconds(30)
+    let deadline = ContinuousClock.now + .seconds(90)
     var complaint: WireError?
     while complaint == nil || !isCutOff.withLock({ $0 }), ContinuousClock.now < deadline {
       if case .malformed(nil, let error, _)? = try router.receive(timeout: .milliseconds(50)) { complaint = error }
