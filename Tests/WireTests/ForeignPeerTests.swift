@@ -111,19 +111,18 @@ struct ForeignPeerTests {
     #expect(try complaintsBesideTheGoodPeer() == [])
   }
 
-  @Test(arguments: [0, 1, 64 << 10])
-  func aMessageThatNeverEndsIsCutOff(frameBytes: Int) throws {
+  @Test func aMessageThatNeverEndsIsCutOff() throws {
+    let frameBytes = 64 << 10
     let raw = try RawPeer(to: router.endpoint)
     raw.shakeHands(as: PeerID(rawValue: 2))
     let frame =
       [3] + withUnsafeBytes(of: UInt64(frameBytes).bigEndian) { Array($0) }
       + [UInt8](repeating: 0, count: frameBytes)
-    let frames = Array(repeatElement(frame, count: max(1, 1 << 15 / (1 + frameBytes))).joined())
     // Far more than may come; before it was cut off all of it found room.
     let isCutOff = Mutex(false)
     startThread(named: "endless") { [raw = Held(raw)] in
       var sent = 0
-      while sent < 256 << 20, raw.peer.send(frames) { sent += frames.count }
+      while sent < 256 << 20, raw.peer.send(frame) { sent += frame.count }
       isCutOff.withLock { [sent] in $0 = sent < 256 << 20 }
     }
     let deadline = ContinuousClock.now + .seconds(90)
@@ -203,7 +202,8 @@ struct ForeignPeerTests {
     #expect(try isHeard(early, 2))
     let silent = try (0..<6).map { _ in try RawPeer(to: small.endpoint) }
     while complaints.isEmpty, try isHeard(early, 2) {}
-    #expect(complaints == [.cutOff(small.endpoint, .tooMany(atMost: 3))])
+    // Who is turned away in the middle of its handshake is complained of besides.
+    #expect(complaints.contains(.cutOff(small.endpoint, .tooMany(atMost: 3))))
     #expect(silent.filter { $0.isHungUpOn() }.count >= 4)
     // Who says nothing gives its place to who comes later.
     let late = try dealer(3)
