@@ -18,7 +18,7 @@ public struct RunDirectory: Sendable {
   public let data: DataRecord
   /// For everything in it: changes nothing once the lock is lost.
   public let storage: any Storage
-  private let lock: any StorageLock
+  private let lock: RunLock
 
   public var checkpointsPath: String { "\(path)/checkpoints" }
   public var memoryPath: String { "\(path)/memory" }
@@ -37,6 +37,8 @@ public struct RunDirectory: Sendable {
   private struct IncarnationRecord: Codable {
     var formatVersion = RunDirectory.formatVersion
     var incarnation: UInt64
+    /// Random, so that two starts that took the same number do not look alike.
+    var start: Digest?
   }
 }
 
@@ -56,7 +58,8 @@ extension RunDirectory {
     random: inout some RandomNumberGenerator
   ) throws -> RunDirectory {
     try storage.makeDurableDirectory(path)
-    let lock = try storage.lock("\(path)/coordinator.lock")
+    let lock = RunLock(
+      try storage.lock("\(path)/coordinator.lock"), record: "\(path)/incarnation.json", in: storage)
     let storage = LockedStorage(storage, while: lock)
     let recordPath = "\(path)/run.json"
     if try !storage.exists(recordPath) {
@@ -154,7 +157,7 @@ extension RunDirectory {
 
 extension RunDirectory {
   /// Adds one to the incarnation, durably: the number may be used in messages once this returns, and no start before
-  /// or after has it.
+  /// or after has it. From then on a start that the lock did not keep out ends this one.
   public func nextIncarnation() throws -> UInt64 {
     try verifyLock()
     let file = "\(path)/incarnation.json"
@@ -167,11 +170,15 @@ extension RunDirectory {
       throw CheckpointError.damagedRecord(file: file, reason: "has the impossible incarnation \(record.incarnation)")
     }
     record.incarnation = next
-    try storage.writeAtomically(SealedJSON.bytes(of: record), to: file)
+    record.start = Digest(high: .random(in: 0 ... .max), low: .random(in: 0 ... .max))
+    let bytes = try SealedJSON.bytes(of: record)
+    try storage.writeAtomically(bytes, to: file)
+    lock.hold(bytes)
     return record.incarnation
   }
 
-  /// Throws `DurabilityError.lockLost` if this process can no longer be sure that it is the only coordinator: stop then.
+  /// Throws a `DurabilityError` with `isLostLock` if this process can no longer be sure that it is the only coordinator:
+  /// stop then.
   public func verifyLock() throws { try lock.verify() }
 
   /// Lets another coordinator have the directory; nothing may be written to it any more.

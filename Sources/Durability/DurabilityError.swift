@@ -27,6 +27,8 @@ public enum DurabilityError: Error, Equatable, CustomStringConvertible {
   case locked(path: String, holder: LockHolder?)
   /// The locked file was removed or replaced while it was held, or the lock was released.
   case lockLost(path: String)
+  /// This record says that another process owns the directory since: the lock did not keep it out.
+  case overtaken(record: String)
   /// Bytes were wanted that are past the end of the file.
   case tooShort(path: String, expected: Int, size: Int)
   case tooLong(path: String, size: Int, limit: Int)
@@ -50,7 +52,7 @@ public enum DurabilityError: Error, Equatable, CustomStringConvertible {
   public var description: String {
     switch self {
     case .failed(let operation, let path, let number):
-      "cannot \(operation.rawValue) \(path): \(Self.sentence(for: number))"
+      "cannot \(operation.rawValue) \(path): \(Self.sentence(for: number, of: operation))"
     case .locked(let path, let holder?):
       "\(path) is locked by process \(holder.process) on \(holder.host). Stop that process first, or wait until it ends."
     case .locked(let path, nil):
@@ -58,6 +60,10 @@ public enum DurabilityError: Error, Equatable, CustomStringConvertible {
     case .lockLost(let path):
       "\(path) was removed or replaced while it was locked: another process may believe that it owns this directory. "
         + "Leave that file alone while a coordinator runs."
+    case .overtaken(let record):
+      "\(record) says that another coordinator was started on this directory after this one: the run is that one's now. "
+        + "Two at once means that locks do not lock here; on an NFS mount they must reach the server, so mount it without "
+        + "nolock and local_lock."
     case .tooShort(let path, let expected, let size):
       "\(path) ends after \(size) bytes, but is read up to byte \(expected). It is cut short: restore or delete it."
     case .tooLong(let path, let size, let limit):
@@ -79,7 +85,15 @@ public enum DurabilityError: Error, Equatable, CustomStringConvertible {
 
   /// Whether another process may have what this one had locked.
   public var isLostLock: Bool {
-    guard case .lockLost = self else { return false }
+    switch self {
+    case .lockLost, .overtaken: true
+    default: false
+    }
+  }
+
+  /// Whether the service that grants locks does not answer: it may do so later.
+  public var isLockServiceAway: Bool {
+    guard case .failed(.lock, _, ENOLCK) = self else { return false }
     return true
   }
 
@@ -91,12 +105,22 @@ public enum DurabilityError: Error, Equatable, CustomStringConvertible {
 
   /// Whether the path is one that no other start will find, or may use.
   public var isWrongPath: Bool {
-    guard case .failed(_, _, let number) = self else { return false }
+    guard case .failed(let operation, _, let number) = self else { return false }
+    if operation == .lock, Self.knowsNoLocks(number) { return true }
     return [ENOENT, ENOTDIR, EISDIR, EACCES, EPERM, EROFS, ENAMETOOLONG].contains(number)
   }
 
-  private static func sentence(for number: Int32) -> String {
+  /// What flock says on file systems without locks. Linux has a number of its own for it, which NFS lets out (ENOTSUPP).
+  private static func knowsNoLocks(_ number: Int32) -> Bool { [524, EOPNOTSUPP, ENOSYS].contains(number) }
+
+  private static func sentence(for number: Int32, of operation: Operation) -> String {
     switch number {
+    case ENOLCK:
+      "no locks are to be had on this mount now. NFS gets them from its server: start rpc.statd and lockd on both sides, "
+        + "or mount it with local_lock=flock if only this machine uses the directory, or choose one on a local disk."
+    case _ where operation == .lock && knowsNoLocks(number):
+      "this mount knows no locks. Mount it with an option that gives them (NFS: local_lock=flock if only this machine "
+        + "uses the directory; Lustre: flock), or choose a directory on a local disk."
     case ENOSPC: "the disk is full. Make room on it."
     case EDQUOT: "the quota on this disk is used up. Make room, or have it raised."
     case EROFS: "the file system is read-only. Choose another directory, or mount it for writing."

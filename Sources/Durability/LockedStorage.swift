@@ -2,7 +2,7 @@
 ///
 /// A process that outlived its lock (it hung, and another took its place) may wake up anywhere: whatever it was about to
 /// write, rename or remove is another's by then. Every call that changes something looks at the lock first and throws
-/// `DurabilityError.lockLost` once it is gone; what is only read is read all the same. Between the look and the change
+/// an error with `isLostLock` once it is gone; what is only read is read all the same. Between the look and the change
 /// there is one system call.
 public struct LockedStorage: Storage {
   private let storage: any Storage
@@ -37,6 +37,8 @@ public struct LockedStorage: Storage {
   public func exists(_ path: String) throws -> Bool { try storage.exists(path) }
 
   public func map(_ path: String, size: Int) throws -> FileMapping? { try storage.map(path, size: size) }
+
+  public func glance(at path: String) -> [UInt8]? { storage.glance(at: path) }
 
   public func list(_ directory: String) throws -> [String] { try storage.list(directory) }
 

@@ -17,6 +17,9 @@ public protocol Storage: Sendable {
   func exists(_ path: String) throws -> Bool
   /// A file's first `size` bytes, to be copied from at random; nil where files cannot be mapped.
   func map(_ path: String, size: Int) throws -> FileMapping?
+  /// A small file's bytes as they are now on the disk, another host's changes included; nil where they cannot be read. For
+  /// looks that are taken often: a test's storage does not count it among its calls.
+  func glance(at path: String) -> [UInt8]?
   /// Names in a directory, in the order of their bytes.
   func list(_ directory: String) throws -> [String]
   func synchronizeDirectory(_ path: String) throws
@@ -55,7 +58,8 @@ public protocol StorageFile: AnyObject, Sendable {
 
 /// A lock, held until it is released, nobody holds this any more, or the process ends however it does.
 public protocol StorageLock: AnyObject, Sendable {
-  /// Throws `DurabilityError.lockLost` if the locked file is no longer the one at its path, or the lock was released.
+  /// Throws a `DurabilityError` with `isLostLock` if another process may have what is locked: the locked file is no longer
+  /// the one at its path, or the lock was released.
   func verify() throws
   /// Gives the lock back; again does nothing.
   func release()
@@ -65,6 +69,9 @@ public protocol StorageLock: AnyObject, Sendable {
 
 extension Storage {
   public func map(_ path: String, size: Int) throws -> FileMapping? { nil }
+
+  // To open a file is what makes a network mount ask its server.
+  public func glance(at path: String) -> [UInt8]? { try? readWhole(path, limit: 1 << 16) }
 
   /// Replaces a file whole: after a power cut the path holds the old bytes or the new ones, never a mixture.
   public func writeAtomically(_ bytes: some Collection<UInt8>, to path: String) throws {

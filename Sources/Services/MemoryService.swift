@@ -269,7 +269,7 @@ extension MemoryService {
         note(.removed(extent))
       }
     } catch let error as DurabilityError {
-      if case .lockLost = error { return end(error) }
+      if error.isLostLock { return end(error) }
       log(.error, "An extent could not be removed: \(error)")
     } catch {
       log(.error, "An extent could not be removed: \(error)")

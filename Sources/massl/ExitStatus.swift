@@ -76,8 +76,8 @@ extension ExitStatus {
   private init(of error: DurabilityError) {
     self =
       switch error {
-      case .locked, .lockLost: .tryAgain
-      case .failed where error.isOutOfSpace || error.isOutOfDescriptors: .tryAgain
+      case .locked, .lockLost, .overtaken: .tryAgain
+      case .failed where error.isOutOfSpace || error.isOutOfDescriptors || error.isLockServiceAway: .tryAgain
       case .failed where error.isWrongPath: .usage
       case .tooShort, .tooLong: .doNotRestart
       case .failed: .failed

@@ -29,14 +29,16 @@ struct HostileNumbersTests {
     let storage = SimulatedStorage()
     var random = SplitMix64(seed: 1)
     let data = DataRecord(count: 100, digest: Digest(high: 9, low: 10))
-    let run = try RunDirectory.open("run", configuration: "epochs: 3\n", data: data, in: storage, random: &random)
-    _ = try run.nextIncarnation()
+    func open() throws -> RunDirectory {
+      try RunDirectory.open("run", configuration: "epochs: 3\n", data: data, in: storage, random: &random)
+    }
+    _ = try open().nextIncarnation()
     let text = String(decoding: try storage.readWhole("run/incarnation.json", limit: 1 << 20), as: UTF8.self)
     let changed = text.replacing("\"incarnation\" : 1", with: "\"incarnation\" : 18446744073709551615")
     try storage.write(sealed(Array(changed.utf8)), to: "run/incarnation.json")
     #expect(
       throws: CheckpointError.damagedRecord(
         file: "run/incarnation.json", reason: "has the impossible incarnation 18446744073709551615")
-    ) { try run.nextIncarnation() }
+    ) { try open().nextIncarnation() }
   }
 }

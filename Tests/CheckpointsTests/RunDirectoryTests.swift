@@ -46,6 +46,38 @@ struct RunDirectoryTests {
     }
   }
 
+  @Test func whereLocksDoNotLockTheOlderChangesNothingOnceTheNewerHasStarted() throws {
+    let storage = SimulatedStorage()
+    let older = try open(storage)
+    _ = try older.nextIncarnation()
+    storage.ignoreLock("runs/a/coordinator.lock")
+    let newer = try open(storage)
+    try older.verifyLock()
+    _ = try newer.nextIncarnation()
+    let overtaken = DurabilityError.overtaken(record: "runs/a/incarnation.json")
+    #expect(throws: overtaken) { try older.verifyLock() }
+    #expect(throws: overtaken) { try older.nextIncarnation() }
+    #expect(throws: overtaken) { try older.storage.writeAtomically([1], to: "runs/a/config.yaml") }
+    #expect(overtaken.isLostLock && overtaken.description.contains("NFS"))
+    try newer.verifyLock()
+    try newer.storage.writeAtomically([1], to: "runs/a/config.yaml")
+  }
+
+  /// Both read the same number before either wrote the next.
+  @Test func ofTwoStartsWithOneNumberTheLaterOneOwnsTheRun() throws {
+    let storage = SimulatedStorage()
+    let first = try open(storage)
+    let number = try first.nextIncarnation()
+    let own = try storage.readWhole("runs/a/incarnation.json", limit: 1000)
+    storage.restart()
+    let second = try open(storage)
+    try storage.remove("runs/a/incarnation.json")
+    #expect(try second.nextIncarnation() == number)
+    #expect(try storage.readWhole("runs/a/incarnation.json", limit: 1000) != own)
+    try storage.writeAtomically(own, to: "runs/a/incarnation.json")
+    #expect(throws: DurabilityError.overtaken(record: "runs/a/incarnation.json")) { try second.verifyLock() }
+  }
+
   @Test func noIncarnationIsUsedTwiceWhateverIsCut() throws {
     for cut in 0..<40 {
       for seed in 0..<6 as Range<UInt64> {

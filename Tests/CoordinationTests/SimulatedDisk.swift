@@ -84,7 +84,7 @@ struct SimulatedDisk {
     }
   }
 
-  /// Throws `DurabilityError.lockLost` if another may own the directory.
+  /// Throws an error with `isLostLock` if another may own the directory.
   func verifyLock() throws {
     if bug != .ignoresLostLocks { try directory?.verifyLock() }
   }
@@ -136,8 +136,8 @@ extension SimulatedDisk {
           teacher: version.teacher, memory: saved.memory, rows: version.rows, floor: version.memoryFloor,
           oldestRow: oldestRow, data: Self.data, configuration: "", changes: [],
           optimizer: OptimizerRecord(kind: "adamw", steps: version.step), unaudited: unaudited))
-    } catch DurabilityError.lockLost(let path) {
-      throw Lost(reason: DurabilityError.lockLost(path: path))
+    } catch let error as DurabilityError where error.isLostLock {
+      throw Lost(reason: error)
     } catch let error as MemoryBankError {
       throw Lost(reason: error)
     }

@@ -58,6 +58,9 @@ extension SimulatedStorage {
     }
   }
 
+  /// Locks stop locking: whoever has one believes to have it alone, and so does the next one who asks.
+  public func ignoreLock(_ path: String) { state.withLock { $0.locks[path] = nil } }
+
   /// The process dies and the machine lives on: locks are free, open files are closed, nothing is lost.
   public func restart() { state.withLock { $0.restart() } }
 
@@ -168,6 +171,13 @@ extension SimulatedStorage {
         throw state.absence(.list, directory)
       }
       return entries.names.keys.sorted { $0.utf8.lexicographicallyPrecedes($1.utf8) }
+    }
+  }
+
+  public func glance(at path: String) -> [UInt8]? {
+    state.withLock { state in
+      guard let node = try? state.node(at: path), case .file(let file)? = state.nodes[node] else { return nil }
+      return Array(file.bytes)
     }
   }
 
