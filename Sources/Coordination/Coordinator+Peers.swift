@@ -14,6 +14,7 @@ extension Coordinator {
     if case .hello(let hello) = message { return greet(hello, from: sender, &effects) }
     guard let problem = refusal(of: sender) else {
       peers[sender.peer]?.heard = now
+      peers[sender.peer]?.isConnected = true
       switch message {
       case .ready(let ready): self.ready(ready, from: sender.peer, &effects)
       case .finished(let finished): self.finished(finished, from: sender.peer, &effects)
@@ -69,7 +70,19 @@ extension Coordinator {
     return "worker '\(known.name)' (\(number))"
   }
 
-  func isPresent(_ peer: Peer) -> Bool { now - peer.heard < Limits.silence }
+  func isPresent(_ peer: Peer) -> Bool { peer.isPresent(at: now) }
+
+  /// A peer's connection is gone: others get its slices at once. It may come back, and its answer still counts if it is
+  /// the first.
+  mutating func disconnected(_ id: PeerID, _ effects: inout [Effect]) {
+    guard let peer = peers[id], peer.isConnected else { return }
+    peers[id]?.isConnected = false
+    peers[id]?.idleThreads = 0
+    nothingExpiresBefore = now
+    guard !peer.leases.isEmpty else { return }
+    effects.append(
+      .log(.info, "\(described(id)) lost its connection: its \(peer.leases.count) leases are given to others too."))
+  }
 
   /// Forgets a peer; its leases are free.
   mutating func forget(_ peer: PeerID, _ effects: inout [Effect]) {
@@ -121,6 +134,7 @@ extension Coordinator {
       peers[peer]?.threads = hello.threads
       peers[peer]?.idleThreads = 0
       peers[peer]?.heard = now
+      peers[peer]?.isConnected = true
     }
     effects.append(.send(.welcome(settings.welcome), to: peer))
     if case .leaving = phase { effects.append(.send(.finished, to: peer)) }

@@ -166,6 +166,7 @@ public struct Coordinator: Sendable {
     guard phase != .stopped else { return effects }
     switch event {
     case .message(let message, let sender): receive(message, from: sender, &effects)
+    case .disconnected(let peer): disconnected(peer, &effects)
     case .shardMessage(let message, let sender): receive(message, from: sender, &effects)
     case .extentSealed(let extent): board?.sealed(extent)
     case .rowsNeeded(let oldest, let settled): board?.needed(from: oldest, settled: settled)
@@ -220,6 +221,8 @@ struct Peer: Sendable {
   /// Threads without work, as it said last, less what was leased since.
   var idleThreads = 0
   var heard: Instant
+  /// Its connection stands, as far as is known.
+  var isConnected = true
   /// What one thread needs for one slice, a running mean; nil before its first result.
   var pace: Duration?
   /// Its open leases, in the order of their numbers.
@@ -243,6 +246,9 @@ struct Peer: Sendable {
   var undelivered = 0
   /// It gets no lease before this.
   var noLeaseBefore: Instant?
+
+  /// Whether it is connected and was heard lately: who is not gets nothing, and others get what it has.
+  func isPresent(at now: Instant) -> Bool { isConnected && now - heard < Limits.silence }
 }
 
 /// A lease that may still be answered.

@@ -30,6 +30,9 @@ public struct Instant: Hashable, Comparable, Sendable {
 public enum Event: Hashable, Sendable {
   /// A peer said something on the control socket; `sender` is as the peer claims, the socket has checked its routing id.
   case message(WorkerMessage, from: Sender)
+  /// The connection that a peer last spoke over ended. It may come back over another one; what it said before may still
+  /// come, and this again after it.
+  case disconnected(PeerID)
   /// A memory shard said something on the control socket.
   case shardMessage(ShardMessage, from: Sender)
   /// The last row of an extent was appended to the coordinator's own file.

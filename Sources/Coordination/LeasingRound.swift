@@ -47,7 +47,7 @@ struct LeasingRound {
     var (threads, idle, hasStranger) = (0, [Int](), false)
     var leastPace: Int128?
     // Field by field: whole peers would be copied, with all that they refer to.
-    for place in peers.indices where now - peers[place].heard < Limits.silence {
+    for place in peers.indices where peers[place].isPresent(at: now) {
       if !peers[place].isOnProbation { threads += peers[place].threads }
       guard peers[place].idleThreads > 0, peers[place].noLeaseBefore.map({ $0 <= now }) ?? true else { continue }
       idle.append(place)

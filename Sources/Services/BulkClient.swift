@@ -5,8 +5,9 @@ import Wire
 
 /// Asks the coordinator for bulk data, from any thread: requests go out together, answers are taken as they come.
 ///
-/// Each request has a number that its reply repeats. What is not answered within `patience` has failed; the caller
-/// gives its lease back, and the coordinator leases it anew.
+/// Each request has a number that its reply repeats. What is under way when the connection breaks is asked again over the
+/// next one, within the same `patience`; a push has failed then, for what came of it is thrown away. What is not answered
+/// within `patience` has failed; the caller gives its lease back, and the coordinator leases it anew.
 package final class BulkClient: Sendable {
   /// A reply with its frame.
   package typealias Answer = (reply: BulkReply, bulk: BulkFrame?)
@@ -21,6 +22,8 @@ package final class BulkClient: Sendable {
   private struct Waiting: Sendable {
     var answers: BoundedQueue<(index: Int, result: Result<Answer, WorkerError>)>
     var index: Int
+    /// Nil for a push, which is many messages.
+    var request: BulkRequest?
     var deadline: ContinuousClock.Instant
   }
 
@@ -28,6 +31,8 @@ package final class BulkClient: Sendable {
     /// The next request's number. Not 1: a client before this one, with the same peer id, may be owed answers still.
     var next = UInt64.random(in: 1...1 << 62)
     var waiting: [UInt64: Waiting] = [:]
+    /// Requests of a connection that broke, the oldest first: to be asked again.
+    var unasked: [UInt64] = []
   }
 
   /// Whom it asks.
@@ -73,7 +78,9 @@ package final class BulkClient: Sendable {
         // meanwhile.
         let deadline = ContinuousClock.now + Self.patience
         while ContinuousClock.now < deadline, Self.isAwaited(outgoing.envelope.exchange, state) {
-          if (try? socket.send(outgoing, timeout: .milliseconds(20))) == .sent { return }
+          if (try? socket.send(outgoing, timeout: .milliseconds(20))) == .sent {
+            return Self.askAgain(as: sender, over: socket, state)
+          }
           while let received = try? socket.receive(timeout: .zero) { Self.take(received, state) }
         }
         guard let waiting = state.value.withLock({ $0.waiting.removeValue(forKey: outgoing.envelope.exchange) })
@@ -87,6 +94,7 @@ package final class BulkClient: Sendable {
           return late
         }
         for waiting in late.values { _ = waiting.answers.tryAppend((waiting.index, .failure(unanswered()))) }
+        Self.askAgain(as: sender, over: socket, state)
       case .failed: Self.failAll(state)
       }
     }
@@ -100,10 +108,39 @@ package final class BulkClient: Sendable {
   }
 
   private static func take(_ received: Received, _ state: Arc<Mutex<State>>) {
+    if case .disconnected = received { return connectionBroke(state) }
     guard case .message(let incoming) = received, case .bulkReply(let reply) = incoming.envelope.message,
       let waiting = state.value.withLock({ $0.waiting.removeValue(forKey: incoming.envelope.exchange) })
     else { return }
     _ = waiting.answers.tryAppend((waiting.index, .success((reply, incoming.bulk))))
+  }
+
+  /// Nothing that was sent over it will be answered.
+  private static func connectionBroke(_ state: Arc<Mutex<State>>) {
+    let pushes = state.value.withLock { state in
+      let pushes = state.waiting.filter { $0.value.request == nil }
+      for exchange in pushes.keys { state.waiting[exchange] = nil }
+      state.unasked = state.waiting.keys.sorted()
+      return pushes
+    }
+    for push in pushes.values { _ = push.answers.tryAppend((push.index, .failure(.bulkUnanswered(nil)))) }
+  }
+
+  /// Asks for what a broken connection left without an answer, as far as there is room.
+  private static func askAgain(as sender: Sender, over socket: DealerSocket, _ state: Arc<Mutex<State>>) {
+    while true {
+      let next = state.value.withLock { state -> (UInt64, BulkRequest)? in
+        while let exchange = state.unasked.first {
+          if let request = state.waiting[exchange]?.request { return (exchange, request) }
+          state.unasked.removeFirst()
+        }
+        return nil
+      }
+      guard let (exchange, request) = next else { return }
+      let envelope = Envelope(sender: sender, message: .bulkRequest(request), exchange: exchange)
+      guard (try? socket.send(Outgoing(envelope))) == .sent else { return }
+      state.value.withLock { state in if state.unasked.first == exchange { state.unasked.removeFirst() } }
+    }
   }
 
   private static func isAwaited(_ exchange: UInt64, _ state: Arc<Mutex<State>>) -> Bool {
@@ -156,7 +193,7 @@ package final class BulkClient: Sendable {
   package func push(gradient: FloatBuffer, tail: FloatBuffer, lease: LeaseID) throws {
     let answers = BoundedQueue<(index: Int, result: Result<Answer, WorkerError>)>(capacity: 1)
     // One number for all chunks: there is one answer, to the last one or to the first that is refused.
-    let exchange = open(index: 0, answers)
+    let exchange = open(nil, index: 0, answers)
     defer { state.value.withLock { $0.waiting[exchange] = nil } }
     let chunks =
       Self.ranges(gradient.count).map { (gradient, $0, $0.lowerBound) }
@@ -164,9 +201,10 @@ package final class BulkClient: Sendable {
     sending: for (buffer, range, offset) in chunks {
       let envelope = Envelope(
         sender: sender, message: .bulkRequest(.push(lease: lease, offset: offset)), exchange: exchange)
-      // A payload is larger than the outbox. Once an answer is there, the rest need not be sent.
-      while !thread.send(Outgoing(envelope, bulk: .floats(buffer, range))) {
+      // Once an answer is there, the rest need not be sent. A payload is larger than the outbox.
+      while true {
         guard Self.isAwaited(exchange, state) else { break sending }
+        if thread.send(Outgoing(envelope, bulk: .floats(buffer, range))) { break }
         usleep(1000)
       }
       state.value.withLock { $0.waiting[exchange]?.deadline = .now + Self.patience }
@@ -188,11 +226,12 @@ package final class BulkClient: Sendable {
   }
 
   private func open(
-    index: Int, _ answers: BoundedQueue<(index: Int, result: Result<Answer, WorkerError>)>
+    _ request: BulkRequest?, index: Int, _ answers: BoundedQueue<(index: Int, result: Result<Answer, WorkerError>)>
   ) -> UInt64 {
     state.value.withLock { state in
       defer { state.next += 1 }
-      state.waiting[state.next] = Waiting(answers: answers, index: index, deadline: .now + Self.patience)
+      state.waiting[state.next] = Waiting(
+        answers: answers, index: index, request: request, deadline: .now + Self.patience)
       return state.next
     }
   }
@@ -204,7 +243,7 @@ package final class BulkClient: Sendable {
     _ request: BulkRequest, index: Int,
     to answers: BoundedQueue<(index: Int, result: Result<Answer, WorkerError>)>
   ) {
-    let exchange = open(index: index, answers)
+    let exchange = open(request, index: index, answers)
     let envelope = Envelope(sender: sender, message: .bulkRequest(request), exchange: exchange)
     if !thread.send(Outgoing(envelope)) {
       state.value.withLock { $0.waiting[exchange] = nil }

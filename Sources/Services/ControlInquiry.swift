@@ -50,6 +50,8 @@ struct ControlInquiry: Sendable {
           reason = error
         default: throw error
         }
+      // The question, or its answer, may be lost with the connection.
+      case .disconnected: isAsked = false
       case nil: continue
       }
     }

@@ -97,10 +97,16 @@ final class ControlLine: Sendable {
       // One that does not know us is greeted at once.
       lookAtTheClock(handle)
     case .received(.malformed(_, let error, _)): log(.warning, "\(error)")
+    // Whoever answers next may be another coordinator: as soon as it can be told, it hears of us.
+    case .received(.disconnected):
+      state.withLock { state in
+        state.patience.begin(at: .now)
+        state.dueAt = .now
+      }
     case .undelivered(let outgoing, _):
       switch outgoing.envelope.message {
       case .worker(.hello), .shard(.hello): state.withLock { $0.patience.helloWasNotSent(at: .now) }
-      default: break
+      default: state.withLock { $0.dueAt = .now }
       }
     case .tick: lookAtTheClock(handle)
     case .failed(let error): handle(.failed("\(error)"))

@@ -80,7 +80,7 @@ package final class CoordinatorBulk: Sendable {
         // Here, where the asker waits: as a connection of its own it may be nobody on the control socket.
         if let peer { state.outgoing.send(unavailable("\(error)", exchange, to: peer), nil, on: socket) }
         report(.malformed(from: peer, reason: error.description))
-      case .undelivered: break
+      case .received(.disconnected), .undelivered: break
       case .tick: state.outgoing.tick(on: socket)
       case .failed(let error):
         if error != .closed { log(.error, "The bulk socket failed: \(error)") }

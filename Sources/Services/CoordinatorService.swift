@@ -270,8 +270,8 @@ public final class CoordinatorService: Sendable {
   private static func reason(for error: any Error) -> StopReason {
     switch error {
     case ServiceError.notFinite: .hopeless("\(error)")
-    case ServiceError.noRoomForRows, DurabilityError.lockLost: .hindered("\(error)")
-    case let error as DurabilityError where error.isOutOfDescriptors: .hindered("\(error)")
+    case ServiceError.noRoomForRows: .hindered("\(error)")
+    case let error as DurabilityError where error.isLostLock || error.isOutOfDescriptors: .hindered("\(error)")
     default: .failed("\(error)")
     }
   }
@@ -297,6 +297,7 @@ extension CoordinatorService {
         handle(.malformed(from: incoming.peer, reason: "not a worker's message"))
       }
     case .received(.malformed(let peer, let error, _)): handle(.malformed(from: peer, reason: error.description))
+    case .received(.disconnected(let peer)): if let peer { handle(.disconnected(peer)) }
     case .undelivered: break
     case .tick:
       // One that lost its lock stops, though it may have nothing to write: workers would go on computing for it.

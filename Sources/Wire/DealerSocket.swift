@@ -13,7 +13,8 @@ public final class DealerSocket: MessageSocket, @unchecked Sendable {
   private static let patience = Duration.seconds(1)
   /// Between looks whether a name server has answered.
   private static let lookupPause = Duration.milliseconds(10)
-  /// For a connection to one of several addresses; then the next has its turn.
+  /// For a connection to be made; then the next of several addresses has its turn. The system would go on for minutes,
+  /// with pauses that double: longer than a cable was out.
   private static let connectMilliseconds: Int32 = 2000
   /// For what listens there to say whether it wants keys.
   private static let greetingPatience = Duration.milliseconds(500)
@@ -21,7 +22,7 @@ public final class DealerSocket: MessageSocket, @unchecked Sendable {
   private let handle: SocketHandle
   private let monitor: SocketMonitor
   private var complaints = Complaints()
-  private var connections = Connections(atMost: .max)
+  private var bounds = ConnectionBounds(atMost: .max)
   private let keys: ClientKeys?
   /// When to connect anew, unless libzmq says before that it does so by itself.
   private var reconnectAt: ContinuousClock.Instant?
@@ -33,6 +34,8 @@ public final class DealerSocket: MessageSocket, @unchecked Sendable {
   private var connecting: Endpoint?
   /// Whether the connection stood and broke: its address has not been tried in vain.
   private var isLost = false
+  /// A connection broke, and that was not told yet.
+  private var isLossUntold = false
   /// Tried first, if it is one of the name's.
   private let first: Endpoint?
   public let endpoint: Endpoint
@@ -51,13 +54,14 @@ public final class DealerSocket: MessageSocket, @unchecked Sendable {
   ) throws(WireError) {
     guard endpoint.port != 0 else { throw .cannotConnect(endpoint, reason: "port 0 is no port to connect to") }
     guard endpoint.host != "*" else { throw .cannotConnect(endpoint, reason: "* is no host to connect to") }
-    handle = try SocketHandle(ZMQ_DEALER, in: context, queued: traffic.messagesQueued)
+    handle = try SocketHandle(ZMQ_DEALER, in: context, for: traffic)
     self.endpoint = endpoint
     self.first = first
-    try handle.set(ZMQ_ROUTING_ID, bytes: peer.routingID)
-    // From a tenth of a second up to five: a thousand workers do not storm a coordinator that restarts.
+    // No routing id: the router gives each connection its own, so that one which is made anew does not collide with what
+    // is left of the one before. Who speaks is in the envelopes.
+    // From a tenth of a second up to two: a thousand workers do not storm a coordinator that restarts.
     try handle.set(ZMQ_RECONNECT_IVL, Int32(100))
-    try handle.set(ZMQ_RECONNECT_IVL_MAX, Int32(5000))
+    try handle.set(ZMQ_RECONNECT_IVL_MAX, Int32(2000))
     try handle.set(ZMQ_IMMEDIATE, Int32(1))
     try handle.setSendBuffer(for: endpoint, traffic)
     switch security {
@@ -83,15 +87,19 @@ public final class DealerSocket: MessageSocket, @unchecked Sendable {
       try look()
       if let complaint = complaints.next() { return .malformed(peer: nil, complaint) }
       let answerAt = lookup == nil ? nil : ContinuousClock.now + Self.lookupPause
-      let until = [deadline, reconnectAt, answerAt, connections.nextLook].compactMap(\.self).min()
+      let until = [deadline, reconnectAt, answerAt, bounds.nextLook].compactMap(\.self).min()
       let ready = try handle.wait(until: until, waker: waker, monitor: monitor)
       if ready.event { while let (event, address) = monitor.next() { try note(event, address) } }
-      for cut in lookedAt(&connections, ready) { complaints.add(.cutOff(endpoint, cut)) }
+      for cut in lookedAt(&bounds, ready) { complaints.add(.cutOff(endpoint, cut)) }
       if let time = reconnectAt, time <= .now { try reconnect() }
+      if isLossUntold {
+        isLossUntold = false
+        return .disconnected(nil)
+      }
       if let complaint = complaints.next() { return .malformed(peer: nil, complaint) }
       if ready.message {
         guard let message = try handle.receiveFrames(atMost: 2) else { continue }
-        connections.delivered(message, from: nil)
+        bounds.delivered(message, isKnown: true)
         return received(message.frames, of: message.count, peer: nil, connection: nil)
       }
       // Woken by the waker, or for a reconnection or a look at the connection alone?
@@ -101,8 +109,8 @@ public final class DealerSocket: MessageSocket, @unchecked Sendable {
 
   private func note(_ event: SocketMonitor.Event, _ address: String) throws(WireError) {
     switch event {
-    case .connected(let descriptor): _ = connections.opened(descriptor)
-    case .disconnected(let descriptor): connections.closed(descriptor)
+    case .connected(let descriptor): _ = bounds.opened(descriptor)
+    case .disconnected(let descriptor): bounds.closed(descriptor)
     default: break
     }
     // What is said late of an address that had its turn is of no interest.
@@ -123,6 +131,7 @@ public final class DealerSocket: MessageSocket, @unchecked Sendable {
       }
     // After a refusal or a broken rule libzmq gives the connection up for good; else `retrying` follows at once.
     case .disconnected:
+      isLossUntold = isLossUntold || connected != nil
       isLost = connected != nil
       connected = nil
       reconnectAt = .now + Self.patience
@@ -200,7 +209,7 @@ extension DealerSocket {
   private func connect(to address: Endpoint) throws(WireError) -> Bool {
     connecting = address
     try handle.setFamily(for: address)
-    try handle.set(ZMQ_CONNECT_TIMEOUT, hasOtherAddresses ? Self.connectMilliseconds : 0)
+    try handle.set(ZMQ_CONNECT_TIMEOUT, Self.connectMilliseconds)
     return zmq_connect(handle.raw, address.description) == 0
   }
 }

@@ -38,6 +38,10 @@ public enum Limits {
   public static let unfinishedBytes = 16 << 20
   /// Descriptors that a process keeps for its files, its threads and whom it connects to, whoever connects to it.
   public static let reservedDescriptors = 128
+  /// How often each side of a connection has the other acknowledge something.
+  static let pingEvery = Duration.seconds(2)
+  /// A connection whose other end acknowledged nothing for so long is not heard: two pings, and some time on the way.
+  static let heard = Duration.seconds(5)
 
   // MARK: Numbers
 

@@ -11,20 +11,23 @@ final class SocketHandle {
   let raw: UnsafeMutableRawPointer
   private var owner: pthread_t?
 
-  init(_ type: Int32, in context: Context, queued: Int) throws(WireError) {
+  init(_ type: Int32, in context: Context, for traffic: Traffic) throws(WireError) {
     guard let raw = zmq_socket(context.handle, type) else { throw .lastError(in: "zmq_socket") }
     self.context = context
     self.raw = raw
     // A frame that announces more ends the connection before anything is allocated for it.
     try set(ZMQ_MAXMSGSIZE, Int64(Limits.frameBytes))
-    try set(ZMQ_SNDHWM, Int32(queued))
-    try set(ZMQ_RCVHWM, Int32(queued))
+    try set(ZMQ_SNDHWM, Int32(traffic.messagesQueued))
+    try set(ZMQ_RCVHWM, Int32(traffic.messagesQueued))
     // On closing, last words (a goodbye, "the run is over") have a second to leave.
     try set(ZMQ_LINGER, Int32(1000))
-    // A host that vanished without a word is found out by libzmq's own pings, answered by its I/O thread, within 30 s;
-    // they wait behind queued chunks, so the time is long. TCP's keepalive keeps idle paths through NAT open.
-    try set(ZMQ_HEARTBEAT_IVL, Int32(5000))
+    // A host that vanished without a word is found out by its system, which does not acknowledge libzmq's pings: on a
+    // control socket soon, on a bulk socket later, for a process that is stopped with a full buffer looks the same. A
+    // process that hangs answers no ping; they wait behind queued chunks, so that time is long. TCP's keepalive keeps idle
+    // paths through NAT open.
+    try set(ZMQ_HEARTBEAT_IVL, Int32(Limits.pingEvery.milliseconds))
     try set(ZMQ_HEARTBEAT_TIMEOUT, Int32(30_000))
+    try set(ZMQ_TCP_MAXRT, Int32(traffic.unacknowledged.milliseconds))
     try set(ZMQ_TCP_KEEPALIVE, Int32(1))
     try set(ZMQ_TCP_KEEPALIVE_IDLE, Int32(60))
     // Connections that never finish their handshake (port scanners) go away.

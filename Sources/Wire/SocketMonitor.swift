@@ -3,7 +3,7 @@ import Glibc
 import Numerics
 import Synchronization
 
-/// What libzmq tells about a socket's connections, beside its messages: here, how they fail.
+/// What libzmq tells about a socket's connections, beside its messages: that they come, end, and how they fail.
 ///
 /// Belongs to the thread that owns the socket, which polls `raw` beside it and then takes the events.
 final class SocketMonitor {

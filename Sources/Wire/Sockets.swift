@@ -4,7 +4,7 @@ import Numerics
 
 /// A message that came.
 public struct Incoming: Sendable {
-  /// Whose connection brought it: the routing id on a router, what the envelope says on a dealer.
+  /// Who sent it: on a router, who may speak over the connection that brought it.
   public var peer: PeerID
   public var envelope: Envelope
   /// Present exactly when `envelope.message.carriesBulk`.
@@ -18,6 +18,9 @@ public enum Received: Sendable {
   /// connection stands.
   /// - exchange: as the message says, for an answer; 0 if it does not.
   case malformed(peer: PeerID?, WireError, exchange: UInt64 = 0)
+  /// The connection that a peer last spoke over ended, and it has no other: told again after each message that was still
+  /// on its way. On a dealer its one connection ended, which is nobody's; libzmq makes another.
+  case disconnected(PeerID?)
 }
 
 /// A message to be sent.
@@ -69,6 +72,14 @@ public enum Traffic: Sendable {
     case .bulk: Limits.bulkMessagesQueued
     }
   }
+
+  /// A connection ends when what was sent is not acknowledged for so long.
+  var unacknowledged: Duration {
+    switch self {
+    case .control: .seconds(8)
+    case .bulk: .seconds(30)
+    }
+  }
 }
 
 // MARK: - Router
@@ -80,7 +91,10 @@ public final class RouterSocket: MessageSocket, @unchecked Sendable {
   private let handle: SocketHandle
   private let monitor: SocketMonitor
   private var complaints = Complaints()
-  private var connections: Connections
+  private var connections = ConnectionTable()
+  private var bounds: ConnectionBounds
+  /// Whose end is to be told.
+  private var gone: [PeerID] = []
   private let authenticator: KeyAuthenticator?
   /// Where it listens, with the port that the system chose.
   public let endpoint: Endpoint
@@ -94,12 +108,10 @@ public final class RouterSocket: MessageSocket, @unchecked Sendable {
     in context: Context, listeningOn endpoint: Endpoint, for traffic: Traffic, security: Security<ServerKeys>,
     connectionsAtMost: Int = .max
   ) throws(WireError) {
-    connections = Connections(atMost: connectionsAtMost)
-    handle = try SocketHandle(ZMQ_ROUTER, in: context, queued: traffic.messagesQueued)
+    bounds = ConnectionBounds(atMost: connectionsAtMost)
+    handle = try SocketHandle(ZMQ_ROUTER, in: context, for: traffic)
     // Without it a message to a peer that left vanishes without a word.
     try handle.set(ZMQ_ROUTER_MANDATORY, Int32(1))
-    // A worker that reconnects before its old connection is known to be dead takes its id over.
-    try handle.set(ZMQ_ROUTER_HANDOVER, Int32(1))
     try handle.setSendBuffer(for: endpoint, traffic)
     switch security {
     case .none: authenticator = nil
@@ -153,15 +165,18 @@ public final class RouterSocket: MessageSocket, @unchecked Sendable {
   public func receive(timeout: Duration?, waker: Waker?) throws(WireError) -> Received? {
     let deadline = timeout.map { ContinuousClock.now + $0 }
     while true {
-      let until = min(deadline ?? connections.nextLook, connections.nextLook)
+      if let peer = gone.popLast() { return .disconnected(peer) }
+      let until = min(deadline ?? bounds.nextLook, bounds.nextLook)
       let ready = try handle.wait(until: until, waker: waker, monitor: monitor)
       if ready.event { while let (event, _) = monitor.next() { note(event) } }
-      for cut in lookedAt(&connections, ready) { complaints.add(.cutOff(endpoint, cut)) }
+      for cut in lookedAt(&bounds, ready) { complaints.add(.cutOff(endpoint, cut)) }
+      if let peer = gone.popLast() { return .disconnected(peer) }
       if let complaint = complaints.next() { return .malformed(peer: nil, complaint) }
       if ready.message {
         guard let message = try handle.receiveFrames(atMost: 3) else { continue }
-        connections.delivered(message, from: PeerID(routingID: message.frames[0].bytes))
-        if let received = check(message) { return received }
+        let received = check(message)
+        bounds.delivered(message, isKnown: connections.speaker(over: message.descriptor) != nil)
+        if let received { return received }
       } else if !ready.event, until == deadline || until > .now {
         return nil
       }
@@ -173,11 +188,13 @@ public final class RouterSocket: MessageSocket, @unchecked Sendable {
   public func hangUp(on peer: PeerID) -> String? {
     handle.checkOwner()
     while let (event, _) = monitor.next() { note(event) }
-    return connections.hangUp(on: peer)
+    return connections.descriptor(of: peer).flatMap { bounds.hangUp(on: $0) }
   }
 
   /// Where a peer is connected from; nil if it is not.
-  public func address(of peer: PeerID) -> String? { connections.address(of: peer) }
+  public func address(of peer: PeerID) -> String? {
+    connections.descriptor(of: peer).flatMap { bounds.address(of: $0) }
+  }
 
   private func note(_ event: SocketMonitor.Event) {
     switch event {
@@ -190,8 +207,11 @@ public final class RouterSocket: MessageSocket, @unchecked Sendable {
     case .keyRefused:
       for failure in authenticator?.takeRefused() ?? [] { complaints.add(.handshakeFailed(endpoint, failure)) }
     case .connected(let descriptor):
-      if let cut = connections.opened(descriptor) { complaints.add(.cutOff(endpoint, cut)) }
-    case .disconnected(let descriptor): connections.closed(descriptor)
+      gone += [connections.begin(descriptor)].compactMap(\.self)
+      if let cut = bounds.opened(descriptor) { complaints.add(.cutOff(endpoint, cut)) }
+    case .disconnected(let descriptor):
+      gone += [connections.end(descriptor)].compactMap(\.self)
+      bounds.closed(descriptor)
     case .ready, .connecting, .retrying: break
     }
   }
@@ -199,34 +219,69 @@ public final class RouterSocket: MessageSocket, @unchecked Sendable {
   /// Who sent it before what was sent.
   /// - Returns: nil when it was dropped without a word, for the same was said lately.
   private func check(_ message: SocketHandle.Frames) -> Received? {
-    let id = message.frames[0]
-    guard let peer = PeerID(routingID: id.bytes) else {
-      complaints.add(.foreignPeer(routingID: Self.hexadecimal(id.bytes.prefix(64))))
-      return complaints.next().map { .malformed(peer: nil, $0) }
+    let id = message.frames[0].bytes
+    // A connection may name its peer from the start; else its first message does.
+    let named = PeerID(routingID: id)
+    guard named != nil || Self.isChosenByRouter(id) else {
+      return complain(.foreignPeer(routingID: Self.hexadecimal(id)))
     }
-    if let authenticator {
-      let key = message.frames.last?.userID ?? "(none)"
-      guard let publicKey = PublicKey(key) else { return .malformed(peer: nil, .keyNotAllowed(peer: peer, key: key)) }
+    gone += [connections.receive(over: message.descriptor, id)].compactMap(\.self)
+    let known = connections.speaker(over: message.descriptor) ?? named
+    let key = authenticator == nil ? nil : message.frames.last?.userID ?? "(none)"
+    if let authenticator, let key {
       // ZAP asks only when a peer connects; a key that was taken back since is found out here. Whose id it is not is
       // not blamed for what is said in its name.
-      guard authenticator.allowed.contains(publicKey) else {
-        let isOwn = authenticator.peers.withLock { $0.isOwned(peer, by: publicKey) }
-        return .malformed(peer: isOwn ? peer : nil, .keyNotAllowed(peer: peer, key: key))
-      }
-      guard authenticator.peers.withLock({ $0.claim(peer, with: publicKey) }) else {
-        return .malformed(peer: nil, .otherKey(peer: peer, key: key))
+      guard let publicKey = PublicKey(key), authenticator.allowed.contains(publicKey) else {
+        let isOwn = PublicKey(key).flatMap { key in
+          known.map { peer in authenticator.peers.withLock { $0.isOwned(peer, by: key) } }
+        }
+        return .malformed(peer: isOwn == true ? known : nil, .keyNotAllowed(peer: known, key: key))
       }
     }
-    return received(Array(message.frames.dropFirst()), of: message.count - 1, peer: peer, connection: peer)
+    if let known, let refused = refuse(known, over: message.descriptor, key) { return refused.received }
+    let peer = known ?? connections.stranger(over: message.descriptor)
+    let result = received(Array(message.frames.dropFirst()), of: message.count - 1, peer: peer, connection: known)
+    guard case .message(let incoming) = result else { return result }
+    if known == nil, let refused = refuse(incoming.peer, over: message.descriptor, key) { return refused.received }
+    // Left from a connection that has ended: its peer is gone, whatever it says.
+    if connections.routingID(of: incoming.peer) == nil { gone.append(incoming.peer) }
+    return result
+  }
+
+  /// That a peer may not speak over a connection, and what is said of it, if anything.
+  private struct Refused { let received: Received? }
+
+  private func refuse(_ peer: PeerID, over descriptor: Int32, _ key: String?) -> Refused? {
+    if let authenticator, let key, let publicKey = PublicKey(key),
+      !authenticator.peers.withLock({ $0.claim(peer, with: publicKey) })
+    {
+      return Refused(received: .malformed(peer: nil, .otherKey(peer: peer, key: key)))
+    }
+    switch connections.claim(peer, over: descriptor, isHeard: isAlive) {
+    case .granted: return nil
+    case .late: return Refused(received: nil)
+    case .taken: return Refused(received: complain(.otherConnection(peer: peer)))
+    case .otherPeer(let other):
+      return Refused(received: .malformed(peer: other, .otherPeer(connection: other, claimed: peer)))
+    }
+  }
+
+  private func complain(_ error: WireError) -> Received? {
+    complaints.add(error)
+    return complaints.next().map { .malformed(peer: nil, $0) }
   }
 
   public func send(_ outgoing: Outgoing, timeout: Duration) throws(WireError) -> SendOutcome {
     guard let peer = outgoing.peer else { fatalError("a router needs to know whom to send to") }
-    return try handle.send([OutgoingFrame(bytes: peer.routingID)] + frames(of: outgoing), timeout: timeout)
+    guard let id = connections.routingID(of: peer) else { return .unreachable }
+    return try handle.send([OutgoingFrame(bytes: id)] + frames(of: outgoing), timeout: timeout)
   }
 
-  private static func hexadecimal(_ bytes: ArraySlice<UInt8>) -> String {
-    bytes.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
+  /// Of a connection that gave no routing id: a zero and four bytes.
+  private static func isChosenByRouter(_ id: [UInt8]) -> Bool { id.count == 5 && id[0] == 0 }
+
+  private static func hexadecimal(_ bytes: [UInt8]) -> String {
+    bytes.prefix(64).map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
   }
 }
 
@@ -234,9 +289,9 @@ public final class RouterSocket: MessageSocket, @unchecked Sendable {
 
 /// Once a wait is over, and before what it found is received.
 /// - Returns: who was cut off for a message without an end.
-func lookedAt(_ connections: inout Connections, _ ready: SocketHandle.Readiness) -> [CutOff] {
-  if !ready.message { connections.wereEmptied() }
-  return connections.look()
+func lookedAt(_ bounds: inout ConnectionBounds, _ ready: SocketHandle.Readiness) -> [CutOff] {
+  if !ready.message { bounds.wereEmptied() }
+  return bounds.look()
 }
 
 /// Envelope and bulk, as frames.
@@ -293,9 +348,8 @@ extension BulkFrame {
 }
 
 extension PeerID {
-  /// 'M', then eight bytes: libzmq keeps ids that begin with zero for itself.
-  var routingID: [UInt8] { [UInt8(ascii: "M")] + withUnsafeBytes(of: rawValue.bigEndian) { Array($0) } }
-
+  /// From the routing id of a connection that names its peer: 'M', then eight bytes, for libzmq keeps ids that begin with
+  /// zero for itself.
   init?(routingID: [UInt8]) {
     guard routingID.count == 9, routingID[0] == UInt8(ascii: "M") else { return nil }
     self.init(rawValue: routingID.dropFirst().reduce(0) { $0 << 8 | UInt64($1) })

@@ -11,6 +11,8 @@ public enum WireError: Error, Equatable {
   case noBody(peer: PeerID?)
   /// The id in the envelope is not the one of the connection.
   case otherPeer(connection: PeerID, claimed: PeerID)
+  /// The peer speaks over another connection, which is alive.
+  case otherConnection(peer: PeerID)
   /// A peer whose routing id is none of massl's.
   case foreignPeer(routingID: String)
   /// Frames that are too many, too few or of the wrong size.
@@ -99,6 +101,9 @@ extension WireError: CustomStringConvertible {
         + "Run the same version on both sides."
     case .otherPeer(let connection, let claimed):
       "The connection of \(connection) brought a message that claims to be from \(claimed); it was dropped."
+    case .otherConnection(let peer):
+      "A second connection speaks as \(peer), which has one that is alive; its message was dropped. A worker that lost its "
+        + "connection is let in within seconds; if this goes on, find out who else connects to this port."
     case .foreignPeer(let routingID):
       "A peer with the routing id \(routingID) is none of massl's; its message was dropped. "
         + "Check what else connects to this port."

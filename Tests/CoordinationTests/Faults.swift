@@ -14,6 +14,8 @@ struct Faults {
   var workerStop = 0.0
   var workerHang = 0.0
   var partition = 0.0
+  /// The coordinator hears that a worker's connection ended; the worker comes back over another.
+  var disconnection = 0.0
   /// In each second, each update and each writing of a checkpoint.
   var coordinatorCrash = 0.0
   /// Of the coordinator's crashes, those that take the machine with them: what was not fsynced may be lost.
@@ -31,6 +33,8 @@ struct Faults {
   var pictureLoss = 0.0
   /// The coordinator loses its lock, another takes its place, and the old one goes on.
   var lostLock = 0.0
+  /// The one that takes its place does so on a mount where locks do not lock: the old one's seems to hold.
+  var locksNothing = false
   /// Share of the leases that are audited.
   var auditRate = 0.0
   /// Every worker but the first answers one in so many leases wrongly; 0: none does.
@@ -79,6 +83,8 @@ struct Faults {
     faults.rival = upTo(0.2)
     faults.rowFailure = upTo(0.5)
     faults.lostLock = upTo(0.05)
+    faults.locksNothing = random.chance(0.5)
+    faults.disconnection = upTo(0.3)
     faults.auditRate = [0, 0.3, 1][Int(random.next(below: 3))]
     faults.saysNotFiniteEvery = random.chance(0.7) ? 0 : 1 + Int(random.next(below: 4))
     faults.neverPushing = random.chance(0.6) ? 0 : 1 + Int(random.next(below: 3))

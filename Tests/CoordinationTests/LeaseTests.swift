@@ -74,6 +74,45 @@ struct LeaseTests {
     #expect(effects.accepted == [lease.slices] && effects.cancels(other, of: 2))
   }
 
+  @Test func theSlicesOfALostConnectionAreLeasedAtOnceAndTheFirstAnswerWins() throws {
+    var script = Script(slices: 1)
+    let lease = try script.join(1)[0]
+    #expect(try script.join(2, after: 10).isEmpty)
+    try script.handle(.disconnected(PeerID(rawValue: 1)), after: 10)
+    let copy = try #require(script.leases(to: 2).first, "an idle worker waits beside a lease of nobody")
+    #expect(copy.slices == lease.slices && script.status.workers.count == 2)
+    // It is back, and the first to answer.
+    let effects = try script.complete(lease, by: 1, after: 10)
+    #expect(effects.accepted == [lease.slices] && effects.cancels(copy, of: 2))
+  }
+
+  @Test func whoIsNotConnectedGetsNothingUntilItIsHeardAgain() throws {
+    var script = Script(slices: 4)
+    try script.say(Script.hello(threads: 2), 1)
+    try script.handle(.disconnected(PeerID(rawValue: 1)), after: 10)
+    try script.handle(.tick, after: 100)
+    #expect(script.leases(to: 1).isEmpty)
+    // What it said before its connection ended comes late, and then that it ended.
+    let held = try script.ready(1, idle: 2).map(\.lease)
+    try script.handle(.disconnected(PeerID(rawValue: 1)))
+    try script.join(2)
+    #expect(script.leases(to: 2).count == 1 && script.status.counts.expired > 0)
+    #expect(try script.ready(1, idle: 1, held: held, after: 100).count == 1)
+    // Strangers come and go.
+    #expect(try script.handle(.disconnected(PeerID(rawValue: 77))).isEmpty)
+  }
+
+  @Test func aPayloadThatALostConnectionWasToBringComesFromAnother() throws {
+    var script = Script(slices: 1)
+    let lease = try script.join(1)[0]
+    try script.join(2)
+    #expect(try script.say(.finished(Script.result(of: lease)), 1).grants(lease, to: 1))
+    try script.handle(.disconnected(PeerID(rawValue: 1)), after: 10)
+    #expect(script.effects.contains(.abandonPush(lease.lease)))
+    let copy = try #require(script.leases(to: 2).first)
+    #expect(try script.complete(copy, by: 2).accepted == [lease.slices])
+  }
+
   @Test func ofTwoCopiesOnlyOneComes() throws {
     var script = Script(slices: 1)
     let lease = try script.join(1)[0]

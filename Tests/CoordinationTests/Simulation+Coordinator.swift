@@ -207,7 +207,7 @@ extension Simulation {
       past["fullDisks", default: 0] += 1
       if before != (store.rows, store.digest) { fail("rows count that there was no room for") }
       schedule(.updated(life: coordinator.life), in: Self.second)
-    } catch DurabilityError.lockLost {
+    } catch let error as DurabilityError where error.isLostLock {
       if !coordinator.hasLostLock { fail("the lock was lost to nobody") }
       endCoordinator()
     } catch {

@@ -11,6 +11,7 @@ extension Simulation {
       if random.chance(faults.workerStop) {
         workers[index].stoppedUntil = time + random.next(below: 60 * Self.second)
       }
+      if random.chance(faults.disconnection) { disconnect(index) }
       if random.chance(faults.partition) {
         let until = time + random.next(below: 40 * Self.second)
         let kind = random.next(below: 3)
@@ -52,10 +53,16 @@ extension Simulation {
     }
   }
 
+  /// The end is told before or after what was said last.
+  private mutating func disconnect(_ index: Int) {
+    schedule(.disconnected(workers[index].peer), in: random.next(below: Self.second / 50))
+  }
+
   /// Another takes its place within ten seconds.
   mutating func crashWorker(_ index: Int) {
     guard workers[index].isUp else { return }
     workers[index].isUp = false
+    disconnect(index)
     schedule(.workerStarts(index), in: random.next(below: 10 * Self.second))
   }
 
@@ -77,12 +84,19 @@ extension Simulation {
     schedule(.coordinatorStarts, in: random.next(below: 5 * Self.second))
   }
 
-  /// Somebody removes the lock file and starts another coordinator. The one that runs goes on, at once or after a while.
+  /// Somebody removes the lock file and starts another coordinator, or locks stop locking and another starts. The one that
+  /// runs goes on, at once or after a while.
   private mutating func breakLock() {
     guard let machine = coordinator.machine, outlived == nil else { return }
     past["lostLocks", default: 0] += 1
     add(machine, to: &past)
-    coordinator.disk.storage.breakLock(SimulatedDisk.lockPath)
+    let locksNothing = faults.locksNothing
+    if locksNothing {
+      past["ignoredLocks", default: 0] += 1
+      coordinator.disk.storage.ignoreLock(SimulatedDisk.lockPath)
+    } else {
+      coordinator.disk.storage.breakLock(SimulatedDisk.lockPath)
+    }
     var old = coordinator
     old.hasLostLock = true
     if random.chance(0.5) { old.stoppedUntil = time + random.next(below: 20 * Self.second) }
@@ -90,6 +104,8 @@ extension Simulation {
     coordinator.life += 1
     coordinator.machine = nil
     coordinator.disk.close()
+    // Without locks the old one owns the run until the new one says that it has started.
+    if locksNothing { return startCoordinator() }
     schedule(.coordinatorStarts, in: random.next(below: 5 * Self.second))
   }
 

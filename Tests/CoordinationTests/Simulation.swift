@@ -41,6 +41,7 @@ struct Simulation {
     case toWorker(CoordinatorMessage, Incarnation, PeerID)
     case push(LeaseID, Digest, Sender)
     case pushed(LeaseID, Incarnation, PeerID)
+    case disconnected(PeerID)
     case workerStarts(Int)
     case workerBeats(Int, life: Int)
     case computed(Int, life: Int, LeaseID)
@@ -218,6 +219,7 @@ struct Simulation {
     case .pushed(let lease, let incarnation, let peer):
       guard let index = living(peer, orLater: happening) else { return }
       if workers[index].incarnation == incarnation { workers[index].held[lease] = nil }
+    case .disconnected(let peer): act(for: coordinator.life, happening) { $0.tell(.disconnected(peer)) }
     case .workerStarts(let index): startWorker(index)
     case .workerBeats(let index, let life):
       guard workers[index].life == life, workers[index].isUp, !isStopped(index, happening) else { return }

@@ -69,4 +69,48 @@ import Wire
       try bulk.push(gradient: gradient, tail: tail, lease: LeaseID(5))
     }
   }
+
+  @Test(.timeLimit(.minutes(1))) func whatABrokenConnectionLeftUnansweredIsAskedAgain() throws {
+    let listening = BoundedQueue<Endpoint>(capacity: 2)
+    let first = try Endpoint("tcp://127.0.0.1:0")
+    startThread(named: "first") {
+      // Goes away at its first request, and another coordinator takes its port.
+      guard let endpoint = try? Self.takeOneRequest(at: first, then: { _ = listening.tryAppend($0) }) else {
+        return listening.close()
+      }
+      while (try? Self.refuseAll(at: endpoint, "the second")) == nil { usleep(10_000) }
+    }
+    let endpoint = try #require(listening.next())
+    let context = try Context()
+    let bulk = try client(context, endpoint)
+    defer { bulk.stop() }
+    #expect(throws: WorkerError.refused("the second")) {
+      _ = try bulk.ask(.picture(index: 0, offset: 0, own: nil))
+    }
+  }
+
+  private static func router(_ context: Context, at endpoint: Endpoint) throws -> RouterSocket {
+    try RouterSocket(in: context, listeningOn: endpoint, for: .bulk, security: .none(.loopback))
+  }
+
+  private static func takeOneRequest(at endpoint: Endpoint, then isListening: (Endpoint) -> Void) throws -> Endpoint {
+    let context = try Context()
+    let router = try router(context, at: endpoint)
+    isListening(router.endpoint)
+    while let received = try router.receive(timeout: .seconds(30)) { if case .message = received { break } }
+    return router.endpoint
+  }
+
+  /// Until nothing came for some time.
+  private static func refuseAll(at endpoint: Endpoint, _ reason: String) throws {
+    let context = try Context()
+    let router = try router(context, at: endpoint)
+    while let received = try router.receive(timeout: .seconds(10)) {
+      guard case .message(let incoming) = received else { continue }
+      let refusal = Envelope(
+        sender: incoming.envelope.sender, message: .bulkReply(.unavailable(reason: reason)),
+        exchange: incoming.envelope.exchange)
+      _ = try router.send(Outgoing(refusal, to: incoming.peer), timeout: .seconds(5))
+    }
+  }
 }

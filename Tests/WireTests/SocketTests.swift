@@ -50,6 +50,52 @@ struct SocketTests {
     print("loopback bulk: \(Double(count) * Double(Limits.bulkBytes) / seconds / 1e9) GB/s at 1 MiB")
   }
 
+  @Test func whoseConnectionEndedIsTold() throws {
+    let context = try Context()
+    let router = try RouterSocket(in: context, listeningOn: Self.loopback, for: .control, security: .none(.loopback))
+    let (first, second) = (PeerID(rawValue: 1), PeerID(rawValue: 2))
+    var random = SplitMix64(seed: 8)
+    func request(_ peer: PeerID) -> [UInt8] {
+      Envelope(sender: someSender(&random, peer: peer), message: .worker(.statusRequest)).encoded()
+    }
+    var older: RawPeer? = try RawPeer(to: router.endpoint)
+    older?.shakeHands(as: first)
+    older?.send(frame: request(first))
+    #expect(try message(of: router.receive(timeout: .seconds(5)))?.peer == first)
+    // Its last words may be heard before its end is told, after it, or never.
+    older?.send(frame: request(first))
+    older = nil
+    var last: PeerID?
+    while let received = try router.receive(timeout: last == nil ? .seconds(5) : .milliseconds(200)) {
+      last = if case .disconnected(let peer) = received { peer } else { nil }
+    }
+    #expect(last == first)
+
+    let other = try RawPeer(to: router.endpoint)
+    other.shakeHands(as: second)
+    other.send(frame: request(second))
+    #expect(try message(of: router.receive(timeout: .seconds(5)))?.peer == second)
+    withExtendedLifetime(other) {}
+  }
+
+  @Test func aDealerTellsThatItsConnectionEnded() throws {
+    let context = try Context()
+    var router: RouterSocket? = try RouterSocket(
+      in: context, listeningOn: Self.loopback, for: .control, security: .none(.loopback))
+    let dealer = try DealerSocket(
+      in: context, as: PeerID(rawValue: 3), connectingTo: #require(router?.endpoint), for: .control,
+      security: .none(.loopback))
+    var random = SplitMix64(seed: 9)
+    let request = Envelope(sender: someSender(&random, peer: PeerID(rawValue: 3)), message: .worker(.statusRequest))
+    #expect(try dealer.send(Outgoing(request), timeout: .seconds(5)) == .sent)
+    #expect(try message(of: router?.receive(timeout: .seconds(5)))?.envelope == request)
+    router = nil
+    guard case .disconnected(nil)? = try dealer.receive(timeout: .seconds(5)) else {
+      Issue.record("a lost connection is not told")
+      return
+    }
+  }
+
   @Test func aPortInUseIsNamed() throws {
     let context = try Context()
     let first = try RouterSocket(in: context, listeningOn: Self.loopback, for: .control, security: .none(.loopback))

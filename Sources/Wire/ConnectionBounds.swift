@@ -1,7 +1,7 @@
 internal import CZeroMQ
 import Glibc
 
-/// A socket's connections, as the system and libzmq's monitor know them, and what they may take of this process.
+/// How many connections a socket has, and what each may take of this process. `ConnectionTable` knows who speaks over them.
 ///
 /// libzmq hands a message over when its last frame is here, and counts messages, not frames: one that never ends would
 /// grow until the memory is full. So several times a second each connection's bytes, as the system counts them, are
@@ -10,13 +10,13 @@ import Glibc
 /// message of ours is cut off.
 ///
 /// Belongs to the thread that owns the socket.
-struct Connections {
+struct ConnectionBounds {
   private struct Connection {
     /// The other side's, so that a descriptor that belongs to somebody else by now is not taken for this one.
     let address: String
     let openedAt: ContinuousClock.Instant
-    /// Who speaks on it; nil before the first message.
-    var peer: PeerID?
+    /// Whether a message of massl's ever came over it.
+    var isKnown = false
     /// Whether a message was handed over since the last look.
     var hasSpoken = false
     /// When that last was so.
@@ -26,7 +26,7 @@ struct Connections {
     /// Bytes received at the last look.
     var received = 0
     /// Bytes received and not accounted for at the last look. A connection begins with a handshake.
-    var open = -Connections.handshakeBytes
+    var open = -ConnectionBounds.handshakeBytes
     /// Those of them that libzmq had read.
     var unfinished = 0
   }
@@ -38,7 +38,7 @@ struct Connections {
   /// How long who never spoke keeps its place where others want one.
   private static let silence = Duration.seconds(2)
   /// Of libzmq's pings and their answers, encrypted ones, which are no messages: bytes a second, with some to spare.
-  private static let heartbeatBytes = 32
+  private static let heartbeatBytes = 96
   /// Around a frame, encrypted, with some to spare.
   private static let frameOverhead = 64
   fileprivate static let handshakeBytes = 8192
@@ -48,7 +48,6 @@ struct Connections {
   /// Connections at once.
   private let atMost: Int
   private var open: [Int32: Connection] = [:]
-  private var descriptors: [PeerID: Int32] = [:]
   /// When to look next.
   private(set) var nextLook: ContinuousClock.Instant
   private var lastLook: ContinuousClock.Instant
@@ -66,7 +65,7 @@ struct Connections {
 
 // MARK: - What happens to them
 
-extension Connections {
+extension ConnectionBounds {
   /// A connection stands.
   /// - Returns: that there are too many, if so: one was cut off, who never spoke if there is such a one, else this.
   mutating func opened(_ descriptor: Int32, at now: ContinuousClock.Instant = .now) -> CutOff? {
@@ -76,50 +75,50 @@ extension Connections {
     guard open.count > atMost else { return nil }
     for other in Array(open.keys) where !isThere(other) { closed(other) }
     guard open.count > atMost else { return nil }
-    let silent = open.filter { $1.peer == nil && now - $1.openedAt >= Self.silence }
+    let silent = open.filter { !$1.isKnown && now - $1.openedAt >= Self.silence }
     let victim = silent.min { $0.value.openedAt < $1.value.openedAt }?.key ?? descriptor
     cut(victim)
     return .tooMany(atMost: atMost)
   }
 
   mutating func closed(_ descriptor: Int32) {
-    guard let connection = open.removeValue(forKey: descriptor) else { return }
-    if let peer = connection.peer, descriptors[peer] == descriptor { descriptors[peer] = nil }
+    open[descriptor] = nil
   }
 
   /// A whole message of a connection was handed over.
-  /// - Parameter peer: whose it is; nil if that is none of massl's.
-  mutating func delivered(_ message: SocketHandle.Frames, from peer: PeerID?) {
+  /// - Parameter isKnown: whether it comes from a peer of massl's.
+  mutating func delivered(_ message: SocketHandle.Frames, isKnown: Bool) {
     messages += 1
-    let descriptor = message.descriptor
-    guard let index = open.index(forKey: descriptor) else { return }
+    guard let index = open.index(forKey: message.descriptor) else { return }
     open.values[index].hasSpoken = true
     open.values[index].delivered += message.bytes + message.count * Self.frameOverhead
-    guard let peer, open.values[index].peer != peer else { return }
-    open.values[index].peer = peer
-    descriptors[peer] = descriptor
+    if isKnown { open.values[index].isKnown = true }
   }
 
   /// The socket has no message.
   mutating func wereEmptied() { wasEmpty = true }
 
-  /// Ends a peer's connection; what libzmq holds for it is freed soon. It may come back.
-  /// - Returns: where it was connected from; nil if it is not connected.
-  mutating func hangUp(on peer: PeerID) -> String? {
-    guard let descriptor = descriptors[peer], let address = open[descriptor]?.address else { return nil }
-    cut(descriptor)
+  /// Ends a connection; what libzmq holds for it is freed soon. The other side may come back.
+  /// - Returns: where it was connected from; nil if it does not stand.
+  mutating func hangUp(on descriptor: Int32) -> String? {
+    guard let address = open[descriptor]?.address, cut(descriptor) else { return nil }
     return address
   }
 
-  /// Where a peer is connected from.
-  func address(of peer: PeerID) -> String? { descriptors[peer].flatMap { open[$0]?.address } }
+  /// Where a connection comes from.
+  func address(of descriptor: Int32) -> String? { open[descriptor]?.address }
 
-  /// Has the other side see an end; libzmq sees one too, and closes.
+  /// Has both sides see an end, and throws away what is not read. A `shutdown` would not do: libzmq sees its end behind
+  /// all that the other side goes on sending, and reads on.
   /// - Returns: false if the connection is closed already, and its descriptor another's.
   @discardableResult
   private mutating func cut(_ descriptor: Int32) -> Bool {
     let isStillThere = isThere(descriptor)
-    if isStillThere { shutdown(descriptor, Int32(SHUT_RDWR)) }
+    if isStillThere {
+      var nowhere = sockaddr()
+      nowhere.sa_family = sa_family_t(AF_UNSPEC)
+      connect(descriptor, &nowhere, socklen_t(MemoryLayout.size(ofValue: nowhere)))
+    }
     closed(descriptor)
     return isStillThere
   }
@@ -132,7 +131,7 @@ extension Connections {
 
 // MARK: - Unfinished messages
 
-extension Connections {
+extension ConnectionBounds {
   /// Looks at what came over each connection, if it is time.
   /// - Returns: who was cut off.
   mutating func look(at now: ContinuousClock.Instant = .now) -> [CutOff] {
@@ -188,7 +187,7 @@ extension Connections {
 
 // MARK: - The system's view
 
-extension Connections {
+extension ConnectionBounds {
   /// Address and port of the other side, as text; nil if there is none any more.
   private static func address(of descriptor: Int32) -> String? {
     var storage = sockaddr_storage()
