@@ -169,7 +169,7 @@ extension ConfigurationKey {
       "steps between checkpoints; 0: by the clock alone"),
     number(
       "checkpoint_every_minutes", .operational, \.checkpointEveryMinutes, .from(0, to: 1e6),
-      "minutes between checkpoints; 0: by steps alone"),
+      "minutes between checkpoints, less at first; 0: by steps alone"),
     integer("keep_checkpoints", .operational, \.keepCheckpoints, 1...1_000_000, "newest checkpoints kept"),
     integer(
       "keep_every_steps", .operational, \.keepEverySteps, 0...Int.max,

@@ -88,5 +88,9 @@ extension Coordinator {
     // 8. Checkpoints go forward.
     try require(durableStep ?? 0 <= step && checkpointInFlight ?? 0 <= step, "a checkpoint ahead of step \(step)")
     try require(checkpointInFlight == nil || durableStep ?? -1 < step || phase == .stopped, "a checkpoint too many")
+    let mayBegin = phase == .computing && checkpointInFlight == nil && now >= checkpointNotBefore
+    try require(
+      !mayBegin || durableStep == step || !checkpointIsOwed && !isTimeForACheckpoint,
+      "a checkpoint of step \(step) is late")
   }
 }

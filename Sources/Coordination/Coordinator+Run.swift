@@ -8,6 +8,7 @@ extension Coordinator {
     invariant(phase == .updating, "an update finished that was not started")
     invariant(updated.step == step + 1, "step \(updated.step) after step \(step)")
     version = updated
+    firstStepDone = firstStepDone ?? now
     beginStep()
     phase = .computing
     board?.windowMoved()
@@ -82,8 +83,7 @@ extension Coordinator {
     switch phase {
     case .concluding: break
     case .computing:
-      let isTime = settings.checkpointEvery.map { now - checkpointBegun >= $0 } ?? false
-      guard checkpointIsOwed || isTime else { return }
+      guard checkpointIsOwed || isTimeForACheckpoint else { return }
     case .updating, .leaving, .stopped: return
     }
     checkpointInFlight = step
@@ -92,10 +92,20 @@ extension Coordinator {
     effects.append(.writeCheckpoint(step: step))
   }
 
+  /// Whether so much would be lost that a checkpoint is due by time.
+  var isTimeForACheckpoint: Bool {
+    // Before its first step this process has done nothing.
+    guard let every = settings.checkpointEvery, let firstStepDone else { return false }
+    let pause = max(
+      Limits.firstCheckpoint, (now - firstStepDone) / Limits.checkpointShare, checkpointTook * Limits.checkpointCost)
+    return now - checkpointBegun >= min(every, pause)
+  }
+
   mutating func checkpointFinished(_ step: Int, failure: String?, _ effects: inout [Effect]) {
     invariant(checkpointInFlight == step, "a checkpoint of step \(step) finished that was not begun")
     checkpointInFlight = nil
     guard let failure else {
+      checkpointTook = now - checkpointBegun
       durableStep = step
       lastCheckpointFailures = 0
       return effects.append(.log(.info, "Checkpoint of step \(step) is durable."))

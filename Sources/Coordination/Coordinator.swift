@@ -99,6 +99,10 @@ public struct Coordinator: Sendable {
   var checkpointInFlight: Int?
   /// When the last checkpoint was begun, or the coordinator started.
   var checkpointBegun: Instant
+  /// How long the last one took.
+  var checkpointTook = Duration.zero
+  /// When this process had its first step done.
+  var firstStepDone: Instant?
   /// A checkpoint came due and has not been begun.
   var checkpointIsOwed = false
   /// After a failure, when to try again.

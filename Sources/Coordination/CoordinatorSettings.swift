@@ -29,7 +29,7 @@ public struct CoordinatorSettings: Sendable {
   public var checkpointEverySteps: Int?
   /// The same, for checkpoints that are kept for good; nil for none.
   public var keepEverySteps: Int?
-  /// A checkpoint when the one before was begun so long ago; nil for none.
+  /// A checkpoint when the one before was begun so long ago, sooner at first; nil for none.
   public var checkpointEvery: Duration?
   /// Workers at once, at most `Limits.peers`: fewer where the process may not have as many connections.
   public var peersAtMost = Limits.peers

@@ -176,6 +176,17 @@ public enum Limits {
 
   // MARK: Checkpoints
 
+  /// At first checkpoints by time come closer together than they are asked for: a coordinator that dies young has lost
+  /// no more than this...
+  public static let firstCheckpoint = Duration.seconds(5)
+
+  /// ... or one part in so many of what it has done. Each pause is a third longer than the one before, so that ten
+  /// minutes between checkpoints are reached after some fifteen more of them than without.
+  public static let checkpointShare = 4
+
+  /// So many times what the last one took to write is the least pause: early ones take a twentieth of the disk's time.
+  public static let checkpointCost = 20
+
   /// After a checkpoint that failed the next try waits: a full disk does not empty itself at once.
   public static let checkpointRetry = Duration.seconds(5)
 

@@ -47,13 +47,72 @@ struct RunTests {
     #expect(begun(script) == [2])
   }
 
-  @Test func checkpointsFollowTime() throws {
-    var script = try start(every: .seconds(60))
-    try passStep(&script)
-    try script.handle(.tick, after: 59_900)
+  /// Has a step done each so many milliseconds.
+  /// - Returns: milliseconds at which checkpoints were begun.
+  private func timesOfCheckpoints(
+    _ script: inout Script, seconds: Int, step: UInt64 = 100, writing: UInt64 = 0
+  ) throws -> [UInt64] {
+    var times: [UInt64] = []
+    var written: (step: Int, at: UInt64)?
+    for _ in 0..<(1000 * seconds / Int(step)) {
+      try script.handle(.tick, after: step)
+      var steps = begun(script)
+      try passStep(&script)
+      steps += begun(script)
+      if let step = steps.first {
+        times.append(script.time)
+        written = (step, script.time + writing)
+      }
+      if let (step, at) = written, script.time >= at {
+        try script.handle(.checkpointFinished(step: step, failure: nil))
+        written = nil
+      }
+    }
+    return times
+  }
+
+  private func startLong(every: Duration?, everySteps: Int? = nil) throws -> Script {
+    try start(everySteps: everySteps, every: every, lastStep: 1_000_000)
+  }
+
+  @Test func aCoordinatorThatDiesYoungLosesSecondsOrAQuarterOfItsWork() throws {
+    var script = try startLong(every: .seconds(600))
+    let times = try timesOfCheckpoints(&script, seconds: 3600, step: 500)
+    for (time, next) in zip([0] + times, times) {
+      // A step more, for only whole ones are kept.
+      #expect(next - time <= max(5_000, min(600_000, next / 4)) + 500, "\(times)")
+    }
+    let last = try #require(times.last)
+    #expect(last > 3_000_000, "the pauses do not stop at what is configured: \(times)")
+    // Six in an hour are configured.
+    #expect(times.count <= 6 + 17, "\(times)")
+  }
+
+  @Test func earlyCheckpointsAreNoFurtherApartThanConfigured() throws {
+    var script = try startLong(every: .seconds(2))
+    #expect(try timesOfCheckpoints(&script, seconds: 9) == [2_000, 4_000, 6_000, 8_000])
+  }
+
+  @Test func aSlowDiskGetsFewerEarlyCheckpoints() throws {
+    var script = try startLong(every: .seconds(600))
+    #expect(try timesOfCheckpoints(&script, seconds: 120, writing: 2_000) == [5_000, 45_000, 85_000])
+  }
+
+  @Test func withoutATimeThereAreOnlyThoseBySteps() throws {
+    var script = try startLong(every: nil, everySteps: 100)
+    #expect(try timesOfCheckpoints(&script, seconds: 35) == [10_000, 20_000, 30_000])
+    var none = try startLong(every: nil)
+    #expect(try timesOfCheckpoints(&none, seconds: 60).isEmpty)
+  }
+
+  /// What a coordinator waits for is no work to lose.
+  @Test func waitingForWorkersDoesNotDelayTheFirst() throws {
+    var script = try startLong(every: .seconds(600))
+    try script.handle(.tick, after: 3_600_000)
     #expect(begun(script).isEmpty)
-    try script.handle(.tick, after: 100)
-    #expect(begun(script) == [1])
+    try script.say(Script.hello(), 1)
+    let times = try timesOfCheckpoints(&script, seconds: 11)
+    #expect(times == [3_600_100, 3_605_100, 3_610_100])
   }
 
   @Test func aFailedCheckpointIsTriedAgain() throws {
