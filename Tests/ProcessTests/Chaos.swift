@@ -1,16 +1,17 @@
 import Foundation
 import TestSupport
 
-/// A run of real processes, one coordinator and some workers, under blows whose kinds and moments a seed draws.
+/// A run of real processes, one coordinator, some workers and some memory shards, under blows whose kinds and moments a
+/// seed draws.
 ///
 /// Who is killed is started again a moment later, who is stopped goes on a moment later. When enough blows were dealt the
 /// run has `patience` to end. Processes that end in any other way than they should are a failure, and so is a run that
 /// goes back behind a checkpoint it had. The seed fixes the blows and the pauses; what they meet is up to the machine.
 final class Chaos {
   enum Blow: String, CaseIterable {
-    case killCoordinator, killWorker
+    case killCoordinator, killWorker, killShard
     /// SIGSTOP, later SIGCONT.
-    case stopCoordinator, stopWorker
+    case stopCoordinator, stopWorker, stopShard
     /// SIGTERM: it gives back what it has and leaves.
     case endWorker
     /// A second coordinator of the same run, at the same address.
@@ -39,37 +40,59 @@ final class Chaos {
   let seed: UInt64
   private let workshop: Workshop
   private let name: String
+  /// Seconds between blows.
+  private let pauses: ClosedRange<Double>
   private var random: SplitMix64
   private var coordinator: Place
   private var workers: [Place]
+  private var shards: [Place]
+  /// When the coordinator was killed.
+  private var deaths: [Date] = []
   private(set) var counts: [Blow: Int] = [:]
   /// What happened, for people.
   private var story: [String] = []
   private let begun = Date()
 
-  /// Starts nothing yet.
-  init(seed: UInt64, workers count: Int, steps: Int, in workshop: Workshop) throws {
+  /// Starts the coordinator alone.
+  /// - Parameter recipe: flags of the run besides the workshop's.
+  init(
+    seed: UInt64, workers count: Int, shards shardCount: Int, pauses: ClosedRange<Double>, recipe: [String],
+    in workshop: Workshop
+  ) throws {
     self.seed = seed
     self.workshop = workshop
+    self.pauses = pauses
     name = "chaos-\(seed)"
     random = SplitMix64(seed: seed)
-    let steps = ["--max-steps", "\(steps)"]
+    // Rows come from the shards.
+    let recipe = recipe + ["--memory-replicas", "2", "--row-cache", "0"]
     let logs = try workshop.folder("logs-\(seed)")
     // The first start finds a free port; the others listen there again.
     let first = try Program.start(
-      workshop.coordinator(name, "tcp://127.0.0.1:0") + steps, log: logs + "/coordinator.log")
+      workshop.coordinator(name, "tcp://127.0.0.1:0") + recipe, log: logs + "/coordinator.log")
     let address = try workshop.address(name)
     coordinator = Place(
-      arguments: workshop.coordinator(name, address) + steps, log: logs + "/coordinator.log", process: first)
+      arguments: workshop.coordinator(name, address) + recipe, log: logs + "/coordinator.log", process: first)
     workers = (0..<count).map {
       Place(
-        arguments: ["worker", "--coordinator", address, "--data", workshop.data, "--threads", "1"],
+        arguments: [
+          "worker", "--coordinator", address, "--data", workshop.data, "--threads", "1", "--row-cache", "0",
+        ],
         log: logs + "/worker-\($0).log")
+    }
+    let directory = workshop.folder + "/shards-\(seed)"
+    shards = (0..<shardCount).map {
+      Place(
+        arguments: [
+          "memory", "--coordinator", address, "--capacity", "64MiB", "--directory", "\(directory)/\($0)", "--host",
+          "shard \($0)",
+        ],
+        log: logs + "/shard-\($0).log")
     }
   }
 
   deinit {
-    for place in workers + [coordinator] {
+    for place in workers + shards + [coordinator] {
       if let process = place.process, process.isRunning { kill(process.processIdentifier, SIGKILL) }
     }
   }
@@ -95,17 +118,20 @@ final class Chaos {
       for index in workers.indices {
         if let problem = try startAndContinue(&workers[index], "worker \(index)") { return problem }
       }
+      for index in shards.indices {
+        if let problem = try startAndContinue(&shards[index], "shard \(index)") { return problem }
+      }
       if Date() > end { return "the run did not end within \(Self.patience) s of its last blow" }
       guard total < limit, Date() > next else { continue }
       if let problem = try strike() { return problem }
-      next = Date() + pause(upTo: 0.8)
+      next = Date() + pauses.lowerBound + pause(upTo: pauses.upperBound - pauses.lowerBound)
       end = Date() + Self.patience
     }
   }
 
   /// What happened and what the processes said last.
   var report: String {
-    let logs = (workers + [coordinator]).map { place in
+    let logs = (workers + shards + [coordinator]).map { place in
       let text = (try? String(contentsOfFile: place.log, encoding: .utf8)) ?? ""
       return place.log.split(separator: "/").last.map(String.init)! + ":\n"
         + text.split(separator: "\n").suffix(15).joined(separator: "\n")
@@ -123,13 +149,16 @@ extension Chaos {
   private func strike() throws -> String? {
     let blow = Blow.allCases[Int(random.next(below: UInt64(Blow.allCases.count)))]
     let index = Int(random.next(below: UInt64(workers.count)))
+    let shard = Int(random.next(below: UInt64(shards.count)))
     let length = pause(upTo: 2)
     switch blow {
     case .killCoordinator: strike(&coordinator, SIGKILL, blow, "coordinator", length / 2)
     case .killWorker: strike(&workers[index], SIGKILL, blow, "worker \(index)", length / 2)
+    case .killShard: strike(&shards[shard], SIGKILL, blow, "shard \(shard)", length / 2)
     case .endWorker: strike(&workers[index], SIGTERM, blow, "worker \(index)", length / 2)
     case .stopCoordinator: strike(&coordinator, SIGSTOP, blow, "coordinator", length)
     case .stopWorker: strike(&workers[index], SIGSTOP, blow, "worker \(index)", length * 2)
+    case .stopShard: strike(&shards[shard], SIGSTOP, blow, "shard \(shard)", length)
     case .rival: return try sendRival()
     }
     return nil
@@ -142,6 +171,7 @@ extension Chaos {
     else { return }
     note("\(blow.rawValue), \(who), for \(length) s")
     counts[blow, default: 0] += 1
+    if blow == .killCoordinator { deaths.append(Date()) }
     kill(process.processIdentifier, signal)
     if signal == SIGSTOP {
       place.goesOnAt = Date() + length
@@ -215,17 +245,24 @@ extension Chaos {
 // MARK: - The end
 
 extension Chaos {
-  /// Has the workers leave, and looks for steps backwards.
+  /// The times between the run's steps, as they are in its records.
+  func gaps() throws -> StepGaps {
+    let records = try String(contentsOfFile: workshop.run(name) + "/metrics.jsonl", encoding: .utf8)
+    return StepGaps(records: records, deaths: deaths.map(\.timeIntervalSince1970))
+  }
+
+  /// Has the workers and shards leave, and looks for steps backwards.
   private func finish() throws -> String? {
-    for place in workers {
+    let others = workers + shards
+    for place in others {
       guard let process = place.process, process.isRunning else { continue }
       kill(process.processIdentifier, SIGCONT)
       kill(process.processIdentifier, SIGTERM)
     }
     let end = Date() + Self.grace
-    for (index, place) in workers.enumerated() {
+    for place in others {
       while let process = place.process, process.isRunning {
-        if Date() > end { return "worker \(index) did not leave within \(Self.grace) s of the run's end" }
+        if Date() > end { return "who logs to \(place.log) did not leave within \(Self.grace) s of the run's end" }
         Thread.sleep(forTimeInterval: 0.01)
       }
     }

@@ -6,6 +6,8 @@ import Testing
 /// run after run, until so many processes were killed.
 @Suite(.serialized) struct ChaosTests {
   static let steps = 200
+  /// Of runs with shards: some ten files in the memory.
+  private static let recipe = ["--extent-rows", "32", "--epochs", "1000"]
 
   private let workshop: Workshop
   /// Of an undisturbed run.
@@ -13,9 +15,13 @@ import Testing
 
   init() throws {
     workshop = try Workshop()
-    let calm = try Program.run(workshop.arguments("calm") + ["--max-steps", "\(Self.steps)"], limit: 120)
-    #expect(calm.status == 0, "\(calm)")
-    expected = try workshop.digests("calm", step: Self.steps)
+    expected = try Self.digests(of: "calm", ["--max-steps", "\(Self.steps)"], in: workshop)
+  }
+
+  private static func digests(of run: String, _ recipe: [String], in workshop: Workshop) throws -> [String] {
+    let ended = try Program.run(workshop.arguments(run) + recipe, limit: 600)
+    #expect(ended.status == 0, "\(ended)")
+    return try workshop.digests(run, step: #require(workshop.steps(run).last))
   }
 
   @Test func blowsAtRandomMomentsChangeNoBits() throws {
@@ -24,27 +30,36 @@ import Testing
     let isSoak = killsWanted != nil
     // A long run is to find what the short one, always the same, does not.
     var seed = environment["MASSL_SEED"].flatMap(UInt64.init) ?? (isSoak ? UInt64.random(in: 1_000...1_000_000) : 1)
+    let steps = isSoak ? 3000 : Self.steps
+    let recipe = Self.recipe + ["--max-steps", "\(steps)"]
+    let expected = try Self.digests(of: "sharded", recipe, in: workshop)
     var counts: [Chaos.Blow: Int] = [:]
+    var gaps = StepGaps()
     var runs = 0
     repeat {
-      let chaos = try Chaos(seed: seed, workers: 2 + Int(seed % 2), steps: Self.steps, in: workshop)
+      let chaos = try Chaos(
+        seed: seed, workers: 3, shards: 2, pauses: isSoak ? 2...6 : 0...0.8, recipe: recipe, in: workshop)
       let problem = try chaos.run(blows: isSoak ? 30 : 12)
       try #require(problem == nil, "\(problem ?? "")\n\(chaos.report)")
-      let digests = try workshop.digests(chaos.run, step: Self.steps)
+      let digests = try workshop.digests(chaos.run, step: steps)
       try #require(digests == expected, "other bits than an undisturbed run's\n\(chaos.report)")
       if !isSoak { #expect(chaos.total >= 6, "the run was over before it was tried\n\(chaos.report)") }
       counts.merge(chaos.counts, uniquingKeysWith: +)
+      let gapsOfRun = try chaos.gaps()
+      gaps.add(gapsOfRun)
       try FileManager.default.removeItem(atPath: workshop.run(chaos.run))
       runs += 1
       seed += 1
       if isSoak {
         print("chaos: seed \(seed - 1), \(runs) runs, \(Self.kills(counts)) kills: \(Self.described(counts))")
+        print("chaos: seed \(seed - 1), \(gapsOfRun)")
       }
     } while Self.kills(counts) < killsWanted ?? 0
+    if isSoak { print("chaos: \(runs) runs, \(gaps)") }
   }
 
   private static func kills(_ counts: [Chaos.Blow: Int]) -> Int {
-    counts[.killCoordinator, default: 0] + counts[.killWorker, default: 0]
+    [.killCoordinator, .killWorker, .killShard].reduce(0) { $0 + counts[$1, default: 0] }
   }
 
   private static func described(_ counts: [Chaos.Blow: Int]) -> String {

@@ -8,7 +8,10 @@ import Testing
 
   init() throws { workshop = try Workshop() }
 
-  private static let long = ["--max-steps", "100000", "--epochs", "100000", "--checkpoint-every-steps", "100000"]
+  private static let long = [
+    "--max-steps", "100000", "--epochs", "100000", "--checkpoint-every-steps", "100000",
+    "--checkpoint-every-minutes", "0",
+  ]
   private static let all = [SIGHUP, SIGUSR1, SIGUSR2, SIGTERM, SIGTERM]
 
   /// Starts it with signals waiting for it from the first moment on.

@@ -1,0 +1,63 @@
+import Foundation
+import Testing
+
+/// The times between the steps of a run: how long it stood still.
+struct StepGaps: CustomStringConvertible {
+  /// In seconds.
+  private(set) var usual: [Double] = []
+  /// Those in which the coordinator was killed: nobody but its next start can end them.
+  private(set) var ofDeaths: [Double] = []
+
+  init() {}
+
+  /// - Parameters:
+  ///   - records: of `metrics.jsonl`, in the order of steps.
+  ///   - deaths: when the coordinator was killed, in seconds since 1970.
+  init(records: String, deaths: [Double]) {
+    struct Record: Decodable { let unix_seconds: Double }
+    let times = records.split(separator: "\n").compactMap {
+      try? JSONDecoder().decode(Record.self, from: Data($0.utf8)).unix_seconds
+    }
+    for (begin, end) in zip(times, times.dropFirst()) {
+      if deaths.contains(where: { begin <= $0 && $0 <= end }) {
+        ofDeaths.append(end - begin)
+      } else {
+        usual.append(end - begin)
+      }
+    }
+  }
+
+  mutating func add(_ other: StepGaps) {
+    usual += other.usual
+    ofDeaths += other.ofDeaths
+  }
+
+  var description: String {
+    "gaps between steps: \(Self.described(usual)); with the coordinator killed: \(Self.described(ofDeaths))"
+  }
+
+  private static func described(_ gaps: [Double]) -> String {
+    guard !gaps.isEmpty else { return "none" }
+    let sorted = gaps.sorted()
+    // The least that so many parts in a hundred do not exceed.
+    let seconds = [50, 90, 99, 100].map { percent in
+      String(format: "%.2f s", sorted[(sorted.count * percent + 99) / 100 - 1])
+    }
+    return "\(sorted.count), median \(seconds[0]), 90 % \(seconds[1]), 99 % \(seconds[2]), longest \(seconds[3])"
+  }
+}
+
+@Suite struct StepGapsTests {
+  @Test func gapsOfADeadCoordinatorStandApart() {
+    let times = [100.0, 100.5, 101, 109, 109.25]
+    let records = times.enumerated().map { "{\"step\":\($0 + 1),\"unix_seconds\":\($1)}" }.joined(separator: "\n")
+    var gaps = StepGaps(records: records, deaths: [104, 300])
+    #expect(
+      "\(gaps)"
+        == "gaps between steps: 3, median 0.50 s, 90 % 0.50 s, 99 % 0.50 s, longest 0.50 s; with the coordinator killed: 1, "
+        + "median 8.00 s, 90 % 8.00 s, 99 % 8.00 s, longest 8.00 s")
+    gaps.add(StepGaps(records: records, deaths: []))
+    #expect(gaps.usual.count == 7 && gaps.usual.max() == 8 && gaps.ofDeaths == [8])
+    #expect("\(StepGaps())" == "gaps between steps: none; with the coordinator killed: none")
+  }
+}
