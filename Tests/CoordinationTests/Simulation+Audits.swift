@@ -17,6 +17,9 @@ extension Simulation {
     return Set(workers.indices.filter { hasLiars && $0 > 0 }.map { workers[$0].host })
   }
 
+  /// Hosts that the run directory says are in quarantine.
+  var quarantined: Set<String> { Set(audits.quarantined.map(\.host)) }
+
   /// Whether wrong results may count for a while: not all are compared.
   var mayBeSpoilt: Bool { faults.liesEvery > 0 && faults.auditRate < 1 }
 
@@ -74,10 +77,7 @@ extension Simulation {
   }
 
   mutating func quarantine(_ hosts: [QuarantinedHost], goingBackTo step: Int?) {
-    for host in hosts {
-      if !liars.contains(host.host) { fail("'\(host.host)' is honest, and in quarantine") }
-      found.insert(host.host)
-    }
+    for host in hosts where !liars.contains(host.host) { fail("'\(host.host)' is honest, and in quarantine") }
     // It computes with what is no longer its own.
     if coordinator.hasLostLock { return endCoordinator() }
     do {
@@ -88,6 +88,7 @@ extension Simulation {
       }
       if bug != .forgetsToGoBack { quarantine.goesBackTo = step }
       try directory.write(quarantine)
+      found.formUnion(hosts.map(\.host))
     } catch {
       fail("quarantine: \(error)")
     }

@@ -88,7 +88,7 @@ struct Simulation {
   var reportedDurable = -1
   /// As it is on the disk when the run is done.
   var outcome: Outcome?
-  /// Hosts of workers that were ever quarantined.
+  /// Hosts of workers that were ever quarantined, by a coordinator that had its lock.
   var found: Set<String> = []
   /// Which worker a peer number belongs to, past lives included.
   var indexOfPeer: [PeerID: Int] = [:]

@@ -160,6 +160,8 @@ struct SimulationTests {
       let world = withLiars(seed, rate: 0.3)
       #expect(world.broken == nil && world.unfinished == nil, "\(world.replay)")
       let isRight = world.isRight
+      // What one finds that has lost its lock is nobody's: the one that has it may not know.
+      #expect(world.quarantined == world.found, "\(world.replay)")
       if world.found == world.liars {
         finding += 1
         #expect(isRight, "\(world.replay)")

@@ -14,9 +14,11 @@ struct StepGaps: CustomStringConvertible {
   ///   - records: of `metrics.jsonl`, in the order of steps.
   ///   - deaths: when the coordinator was killed, in seconds since 1970.
   init(records: String, deaths: [Double]) {
-    struct Record: Decodable { let unix_seconds: Double }
+    struct Record: Decodable { let unixSeconds: Double }
+    let decoder = JSONDecoder()
+    decoder.keyDecodingStrategy = .convertFromSnakeCase
     let times = records.split(separator: "\n").compactMap {
-      try? JSONDecoder().decode(Record.self, from: Data($0.utf8)).unix_seconds
+      try? decoder.decode(Record.self, from: Data($0.utf8)).unixSeconds
     }
     for (begin, end) in zip(times, times.dropFirst()) {
       if deaths.contains(where: { begin <= $0 && $0 <= end }) {
