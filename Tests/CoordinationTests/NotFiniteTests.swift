@@ -24,6 +24,14 @@ struct NotFiniteTests {
     try script.say(.finished(Script.result(of: lease, loss: .nan)), worker, after: 10)
   }
 
+  /// The first of two hosts says of its lease that it is not finite, so the second has it too.
+  private func accuseOnce(_ script: inout Script) throws -> (first: Lease, second: Lease) {
+    let first = try lease(script.join(1, on: "a"))
+    try script.join(2, on: "b")
+    try accuse(&script, first, by: 1)
+    return (first, try lease(script.leases(to: 2)))
+  }
+
   @Test func twoWorkersOfOneHostAreOneVoiceAndAnotherHostComputes() throws {
     var script = Script(slices: 2, from: 7, durableStep: 7)
     let first = try lease(script.join(1, on: "a"))
@@ -45,10 +53,7 @@ struct NotFiniteTests {
 
   @Test func twoHostsEndTheRunOnlyIfTheCoordinatorAgrees() throws {
     var script = Script(slices: 1, from: 7, durableStep: 7)
-    let first = try lease(script.join(1, on: "a"))
-    try script.join(2, on: "b")
-    try accuse(&script, first, by: 1)
-    let second = try lease(script.leases(to: 2))
+    let (first, second) = try accuseOnce(&script)
     #expect(second.slices == first.slices)
     #expect(try accuse(&script, second, by: 2).contains(.judge(step: 7, first.slices)) && script.stops.isEmpty)
 
@@ -118,10 +123,7 @@ struct NotFiniteTests {
 
   @Test func aFiniteAnswerCountsWhereTheCoordinatorCannotDecide() throws {
     var script = Script(slices: 1, from: 7, durableStep: 7)
-    let first = try lease(script.join(1, on: "a"))
-    try script.join(2, on: "b")
-    try accuse(&script, first, by: 1)
-    let second = try lease(script.leases(to: 2))
+    let (first, second) = try accuseOnce(&script)
     try script.say(.finished(Script.result(of: second)), 2)
     for _ in 1...Limits.judgements {
       #expect(script.stops.isEmpty)
@@ -135,10 +137,7 @@ struct NotFiniteTests {
 
   @Test func withMixedClassesWhatIsFiniteCountsAndNobodyIsAccused() throws {
     var script = Script(slices: 1, from: 7, durableStep: 7, allowsMixed: true)
-    let first = try lease(script.join(1, on: "a"))
-    try script.join(2, on: "b")
-    try accuse(&script, first, by: 1)
-    let second = try lease(script.leases(to: 2))
+    let (first, second) = try accuseOnce(&script)
     #expect(try script.say(.finished(Script.result(of: second, bits: 9)), 2).grants(second, to: 2))
     #expect(try script.handle(.pushArrived(second.lease, .whole)).accepted == [first.slices])
     #expect(script.status.quarantined.isEmpty)
@@ -158,10 +157,7 @@ struct NotFiniteTests {
   @Test func aRunDoesNotGoBackForIt() throws {
     var script = Script(
       slices: 1, from: 7, durableStep: 7, audits: AuditSettings(rate: 0, seed: 3, unaudited: ["a": 4, "b": 2]))
-    let first = try lease(script.join(1, on: "a"))
-    try script.join(2, on: "b")
-    try accuse(&script, first, by: 1)
-    let second = try lease(script.leases(to: 2))
+    let (first, second) = try accuseOnce(&script)
     try script.say(.finished(Script.result(of: second)), 2)
     let effects = try script.handle(.judged(Script.result(of: first)))
     let wrong = QuarantinedHost(host: "a", worker: "a/1", step: 7, firstSlice: 0, slices: 1, suspectSteps: [4, 7])
