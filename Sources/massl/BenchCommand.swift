@@ -64,7 +64,7 @@ package struct BenchCommand: ParsableCommand {
     }
   }
 
-  struct Gemm: ParsableCommand {
+  struct Gemm: TakesThreads {
     static let configuration = CommandConfiguration(
       abstract: "Products at the step's own shapes, beside sgemm at 4096^3.")
     @OptionGroup var options: Options
@@ -73,7 +73,7 @@ package struct BenchCommand: ParsableCommand {
     }
   }
 
-  struct Step: ParsableCommand {
+  struct Step: TakesThreads {
     static let configuration = CommandConfiguration(
       abstract: "A whole step on ready-made views: the method's operations a second, beside sgemm's.")
     @OptionGroup var options: Options
@@ -82,7 +82,7 @@ package struct BenchCommand: ParsableCommand {
     }
   }
 
-  struct Objective: ParsableCommand {
+  struct Objective: TakesThreads {
     static let configuration = CommandConfiguration(
       abstract: "The block loss and its gradient, beside sgemm.")
     @OptionGroup var options: Options
@@ -91,7 +91,7 @@ package struct BenchCommand: ParsableCommand {
     }
   }
 
-  struct LoaderBench: ParsableCommand {
+  struct LoaderBench: TakesThreads {
     static let configuration = CommandConfiguration(
       commandName: "loader", abstract: "JPEG files to views, beside decoding alone.")
     @Option(help: ArgumentHelp("Folder of JPEG files.", valueName: "folder"))
@@ -106,20 +106,20 @@ package struct BenchCommand: ParsableCommand {
     }
   }
 
-  struct Update: ParsableCommand {
+  struct Update: TakesThreads {
     static let configuration = CommandConfiguration(
       abstract: "Clipping, optimizer, teacher average and digests, beside a copy.")
     @OptionGroup var options: Options
     func run() throws { try options.show([UpdateAlone.measure(options.plan(), rounds: options.rounds)]) }
   }
 
-  struct WireBench: ParsableCommand {
+  struct WireBench: TakesThreads {
     static let configuration = CommandConfiguration(
       commandName: "wire", abstract: "Bulk frames over loopback, beside raw ZeroMQ and raw TCP.")
     @OptionGroup var options: Options
     func run() throws { try options.show(LoopbackTraffic.measure(rounds: options.rounds)) }
   }
-  struct MemoryBench: ParsableCommand {
+  struct MemoryBench: TakesThreads {
     static let configuration = CommandConfiguration(
       commandName: "memory", abstract: "Rows that memory shards serve over loopback, beside raw ZeroMQ.",
       discussion: """

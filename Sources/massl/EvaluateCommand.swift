@@ -17,7 +17,7 @@ package struct EvaluateCommand: ParsableCommand {
 }
 
 /// `massl evaluate knn`.
-package struct EvaluateNearestNeighborsCommand: ParsableCommand {
+package struct EvaluateNearestNeighborsCommand: TakesThreads {
   package static let configuration = CommandConfiguration(
     commandName: "knn",
     abstract: "Classify pictures by their nearest neighbours among those of another folder.",

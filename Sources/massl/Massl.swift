@@ -32,6 +32,9 @@ package struct Massl: ParsableCommand {
   }
 }
 
+/// A command that computes or serves: it takes a thread a core, and would wait for ever where there is none.
+protocol TakesThreads: ParsableCommand {}
+
 @main
 enum Program {
   static func main() {
@@ -47,8 +50,9 @@ enum Program {
     do {
       // Before any vector instruction, which would end the program without a word.
       try Processor.check(Processor.leastClass)
-      // Whatever computes takes a thread a core, and waits for ever where there is none.
-      try ProcessLimits.check(threads: ProcessInfo.processInfo.activeProcessorCount + 2)
+      if command is any TakesThreads {
+        try ProcessLimits.check(threads: ProcessInfo.processInfo.activeProcessorCount + 2)
+      }
       try command.run()
       ExitStatus.done.leave()
     } catch let code as ExitCode {

@@ -5,7 +5,7 @@ import Telemetry
 import Vision
 
 /// `massl replay`: a step of a run, computed again.
-package struct ReplayCommand: ParsableCommand {
+package struct ReplayCommand: TakesThreads {
   package static let configuration = CommandConfiguration(
     commandName: "replay",
     abstract: "Compute a step of a run again, and say what came of each slice.",

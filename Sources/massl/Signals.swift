@@ -4,7 +4,7 @@ import Synchronization
 import Wire
 
 /// A command that ends in order when it is asked to: it makes a `Signals`. Others end at a signal as programs do.
-protocol EndsInOrder: ParsableCommand {}
+protocol EndsInOrder: TakesThreads {}
 
 /// What ends a process from outside: signals, and the end of the process that started it. One a process.
 ///

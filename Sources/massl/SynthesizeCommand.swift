@@ -3,7 +3,7 @@ import Telemetry
 import Vision
 
 /// `massl synthesize`: a labelled data set made on the spot.
-package struct SynthesizeCommand: ParsableCommand {
+package struct SynthesizeCommand: TakesThreads {
   package static let configuration = CommandConfiguration(
     commandName: "synthesize",
     abstract: "Make a labelled JPEG data set: a folder per class, told apart by texture and not by colour.",

@@ -5,7 +5,7 @@ import Telemetry
 import Verification
 
 /// `massl verify`: golden cases, computed again.
-package struct VerifyCommand: ParsableCommand {
+package struct VerifyCommand: TakesThreads {
   package static let configuration = CommandConfiguration(
     commandName: "verify",
     abstract: "Replay golden cases and compare with what the reference computed.",

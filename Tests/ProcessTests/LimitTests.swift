@@ -29,6 +29,13 @@ import Testing
     #expect(ended.errors.contains("(ulimit -u)"))
   }
 
+  /// What only reads needs no thread a core.
+  @Test(.enabled(if: canLimitThreads)) func whatComputesNothingWantsNoThreads() throws {
+    let ended = try Program.run(
+      ["inspect", "/nowhere"], through: Self.nobody + [Self.prlimit, "--nproc=1:1"], limit: 20)
+    #expect(ended.status == 64 && ended.errors.contains("/nowhere"), "\(ended)")
+  }
+
   private static let prlimit = "/usr/bin/prlimit"
   /// The limit of processes does not count for root.
   private static let nobody =
