@@ -171,9 +171,8 @@ extension RunDirectory {
     }
     record.incarnation = next
     record.start = Digest(high: .random(in: 0 ... .max), low: .random(in: 0 ... .max))
-    let bytes = try SealedJSON.bytes(of: record)
-    try storage.writeAtomically(bytes, to: file)
-    lock.hold(bytes)
+    let bytes = Array(try SealedJSON.bytes(of: record))
+    try lock.replaceRecord(by: bytes) { try storage.writeAtomically(bytes, to: file) }
     return record.incarnation
   }
 

@@ -10,8 +10,8 @@ final class RunLock: StorageLock {
   private let lock: any StorageLock
   private let record: String
   private let storage: any Storage
-  /// The record as this start wrote it; nil before.
-  private let own = Mutex<[UInt8]?>(nil)
+  /// The record as this start wrote it, and as it is about to; none before it wrote one.
+  private let own = Mutex<[[UInt8]]>([])
 
   init(_ lock: any StorageLock, record: String, in storage: any Storage) {
     self.lock = lock
@@ -19,14 +19,19 @@ final class RunLock: StorageLock {
     self.storage = storage
   }
 
-  /// This start's record is at its place.
-  func hold(_ bytes: some Collection<UInt8>) { own.withLock { $0 = Array(bytes) } }
+  /// Has `write` put this start's record at its place. A first one takes the place of another start's.
+  func replaceRecord(by bytes: [UInt8], _ write: () throws -> Void) throws {
+    own.withLock { if !$0.isEmpty { $0.append(bytes) } }
+    try write()
+    own.withLock { $0 = [bytes] }
+  }
 
   func verify() throws {
     try lock.verify()
     // One that cannot be read now says nothing: the lock holds.
-    guard let own = own.withLock({ $0 }), let found = storage.glance(at: record) else { return }
-    guard found == own else { throw DurabilityError.overtaken(record: record) }
+    let own = own.withLock { $0 }
+    guard !own.isEmpty, let found = storage.glance(at: record) else { return }
+    guard own.contains(found) else { throw DurabilityError.overtaken(record: record) }
   }
 
   func release() { lock.release() }

@@ -24,14 +24,6 @@ struct AppendedFile: ~Copyable {
     guard writeAll(Array(bytes), to: descriptor) else { throw .cannotWrite(file: path, reason: lastSystemError()) }
   }
 
-  /// Drops everything from `size` on, for good once this returns.
-  func truncate(to size: Int) throws(TelemetryError) {
-    guard ftruncate(descriptor, off_t(size)) == 0 else {
-      throw .cannotWrite(file: path, reason: lastSystemError())
-    }
-    try synchronize()
-  }
-
   func synchronize() throws(TelemetryError) {
     guard fsync(descriptor) == 0 else { throw .cannotWrite(file: path, reason: lastSystemError()) }
   }

@@ -3,9 +3,10 @@ import Glibc
 /// `metrics.jsonl`: one record a step, in order, whatever starts and rollbacks the run has seen.
 ///
 /// Opened at a resumed step, it moves the records beyond that step, and whatever a crash left half-written at the
-/// end, to `metrics.jsonl.INCARNATION.aside`: those steps are about to be done again. A record is one `write` at the
-/// file's end, so a reader never sees two mixed. Nothing is fsynced: what a power cut takes, the next start's
-/// reader of the file lacks, and no more.
+/// end, to `metrics.jsonl.INCARNATION.aside`: those steps are about to be done again. The rest becomes a file of its own
+/// in the old one's place, so that a coordinator that hung, or that no lock kept out, adds its last record to a file that
+/// nobody reads. A record is one `write` at the file's end, so a reader never sees two mixed. Records are not fsynced:
+/// what a power cut takes, the next start's reader of the file lacks, and no more.
 ///
 /// Belongs to one thread.
 public final class MetricsWriter {
@@ -20,14 +21,15 @@ public final class MetricsWriter {
   /// - Throws: `TelemetryError`, the file as it was.
   /// - Complexity: reads the file once, a mebibyte at a time.
   public init(path: String, resumingAt step: Int, incarnation: UInt64) throws(TelemetryError) {
-    file = try AppendedFile(path: path)
-    // Asked first, for a device has no end to read to.
-    let size = file.size
-    let kept = size > 0 ? try Self.bytesKept(of: path, upTo: step) : 0
-    if kept < size {
-      try Self.copyTail(of: path, from: kept, to: "\(path).\(incarnation).aside")
-      try file.truncate(to: kept)
+    if let size = regularFileSize(path) {
+      let kept = try Self.bytesKept(of: path, upTo: step)
+      if kept < size { try Self.copy(path, kept..<size, to: "\(path).\(incarnation).aside") }
+      let own = "\(path).tmp"
+      unlink(own)
+      try Self.copy(path, 0..<kept, to: own)
+      guard rename(own, path) == 0 else { throw .cannotWrite(file: path, reason: lastSystemError()) }
     }
+    file = try AppendedFile(path: path)
   }
 
   /// Adds a step's record.
@@ -68,12 +70,24 @@ extension MetricsWriter {
     return Int(String(decoding: digits, as: UTF8.self))
   }
 
-  private static func copyTail(of path: String, from offset: Int, to aside: String) throws(TelemetryError) {
-    let reader = try ReadFile(path: path, from: offset)
-    let writer = try AppendedFile(path: aside)
-    while let chunk = try reader.next() { try writer.append(chunk) }
+  /// Adds these bytes of a file to another; durable when it returns.
+  private static func copy(_ path: String, _ range: Range<Int>, to other: String) throws(TelemetryError) {
+    let reader = try ReadFile(path: path, from: range.lowerBound)
+    let writer = try AppendedFile(path: other)
+    var left = range.count
+    while left > 0, let chunk = try reader.next() {
+      try writer.append(chunk.prefix(left))
+      left -= min(left, chunk.count)
+    }
     try writer.synchronize()
   }
+}
+
+/// Nil where there is no file, or something else than one, a device say.
+private func regularFileSize(_ path: String) -> Int? {
+  var status = stat()
+  guard stat(path, &status) == 0, status.st_mode & S_IFMT == S_IFREG else { return nil }
+  return Int(status.st_size)
 }
 
 /// A file read from some place to its end.

@@ -203,6 +203,26 @@ private final class MadeUpWorker {
     #expect(throws: DurabilityError.lockLost(path: lock)) { try old.directory.checkpoints().recover() }
   }
 
+  @Test("A coordinator that another overtook stops, to be tried again, also where a step's rows find it out first")
+  func isOvertaken() throws {
+    let run = try SmallRun()
+    let service = try SmallRun.opened(run.options(["max_steps": "200"]))
+    let record = "\(run.folder)/run/incarnation.json"
+    let isOver = Atomic<Bool>(false)
+    let result = BoundedQueue<Result<CoordinatorService.Outcome, any Error>>(capacity: 1)
+    startThread(named: "service") {
+      result.append(
+        Result {
+          try service.run { report in
+            if report.record.step == 2 { try? Data("another's".utf8).write(to: URL(fileURLWithPath: record)) }
+          }
+        })
+      isOver.store(true, ordering: .releasing)
+    }
+    try MadeUpWorker(service, probe: SmallRun.probe).work { !isOver.load(ordering: .acquiring) }
+    #expect(throws: RunFailure.hindered("\(DurabilityError.overtaken(record: record))")) { try result.next()?.get() }
+  }
+
   @Test("A run is not resumed with another seed, and the error says which one it has") func refusesOtherSeed() throws {
     let run = try SmallRun()
     // Not held on to: a second one finds the directory locked.

@@ -84,6 +84,20 @@ struct MetricsWriterTests {
     }
   }
 
+  /// It looked at its lock, hung, and writes after another took the run over.
+  @Test func anEarlierCoordinatorsLastRecordIsNotAmongThem() throws {
+    try withTemporaryFolder { folder in
+      let file = folder.appending(path: "metrics.jsonl")
+      let older = try MetricsWriter(path: file.path, resumingAt: 0, incarnation: 1)
+      for step in 1...3 { try older.append(Self.record(step)) }
+      let newer = try MetricsWriter(path: file.path, resumingAt: 3, incarnation: 2)
+      try older.append(Self.record(4))
+      for step in 4...5 { try newer.append(Self.record(step)) }
+      try older.append(Self.record(5))
+      #expect(try Self.steps(in: file) == [1, 2, 3, 4, 5])
+    }
+  }
+
   @Test(arguments: [1, 5, 40, 150])
   func tornLastLineIsSetAside(bytesLost: Int) throws {
     try withTemporaryFolder { folder in
