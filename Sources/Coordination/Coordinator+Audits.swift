@@ -6,7 +6,8 @@ import Wire
 /// ever reaches the sum.
 ///
 /// Who is asked second: a worker on another host, else another worker, else the coordinator's own computing. If the two
-/// differ, a third host decides, the coordinator's own computing if there is none. Where there is more than one host, two
+/// differ, a third host decides, the coordinator's own computing if there is none. It also answers for whoever forgets to,
+/// and soon for whoever has never answered anything: else a crowd of those could keep a step waiting one after the other. Where there is more than one host, two
 /// answers of one are no more than one: what is broken in it may be wrong twice in the same way, a worker that is killed
 /// and started again among them. Whose answer then is another one has its host quarantined.
 ///
@@ -34,6 +35,8 @@ struct Audit: Sendable {
   var leases: [LeaseID] = []
   /// When the first answer came.
   var since: Instant?
+  /// Who had a lease to answer it forgot it.
+  var isForgotten = false
   /// The coordinator itself computes the node.
   var isAsked = false
   var askAgainAt: Instant?
@@ -51,7 +54,7 @@ struct Audit: Sendable {
   var needsAThird: Bool { isOpen && answers.count > 1 }
   var accusers: [Answer] { answers.filter { $0.result == .notFinite } }
   /// Nobody else is asked any more.
-  var isForTheCoordinator: Bool { answers.count >= Limits.answers || accusers.count > 1 }
+  var isForTheCoordinator: Bool { answers.count >= Limits.answers || accusers.count > 1 || isForgotten }
   var differ: Bool { answers.contains { $0.result != answers[0].result } }
 }
 
@@ -172,7 +175,10 @@ extension Coordinator {
     let elsewhere = others.filter { !hosts.contains($0.host) }
     // Where two are not enough no neighbour of theirs decides.
     let isForHosts = audit.needsAThird || !audit.accusers.isEmpty
-    return (elsewhere.isEmpty && !isForHosts ? others : elsewhere).map(\.id)
+    let willing = elsewhere.isEmpty && !isForHosts ? others : elsewhere
+    // Whoever has answered before probably will.
+    let known = willing.filter { $0.pace != nil }
+    return (known.isEmpty ? willing : known).map(\.id)
   }
 
   /// Asks the coordinator's own computing where nobody else will answer, or not soon.
@@ -182,13 +188,31 @@ extension Coordinator {
       guard let audit = audits[node], audit.isOpen, !audit.isAsked, let since = audit.since,
         now >= audit.askAgainAt ?? now
       else { continue }
-      let patience = audit.accusers.isEmpty ? Limits.audit : Limits.accusation
-      let isLate = now - since >= patience || audit.isForTheCoordinator
-      guard isLate || liveLeases(of: audit).isEmpty && candidates(for: node, audit).isEmpty else { continue }
+      let live = liveLeases(of: audit)
+      let strangers = live.filter { $0.expected == nil }
+      let isOfStrangers = !live.isEmpty && strangers.count == live.count
+      let patience =
+        isOfStrangers
+        ? patienceWithStrangers(on: node, audit)
+        : audit.accusers.isEmpty ? Limits.audit : Limits.accusation
+      let isLate = now - since >= patience
+      guard isLate || audit.isForTheCoordinator || live.isEmpty && candidates(for: node, audit).isEmpty else {
+        continue
+      }
+      // They may answer yet; the next audit does not wait for them.
+      if isLate { for lease in strangers { putOnProbation(lease.peer) } }
       audits[node]?.isAsked = true
       counts.judged += 1
       effects.append(.judge(step: step, node))
     }
+  }
+}
+
+extension Coordinator {
+  /// Who never answered anything gets as long as whoever has answered would be given.
+  private func patienceWithStrangers(on node: SliceRange, _ audit: Audit) -> Duration {
+    guard let pace = audit.answers.first.flatMap({ peers[$0.peer]?.pace }) else { return Limits.accusation }
+    return min(pace * (node.count * Limits.patience) + Limits.stall, Limits.accusation)
   }
 }
 
@@ -253,6 +277,8 @@ extension Coordinator {
   mutating func judgementFailed(of node: SliceRange, in step: Int, reason: String, _ effects: inout [Effect]) {
     guard phase == .computing, step == self.step, var audit = audits[node], audit.isAsked else { return }
     audit.isAsked = false
+    // So others may try again too.
+    audit.isForgotten = false
     audit.failures += 1
     defer { audits[node] = audit }
     guard audit.isOpen else { return }

@@ -75,6 +75,7 @@ extension Coordinator {
     peers[place].isOnProbation = false
     peers[place].silentFor = .zero
     peers[place].failures = 0
+    peers[place].overtaken = 0
     peers[place].noLeaseBefore = nil
   }
 
@@ -167,6 +168,18 @@ extension Coordinator {
     guard let place = peers.place(of: peer) else { return }
     peers[place].isOnProbation = true
     for lease in peers[place].leases { makeOverdue(lease) }
+  }
+
+  /// Others answered a lease. Who takes lease after lease and answers none costs a wait each time, as who announces and
+  /// does not deliver does: one whose pace is not known, or that is slower than its own.
+  mutating func noteOvertaken(_ id: LeaseID) {
+    guard let index = index(of: id), leases[index].isLive, let place = peers.place(of: leases[index].peer) else {
+      return
+    }
+    let lease = leases[index]
+    if let expected = lease.expected, (now - lease.issuedAt) * 2 <= expected * 3 { return }
+    peers[place].overtaken += 1
+    if peers[place].overtaken >= Limits.overtaken { putOnProbation(lease.peer) }
   }
 
   /// A worker did not deliver what it had announced.

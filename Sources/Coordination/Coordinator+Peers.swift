@@ -213,6 +213,7 @@ extension Coordinator {
         break  // the last of its payload may be on the other socket
       case .computing:
         counts.lost += 1
+        if audits[lease.slices]?.since != nil { audits[lease.slices]?.isForgotten = true }
         drop(lease.id, tellWorker: false, &effects)
         // A lost message, or one that takes slices and forgets them: it may try again, but keeps none from others.
         putOnProbation(id)

@@ -114,6 +114,7 @@ extension Coordinator {
     let copies = leases.indices.filter { leases[$0].slices.overlaps(lease.slices) }.map { leases[$0].id }
     for copy in copies {
       counts.duplicates += 1
+      noteOvertaken(copy)
       drop(copy, tellWorker: true, &effects)
     }
     guard phase == .computing, slices.isComplete else { return }

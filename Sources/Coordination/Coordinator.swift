@@ -250,6 +250,8 @@ struct Peer: Sendable {
   var undelivered = 0
   /// It gets no lease before this.
   var noLeaseBefore: Instant?
+  /// Leases since its last delivery that others answered, when it should have long before.
+  var overtaken = 0
 
   /// Whether it is connected and was heard lately: who is not gets nothing, and others get what it has.
   func isPresent(at now: Instant) -> Bool { isConnected && now - heard < Limits.silence }

@@ -105,6 +105,10 @@ public enum Limits {
   /// gets no lease for `returnPause`, then twice as long each time: some four minutes, in which a network may recover.
   public static let failures = 8
 
+  /// Leases that a worker held for longer than it should need until others had answered them, and delivered nothing
+  /// between, before what it holds keeps no slice from others. Once may be chance.
+  public static let overtaken = 2
+
   /// How often each of the workers may give back the same slice before the run stops: what cannot be read by anyone
   /// three times in a row is not a passing fault.
   public static let returns = 3
@@ -133,7 +137,8 @@ public enum Limits {
   /// most leases take, short enough for a worker that hangs.
   public static let audit = Duration.seconds(60)
 
-  /// The same where the answer is not finite: until it is known what is right nobody's counts.
+  /// The same where the answer is not finite, for until it is known what is right nobody's counts; and at most where only
+  /// workers that never answered anything have a lease to answer.
   public static let accusation = Duration.seconds(10)
 
   /// Answers about one node: three hosts that all differ are for the coordinator to judge.

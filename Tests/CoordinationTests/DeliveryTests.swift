@@ -52,6 +52,30 @@ struct DeliveryTests {
     #expect(try !script.ready(1, idle: 1).map(\.slices).contains(after.slices))
   }
 
+  /// Each step waits until the other may have its slice too; but not for ever.
+  @Test func whoTakesLeasesAndAnswersNoneIsWaitedForTwice() throws {
+    var script = try script(slices: 2)
+    _ = try #require(try script.join(2, on: "b").first)
+    for step in 1...2 {
+      #expect(try script.ready(1, idle: 1, after: 50).isEmpty)
+      let copy = try #require(try script.ready(1, idle: 1, after: 100).first)
+      try script.complete(copy, by: 1, after: 50)
+      try script.handle(.updateFinished(Script.version(step)))
+      let own = try #require(try script.ready(1, idle: 1).first)
+      _ = try #require(try script.ready(2, idle: 1).first, "it may try again")
+      try script.complete(own, by: 1, after: 50)
+    }
+    let next = try #require(try script.ready(1, idle: 1).first, "at once")
+    try script.complete(next, by: 1, after: 50)
+    // It answers: all is well.
+    try script.handle(.updateFinished(Script.version(3)))
+    let late = try #require(try script.ready(2, idle: 1).first)
+    try script.complete(late, by: 2, after: 50)
+    let last = try #require(try script.ready(2, idle: 1).first)
+    #expect(last.slices != late.slices)
+    #expect(try script.ready(1, idle: 1).isEmpty)
+  }
+
   @Test func severalOfThemTakeOnePlaceTogetherAndOnlyWhereNobodyElseWaits() throws {
     var script = try script()
     var leases: [UInt64: Lease] = [:]
