@@ -85,7 +85,8 @@ package final class CoordinatorBulk: Sendable {
       case .failed(let error):
         if error != .closed { log(.error, "The bulk socket failed: \(error)") }
       }
-      while let (request, frame) = state.outgoing.next(on: socket) {
+      let end = ContinuousClock.now + FramedAnswers.attention
+      while ContinuousClock.now < end, let (request, frame) = state.outgoing.next(on: socket) {
         state.outgoing.send(answer(request, into: frame, &state), frame, on: socket)
       }
     }

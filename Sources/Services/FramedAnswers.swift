@@ -31,6 +31,8 @@ package struct FramedAnswers: Sendable {
   private static let patience = Duration.seconds(2)
   /// A peer that keeps an answer for so long is named, once.
   private static let noticePatience = Duration.seconds(5)
+  /// How long answers are made before others are heard again.
+  static let attention = Duration.milliseconds(50)
   /// Between two lines about such peers.
   private static let noticePause = Duration.seconds(10)
 
@@ -69,7 +71,7 @@ package struct FramedAnswers: Sendable {
   private var wasFull = false
   private var notice = ContinuousClock.now
 
-  init(log: @escaping ServiceLog) { self.log = log }
+  package init(log: @escaping ServiceLog) { self.log = log }
 }
 
 // MARK: - Requests
@@ -77,7 +79,7 @@ package struct FramedAnswers: Sendable {
 extension FramedAnswers {
   /// Has a request wait for its turn.
   /// - Returns: the request that may not wait any more, if there are too many: this one, or one of who has the most.
-  mutating func add(_ request: Incoming) -> Incoming? {
+  package mutating func add(_ request: Incoming) -> Incoming? {
     let count = shares[request.peer]?.requests.count ?? 0
     guard count < Self.requestsAPeer else { return request }
     var dropped: Incoming?
@@ -101,7 +103,7 @@ extension FramedAnswers {
   }
 
   /// The next request that may be answered, and a frame for its answer, which `send` takes back; nil while there is none.
-  mutating func next(on socket: RouterSocket) -> (request: Incoming, frame: FloatBuffer)? {
+  package mutating func next(on socket: RouterSocket) -> (request: Incoming, frame: FloatBuffer)? {
     while !turns.isEmpty {
       let peer = turns.removeFirst()
       shares[peer]?.hasTurn = false
@@ -174,7 +176,7 @@ extension FramedAnswers {
 extension FramedAnswers {
   /// Sends an answer, or keeps it for later. A peer that left needs none; a failing socket shows when it receives.
   /// - Parameter frame: what `next` gave for it, whether the answer is in there or not; nil for an answer without bulk.
-  mutating func send(_ reply: Outgoing?, _ frame: FloatBuffer?, on socket: RouterSocket) {
+  package mutating func send(_ reply: Outgoing?, _ frame: FloatBuffer?, on socket: RouterSocket) {
     guard let reply, let peer = reply.peer else {
       if let frame { free.append(frame) }
       return
@@ -192,9 +194,22 @@ extension FramedAnswers {
       if let frame { free.append(frame) }
     }
     let waiting = shares[peer]?.waiting.count ?? 0
-    guard waiting > 0 || (try? socket.send(reply)) == .noRoom else { return }
+    guard waiting > 0 || hand(reply, to: peer, on: socket) == .noRoom else { return }
     guard waiting < Self.repliesAPeer else { return }
     shares[peer, default: Share()].waiting.append(reply)
+  }
+
+  /// Of a peer that is gone nothing waits any more: to answer thousands of requests for nobody would keep others waiting.
+  private mutating func hand(_ reply: Outgoing, to peer: PeerID, on socket: RouterSocket) -> SendOutcome? {
+    let outcome = try? socket.send(reply)
+    if outcome == .unreachable { forgetRequests(of: peer) }
+    return outcome
+  }
+
+  private mutating func forgetRequests(of peer: PeerID) {
+    requestCount -= shares[peer]?.requests.count ?? 0
+    shares[peer]?.requests = []
+    shares[peer]?.waiting = []
   }
 
   /// Tries again what found its peer's queue full, and gives those with room a turn: at each tick. Ends the connections of
@@ -212,8 +227,9 @@ extension FramedAnswers {
   }
 
   private mutating func sendWaiting(_ peer: PeerID, on socket: RouterSocket) {
-    while let reply = shares[peer]?.waiting.first, (try? socket.send(reply)) != .noRoom {
-      shares[peer]?.waiting.removeFirst()
+    while let reply = shares[peer]?.waiting.first, hand(reply, to: peer, on: socket) != .noRoom {
+      // Unless it is gone.
+      if shares[peer]?.waiting.isEmpty == false { shares[peer]?.waiting.removeFirst() }
     }
   }
 
@@ -222,9 +238,7 @@ extension FramedAnswers {
       guard let oldest = share.underWay.first, now - oldest.since > Self.patience else { continue }
       // Its connection may be gone already; then libzmq is about to let go.
       _ = socket.hangUp(on: peer)
-      requestCount -= share.requests.count
-      shares[peer]?.requests = []
-      shares[peer]?.waiting = []
+      forgetRequests(of: peer)
     }
   }
 

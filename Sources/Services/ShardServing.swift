@@ -47,7 +47,8 @@ package final class ShardServing: Sendable {
         state.outgoing.send(unavailable("\(error)", exchange, to: peer), nil, on: socket)
       }
       if case .tick = event { state.outgoing.tick(on: socket) }
-      while let (request, frame) = state.outgoing.next(on: socket) {
+      let end = ContinuousClock.now + FramedAnswers.attention
+      while ContinuousClock.now < end, let (request, frame) = state.outgoing.next(on: socket) {
         state.outgoing.send(answer(request, into: frame, &state), frame, on: socket)
       }
       defer { state.hasFoundDamage = false }
