@@ -66,9 +66,12 @@ package final class BulkClient: Sendable {
     thread = try SocketThread(
       named: "massl-bulk", owning: socket, outboxCapacity: 64, tick: .milliseconds(200)
     ) { event, socket in
-      if let words = reach.value.withLock({ $0.look(isConnected: socket.connected != nil, at: .now) }) {
-        complain(words)
+      func look() {
+        if let words = reach.value.withLock({ $0.look(isConnected: socket.connected != nil, at: .now) }) {
+          complain(words)
+        }
       }
+      look()
       func unanswered() -> WorkerError { .bulkUnanswered(reach.value.withLock { $0.silence }) }
       switch event {
       case .received(.malformed(_, let error, _)): complain("\(error)")
@@ -82,6 +85,7 @@ package final class BulkClient: Sendable {
             return Self.askAgain(as: sender, over: socket, state)
           }
           while let received = try? socket.receive(timeout: .zero) { Self.take(received, state) }
+          look()
         }
         guard let waiting = state.value.withLock({ $0.waiting.removeValue(forKey: outgoing.envelope.exchange) })
         else { return }

@@ -57,6 +57,25 @@ import Wire
     #expect(coordinator.offsets.withLock { $0 } == (0...Self.chunks).map { $0 * Limits.bulkFloats })
   }
 
+  @Test(.timeLimit(.minutes(1))) func aPortThatTakesNoConnectionIsNamedWhileAQuestionWaitsForIt() throws {
+    let context = try Context()
+    let book = LogBook()
+    let sender = Sender(run: RunIdentity(high: 1, low: 2), incarnation: Incarnation(1), peer: PeerID(rawValue: 7))
+    // Port 1: nobody listens there.
+    let bulk = try BulkClient(
+      context: context, sender: sender, endpoint: Endpoint("tcp://127.0.0.1:1"), control: Endpoint("tcp://127.0.0.1:2"),
+      security: .none(.loopback), complain: { book.log(.warning, $0) })
+    let ended = BoundedQueue<Bool>(capacity: 1)
+    startThread(named: "asker") {
+      _ = try? bulk.ask(.holders(first: 0, count: 1))
+      ended.close()
+    }
+    // The question waits for 20 s.
+    #expect(book.waits(for: "The control port 2 at 127.0.0.1 answers, its bulk port 1 does not", seconds: 15))
+    bulk.stop()
+    _ = ended.next()
+  }
+
   @Test(.timeLimit(.minutes(1))) func aRefusalOfAnyChunkEndsThePush() throws {
     let context = try Context()
     let gradient = FloatBuffer(count: 4 * Limits.bulkFloats)
