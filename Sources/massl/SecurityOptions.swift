@@ -25,13 +25,20 @@ package struct PeerSecurityOptions: ParsableArguments {
     }
   }
 
-  /// - Throws: `WireError` of the key file, or where keys are needed and not given.
+  /// May ask a name server before it says that keys are needed.
+  /// - Throws: `WireError` of the key file, or where keys are needed and not given, or the name is unknown.
   func security(for endpoint: Endpoint) throws -> Security<ClientKeys> {
     var keys: ClientKeys?
     if let key, let server = coordinatorKey.flatMap({ PublicKey($0) }) {
       keys = ClientKeys(own: try KeyPair(contentsOf: key), server: server)
     }
-    return try .decide(for: endpoint, keys: keys, insecure: insecure)
+    do throws(WireError) {
+      return try .decide(for: endpoint, keys: keys, insecure: insecure)
+    } catch {
+      // Of a name that is mistyped nobody needs to know first that it could be another machine's.
+      if case .keysRequired = error { _ = try endpoint.addresses() }
+      throw error
+    }
   }
 }
 

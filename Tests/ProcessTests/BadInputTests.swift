@@ -53,6 +53,17 @@ import Testing
     #expect(named.count == 1, "\(ended.errors)")
   }
 
+  // MARK: Addresses
+
+  @Test func aNameThatIsUnknownIsSaidToBeBeforeKeysAreAskedFor() throws {
+    for command in [["status"], ["worker"], ["memory", "list"]] {
+      let ended = try Program.run(command + ["--coordinator", "tcp://no-such-host.invalid:5570"])
+      #expect(ended.status == 75 && ended.errors.contains("The host 'no-such-host.invalid' is unknown: "), "\(ended)")
+    }
+    let other = try Program.run(["status", "--coordinator", "tcp://192.0.2.1:5570"])
+    #expect(other.status == 64 && other.errors.contains("can be reached from other machines, so keys are needed"))
+  }
+
   // MARK: Settings
 
   @Test func unknownFlagsAndKeysGetTheNearestOffered() throws {
