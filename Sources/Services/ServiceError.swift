@@ -45,6 +45,8 @@ public enum ServiceError: Error, Equatable, CustomStringConvertible {
     case .otherShapes(let run, let keys):
       "The weights of \(run) are carried over, so what shapes them must stay: take back the change of "
         + "\(keys.joined(separator: ", "))."
+    case .noCheckpointBefore(let run, let step, []):
+      "\(run) has no checkpoint of step \(step) or before it: it has none at all."
     case .noCheckpointBefore(let run, let step, let present):
       "\(run) has no checkpoint of step \(step) or before it: it has those of steps "
         + "\(present.map(String.init).joined(separator: ", ")). Give one of these steps, or a later one."
