@@ -9,11 +9,13 @@ import Testing
   init() throws { workshop = try Workshop() }
 
   /// A run with a checkpoint, and each command that writes a result.
-  private func commands() throws -> [[String]] {
+  /// - Parameter coordinator: the address of one that runs.
+  private func commands(_ coordinator: String) throws -> [[String]] {
     let short = ["--max-steps", "2", "--checkpoint-every-steps", "1"]
     #expect(try Program.run(workshop.arguments("r") + short).status == 0)
     let run = workshop.run("r")
     let small = Workshop.recipe + ["--threads", "1", "--rounds", "1"]
+    let asked = ["memory", "list", "--coordinator", coordinator]
     let figures = [
       "plan", "--gflops", "100", "--copy", "10", "--workers", "1", "--threads", "1",
     ]
@@ -27,6 +29,8 @@ import Testing
       ["synthesize", "--out", Self.new, "--images", "10"],
       ["verify", Self.goldenCase], figures + Workshop.recipe, figures + ["--json"] + Workshop.recipe,
       ["bench", "update"] + small, ["bench", "update", "--json"] + small,
+      ["bench", "loader", "--data", workshop.data] + small, ["bench", "memory", "--fill", "256"] + small,
+      ["status", "--coordinator", coordinator], asked, asked + ["--json"],
     ]
   }
 
@@ -42,7 +46,9 @@ import Testing
     .deletingLastPathComponent().appending(path: "Golden/schedules.json").path
 
   @Test func whatCannotBeWrittenIsSaidAndAClosedPipeIsQuiet() throws {
-    for command in try commands() {
+    let owner = try Program.start(workshop.coordinator("waiting", "tcp://127.0.0.1:0"))
+    defer { kill(owner.processIdentifier, SIGKILL) }
+    for command in try commands(workshop.address("waiting")) {
       for (redirection, reason) in [(">/dev/full", "No space left on device"), (">&-", "Bad file descriptor")] {
         let ended = try Program.run(
           withNewPath(command), through: ["/bin/sh", "-c", "exec \"$0\" \"$@\" \(redirection)"])

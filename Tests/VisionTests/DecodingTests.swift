@@ -59,6 +59,33 @@ import Vision
     #expect(picture.pixels == [UInt8](repeating: 0, count: 8 * 8 * 3))
   }
 
+  /// A file of a few hundred bytes, of which libjpeg warns of nothing, that passes over the picture once a scan.
+  @Test func moreScansThanAPictureNeedsAreRefused() throws {
+    #expect(try Picture(jpeg: grey(scans: 100)).pixels == [UInt8](repeating: 128, count: 8 * 8 * 3))
+    #expect(throws: VisionError.undecodable(reason: "it has more scans than the 100 that a picture may have")) {
+      _ = try Picture(jpeg: grey(scans: 101))
+    }
+  }
+
+  /// A progressive picture of 8 x 8 grey pixels: a scan for the mean, then one for each bit of each other coefficient.
+  private func grey(scans: Int) -> [UInt8] {
+    let zeros = [UInt8](repeating: 0, count: 15)
+    var jpeg: [UInt8] = [0xFF, 0xD8, 0xFF, 0xDB, 0, 67, 0]
+    jpeg += [UInt8](repeating: 1, count: 64)
+    jpeg += [0xFF, 0xC2, 0, 11, 8, 0, 8, 0, 8, 1, 1, 0x11, 0]
+    // One code each, '0': the mean is zero; there are no more coefficients.
+    for table in [0x00, 0x10] as [UInt8] { jpeg += [0xFF, 0xC4, 0, 20, table, 1] + zeros + [0] }
+    func scan(_ coefficient: UInt8, bits: UInt8) -> [UInt8] {
+      [0xFF, 0xDA, 0, 8, 1, 1, 0, coefficient, coefficient, bits, 0b0111_1111]
+    }
+    jpeg += scan(0, bits: 0)
+    for number in 1..<scans {
+      // First without the last bit, then it alone.
+      jpeg += scan(UInt8((number + 1) / 2), bits: number % 2 == 1 ? 0x01 : 0x10)
+    }
+    return jpeg + [0xFF, 0xD9]
+  }
+
   @Test func theProbeDecodesTheSameTwice() throws {
     #expect(try decodingProbe() == decodingProbe())
     #expect(JPEGLibrary.version.hasPrefix("libjpeg") && JPEGLibrary.version.contains("libjpeg.so"))
