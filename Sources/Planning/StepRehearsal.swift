@@ -5,8 +5,9 @@ import Services
 import Training
 import Wire
 
-/// A few steps of a run, rehearsed: the run's own `Coordinator` leases, grants and accepts, and workers, links and the
-/// update are clocks that run as long as what they stand for takes.
+/// A few steps of a run, rehearsed: the run's own `Coordinator` leases, grants and accepts, each worker's own
+/// `WorkerMachine` asks, announces and pushes, and threads, links and the update are clocks that run as long as what they
+/// stand for takes.
 ///
 /// So what overlaps and what waits is what the processes do, step for step:
 ///
@@ -46,7 +47,8 @@ struct StepRehearsal {
     var update = 0.0
   }
 
-  private enum Happening {
+  enum Happening {
+    case welcomed(Int, Welcome)
     case pulled(Int)
     case averaged(Int)
     case rowsComplete(Int)
@@ -61,48 +63,6 @@ struct StepRehearsal {
     case nothing
   }
 
-  private struct Work {
-    let lease: Lease
-    var sum: TreeSum<Int>
-    var slicesLeft: Int
-  }
-
-  private struct Worker {
-    let peer: PeerID
-    var held: [LeaseID: Work] = [:]
-    var toPrepare: [LeaseID] = []
-    var isPreparing = false
-    /// The step whose weights and rows are on their way.
-    var preparing = -1
-    /// The step whose weights and rows are here.
-    var step = -1
-    /// The step whose teacher is here.
-    var teacher = -2
-    var ahead = Ahead.none
-    /// The step whose rows are gathered ahead.
-    var aheadStep = -1
-    var isWaitingForAhead = false
-    var tasks: [(lease: LeaseID, slice: Int)] = []
-    var idle: Int
-    var open = 0
-    var toPush: [LeaseID] = []
-    var isPushing = false
-    /// Weights and gradients.
-    var buffers = 0
-    var buffersAtMost = 0
-    // Times of the step.
-    var weightsHere = 0.0
-    var ready = 0.0
-    var lastSlice = 0.0
-
-    mutating func hold(_ count: Int) {
-      buffers += count
-      buffersAtMost = max(buffersAtMost, buffers)
-    }
-  }
-
-  private enum Ahead { case none, underWay, done }
-
   /// Steps before those that count: by then everybody's pace is known.
   private var warmUp: Int { isLarge ? 2 : 4 }
   private var counted: Int { isLarge ? 2 : 8 }
@@ -111,16 +71,16 @@ struct StepRehearsal {
   /// The coordinator's patience is for peers that are slow or gone. There are none: its time passes slowly.
   private static let coordinatorPace = 1e-4
 
-  private let plan: RunPlan
-  private let deployment: Deployment
-  private let fetches: ExpectedFetches
-  private let floats: Double
-  private let sliceSeconds: Double
+  let plan: RunPlan
+  let deployment: Deployment
+  let fetches: ExpectedFetches
+  let floats: Double
+  let sliceSeconds: Double
 
   private var coordinator: Coordinator
-  private var workers: [Worker]
+  var workers: [Worker]
   private var links: LinkModel
-  private var clock = 0.0
+  var clock = 0.0
   private var agenda = Agenda<Happening>()
   private var errands: [Int: (open: Int, then: Happening)] = [:]
   private var nextErrand = 0
@@ -132,7 +92,7 @@ struct StepRehearsal {
   private var done = 0
   private var stepBegan = 0.0
   private var countedFrom = 0.0
-  private var outcome: Outcome
+  var outcome: Outcome
   private var linksBefore: LinkModel
   private var nextShard = 0
 
@@ -156,12 +116,12 @@ struct StepRehearsal {
       run: Self.identity, incarnation: Self.incarnation, protocolVersion: Wire.Limits.protocolVersion, probe: probe,
       welcome: Welcome(
         configuration: "", bulkPort: 1, data: DataIdentity(count: plan.pictures, digest: probe), rows: 0),
-      slices: plan.slices, lastStep: 1 << 40, gradientCount: plan.layout.count, floatsPerSlice: plan.floatsPerSlice,
+      slices: plan.slices, lastStep: Self.steps, gradientCount: plan.layout.count, floatsPerSlice: plan.floatsPerSlice,
       pictureName: { "\($0)" }, pictures: { _, _ in [] })
     settings.audits = AuditSettings()
     coordinator = Coordinator(
       settings, resuming: Self.version(0), durableStep: nil, at: Instant(nanoseconds: 0))
-    workers = (0..<deployment.workers).map { Worker(peer: PeerID(rawValue: UInt64($0 + 1)), idle: deployment.threads) }
+    workers = (0..<deployment.workers).map { Worker(number: $0, threads: deployment.threads, probe: probe) }
     links = LinkModel(
       machines: 1 + deployment.workers + deployment.shards, bytesPerSecond: deployment.linkBytesPerSecond)
     linksBefore = links
@@ -169,8 +129,10 @@ struct StepRehearsal {
     outcome = Outcome(links: links)
   }
 
-  private static let identity = RunIdentity(high: 1, low: 1)
-  private static let incarnation = Incarnation(1)
+  static let identity = RunIdentity(high: 1, low: 1)
+  static let incarnation = Incarnation(1)
+  /// More than are ever rehearsed.
+  static let steps = 1 << 40
 
   private static func version(_ step: Int) -> Updated {
     let digest = Digest(high: 1, low: UInt64(step))
@@ -182,13 +144,8 @@ struct StepRehearsal {
 
 extension StepRehearsal {
   private mutating func run() -> Outcome {
-    for index in workers.indices {
-      let hello = Hello(
-        protocolVersion: Wire.Limits.protocolVersion, name: "\(index)", threads: deployment.threads,
-        probe: Digest(high: 0, low: 1))
-      tell(.hello(hello), index)
-    }
-    for index in workers.indices { sayReady(index) }
+    // All are there before the first is welcomed: it would else hold a large lease that others could overtake.
+    for index in workers.indices { tell(.tick, worker: index) }
     while done < warmUp + counted {
       let (next, flow) = (agenda.next, links.untilNext())
       invariant(next != nil || flow != nil, "step \(done) of a rehearsal waits for nothing")
@@ -204,10 +161,10 @@ extension StepRehearsal {
     return summary()
   }
 
-  private mutating func after(_ seconds: Double, _ happening: Happening) { agenda.add(happening, at: clock + seconds) }
+  mutating func after(_ seconds: Double, _ happening: Happening) { agenda.add(happening, at: clock + seconds) }
 
   /// Has bytes sent, from several machines at once; `then` happens when all are there.
-  private mutating func send(
+  mutating func send(
     _ parts: [(bytes: Double, from: Int)], _ kind: Traffic, to: Int, then happening: Happening
   ) {
     let parts = parts.filter { $0.bytes >= 1 }
@@ -229,6 +186,7 @@ extension StepRehearsal {
 
   private mutating func happens(_ happening: Happening) {
     switch happening {
+    case .welcomed(let index, let welcome): hear(.welcome(welcome), index)
     case .pulled(let index): pulled(index)
     case .averaged(let index): averaged(index)
     case .rowsComplete(let index): rowsComplete(index)
@@ -242,7 +200,6 @@ extension StepRehearsal {
     case .added(let index, let lease): added(index, lease)
     case .pushed(let index, let lease): pushed(index, lease)
     case .checked(let index, let lease):
-      workers[index].held[lease] = nil
       workers[index].buffers -= 1
       handle(.pushArrived(lease, .whole))
     case .updated: updated()
@@ -251,33 +208,19 @@ extension StepRehearsal {
   }
 }
 
-// MARK: - Words
+// MARK: - The coordinator
 
 extension StepRehearsal {
-  private mutating func handle(_ event: Event) {
+  /// Gives it an event, and carries out what follows.
+  mutating func handle(_ event: Event) {
     let now = Instant(nanoseconds: UInt64(clock * Self.coordinatorPace * 1e9))
     for effect in coordinator.handle(event, at: now) { carryOut(effect) }
   }
 
-  private mutating func tell(_ message: WorkerMessage, _ index: Int) {
-    let sender = Sender(run: Self.identity, incarnation: Self.incarnation, peer: workers[index].peer)
-    handle(.message(message, from: sender))
-  }
-
-  private mutating func sayReady(_ index: Int) {
-    let worker = workers[index]
-    let idle = max(0, deployment.threads - worker.open)
-    tell(.ready(Ready(idleThreads: idle, held: worker.held.keys.sorted())), index)
-  }
-
   private mutating func carryOut(_ effect: Effect) {
     switch effect {
-    case .send(.lease(let lease), let peer): take(lease, Int(peer.rawValue) - 1)
-    case .send(.grant(let lease), let peer):
-      let index = Int(peer.rawValue) - 1
-      workers[index].toPush.append(lease)
-      push(index)
-    case .send(.cancel(let lease), let peer): cancel(lease, Int(peer.rawValue) - 1)
+    case .send(.welcome(let welcome), let peer): after(0, .welcomed(Worker.number(of: peer), welcome))
+    case .send(let message, let peer): hear(message, Worker.number(of: peer))
     case .expectPush:
       gradients += 1
       outcome.coordinatorGradients = max(outcome.coordinatorGradients, gradients)
@@ -287,186 +230,7 @@ extension StepRehearsal {
     default: break
     }
   }
-}
 
-// MARK: - A worker
-
-extension StepRehearsal {
-  private func machine(_ index: Int) -> Int { 1 + index }
-
-  private mutating func take(_ lease: Lease, _ index: Int) {
-    workers[index].held[lease.lease] = Work(
-      lease: lease, sum: TreeSum(tree: SliceTree(count: lease.slices.count)), slicesLeft: lease.slices.count)
-    workers[index].open += lease.slices.count
-    workers[index].toPrepare.append(lease.lease)
-    prepare(index)
-  }
-
-  private mutating func prepare(_ index: Int) {
-    while !workers[index].isPreparing, let id = workers[index].toPrepare.first {
-      guard let work = workers[index].held[id] else {
-        workers[index].toPrepare.removeFirst()
-        continue
-      }
-      guard work.lease.step != workers[index].step else {
-        workers[index].toPrepare.removeFirst()
-        dispatch(id, index)
-        continue
-      }
-      // The student takes the place of the one before, the teacher of none: the next follows from it.
-      workers[index].isPreparing = true
-      workers[index].preparing = work.lease.step
-      let follows = workers[index].teacher == work.lease.step - 1
-      workers[index].hold(workers[index].step < 0 ? 2 : 1)
-      send([((follows ? 4 : 8) * floats, 0)], .weights, to: machine(index), then: .pulled(index))
-    }
-  }
-
-  private mutating func pulled(_ index: Int) {
-    // The average reads two and writes one; two digests.
-    after(deployment.seconds(passingFloats: 5 * floats), .averaged(index))
-  }
-
-  private mutating func averaged(_ index: Int) {
-    // A lease that was cancelled meanwhile makes no difference to those that follow: they are of the next step.
-    let step = workers[index].preparing
-    if !workers[index].isWaitingForAhead {
-      workers[index].weightsHere = clock
-      if workers[index].step >= 0 { workers[index].buffers -= 1 }
-      workers[index].teacher = step
-    }
-    switch workers[index].ahead {
-    case .underWay: workers[index].isWaitingForAhead = true
-    case .done where workers[index].aheadStep == step:
-      workers[index].isWaitingForAhead = false
-      send(rowParts(fetches.newest, index, isNewest: true), .rows, to: machine(index), then: .rowsComplete(index))
-    case .done, .none:
-      workers[index].isWaitingForAhead = false
-      send(
-        rowParts(fetches.older, index) + rowParts(fetches.newest, index, isNewest: true), .rows, to: machine(index),
-        then: .rowsComplete(index))
-    }
-  }
-
-  private mutating func rowsComplete(_ index: Int) {
-    workers[index].isPreparing = false
-    workers[index].step = workers[index].preparing
-    workers[index].ready = clock
-    workers[index].aheadStep = workers[index].step + 1
-    // Rows that are here are copied first, then the others asked for.
-    workers[index].ahead = .underWay
-    let copied = 2 * fetches.drawn * Double(plan.configuration.bottleneckDim)
-    after(deployment.seconds(passingFloats: copied), .gatheredAhead(index))
-    prepare(index)
-  }
-
-  /// Who sends so many rows, and how many bytes.
-  private func rowParts(_ rows: Double, _ index: Int, isNewest: Bool = false) -> [(bytes: Double, from: Int)] {
-    let rowSize = Double(plan.configuration.bottleneckDim * plan.rowType.bytes)
-    let others = max(0, fetches.fromCoordinator - fetches.newest)
-    let own = deployment.shards == 0 || isNewest ? rows : min(rows, others)
-    let shards = 0..<deployment.shards
-    return [(own * rowSize, 0)]
-      + shards.map {
-        ((rows - own) * rowSize / Double(shards.count), 1 + deployment.workers + $0)
-      }
-  }
-
-  private mutating func dispatch(_ id: LeaseID, _ index: Int) {
-    guard let lease = workers[index].held[id]?.lease else { return }
-    workers[index].tasks += lease.slices.indices.map { (id, $0) }
-    startSlices(index)
-  }
-
-  private mutating func startSlices(_ index: Int) {
-    while workers[index].idle > 0, !workers[index].tasks.isEmpty {
-      let (lease, slice) = workers[index].tasks.removeFirst()
-      guard let work = workers[index].held[lease] else {
-        workers[index].open -= 1
-        sayReady(index)
-        continue
-      }
-      workers[index].idle -= 1
-      workers[index].hold(1)
-      let range = SliceRange(first: slice - work.lease.slices.first, count: 1)
-      let pictures = Double(deployment.pictureBytes * plan.configuration.sliceSize)
-      send([(pictures, 0)], .pictures, to: machine(index), then: .picturesHere(index, lease, range))
-    }
-  }
-
-  private mutating func sliceDone(_ index: Int, _ id: LeaseID, _ slice: SliceRange) {
-    outcome.computing += sliceSeconds
-    guard var work = workers[index].held[id] else {
-      workers[index].buffers -= 1
-      return threadIsIdle(index)
-    }
-    var additions = 0
-    work.sum.insert(0, at: slice) { left, _ in
-      additions += 1
-      return left
-    }
-    work.slicesLeft -= 1
-    workers[index].held[id] = work
-    workers[index].buffers -= additions
-    // An addition reads two and writes one; the payload's digest reads it.
-    let passes = 3 * Double(additions) + (work.slicesLeft == 0 ? 1 : 0)
-    after(deployment.seconds(passingFloats: passes * floats), .added(index, id))
-  }
-
-  private mutating func added(_ index: Int, _ id: LeaseID) {
-    if let work = workers[index].held[id], work.sum.total != nil, work.slicesLeft == 0 {
-      workers[index].lastSlice = clock
-      // Said once: the lease's last slice is added last, whichever thread adds it.
-      workers[index].held[id]?.slicesLeft = -1
-      tell(.finished(finished(work.lease)), index)
-    }
-    threadIsIdle(index)
-  }
-
-  private mutating func threadIsIdle(_ index: Int) {
-    workers[index].idle += 1
-    workers[index].open -= 1
-    sayReady(index)
-    startSlices(index)
-  }
-
-  private func finished(_ lease: Lease) -> Finished {
-    Finished(
-      lease: lease.lease, step: lease.step, slices: lease.slices, payload: Digest(high: 2, low: 2),
-      payloadCount: plan.layout.count + lease.slices.count * plan.floatsPerSlice,
-      losses: lease.slices.indices.map { _ in SliceLoss(consistency: 0, koleo: 0, targetEntropy: 0) }, undecodable: [])
-  }
-
-  private mutating func cancel(_ id: LeaseID, _ index: Int) {
-    guard let work = workers[index].held.removeValue(forKey: id) else { return }
-    workers[index].buffers -= work.sum.waitingNodes.count
-    // Not prepared yet: its slices are no task of any thread.
-    if workers[index].toPrepare.contains(id), !(workers[index].isPreparing && workers[index].toPrepare.first == id) {
-      workers[index].open -= work.lease.slices.count
-    }
-  }
-
-  private mutating func push(_ index: Int) {
-    guard !workers[index].isPushing, !workers[index].toPush.isEmpty else { return }
-    let id = workers[index].toPush.removeFirst()
-    guard let lease = workers[index].held[id]?.lease else { return push(index) }
-    workers[index].isPushing = true
-    let payload = floats + Double(lease.slices.count * plan.floatsPerSlice)
-    outcome.pushes += 1
-    send([(4 * payload, machine(index))], .gradients, to: 0, then: .pushed(index, id))
-  }
-
-  private mutating func pushed(_ index: Int, _ id: LeaseID) {
-    workers[index].isPushing = false
-    // The coordinator reads it twice: for the digest, and for what is not finite.
-    after(deployment.seconds(passingFloats: 2 * floats), .checked(index, id))
-    push(index)
-  }
-}
-
-// MARK: - The coordinator
-
-extension StepRehearsal {
   private mutating func accept(_ node: SliceRange) {
     var additions = 0
     sum.insert(0, at: node) { left, _ in

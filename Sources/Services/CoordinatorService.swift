@@ -154,7 +154,7 @@ public final class CoordinatorService: Sendable {
       Control(
         coordinator: Coordinator(
           settings, resuming: resumed.version.updated, durableStep: resumed.durableStep, memory: resumed.memory,
-          at: Self.now()),
+          at: .now),
         collapse: CollapseWatch(
           blockSize: configuration.blockSize, memorySize: configuration.memorySize, width: configuration.bottleneckDim,
           rateRises: plan.learningRate.warmUpSteps,
@@ -312,7 +312,7 @@ extension CoordinatorService {
   private func handle(_ event: Event, if isCurrent: () -> Bool = { true }) {
     control.withLock { control in
       guard !control.hasEnded, isCurrent() else { return }
-      for effect in control.coordinator.handle(event, at: Self.now()) {
+      for effect in control.coordinator.handle(event, at: .now) {
         carryOut(effect, &control)
         if control.hasEnded { return }
       }
@@ -324,7 +324,7 @@ extension CoordinatorService {
     case .send(let message, let peer): send(message, to: peer, control)
     case .sendStatus(let peer): send(.status(json: status(control).json()), to: peer, control)
     case .sendMemory(let peer):
-      let status = control.coordinator.memoryStatus(at: Self.now())
+      let status = control.coordinator.memoryStatus(at: .now)
       send(.memory(json: status?.json() ?? "{}"), to: peer, control)
     case .writeLedger(let number, let ledger): extents.add(.writeLedger(number: number, ledger))
     case .releaseExtents(let released): extents.add(.release(released))
@@ -400,18 +400,12 @@ extension CoordinatorService {
     let version = weights.current
     let (status, learned) = control.withLock {
       (
-        $0.coordinator.status(at: Self.now()),
+        $0.coordinator.status(at: .now),
         CoordinatorCheckpoints.Learned(by: $0.coordinator, before: version.step)
       )
     }
     guard status.durableStep != version.step, status.checkpointInFlight != version.step else { return }
     checkpoints.write(later: version, learned)
-  }
-
-  private static func now() -> Instant {
-    var time = timespec()
-    clock_gettime(CLOCK_MONOTONIC, &time)
-    return Instant(nanoseconds: UInt64(time.tv_sec) * 1_000_000_000 + UInt64(time.tv_nsec))
   }
 }
 
@@ -421,7 +415,7 @@ extension CoordinatorService {
   private func status(_ control: borrowing Control) -> RunStatus {
     let version = weights.current
     return RunStatus(
-      coordination: control.coordinator.status(at: Self.now()), run: directory.run.description, plan: plan,
+      coordination: control.coordinator.status(at: .now), run: directory.run.description, plan: plan,
       probe: "\(probe)",
       newest: control.newest?.record, isRunning: true,
       memory: RunStatus.Memory(size: plan.configuration.memorySize, rows: version.rows),

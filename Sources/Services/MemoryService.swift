@@ -27,6 +27,7 @@ public final class MemoryService: Sendable {
   private let log: ServiceLog
   private let context: Context
   private let line: ControlLine
+  private let contact: Mutex<CoordinatorContact>
   private let directory: ShardDirectory
   private let storage: any Storage
   private let bulkSocket: RouterSocket
@@ -85,7 +86,10 @@ public final class MemoryService: Sendable {
     }
     let key: PublicKey? = if case .curve(let keys) = options.serving { keys.own.publicKey } else { nil }
     address = ShardAddress(endpoint: endpoint.onThisMachine, key: key)
-    line = ControlLine(to: options.coordinator, givesUpAfter: options.givesUpAfter, log: log)
+    line = ControlLine(to: options.coordinator, log: log)
+    contact = Mutex(
+      CoordinatorContact(
+        as: line.peer, to: "\(options.coordinator)", givesUpAfter: options.givesUpAfter, at: .now))
     state = Mutex(State(store: store))
   }
 
@@ -141,11 +145,20 @@ extension MemoryService {
   private func handle(_ event: ControlLine.Event) {
     switch event {
     case .received(let message, let sender): receive(message, from: sender)
-    case .wantsHello: hello()
-    case .isDue: report()
-    case .isSilent: _ = outcome.tryAppend(.success(.silent))
+    case .connectionLost:
+      contact.withLock { $0.connectionLost(at: .now) }
+      // At once it would go the way of the last word: the next look says what is due.
+      return
+    case .tick: break
     case .failed(let reason):
       end(MemoryError.socketFailed(coordinator: "\(options.coordinator)", reason: reason))
+    }
+    for duty in contact.withLock({ $0.duties(at: .now, log: log) }) {
+      switch duty {
+      case .sayHello: hello()
+      case .showLife: report()
+      case .giveUp: _ = outcome.tryAppend(.success(.silent))
+      }
     }
   }
 
@@ -159,9 +172,10 @@ extension MemoryService {
         protocolVersion: Wire.Limits.protocolVersion, name: options.name, shard: directory.shard, address: address,
         capacity: options.capacity, held: held, changes: state.firstChange)
     }
-    let run = directory.layout.map { RunIdentity($0.run) }
-    let sender = Sender(run: run ?? RunIdentity(high: 0, low: 0), incarnation: Incarnation(0), peer: line.peer)
-    say(.hello(hello), sender)
+    let run = directory.layout.map { RunIdentity($0.run) } ?? RunIdentity(high: 0, low: 0)
+    let heard = contact.withLock { $0.sender }
+    let incarnation = heard.run == run ? heard.incarnation : Incarnation(0)
+    say(.hello(hello), Sender(run: run, incarnation: incarnation, peer: line.peer))
   }
 
   private func report() {
@@ -180,6 +194,7 @@ extension MemoryService {
   private func receive(_ message: CoordinatorMessage, from sender: Sender) {
     let session = state.withLock { $0.session }
     let isOfSession = session?.sender.run == sender.run && session?.sender.incarnation == sender.incarnation
+    guard contact.withLock({ $0.hear(message, from: sender, at: .now, log: log) }) != .stranger else { return }
     switch message {
     case .shardWelcome(let welcome):
       // A welcome comes again when a hello was sent twice.
@@ -203,7 +218,7 @@ extension MemoryService {
       guard let session else { return log(.warning, refusal.text) }
       session.copying.stop()
       state.withLock { $0.session = nil }
-      line.isUnknown()
+      contact.withLock { $0.isUnknown(at: .now) }
       log(.info, "\(refusal.text) Saying hello again.")
     case .malformed, .tooManyPeers: log(.warning, refusal.text)
     // The other process may be dead already, and the coordinator not know it yet.
@@ -239,7 +254,7 @@ extension MemoryService {
         state.session = Session(sender: sender, copying: copying)
         state.assignment = 0
       }
-      line.isWelcomed()
+      contact.withLock { $0.welcomed(at: .now) }
       log(.info, "Joined the run at \(options.coordinator), incarnation \(sender.incarnation.number).")
       report()
     } catch let error as ConfigurationError {

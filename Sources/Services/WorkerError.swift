@@ -12,8 +12,6 @@ public enum WorkerError: Error, Equatable, CustomStringConvertible {
   case pictureUnavailable(String)
   /// What came is not what the lease promised.
   case otherBits(String)
-  /// A lease that fits no step of the run.
-  case badLease(String)
   /// The coordinator will not work with this worker: starting it again is of no use.
   case turnedAway(coordinator: String, reason: String)
   /// The connection cannot be used any more.
@@ -35,7 +33,6 @@ public enum WorkerError: Error, Equatable, CustomStringConvertible {
     case .rowsUnavailable(let reason): "memory rows cannot be had just now: \(reason)"
     case .pictureUnavailable(let reason): "a picture cannot be had just now: \(reason)"
     case .otherBits(let what): "\(what) came with other bits than the lease names"
-    case .badLease(let problem): "the lease cannot be computed: \(problem)"
     case .turnedAway(let coordinator, let reason):
       "The coordinator at \(coordinator) turned this worker away: \(reason)"
     case .socketFailed(let coordinator, let reason):

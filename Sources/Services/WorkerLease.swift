@@ -9,7 +9,7 @@ final class WorkerLease: Sendable {
   let lost: Set<Int>
   private let sum: Mutex<TreeSum<SliceSum>>
 
-  /// - Parameter lease: one that `check` finds nothing wrong with.
+  /// - Parameter lease: one that `LeaseBounds` finds nothing wrong with.
   init(_ lease: Lease) {
     self.lease = lease
     lost = Set(lease.lost)
@@ -23,23 +23,6 @@ final class WorkerLease: Sendable {
     return sum.withLock { sum in
       sum.insert(slice, at: place) { SliceSum.adding($0, $1) }
       return sum.total
-    }
-  }
-
-  /// Throws what is wrong with a lease that came from outside.
-  static func check(_ lease: Lease, in plan: RunPlan) throws(WorkerError) {
-    guard (0..<plan.lastStep).contains(lease.step) else {
-      throw .badLease("step \(lease.step) of a run of \(plan.lastStep)")
-    }
-    guard plan.tree.isNode(lease.slices) else {
-      throw .badLease(
-        "slices \(lease.slices.first) to \(lease.slices.first + lease.slices.count) are no node of \(plan.slices)")
-    }
-    guard (0...lease.rows).contains(lease.memoryFloor) else {
-      throw .badLease("a memory of \(lease.rows) rows with floor \(lease.memoryFloor)")
-    }
-    guard lease.lost.last ?? 0 < plan.pictures else {
-      throw .badLease("picture \(lease.lost.last ?? 0) of \(plan.pictures) is lost")
     }
   }
 }

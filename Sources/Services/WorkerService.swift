@@ -2,7 +2,6 @@ import Configuration
 import Coordination
 import Machine
 import Numerics
-import Synchronization
 import Training
 import Vision
 import Wire
@@ -11,12 +10,14 @@ import Wire
 ///
 ///     let outcome = try WorkerService(options) { level, text in ... }.run()    // blocks; requestStop() ends it
 ///
-/// The control socket's thread says hello until it is welcomed; the welcome begins a `WorkerSession`, which does the
-/// work. A coordinator that is away is waited for; one that comes back, or does not know this worker, is greeted anew.
+/// What it says and does is decided by a `WorkerMachine`, which `run` gives everything that happens, one after the
+/// other: what the control socket's thread hears, and what the threads of a `WorkerSession` report.
 public final class WorkerService: Sendable {
   public typealias Outcome = PeerOutcome
 
   private static let tick = Duration.milliseconds(500)
+  /// Threads that report wait while so many events do.
+  private static let eventsQueued = 1024
 
   private let options: WorkerOptions
   private let log: ServiceLog
@@ -24,14 +25,16 @@ public final class WorkerService: Sendable {
   private let line: ControlLine
   /// This machine's own pictures.
   private let own: DataSet?
-  private let outcome = BoundedQueue<Result<Outcome, WorkerError>>(capacity: 1)
-  private let state = Mutex(State())
+  private let events = BoundedQueue<WorkerEvent>(capacity: WorkerService.eventsQueued)
 
-  private struct State: Sendable {
-    /// From a welcome on.
+  /// Of the thread that runs.
+  private struct State {
+    var machine: WorkerMachine
+    /// From `.join` to `.leave`.
     var session: WorkerSession?
     /// Outlives sessions; nil before the first one.
     var rows: (run: RunIdentity, welcome: Welcome, kept: WorkerRows)?
+    var ending: WorkerEnding?
   }
 
   /// - Throws: `VisionError` when there are no pictures in the folder given, `WireError` when ZeroMQ cannot start.
@@ -46,76 +49,74 @@ public final class WorkerService: Sendable {
       own = nil
     }
     context = try Context()
-    line = ControlLine(to: options.coordinator, givesUpAfter: options.givesUpAfter, log: log)
+    line = ControlLine(to: options.coordinator, log: log)
   }
 
-  /// Works until the run is over or `requestStop` is called.
+  /// Works until the run is over or `requestStop` is called. May be called once.
   /// - Throws: `WorkerError.turnedAway`, `.socketFailed`; `WireError` for an endpoint that can never be reached.
   public func run() throws -> Outcome {
-    try line.open(in: context, security: options.security, tick: Self.tick) { [self] in handle($0) }
-    let result = outcome.next() ?? .success(.stopped)
-    let session = state.withLock { $0.session }
-    session?.stop()
-    if let session { say(.goodbye, session.sender) }
+    let hello = Hello(
+      protocolVersion: Wire.Limits.protocolVersion, name: options.name, host: options.host, threads: options.threads,
+      probe: options.probe, libraries: .loaded)
+    var state = State(
+      machine: WorkerMachine(
+        WorkerMachine.Settings(
+          hello: hello, peer: line.peer, coordinator: "\(options.coordinator)", givesUpAfter: options.givesUpAfter),
+        at: .now))
+    try line.open(in: context, security: options.security, tick: Self.tick) { [events] in
+      _ = events.append(WorkerEvent($0))
+    }
+    while state.ending == nil, let event = events.next() { handle(event, &state) }
+    // Nobody waits for room from here on.
+    events.close()
     line.close()
-    state.withLock { $0.session = nil }
-    return try result.get()
+    switch state.ending {
+    case .finished: return .finished
+    case .stopped, nil: return .stopped
+    case .silent: return .silent
+    case .turnedAway(let reason):
+      throw WorkerError.turnedAway(coordinator: "\(options.coordinator)", reason: reason)
+    case .socketFailed(let reason):
+      throw WorkerError.socketFailed(coordinator: "\(options.coordinator)", reason: reason)
+    }
   }
 
   /// Leaves: leases go back to the coordinator; from any thread.
-  public func requestStop() { _ = outcome.tryAppend(.success(.stopped)) }
+  public func requestStop() { _ = events.append(.stopRequested) }
+}
 
-  private func end(_ error: WorkerError) { _ = outcome.tryAppend(.failure(error)) }
-
-  private func say(_ message: WorkerMessage, _ sender: Sender) {
-    line.say(.worker(message), from: sender)
+extension WorkerEvent {
+  fileprivate init(_ event: ControlLine.Event) {
+    switch event {
+    case .received(let message, let sender): self = .received(message, from: sender)
+    case .connectionLost: self = .connectionLost
+    case .tick: self = .tick
+    case .failed(let reason): self = .socketFailed(reason: reason)
+    }
   }
 }
 
-// MARK: - The control socket's thread
+// MARK: - What the machine says
 
 extension WorkerService {
-  private func handle(_ event: ControlLine.Event) {
-    switch event {
-    case .received(let message, let sender): receive(message, from: sender)
-    case .wantsHello: hello()
-    case .isDue:
-      let session = state.withLock { $0.session }
-      session?.sayReady()
-      session?.announceAgain()
-    case .isSilent: _ = outcome.tryAppend(.success(.silent))
-    case .failed(let reason): end(.socketFailed(coordinator: "\(options.coordinator)", reason: reason))
+  private func handle(_ event: WorkerEvent, _ state: inout State) {
+    for effect in state.machine.handle(event, at: .now) {
+      switch effect {
+      case .say(let message, let sender): line.say(.worker(message), from: sender)
+      case .join(let welcome, let sender, let session): handle(join(welcome, sender, session, &state), &state)
+      case .leave:
+        state.session?.stop()
+        state.session = nil
+      case .compute(let lease): state.session?.compute(lease)
+      case .push(let lease): state.session?.push(lease)
+      case .forget(let lease): state.session?.forget(lease)
+      case .log(let level, let text): log(level, text)
+      case .stop(let ending): state.ending = ending
+      }
     }
   }
 
-  private func hello() {
-    let sender = Sender(run: RunIdentity(high: 0, low: 0), incarnation: Incarnation(0), peer: line.peer)
-    say(
-      .hello(
-        Hello(
-          protocolVersion: Wire.Limits.protocolVersion, name: options.name, host: options.host,
-          threads: options.threads, probe: options.probe, libraries: .loaded)), sender)
-  }
-
-  private func receive(_ message: CoordinatorMessage, from sender: Sender) {
-    let session = state.withLock { $0.session }
-    let isOfSession = session?.sender.run == sender.run && session?.sender.incarnation == sender.incarnation
-    switch message {
-    case .welcome(let welcome):
-      // A welcome comes again when a hello was sent twice.
-      guard !isOfSession else { return }
-      session?.stop()
-      join(welcome, as: Sender(run: sender.run, incarnation: sender.incarnation, peer: line.peer))
-    case .refusal(let refusal): refused(refusal, session)
-    case .finished: _ = outcome.tryAppend(.success(.finished))
-    case .lease(let lease): if isOfSession { session?.take(lease) }
-    case .grant(let lease): if isOfSession { session?.push(lease) }
-    case .cancel(let lease): if isOfSession { session?.cancel(lease) }
-    case .heartbeat, .status, .shardWelcome, .assignment, .memory, .drain: break
-    }
-  }
-
-  private func join(_ welcome: Welcome, as sender: Sender) {
+  private func join(_ welcome: Welcome, _ sender: Sender, _ number: Int, _ state: inout State) -> WorkerEvent {
     do {
       let layer = try ConfigurationLayer(recipe: welcome.configuration, file: "the coordinator's configuration")
       let plan = try RunPlan(
@@ -134,51 +135,34 @@ extension WorkerService {
       let payloads = try BulkClient(
         context: context, sender: sender, endpoint: coordinator, control: control, security: options.security)
       let bulk = try clients.client(of: .coordinator)
-      let session = try WorkerSession(
-        plan: plan, sender: sender, clients: clients, payloads: payloads,
+      state.session = try WorkerSession(
+        plan: plan, incarnation: sender.incarnation, clients: clients, payloads: payloads,
         pictures: WorkerPictures(bulk: bulk, own: own?.counted(asBy: welcome.data), run: welcome.data, log: log),
-        rows: rows(of: plan, welcome, sender, bytes: min(options.rowCacheBytes, need.rest(of: allowance))),
+        rows: rows(of: plan, welcome, sender, bytes: min(options.rowCacheBytes, need.rest(of: allowance)), &state),
         holders: RowHolders(
           layout: plan.extentLayout(run: sender.run.digest), peer: line.peer,
           log: log
         ) { try clients.client(of: $0) },
-        threads: options.threads, flipsBitEvery: options.flipsBitEvery, log: log
-      ) { [self] in say($0, $1) }
-      state.withLock { $0.session = session }
-      line.isWelcomed()
-      log(.info, "Joined the run at \(options.coordinator), incarnation \(sender.incarnation.number).")
-      session.sayReady()
+        threads: options.threads, flipsBitEvery: options.flipsBitEvery
+      ) { [events] in _ = events.append(.work($0, session: number)) }
+      return .joined(LeaseBounds(steps: plan.lastStep, tree: plan.tree, pictures: plan.pictures))
     } catch {
-      end(.turnedAway(coordinator: "\(options.coordinator)", reason: "its run cannot be joined: \(error)"))
+      return .couldNotJoin(reason: "\(error)")
     }
   }
 
   /// Those kept from the session before, if they are the same run's under the same configuration.
-  private func rows(of plan: RunPlan, _ welcome: Welcome, _ sender: Sender, bytes: Int) -> WorkerRows {
-    if let rows = state.withLock({ $0.rows }), rows.run == sender.run,
-      rows.welcome.configuration == welcome.configuration, rows.welcome.data == welcome.data
+  private func rows(
+    of plan: RunPlan, _ welcome: Welcome, _ sender: Sender, bytes: Int, _ state: inout State
+  ) -> WorkerRows {
+    if let rows = state.rows, rows.run == sender.run, rows.welcome.configuration == welcome.configuration,
+      rows.welcome.data == welcome.data
     {
       rows.kept.begin(sender.incarnation, rows: welcome.rows)
       return rows.kept
     }
     let rows = WorkerRows(plan: plan, bytes: bytes, incarnation: sender.incarnation)
-    state.withLock { $0.rows = (sender.run, welcome, rows) }
+    state.rows = (sender.run, welcome, rows)
     return rows
-  }
-
-  private func refused(_ refusal: Refusal, _ session: WorkerSession?) {
-    switch refusal.reason {
-    case .unknownPeer, .otherRun:
-      // Without a session the hello itself was refused, for now: the next one waits its turn.
-      guard let session else { return log(.warning, refusal.text) }
-      session.stop()
-      state.withLock { $0.session = nil }
-      line.isUnknown()
-      log(.info, "\(refusal.text) Saying hello again.")
-    // Hello is said again in a while.
-    case .malformed, .tooManyPeers, .duplicateShard: log(.warning, refusal.text)
-    case .protocolVersion, .computeClass, .quarantined:
-      end(.turnedAway(coordinator: "\(options.coordinator)", reason: refusal.text))
-    }
   }
 }

@@ -2,21 +2,23 @@ import Coordination
 import Numerics
 import Wire
 
-/// A worker process: what the real one says and does, with computing that only takes time.
+/// A worker process: the real machine, around it threads whose computing only takes time.
 struct SimulatedWorker {
-  /// A lease in its hands.
-  struct Held {
-    var lease: Lease
+  /// A lease in the hands of its threads.
+  struct Job {
+    let lease: Lease
+    /// Of the coordinator that gave it.
+    let incarnation: Incarnation
+    /// None while it waits for some.
     var threads = 0
-    /// Set once it is computed.
-    var finished: Finished?
-    var isPushing = false
+    /// The machine wants it no more: what is left of it is passed over.
+    var isForgotten = false
   }
 
   let threads: Int
   var host = ""
-  /// In quarantine, and gone.
-  var isBanished = false
+  /// The run is over, or it is in quarantine: nobody starts it again.
+  var isGone = false
   /// Leases that it computed.
   var answers = 0
   /// Nanoseconds that one thread takes for one slice.
@@ -26,29 +28,33 @@ struct SimulatedWorker {
   var isUp = false
   /// Of its own choosing, new at each start.
   var peer = PeerID(rawValue: 0)
-  var run = RunIdentity(high: 0, low: 0)
-  var incarnation = Incarnation(0)
-  var isWelcome = false
-  var held: [LeaseID: Held] = [:]
-  var heard: UInt64 = 0
+  var machine: WorkerMachine?
+  /// Of the machine's; 0 without one.
+  var session = 0
+  var jobs: [Job] = []
+  /// What was computed and is not forgotten.
+  var results: [LeaseID: Finished] = [:]
+  /// Who says what it hears now.
+  var hearing = Incarnation(0)
   /// SIGSTOP until then.
   var stoppedUntil: UInt64 = 0
 
-  var idleThreads: Int { threads - held.values.reduce(0) { $0 + $1.threads } }
-  var heldInOrder: [LeaseID] { held.keys.sorted() }
-  var sender: Sender { Sender(run: run, incarnation: incarnation, peer: peer) }
-  var ready: WorkerMessage { .ready(Ready(idleThreads: idleThreads, held: heldInOrder)) }
-  var hello: WorkerMessage {
-    .hello(Hello(protocolVersion: 1, name: "simulated", host: host, threads: threads, probe: Simulation.probe))
+  init(threads: Int, pace: UInt64) {
+    self.threads = threads
+    self.pace = pace
   }
 
-  mutating func start(as peer: PeerID) {
+  var idleThreads: Int { threads - jobs.reduce(0) { $0 + $1.threads } }
+
+  mutating func start(as peer: PeerID, at now: Instant) {
     life += 1
     isUp = true
     self.peer = peer
-    run = RunIdentity(high: 0, low: 0)
-    incarnation = Incarnation(0)
-    isWelcome = false
-    held = [:]
+    let hello = Hello(protocolVersion: 1, name: "simulated", host: host, threads: threads, probe: Simulation.probe)
+    machine = WorkerMachine(WorkerMachine.Settings(hello: hello, peer: peer, coordinator: "simulated"), at: now)
+    leave()
   }
+
+  /// What the threads of the session before are at ends by itself, and nobody hears of it.
+  mutating func leave() { (session, jobs, results) = (0, [], [:]) }
 }

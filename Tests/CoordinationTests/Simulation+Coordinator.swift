@@ -137,12 +137,17 @@ extension Simulation {
     guard coordinator.machine != nil, sender.incarnation == incarnation else { return }
     guard let finished = coordinator.expected[lease] else {
       if bug == .countsDuplicatePushes, let again = coordinator.arrived[lease], again.payload == payload { add(again) }
-      return
+      return answerPush(lease, isTaken: false, sender)
     }
     coordinator.arrived[lease] = finished
-    send(
-      .pushed(lease, sender.incarnation, sender.peer), worker: indexOfPeer[sender.peer], toWorker: true)
+    answerPush(lease, isTaken: true, sender)
     tell(.pushArrived(lease, payload == finished.payload ? .whole : .damaged))
+  }
+
+  private mutating func answerPush(_ lease: LeaseID, isTaken: Bool, _ sender: Sender) {
+    send(
+      .pushEnded(lease, isTaken: isTaken, sender.incarnation, sender.peer), worker: indexOfPeer[sender.peer],
+      toWorker: true)
   }
 
   mutating func accept(_ lease: LeaseID, _ finished: Finished) {

@@ -15,14 +15,19 @@ extension Simulation {
     }
   }
 
-  mutating func say(_ message: WorkerMessage, _ index: Int) {
-    send(.toCoordinator(message, workers[index].sender), worker: index, toWorker: false)
+  mutating func say(_ message: WorkerMessage, as sender: Sender, _ index: Int) {
+    send(.toCoordinator(message, sender), worker: index, toWorker: false)
   }
 
   /// The worker that has this number now. While it is stopped, what came waits in its socket.
   mutating func living(_ peer: PeerID, orLater happening: Happening) -> Int? {
     guard let index = indexOfPeer[peer], workers[index].isUp, workers[index].peer == peer else { return nil }
     return isStopped(index, happening) ? nil : index
+  }
+
+  /// Whether a worker still lives this life, and is not stopped: then it does so later.
+  mutating func isRunning(_ index: Int, _ life: Int, orLater happening: Happening) -> Bool {
+    workers[index].life == life && workers[index].isUp && !isStopped(index, happening)
   }
 
   mutating func isStopped(_ index: Int, _ happening: Happening) -> Bool {

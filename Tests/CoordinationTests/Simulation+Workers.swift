@@ -3,135 +3,182 @@ import Numerics
 import TestSupport
 import Wire
 
-/// The workers: what each does with time and with what it hears.
+/// The workers' processes around the real machine: what each does with time, and with what the machine says.
 extension Simulation {
+  /// For an answer to a push, as long as the real one waits.
+  private static let pushPatience = 20 * second
+
   mutating func startWorker(_ index: Int) {
-    guard !workers[index].isBanished else { return }
+    guard !workers[index].isGone else { return }
     let peer = PeerID(rawValue: random.next())
     indexOfPeer[peer] = index
-    workers[index].start(as: peer)
-    workers[index].heard = time
+    workers[index].start(as: peer, at: Instant(nanoseconds: time))
     schedule(.workerBeats(index, life: workers[index].life), in: 0)
   }
 
   mutating func beat(_ index: Int) {
     schedule(.workerBeats(index, life: workers[index].life), in: Self.second)
-    if time - workers[index].heard > 4 * Self.second { workers[index].isWelcome = false }
-    guard workers[index].isWelcome else { return say(workers[index].hello, index) }
-    say(workers[index].ready, index)
-    // What got no answer is said again; the first may be lost.
-    for lease in workers[index].heldInOrder {
-      if let finished = workers[index].held[lease]?.finished { say(.finished(finished), index) }
-    }
-    if random.chance(faults.nonsense) { talkNonsense(index) }
+    tell(.tick, worker: index)
+    if workers[index].session > 0, random.chance(faults.nonsense) { talkNonsense(index) }
   }
 
   mutating func talkNonsense(_ index: Int) {
-    let sender = workers[index].sender
+    guard let sender = workers[index].machine?.sender else { return }
     let stray = LeaseID(random.next(below: 60))
     switch random.next(below: 5) {
-    case 0: send(.toCoordinator(.ready(Ready(idleThreads: -1, held: [])), sender), worker: index, toWorker: false)
-    case 1: say(.returned(Returned(lease: stray, reason: "never had it")), index)
+    case 0: say(.ready(Ready(idleThreads: -1, held: [])), as: sender, index)
+    case 1: say(.returned(Returned(lease: stray, reason: "never had it")), as: sender, index)
     case 2:
       say(
         .finished(
           Finished(
             lease: stray, step: .max, slices: SliceRange(first: .min, count: .max), payload: Self.probe,
-            payloadCount: -1, losses: [], undecodable: [])), index)
+            payloadCount: -1, losses: [], undecodable: [])), as: sender, index)
     case 3:
       let older = Sender(run: sender.run, incarnation: Incarnation(0), peer: sender.peer)
-      send(.toCoordinator(workers[index].ready, older), worker: index, toWorker: false)
+      say(.ready(Ready(idleThreads: workers[index].threads, held: [])), as: older, index)
     default:
       let other = Sender(run: RunIdentity(high: 1, low: 1), incarnation: sender.incarnation, peer: sender.peer)
-      send(.toCoordinator(.goodbye, other), worker: index, toWorker: false)
+      say(.goodbye, as: other, index)
     }
   }
 
   mutating func hear(_ message: CoordinatorMessage, _ incarnation: Incarnation, _ index: Int) {
-    guard incarnation >= workers[index].incarnation else { return }
-    if incarnation > workers[index].incarnation {
-      // Another coordinator: leases of the one before are void.
-      workers[index].incarnation = incarnation
-      workers[index].held = [:]
-      workers[index].isWelcome = false
+    var sender = Sender(run: Self.run, incarnation: incarnation, peer: PeerID(rawValue: 1))
+    workers[index].hearing = incarnation
+    if bug == .heedsOlderIncarnations, let followed = workers[index].machine?.sender.incarnation {
+      sender.incarnation = max(incarnation, followed)
     }
-    workers[index].heard = time
-    switch message {
-    case .welcome:
-      workers[index].run = Self.run
-      workers[index].isWelcome = true
-      say(workers[index].ready, index)
-    case .refusal(let refusal) where refusal.reason == .quarantined:
-      // As the real one, it ends, and nobody starts it again.
-      workers[index].isUp = false
-      workers[index].isBanished = true
-    case .refusal(let refusal):
-      guard refusal.reason == .unknownPeer else { return }
-      workers[index].isWelcome = false
-      workers[index].held = [:]
-      say(workers[index].hello, index)
-    case .lease(let lease):
-      guard workers[index].isWelcome, workers[index].held[lease.lease] == nil else { return }
-      workers[index].held[lease.lease] = SimulatedWorker.Held(lease: lease)
-      computeWhatWaits(index)
-    case .grant(let lease): push(lease, index)
-    case .cancel(let lease):
-      workers[index].held[lease] = nil
-      computeWhatWaits(index)
-    case .finished: say(.goodbye, index)
-    case .heartbeat, .status, .shardWelcome, .assignment, .memory, .drain: break
+    tell(.received(message, from: sender), worker: index)
+  }
+}
+
+// MARK: - The machine
+
+extension Simulation {
+  /// Gives a worker's machine an event, checks it, and carries its effects out.
+  mutating func tell(_ event: WorkerEvent, worker index: Int) {
+    guard workers[index].isUp else { return }
+    let now = Instant(nanoseconds: time)
+    let effects = workers[index].machine?.handle(event, at: now) ?? []
+    do {
+      try workers[index].machine?.checkInvariants()
+    } catch {
+      fail("\(error), after \(event)")
     }
+    for effect in effects { carryOut(effect, worker: index) }
   }
 
-  mutating func computeWhatWaits(_ index: Int) {
-    for id in workers[index].heldInOrder {
-      guard let held = workers[index].held[id], held.threads == 0, held.finished == nil,
-        workers[index].idleThreads > 0
-      else { continue }
-      let slices = held.lease.slices.count
-      let threads = min(workers[index].idleThreads, slices)
-      workers[index].held[id]?.threads = threads
+  private mutating func tell(_ progress: WorkerProgress, worker index: Int) {
+    let session = workers[index].session
+    tell(.work(progress, session: session), worker: index)
+  }
+
+  private mutating func carryOut(_ effect: WorkerEffect, worker index: Int) {
+    switch effect {
+    case .say(let message, let sender): say(message, as: sender, index)
+    case .join(_, _, let session):
+      workers[index].session = session
+      tell(.joined(LeaseBounds(steps: lastStep, tree: truth.tree, pictures: 1000)), worker: index)
+    case .leave: workers[index].leave()
+    case .compute(let lease):
+      workers[index].jobs.append(SimulatedWorker.Job(lease: lease, incarnation: workers[index].hearing))
+      computeWhatWaits(index)
+    case .push(let lease): push(lease, index)
+    case .forget(let lease): forget(lease, index)
+    case .log: break
+    case .stop(let ending):
+      // The run is over, or its host is in quarantine: nobody starts it again.
+      workers[index].isUp = false
+      workers[index].isGone = true
+      if ending != .finished, !liars.contains(workers[index].host) { fail("worker \(index) ended: \(ending)") }
+    }
+  }
+}
+
+// MARK: - Threads
+
+extension Simulation {
+  private mutating func computeWhatWaits(_ index: Int) {
+    for place in workers[index].jobs.indices where workers[index].jobs[place].threads == 0 {
+      let idle = workers[index].idleThreads
+      guard idle > 0 else { return }
+      let lease = workers[index].jobs[place].lease
+      let slices = lease.slices.count
+      let threads = min(idle, slices)
+      workers[index].jobs[place].threads = threads
       var duration = neverPushes(index) ? 0 : workers[index].pace * UInt64((slices + threads - 1) / threads)
       if random.chance(faults.workerHang) { duration += random.next(below: 300 * Self.second) }
-      schedule(.computed(index, life: workers[index].life, id), in: duration)
+      schedule(
+        .computed(index, life: workers[index].life, session: workers[index].session, lease.lease), in: duration)
     }
   }
 
-  mutating func computed(_ id: LeaseID, _ index: Int) {
-    guard let lease = workers[index].held[id]?.lease, workers[index].held[id]?.finished == nil else { return }
-    let slice = lease.step * 100 + lease.slices.first
-    if random.chance(faults.givingBack), givenBack[slice, default: 0] < 2 {
+  mutating func computed(_ id: LeaseID, _ session: Int, _ index: Int) {
+    guard session == workers[index].session,
+      let place = workers[index].jobs.firstIndex(where: { $0.lease.lease == id && $0.threads > 0 })
+    else { return }
+    let job = workers[index].jobs.remove(at: place)
+    let (lease, slice) = (job.lease, job.lease.step * 100 + job.lease.slices.first)
+    if job.isForgotten {
+      // Its slices were passed over.
+    } else if random.chance(faults.givingBack), givenBack[slice, default: 0] < 2 {
       givenBack[slice, default: 0] += 1
-      workers[index].held[id] = nil
-      say(.returned(Returned(lease: id, reason: "read error")), index)
+      tell(.failed(Returned(lease: id, reason: "read error")), worker: index)
     } else {
-      let version = Updated(
-        step: lease.step, student: lease.student, teacher: lease.teacher, rows: lease.rows,
-        memoryFloor: lease.memoryFloor)
-      var finished = Finished(
-        lease: id, step: lease.step, slices: lease.slices,
-        payload: answer(Truth.payload(of: lease.slices, in: truth.tree, with: version, without: lease.lost), of: index),
-        payloadCount: 100 + 10 * lease.slices.count,
-        losses: lease.slices.indices.map { _ in
-          // Tells on whose behalf it was computed: see `accept`.
-          SliceLoss(consistency: Double(workers[index].incarnation.number), koleo: 0, targetEntropy: 1)
-        },
-        undecodable: [])
-      if saysNotFinite(index) { finished.losses[0].targetEntropy = .nan }
-      workers[index].held[id]?.finished = finished
-      workers[index].held[id]?.threads = 0
-      say(.finished(finished), index)
+      let finished = finished(job, index)
+      workers[index].results[id] = finished
+      tell(.computed(finished), worker: index)
     }
+    tell(.slicesEnded(id, count: lease.slices.count), worker: index)
     computeWhatWaits(index)
-    say(workers[index].ready, index)
   }
 
-  mutating func push(_ id: LeaseID, _ index: Int) {
-    guard let finished = workers[index].held[id]?.finished, !neverPushes(index) else { return }
+  private mutating func finished(_ job: SimulatedWorker.Job, _ index: Int) -> Finished {
+    let lease = job.lease
+    let version = Updated(
+      step: lease.step, student: lease.student, teacher: lease.teacher, rows: lease.rows,
+      memoryFloor: lease.memoryFloor)
+    var finished = Finished(
+      lease: lease.lease, step: lease.step, slices: lease.slices,
+      payload: answer(Truth.payload(of: lease.slices, in: truth.tree, with: version, without: lease.lost), of: index),
+      payloadCount: 100 + 10 * lease.slices.count,
+      losses: lease.slices.indices.map { _ in
+        // Tells on whose behalf it was computed: see `accept`.
+        SliceLoss(consistency: Double(job.incarnation.number), koleo: 0, targetEntropy: 1)
+      },
+      undecodable: [])
+    if saysNotFinite(index) { finished.losses[0].targetEntropy = .nan }
+    return finished
+  }
+
+  private mutating func forget(_ id: LeaseID, _ index: Int) {
+    workers[index].results[id] = nil
+    for place in workers[index].jobs.indices.reversed() where workers[index].jobs[place].lease.lease == id {
+      workers[index].jobs[place].isForgotten = true
+      guard workers[index].jobs[place].threads == 0 else { continue }
+      let job = workers[index].jobs.remove(at: place)
+      tell(.slicesEnded(id, count: job.lease.slices.count), worker: index)
+    }
+  }
+
+  private mutating func push(_ id: LeaseID, _ index: Int) {
+    guard let finished = workers[index].results[id] else { return fail("worker \(index) pushes what it does not have") }
+    guard !neverPushes(index), let sender = workers[index].machine?.sender else { return }
     var payload = finished.payload
     if random.chance(faults.damage) { payload = Digest(high: payload.high ^ 1, low: payload.low) }
-    send(
-      .push(id, payload, workers[index].sender), after: random.next(below: Self.second / 10), worker: index,
-      toWorker: false)
+    send(.push(id, payload, sender), after: random.next(below: Self.second / 10), worker: index, toWorker: false)
+    schedule(
+      .pushUnanswered(index, life: workers[index].life, session: workers[index].session, id), in: Self.pushPatience)
+  }
+
+  /// What the coordinator's bulk socket answered.
+  mutating func pushEnded(_ id: LeaseID, isTaken: Bool, _ index: Int) {
+    tell(isTaken ? .pushed(id) : .pushFailed(Returned(lease: id, reason: "it is not expected")), worker: index)
+  }
+
+  mutating func pushUnanswered(_ id: LeaseID, _ session: Int, _ index: Int) {
+    let returned = Returned(lease: id, reason: "there is no answer", isPassing: true)
+    tell(.work(.pushFailed(returned), session: session), worker: index)
   }
 }

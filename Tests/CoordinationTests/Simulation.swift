@@ -3,13 +3,13 @@ import Numerics
 import TestSupport
 import Wire
 
-/// The real coordinator and checkpoints among simulated workers, over a simulated network, clock and disk, all from one
+/// The real coordinator, checkpoints and workers' machines, over a simulated network, clock and disk, all from one
 /// seed.
 ///
 /// Safety is checked after each event: `broken` then says what went wrong. Once faults have stopped the run must finish,
 /// or `unfinished` says what is pending.
 struct Simulation {
-  /// A mistake put into the process around the state machine, which the checks must find.
+  /// A mistake put into the processes around the state machines, which the checks must find.
   enum PlantedBug {
     /// A payload that came twice is added twice.
     case countsDuplicatePushes
@@ -33,6 +33,8 @@ struct Simulation {
     case keepsWhatWasBeforeANewBeginning
     /// The coordinator's own computing bears out whoever says that something is not finite.
     case bearsOutWhatIsNotFinite
+    /// A worker takes what an older incarnation says for the word of the one that it follows.
+    case heedsOlderIncarnations
   }
 
   /// What happens at some time.
@@ -40,11 +42,14 @@ struct Simulation {
     case toCoordinator(WorkerMessage, Sender)
     case toWorker(CoordinatorMessage, Incarnation, PeerID)
     case push(LeaseID, Digest, Sender)
-    case pushed(LeaseID, Incarnation, PeerID)
+    /// What the coordinator's bulk socket answers to a push.
+    case pushEnded(LeaseID, isTaken: Bool, Incarnation, PeerID)
+    case pushUnanswered(Int, life: Int, session: Int, LeaseID)
+    /// A connection ends; the worker comes back over another.
     case disconnected(PeerID)
     case workerStarts(Int)
     case workerBeats(Int, life: Int)
-    case computed(Int, life: Int, LeaseID)
+    case computed(Int, life: Int, session: Int, LeaseID)
     case coordinatorStarts
     case tick(life: Int)
     case updated(life: Int)
@@ -216,17 +221,22 @@ struct Simulation {
     case .toWorker(let message, let incarnation, let peer):
       guard let index = living(peer, orLater: happening) else { return }
       hear(message, incarnation, index)
-    case .pushed(let lease, let incarnation, let peer):
+    case .pushEnded(let lease, let isTaken, let incarnation, let peer):
       guard let index = living(peer, orLater: happening) else { return }
-      if workers[index].incarnation == incarnation { workers[index].held[lease] = nil }
-    case .disconnected(let peer): act(for: coordinator.life, happening) { $0.tell(.disconnected(peer)) }
+      if workers[index].machine?.sender.incarnation == incarnation { pushEnded(lease, isTaken: isTaken, index) }
+    case .pushUnanswered(let index, let life, let session, let lease):
+      guard isRunning(index, life, orLater: happening) else { return }
+      pushUnanswered(lease, session, index)
+    case .disconnected(let peer):
+      act(for: coordinator.life, happening) { $0.tell(.disconnected(peer)) }
+      if let index = indexOfPeer[peer], workers[index].peer == peer { tell(.connectionLost, worker: index) }
     case .workerStarts(let index): startWorker(index)
     case .workerBeats(let index, let life):
-      guard workers[index].life == life, workers[index].isUp, !isStopped(index, happening) else { return }
+      guard isRunning(index, life, orLater: happening) else { return }
       beat(index)
-    case .computed(let index, let life, let lease):
-      guard workers[index].life == life, workers[index].isUp, !isStopped(index, happening) else { return }
-      computed(lease, index)
+    case .computed(let index, let life, let session, let lease):
+      guard isRunning(index, life, orLater: happening) else { return }
+      computed(lease, session, index)
     case .coordinatorStarts: startCoordinator()
     case .tick(let life):
       act(for: life, happening) { $0.tick(happening) }

@@ -262,6 +262,15 @@ struct SimulationTests {
     #expect(found.contains { $0.contains("counts in incarnation") })
   }
 
+  @Test func aWorkerThatHeedsOlderIncarnationsIsFound() {
+    var faults = Faults.none
+    faults.coordinatorCrash = 0.3
+    faults.lateness = 0.5
+    faults.longestDelay = 8 * Simulation.second
+    let found = found(.heedsOlderIncarnations, under: faults)
+    #expect(found.contains { $0.contains("counts in incarnation") })
+  }
+
   @Test func aManifestThatIsPublishedBeforeItsRowsIsFound() {
     var faults = Faults.none
     faults.coordinatorCrash = 0.3

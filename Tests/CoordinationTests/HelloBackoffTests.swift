@@ -1,16 +1,16 @@
-import Services
+import Coordination
 import Testing
 
-@Suite("A worker's patience") struct WorkerPatienceTests {
-  private let start = ContinuousClock.now
+@Suite("When hello is said") struct HelloBackoffTests {
+  private let start = Instant(nanoseconds: 5_000_000_000)
 
   /// Seconds at which hellos are said, looked at every 100 ms for a minute.
   private func hellos(random: Double, isSent: Bool = true) -> [Double] {
-    var patience = WorkerPatience(at: start)
+    var backoff = HelloBackoff(at: start)
     return (0..<600).map { Double($0) / 10 }.filter { second in
       let now = start + .milliseconds(Int(second * 1000))
-      guard patience.saysHello(at: now, random: random) else { return false }
-      if !isSent { patience.helloWasNotSent(at: now) }
+      guard backoff.saysHello(at: now, random: random) else { return false }
+      if !isSent { backoff.begin(at: now) }
       return true
     }
   }
@@ -25,12 +25,12 @@ import Testing
   }
 
   @Test("Silence is told after 3, 10 and 30 seconds, then every minute, and anew after an answer") func complains() {
-    var patience = WorkerPatience(at: start)
+    var backoff = HelloBackoff(at: start)
     func told(_ seconds: Range<Int>) -> [Int] {
-      seconds.filter { patience.complaint(at: start + .seconds($0)) != nil }
+      seconds.filter { backoff.complaint(at: start + .seconds($0)) != nil }
     }
     #expect(told(0..<200) == [3, 10, 30, 60, 120, 180])
-    patience.heard(at: start + .seconds(200))
+    backoff.heard(at: start + .seconds(200))
     #expect(told(200..<231) == [203, 210, 230])
   }
 }

@@ -1,0 +1,148 @@
+import Numerics
+import Wire
+
+extension WorkerMachine {
+  /// After the second lease in a row that was given back no work is asked for, for so long; after each further one twice
+  /// as long, and at most for `longestRest`: what fails here may succeed elsewhere, or later.
+  private static let rest = Duration.milliseconds(100)
+  private static let longestRest = Duration.seconds(5)
+}
+
+// MARK: - From the coordinator
+
+extension WorkerMachine {
+  mutating func take(_ lease: Lease, _ effects: inout [WorkerEffect]) {
+    guard let bounds, held[lease.lease] == nil else { return }
+    let problem =
+      bounds.problem(of: lease)
+      ?? (held.count < Wire.Limits.heldLeases ? nil : "\(Wire.Limits.heldLeases) leases are held already")
+    if let problem {
+      let returned = Returned(lease: lease.lease, reason: "the lease cannot be computed: \(problem)")
+      // One that no worker could compute says nothing about this one.
+      log(returned, failures: 1, &effects)
+      return effects.append(.say(.returned(returned), as: sender))
+    }
+    held[lease.lease] = .computing
+    open[lease.lease, default: 0] += lease.slices.count
+    effects.append(.compute(lease))
+  }
+
+  mutating func grant(_ lease: LeaseID, _ effects: inout [WorkerEffect]) {
+    guard case .announced = held[lease] else { return }
+    held[lease] = .granted
+    granted.append(lease)
+    pushNext(&effects)
+  }
+
+  /// Drops a lease, if it is held; what is being pushed of it goes on until that says how it ended.
+  mutating func forget(_ lease: LeaseID, _ effects: inout [WorkerEffect]) {
+    guard held.removeValue(forKey: lease) != nil else { return }
+    granted.removeAll { $0 == lease }
+    effects.append(.forget(lease))
+  }
+
+  private mutating func pushNext(_ effects: inout [WorkerEffect]) {
+    guard pushing == nil, !granted.isEmpty else { return }
+    let lease = granted.removeFirst()
+    pushing = lease
+    effects.append(.push(lease))
+  }
+}
+
+// MARK: - From the threads
+
+extension WorkerMachine {
+  mutating func take(_ progress: WorkerProgress, _ effects: inout [WorkerEffect]) {
+    switch progress {
+    case .computed(let finished):
+      guard case .computing = held[finished.lease] else { return }
+      failures = 0
+      held[finished.lease] = .announced(finished)
+      effects.append(.say(.finished(finished), as: sender))
+    case .failed(let returned): giveBack(returned, &effects)
+    case .slicesEnded(let lease, let count):
+      let left = (open[lease] ?? 0) - count
+      invariant(left >= 0, "\(-left) slices of lease \(lease.number) ended that were not begun")
+      open[lease] = left == 0 ? nil : left
+      sayReady(&effects)
+    case .pushed(let lease):
+      forget(lease, &effects)
+      pushEnded(lease, &effects)
+    case .pushFailed(let returned):
+      giveBack(returned, &effects)
+      pushEnded(returned.lease, &effects)
+    }
+  }
+
+  private mutating func pushEnded(_ lease: LeaseID, _ effects: inout [WorkerEffect]) {
+    if pushing == lease { pushing = nil }
+    pushNext(&effects)
+  }
+
+  /// The first failure gives a lease back, not each of its slices.
+  private mutating func giveBack(_ returned: Returned, _ effects: inout [WorkerEffect]) {
+    guard held[returned.lease] != nil else { return }
+    forget(returned.lease, &effects)
+    failures += 1
+    restsUntil = now + min(Self.longestRest, Self.rest * (1 << min(16, max(0, failures - 2))))
+    log(returned, failures: failures, &effects)
+    effects.append(.say(.returned(returned), as: sender))
+  }
+
+  /// What may pass is said once in a while; else the first of a row, and fewer and fewer of those that follow.
+  private mutating func log(_ returned: Returned, failures: Int, _ effects: inout [WorkerEffect]) {
+    let row = failures == 1 ? "" : ", the last of \(failures) in a row"
+    let line = "Gave lease \(returned.lease.number) back\(row): \(returned.reason)."
+    let said: String? =
+      returned.isPassing
+      ? givenBack.note(line, number: returned.lease.number, at: now.sinceStart)
+      : failures.nonzeroBitCount == 1 ? line : nil
+    if let said { effects.append(.log(.warning, said)) }
+  }
+}
+
+// MARK: - To the coordinator
+
+extension WorkerMachine {
+  /// Asks for work, and is the heartbeat.
+  func sayReady(_ effects: inout [WorkerEffect]) {
+    guard bounds != nil else { return }
+    let isResting = failures > 1 && now < restsUntil
+    let idle = max(0, settings.hello.threads - open.values.reduce(0, +))
+    effects.append(.say(.ready(Ready(idleThreads: isResting ? 0 : idle, held: held.keys.sorted())), as: sender))
+  }
+
+  /// Says again what was announced and is not granted: the word, or the grant, may be lost. In the order of the leases.
+  mutating func announceAgain(_ effects: inout [WorkerEffect]) {
+    for lease in held.keys.sorted() {
+      if case .announced(let finished) = held[lease] { effects.append(.say(.finished(finished), as: sender)) }
+    }
+    if let line = givenBack.rest(at: now.sinceStart) { effects.append(.log(.warning, line)) }
+  }
+}
+
+// MARK: - Invariants
+
+extension WorkerMachine {
+  /// Checks what holds between any two events; for tests and the simulator.
+  public func checkInvariants() throws(CoordinationError) {
+    func require(_ condition: Bool, _ message: @autoclosure () -> String) throws(CoordinationError) {
+      if !condition { throw CoordinationError("worker \(settings.hello.name): \(message())") }
+    }
+    let waiting = Set(granted)
+    try require(waiting.count == granted.count, "a lease waits twice to be pushed")
+    try require(pushing != nil || granted.isEmpty, "nothing is pushed though \(granted.count) leases are granted")
+    for lease in granted { try require(held[lease] == .granted, "lease \(lease.number) is to be pushed, not granted") }
+    for (lease, stage) in held {
+      switch stage {
+      case .computing: try require(open[lease] ?? 0 > 0, "lease \(lease.number) is computed on no thread")
+      case .announced(let finished): try require(finished.lease == lease, "lease \(lease.number) has another's result")
+      case .granted:
+        try require(waiting.contains(lease) || pushing == lease, "lease \(lease.number) is granted, and never pushed")
+      }
+    }
+    try require(held.count <= Wire.Limits.heldLeases, "\(held.count) leases held")
+    try require(isInSession || held.isEmpty && open.isEmpty && pushing == nil, "work without a session")
+    try require(contact.isWelcome || !isInSession, "a session with a coordinator that does not know it")
+  }
+}

@@ -1,0 +1,255 @@
+import Coordination
+import Numerics
+import Training
+import Wire
+
+// The workers of a rehearsal: clocks around the machine of a real one.
+
+extension StepRehearsal {
+  struct Work {
+    let lease: Lease
+    var sum: TreeSum<Int>
+    var slicesLeft: Int
+  }
+
+  enum Ahead { case none, underWay, done }
+
+  struct Worker {
+    var machine: WorkerMachine
+    var session = 0
+    /// Leases from their beginning to their payload's arrival.
+    var work: [LeaseID: Work] = [:]
+    var toPrepare: [Lease] = []
+    var isPreparing = false
+    /// The step whose weights and rows are on their way.
+    var preparing = -1
+    /// The step whose weights and rows are here.
+    var step = -1
+    /// The step whose teacher is here.
+    var teacher = -2
+    var ahead = Ahead.none
+    /// The step whose rows are gathered ahead.
+    var aheadStep = -1
+    var isWaitingForAhead = false
+    var tasks: [(lease: LeaseID, slice: Int)] = []
+    var idle: Int
+    /// Weights and gradients.
+    var buffers = 0
+    var buffersAtMost = 0
+    // Times of the step.
+    var weightsHere = 0.0
+    var ready = 0.0
+    var lastSlice = 0.0
+
+    init(number: Int, threads: Int, probe: Digest) {
+      let hello = Hello(
+        protocolVersion: Wire.Limits.protocolVersion, name: "\(number)", threads: threads, probe: probe)
+      machine = WorkerMachine(
+        WorkerMachine.Settings(hello: hello, peer: PeerID(rawValue: UInt64(number + 1)), coordinator: "plan"),
+        at: StepRehearsal.noTime)
+      idle = threads
+    }
+
+    static func number(of peer: PeerID) -> Int { Int(peer.rawValue) - 1 }
+
+    mutating func hold(_ count: Int) {
+      buffers += count
+      buffersAtMost = max(buffersAtMost, buffers)
+    }
+  }
+
+  /// No word is lost here, so none has to be said again: no time passes for who says them.
+  static let noTime = Instant(nanoseconds: 0)
+}
+
+// MARK: - The machine
+
+extension StepRehearsal {
+  mutating func tell(_ event: WorkerEvent, worker index: Int) {
+    for effect in workers[index].machine.handle(event, at: Self.noTime) { carryOut(effect, worker: index) }
+  }
+
+  mutating func hear(_ message: CoordinatorMessage, _ index: Int) {
+    let sender = Sender(run: Self.identity, incarnation: Self.incarnation, peer: PeerID(rawValue: 0))
+    tell(.received(message, from: sender), worker: index)
+  }
+
+  private mutating func tell(_ progress: WorkerProgress, _ index: Int) {
+    tell(.work(progress, session: workers[index].session), worker: index)
+  }
+
+  private mutating func carryOut(_ effect: WorkerEffect, worker index: Int) {
+    switch effect {
+    case .say(let message, let sender): handle(.message(message, from: sender))
+    case .join(_, _, let session):
+      workers[index].session = session
+      tell(.joined(LeaseBounds(steps: Self.steps, tree: plan.tree, pictures: plan.pictures)), worker: index)
+    case .compute(let lease): take(lease, index)
+    case .push(let lease): push(lease, index)
+    case .forget(let lease): drop(lease, index)
+    case .leave, .log, .stop: break
+    }
+  }
+}
+
+// MARK: - Its threads
+
+extension StepRehearsal {
+  func machine(_ index: Int) -> Int { 1 + index }
+
+  private mutating func take(_ lease: Lease, _ index: Int) {
+    workers[index].work[lease.lease] = Work(
+      lease: lease, sum: TreeSum(tree: SliceTree(count: lease.slices.count)), slicesLeft: lease.slices.count)
+    workers[index].toPrepare.append(lease)
+    prepare(index)
+  }
+
+  private mutating func prepare(_ index: Int) {
+    while !workers[index].isPreparing, let lease = workers[index].toPrepare.first {
+      guard workers[index].work[lease.lease] != nil else {
+        workers[index].toPrepare.removeFirst()
+        tell(.slicesEnded(lease.lease, count: lease.slices.count), index)
+        continue
+      }
+      guard lease.step != workers[index].step else {
+        workers[index].toPrepare.removeFirst()
+        workers[index].tasks += lease.slices.indices.map { (lease.lease, $0) }
+        startSlices(index)
+        continue
+      }
+      // The student takes the place of the one before, the teacher of none: the next follows from it.
+      workers[index].isPreparing = true
+      workers[index].preparing = lease.step
+      let follows = workers[index].teacher == lease.step - 1
+      workers[index].hold(workers[index].step < 0 ? 2 : 1)
+      send([((follows ? 4 : 8) * floats, 0)], .weights, to: machine(index), then: .pulled(index))
+    }
+  }
+
+  mutating func pulled(_ index: Int) {
+    // The average reads two and writes one; two digests.
+    after(deployment.seconds(passingFloats: 5 * floats), .averaged(index))
+  }
+
+  mutating func averaged(_ index: Int) {
+    // A lease that was cancelled meanwhile makes no difference to those that follow: they are of the next step.
+    let step = workers[index].preparing
+    if !workers[index].isWaitingForAhead {
+      workers[index].weightsHere = clock
+      if workers[index].step >= 0 { workers[index].buffers -= 1 }
+      workers[index].teacher = step
+    }
+    switch workers[index].ahead {
+    case .underWay: workers[index].isWaitingForAhead = true
+    case .done where workers[index].aheadStep == step:
+      workers[index].isWaitingForAhead = false
+      send(rowParts(fetches.newest, index, isNewest: true), .rows, to: machine(index), then: .rowsComplete(index))
+    case .done, .none:
+      workers[index].isWaitingForAhead = false
+      send(
+        rowParts(fetches.older, index) + rowParts(fetches.newest, index, isNewest: true), .rows, to: machine(index),
+        then: .rowsComplete(index))
+    }
+  }
+
+  mutating func rowsComplete(_ index: Int) {
+    workers[index].isPreparing = false
+    workers[index].step = workers[index].preparing
+    workers[index].ready = clock
+    workers[index].aheadStep = workers[index].step + 1
+    // Rows that are here are copied first, then the others asked for.
+    workers[index].ahead = .underWay
+    let copied = 2 * fetches.drawn * Double(plan.configuration.bottleneckDim)
+    after(deployment.seconds(passingFloats: copied), .gatheredAhead(index))
+    prepare(index)
+  }
+
+  /// Who sends so many rows, and how many bytes.
+  func rowParts(_ rows: Double, _ index: Int, isNewest: Bool = false) -> [(bytes: Double, from: Int)] {
+    let rowSize = Double(plan.configuration.bottleneckDim * plan.rowType.bytes)
+    let others = max(0, fetches.fromCoordinator - fetches.newest)
+    let own = deployment.shards == 0 || isNewest ? rows : min(rows, others)
+    let shards = 0..<deployment.shards
+    return [(own * rowSize, 0)]
+      + shards.map {
+        ((rows - own) * rowSize / Double(shards.count), 1 + deployment.workers + $0)
+      }
+  }
+
+  private mutating func startSlices(_ index: Int) {
+    while workers[index].idle > 0, !workers[index].tasks.isEmpty {
+      let (lease, slice) = workers[index].tasks.removeFirst()
+      guard let work = workers[index].work[lease] else {
+        tell(.slicesEnded(lease, count: 1), index)
+        continue
+      }
+      workers[index].idle -= 1
+      workers[index].hold(1)
+      let range = SliceRange(first: slice - work.lease.slices.first, count: 1)
+      let pictures = Double(deployment.pictureBytes * plan.configuration.sliceSize)
+      send([(pictures, 0)], .pictures, to: machine(index), then: .picturesHere(index, lease, range))
+    }
+  }
+
+  mutating func sliceDone(_ index: Int, _ id: LeaseID, _ slice: SliceRange) {
+    outcome.computing += sliceSeconds
+    guard var work = workers[index].work[id] else {
+      workers[index].buffers -= 1
+      return threadIsIdle(index, id)
+    }
+    var additions = 0
+    work.sum.insert(0, at: slice) { left, _ in
+      additions += 1
+      return left
+    }
+    work.slicesLeft -= 1
+    workers[index].work[id] = work
+    workers[index].buffers -= additions
+    // An addition reads two and writes one; the payload's digest reads it.
+    let passes = 3 * Double(additions) + (work.slicesLeft == 0 ? 1 : 0)
+    after(deployment.seconds(passingFloats: passes * floats), .added(index, id))
+  }
+
+  mutating func added(_ index: Int, _ id: LeaseID) {
+    if let work = workers[index].work[id], work.sum.total != nil, work.slicesLeft == 0 {
+      workers[index].lastSlice = clock
+      // Said once: the lease's last slice is added last, whichever thread adds it.
+      workers[index].work[id]?.slicesLeft = -1
+      tell(.computed(finished(work.lease)), index)
+    }
+    threadIsIdle(index, id)
+  }
+
+  private mutating func threadIsIdle(_ index: Int, _ id: LeaseID) {
+    workers[index].idle += 1
+    tell(.slicesEnded(id, count: 1), index)
+    startSlices(index)
+  }
+
+  private func finished(_ lease: Lease) -> Finished {
+    Finished(
+      lease: lease.lease, step: lease.step, slices: lease.slices, payload: Digest(high: 2, low: 2),
+      payloadCount: plan.layout.count + lease.slices.count * plan.floatsPerSlice,
+      losses: lease.slices.indices.map { _ in SliceLoss(consistency: 0, koleo: 0, targetEntropy: 0) }, undecodable: [])
+  }
+
+  /// What was pushed is not here any more: it ends as it arrives.
+  private mutating func drop(_ id: LeaseID, _ index: Int) {
+    guard let work = workers[index].work.removeValue(forKey: id) else { return }
+    workers[index].buffers -= work.sum.waitingNodes.count
+  }
+
+  private mutating func push(_ id: LeaseID, _ index: Int) {
+    guard let lease = workers[index].work[id]?.lease else { return }
+    let payload = floats + Double(lease.slices.count * plan.floatsPerSlice)
+    outcome.pushes += 1
+    send([(4 * payload, machine(index))], .gradients, to: 0, then: .pushed(index, id))
+  }
+
+  mutating func pushed(_ index: Int, _ id: LeaseID) {
+    workers[index].work[id] = nil
+    // The coordinator reads it twice: for the digest, and for what is not finite.
+    after(deployment.seconds(passingFloats: 2 * floats), .checked(index, id))
+    tell(.pushed(id), index)
+  }
+}
