@@ -45,27 +45,41 @@ let package = Package(
     .target(name: "Optimization", dependencies: ["Numerics"], swiftSettings: arithmetic),
     .target(name: "MemoryBank", dependencies: ["Numerics", "Durability"]),
     .target(name: "Checkpoints", dependencies: ["Numerics", "Networks", "Durability", "Printing"]),
-    .target(name: "Wire", dependencies: ["CZeroMQ", "CProtobufC", "CMessages", "Numerics"]),
-    .target(name: "Coordination", dependencies: ["Numerics", "Wire"]),
+    .target(name: "Slices"),
+    .target(name: "Threads", dependencies: ["Numerics"]),
+    .target(name: "Messages", dependencies: ["Numerics", "Slices"]),
+    .target(
+      name: "Wire",
+      dependencies: ["CZeroMQ", "CProtobufC", "CMessages", "Numerics", "Slices", "Threads", "Messages"]),
+    .target(name: "Coordination", dependencies: ["Numerics", "Slices", "Messages"]),
     .target(
       name: "Training",
       dependencies: [
-        "Numerics", "Configuration", "Vision", "Networks", "Objective", "Optimization", "MemoryBank", "Wire",
+        "Numerics", "Configuration", "Vision", "Networks", "Objective", "Optimization", "MemoryBank", "Slices",
       ]),
     .target(
       name: "Verification",
       dependencies: ["Numerics", "Configuration", "Vision", "Networks", "Optimization", "Checkpoints", "Training"]),
     .target(name: "Telemetry", dependencies: ["Printing", .product(name: "Logging", package: "swift-log")]),
     .target(
+      name: "Runs",
+      dependencies: [
+        "Training", "Checkpoints", "Slices", "Messages", "Coordination", "Telemetry", "Configuration", "Durability",
+        "MemoryBank", "Networks", "Numerics", "Objective", "Optimization", "Vision", "Machine",
+      ]),
+    .target(
       name: "Services",
       dependencies: [
-        "Training", "Checkpoints", "Wire", "Coordination", "Telemetry", "Configuration", "Durability", "MemoryBank",
+        "Runs",
+        "Training", "Checkpoints", "Slices", "Threads", "Messages", "Wire", "Coordination", "Telemetry",
+        "Configuration", "Durability", "MemoryBank",
         "Networks", "Numerics", "Objective", "Optimization", "Vision", "Machine",
       ]),
     .target(
       name: "Planning",
       dependencies: [
-        "Configuration", "Coordination", "MemoryBank", "Numerics", "Optimization", "Services", "Training", "Wire",
+        "Configuration", "Coordination", "MemoryBank", "Numerics", "Optimization", "Training", "Slices",
+        "Messages",
       ]),
     .target(
       name: "Evaluation",
@@ -73,33 +87,38 @@ let package = Package(
     .target(
       name: "Benchmark",
       dependencies: [
-        "CZeroMQ", "Numerics", "Vision", "Networks", "Objective", "Optimization", "MemoryBank", "Wire", "Training",
-        "Services", "Configuration",
+        "CZeroMQ", "Numerics", "Vision", "Networks", "Objective", "Optimization", "MemoryBank", "Slices", "Threads",
+        "Messages", "Wire", "Training", "Services", "Configuration",
       ]),
     .executableTarget(
       name: "massl",
       dependencies: [
-        "Services", "Planning", "Verification", "Evaluation", "Benchmark", "Checkpoints", "Durability", "Networks",
+        "Runs", "Services", "Planning", "Verification", "Evaluation", "Benchmark", "Checkpoints", "Durability",
+        "Networks",
         "Configuration",
         "Coordination", "CVersion", "Machine", "MemoryBank", "Numerics", "Printing", "Telemetry", "Training", "Vision",
-        "Optimization", "Wire", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        "Optimization", "Threads", "Messages", "Wire",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Logging", package: "swift-log"),
       ]),
 
     .target(name: "CTestEnvironment", path: "Tests/CTestEnvironment"),
     .target(
-      name: "TestSupport", dependencies: ["CTestEnvironment", "Durability", "Numerics", "Wire"],
+      name: "TestSupport", dependencies: ["CTestEnvironment", "Durability", "Numerics", "Messages"],
       path: "Tests/TestSupport"),
     .testTarget(name: "TestSupportTests", dependencies: ["TestSupport"]),
     .testTarget(name: "MachineTests", dependencies: ["Machine"]),
     .testTarget(name: "ConfigurationTests", dependencies: ["Configuration", "TestSupport"]),
-    .testTarget(name: "DurabilityTests", dependencies: ["Durability", "TestSupport", "Wire"]),
+    .testTarget(name: "DurabilityTests", dependencies: ["Durability", "TestSupport", "Threads"]),
     .testTarget(name: "MemoryBankTests", dependencies: ["MemoryBank", "Numerics", "Durability", "TestSupport"]),
     .testTarget(name: "CheckpointsTests", dependencies: ["Checkpoints", "Numerics", "Durability", "TestSupport"]),
-    .testTarget(name: "WireTests", dependencies: ["Wire", "Numerics", "TestSupport"]),
+    .testTarget(name: "WireTests", dependencies: ["Slices", "Threads", "Messages", "Wire", "Numerics", "TestSupport"]),
     .testTarget(
       name: "CoordinationTests",
-      dependencies: ["Checkpoints", "Coordination", "Durability", "MemoryBank", "Wire", "Numerics", "TestSupport"]),
+      dependencies: [
+        "Checkpoints", "Coordination", "Durability", "MemoryBank", "Slices", "Messages", "Wire", "Numerics",
+        "TestSupport",
+      ]),
     .testTarget(
       name: "TelemetryTests",
       dependencies: ["Telemetry", "TestSupport", .product(name: "Logging", package: "swift-log")]),
@@ -110,10 +129,12 @@ let package = Package(
     .testTarget(name: "OptimizationTests", dependencies: ["Optimization", "Numerics", "TestSupport"]),
     .testTarget(
       name: "TrainingTests",
-      dependencies: ["Training", "Networks", "Numerics", "Configuration", "MemoryBank", "Vision"]),
+      dependencies: ["Training", "Networks", "Numerics", "Configuration", "MemoryBank", "Slices", "Vision"]),
     .testTarget(
       name: "VisionTests", dependencies: ["Vision", "CJPEG", "Numerics", "TestSupport"], exclude: ["Fixtures"]),
-    .testTarget(name: "ServicesTests", dependencies: ["Services", "Durability", "Machine", "TestSupport"]),
+    .testTarget(
+      name: "ServicesTests",
+      dependencies: ["Services", "Durability", "Machine", "Slices", "Threads", "Messages", "Wire", "TestSupport"]),
     .testTarget(name: "VerificationTests", dependencies: ["Verification"]),
     .testTarget(
       name: "CommandLineTests",

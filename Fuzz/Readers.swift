@@ -2,6 +2,7 @@ import Checkpoints
 import Configuration
 import Durability
 import Foundation
+import Messages
 import Numerics
 import TestSupport
 import Vision

@@ -1,6 +1,8 @@
 internal import CZeroMQ
 import Glibc
+import Messages
 import Numerics
+import Threads
 import Wire
 
 /// `massl bench wire`: bulk replies of 1 MiB through this program's sockets, beside libzmq by itself and a bare TCP
@@ -9,7 +11,7 @@ public enum LoopbackTraffic {
   /// Frames a round; requests under way at once, as a worker has them.
   static let frames = 512
   static let window = 8
-  static let frameBytes = Limits.bulkBytes
+  static let frameBytes = WireLimits.bulkBytes
 
   /// - Throws: `WireError` if a socket cannot be had.
   public static func measure(rounds: Int) throws -> [Figure] {
@@ -34,7 +36,7 @@ private final class OwnSockets {
   private let thread: SocketThread
   private let dealer: DealerSocket
   private let sender = Sender(run: RunIdentity(high: 0, low: 1), incarnation: Incarnation(1), peer: .random())
-  private let received = FloatBuffer(count: Limits.bulkFloats)
+  private let received = FloatBuffer(count: WireLimits.bulkFloats)
 
   init() throws {
     contexts = [try Context(), try Context()]
@@ -42,7 +44,7 @@ private final class OwnSockets {
       in: contexts[0], listeningOn: Endpoint("tcp://127.0.0.1:0"), for: .bulk, security: .none(.loopback))
     dealer = try DealerSocket(
       in: contexts[1], as: sender.peer, connectingTo: router.endpoint, for: .bulk, security: .none(.loopback))
-    let floats = FloatBuffer(count: Limits.bulkFloats)
+    let floats = FloatBuffer(count: WireLimits.bulkFloats)
     fill(floats.vector, with: 1)
     let sender = sender
     thread = try SocketThread(named: "massl-bench", owning: router, outboxCapacity: 1, tick: .seconds(1)) {
@@ -65,7 +67,7 @@ private final class OwnSockets {
     var (sent, taken) = (0, 0)
     while taken < LoopbackTraffic.frames {
       while sent < LoopbackTraffic.frames, sent - taken < LoopbackTraffic.window {
-        let request = BulkRequest.weights(network: .student, step: 0, offset: 0, count: Limits.bulkFloats)
+        let request = BulkRequest.weights(network: .student, step: 0, offset: 0, count: WireLimits.bulkFloats)
         _ = try dealer.send(
           Outgoing(Envelope(sender: sender, message: .bulkRequest(request), exchange: UInt64(sent + 1))),
           timeout: .seconds(10))

@@ -1,8 +1,11 @@
 import Configuration
 import Glibc
 import MemoryBank
+import Messages
 import Numerics
+import Runs
 import Services
+import Threads
 import Wire
 
 /// `massl bench memory`: rows that memory shards serve over loopback, from extents on disk, as workers ask for them;
@@ -67,7 +70,7 @@ private final class ServedShard: Sendable {
   /// The digest of all answers' bytes, in order; of no bytes if it was not wanted.
   private let results = BoundedQueue<Result<Digest, WireError>>(capacity: 1)
   private let sender: Sender
-  private let buffer = FloatBuffer(count: Limits.bulkFloats)
+  private let buffer = FloatBuffer(count: WireLimits.bulkFloats)
 
   init(_ memory: FilledMemory, _ index: Int, of shards: Int) throws {
     let run = RunIdentity(memory.layout.run)
@@ -124,7 +127,7 @@ private final class ServedShard: Sendable {
         }
         requests += RowRequest.requests(
           block: block, missing: missing, positions: blocks.blockSize,
-          rowsAtMost: Limits.bulkBytes / memory.layout.rowSize
+          rowsAtMost: WireLimits.bulkBytes / memory.layout.rowSize
         ).map { ($0.message(step: step, rows: memory.rows, floor: 0), $0.rows) }
       }
       step += 1
@@ -140,7 +143,7 @@ private struct Client: Sendable {
   let requests: [BulkRequest]
   /// Bytes of each answer.
   let frames: [Int]
-  private let buffer = FloatBuffer(count: Limits.bulkFloats)
+  private let buffer = FloatBuffer(count: WireLimits.bulkFloats)
 
   init(dealer: DealerSocket, sender: Sender, requests: [BulkRequest], frames: [Int]) {
     (self.dealer, self.sender, self.requests, self.frames) = (dealer, sender, requests, frames)

@@ -1,6 +1,6 @@
 import Glibc
 import Synchronization
-import Wire
+import Threads
 
 /// Seconds that things take, measured in turn: what the machine does besides then falls on all of them alike.
 enum Timing {

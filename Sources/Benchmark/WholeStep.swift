@@ -2,9 +2,9 @@ import MemoryBank
 import Networks
 import Numerics
 import Optimization
+import Slices
 import Synchronization
 import Training
-import Wire
 
 /// `massl bench step`: one optimizer update over a global batch of ready-made views, without sockets: slices on all
 /// threads, their tree sum, clipping, optimizer, teacher average and both digests.

@@ -1,5 +1,6 @@
+import Messages
 import Numerics
-import Wire
+import Slices
 
 /// Answers that are compared: a share of the leases is given to a second worker too, which neither of the two is told,
 /// and no payload of them comes before both answers are in and have the same bits. So of what is audited nothing wrong

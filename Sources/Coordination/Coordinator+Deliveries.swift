@@ -1,5 +1,5 @@
+import Messages
 import Numerics
-import Wire
 
 /// Payloads on their way: who gets a place, who has to give it away again, and what becomes of a worker that announces
 /// and does not deliver.

@@ -1,5 +1,3 @@
-import Wire
-
 /// A sentence on what is wrong with a coordinator's state: a mistake in the program.
 public struct CoordinationError: Error, Equatable, CustomStringConvertible {
   public let description: String

@@ -1,5 +1,6 @@
+import Messages
 import Numerics
-import Wire
+import Slices
 
 // MARK: - Giving slices out
 

@@ -1,5 +1,5 @@
 import Numerics
-import Wire
+import Slices
 
 /// Answers that are not finite: a run stops for them if the coordinator's own computing says the same, else their host
 /// was wrong. An audit finds out; here is what is said of it.

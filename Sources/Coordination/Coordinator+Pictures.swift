@@ -1,4 +1,5 @@
-import Wire
+import Messages
+import Slices
 
 /// A picture that the coordinator can no longer read: from a step on another takes its place, as if it did not decode.
 public struct LostPicture: Hashable, Sendable {
@@ -192,8 +193,8 @@ extension Coordinator {
     let all = settings.welcome.data.count
     let count = undecodable.count + lost.keys.count { !undecodable.contains($0) }
     let way = "massl fork --data goes on with the data set as it then is."
-    if lost.count > Wire.Limits.lostPictures {
-      return "\(lost.count) of \(all) pictures cannot be read any more, and \(Wire.Limits.lostPictures) are borne. The "
+    if lost.count > WireLimits.lostPictures {
+      return "\(lost.count) of \(all) pictures cannot be read any more, and \(WireLimits.lostPictures) are borne. The "
         + "first: \(undecodableNames.joined(separator: ", ")). Bring them back, or \(way)"
     }
     guard count * Limits.undecodableShare > all else { return nil }

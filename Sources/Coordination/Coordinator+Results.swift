@@ -1,5 +1,5 @@
+import Messages
 import Numerics
-import Wire
 
 // MARK: - A lease is computed
 

@@ -1,5 +1,4 @@
 import Numerics
-import Wire
 
 // MARK: - From step to step
 

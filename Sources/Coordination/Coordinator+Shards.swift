@@ -1,5 +1,5 @@
+import Messages
 import Numerics
-import Wire
 
 // MARK: - What shards say
 
@@ -81,9 +81,9 @@ extension Coordinator {
         text: "Another process is memory shard \(hello.shard) too: two shards on one directory, or on a copy of it. "
           + "Stop one; a new shard begins with an empty directory.")
     }
-    if board.shards[hello.shard] == nil, board.shards.count >= Wire.Limits.shards {
+    if board.shards[hello.shard] == nil, board.shards.count >= WireLimits.shards {
       return Refusal(
-        reason: .tooManyPeers, text: "The run has \(Wire.Limits.shards) memory shards, and takes no more.")
+        reason: .tooManyPeers, text: "The run has \(WireLimits.shards) memory shards, and takes no more.")
     }
     return nil
   }

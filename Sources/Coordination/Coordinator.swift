@@ -1,5 +1,6 @@
+import Messages
 import Numerics
-import Wire
+import Slices
 
 /// Who does what next, from events and time alone: the pure state machine of a run.
 ///

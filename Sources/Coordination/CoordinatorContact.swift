@@ -1,4 +1,4 @@
-import Wire
+import Messages
 
 /// Whom a worker or a memory shard follows, and when it speaks unasked: hello until it is welcomed, then signs of life.
 ///

@@ -1,5 +1,5 @@
+import Messages
 import Numerics
-import Wire
 
 /// What a coordinator knows from its start on: the run, and how it is divided and kept.
 public struct CoordinatorSettings: Sendable {

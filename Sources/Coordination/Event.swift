@@ -1,5 +1,6 @@
+import Messages
 import Numerics
-import Wire
+import Slices
 
 /// Nanoseconds of a monotonic clock that the process around the state machine reads.
 public struct Instant: Hashable, Comparable, Sendable {

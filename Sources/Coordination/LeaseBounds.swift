@@ -1,4 +1,5 @@
-import Wire
+import Messages
+import Slices
 
 /// What a lease of a run may say: a worker takes nothing on trust.
 public struct LeaseBounds: Sendable {

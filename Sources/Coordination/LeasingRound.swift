@@ -1,5 +1,5 @@
 import Numerics
-import Wire
+import Slices
 
 /// What decides about every lease that is given at one moment, looked up once and not again for each idle worker: with
 /// hundreds of workers most events leave most of them without anything to do.

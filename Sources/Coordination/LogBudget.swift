@@ -1,4 +1,4 @@
-import Wire
+import Messages
 
 /// What peers may make a log say: a line a peer and kind, then a count; and of each kind so many lines a second, so that
 /// a flood of one kind leaves room for all others and for what the run itself says.

@@ -1,4 +1,4 @@
-import Wire
+import Messages
 
 /// How a run's memory is divided and kept.
 public struct MemorySettings: Sendable {

@@ -1,4 +1,4 @@
-import Wire
+import Messages
 
 /// What people and programs see of a run's memory and its shards: `massl memory list`, and a part of `status`.
 public struct MemoryStatus: Hashable, Codable, Sendable {
@@ -122,7 +122,7 @@ extension ShardBoard {
         let holders = extents[index]?.holders ?? []
         let ordered =
           holders.filter { !(shards[$0]?.isDraining ?? false) } + holders.filter { shards[$0]?.isDraining ?? false }
-        return Array(ordered.compactMap { places[$0] }.prefix(Wire.Limits.holders))
+        return Array(ordered.compactMap { places[$0] }.prefix(WireLimits.holders))
       })
   }
 
@@ -130,7 +130,7 @@ extension ShardBoard {
     func require(_ condition: Bool, _ message: @autoclosure () -> String) throws(CoordinationError) {
       if !condition { throw CoordinationError(message()) }
     }
-    try require(shards.count <= Wire.Limits.shards, "\(shards.count) shards")
+    try require(shards.count <= WireLimits.shards, "\(shards.count) shards")
     for shard in shards.values {
       try require(shard.pulling.count <= Limits.extentsInFlight, "\(shard.name) pulls \(shard.pulling.count) extents")
       try require(shard.pulling.keys.allSatisfy { extents[$0] != nil }, "\(shard.name) pulls what nobody needs")

@@ -1,4 +1,4 @@
-import Wire
+import Messages
 
 /// The workers that were welcomed, in the order of joining: the order in which they are served.
 struct PeerTable: RandomAccessCollection, Sendable {

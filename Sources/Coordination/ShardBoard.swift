@@ -1,5 +1,5 @@
+import Messages
 import Numerics
-import Wire
 
 /// Which memory shard holds which extent, and which should: pure, as the coordinator that owns it.
 ///
@@ -643,7 +643,7 @@ extension ShardBoard {
     // A shard that leaves has nothing else to do.
     let ordered = present.filter(\.isDraining) + present.filter { !$0.isDraining }
     let addresses = ordered.compactMap { shard in shard.address.map { ExtentSource.shard($0) } }
-    return Array((addresses + (extent.isLocal ? [.coordinator] : [])).prefix(Wire.Limits.sources))
+    return Array((addresses + (extent.isLocal ? [.coordinator] : [])).prefix(WireLimits.sources))
   }
 
   /// Lets go of the coordinator's files that enough shards hold; never of what a resume may have to append to.
@@ -714,7 +714,7 @@ extension ShardBoard {
   }
 
   private func work(of shard: Shard) -> (pulling: [Int], removing: [Int]) {
-    (shard.pulling.keys.sorted(), Array(shard.removing.sorted().prefix(Wire.Limits.extentsAssigned)))
+    (shard.pulling.keys.sorted(), Array(shard.removing.sorted().prefix(WireLimits.extentsAssigned)))
   }
 
   /// Tells a shard what it should do; also the answer to each of its reports.

@@ -1,5 +1,5 @@
 import Numerics
-import Wire
+import Slices
 
 /// The slices of a step: which are in, and by how many workers each other one is computed. Kept from event to event, so
 /// that a lease costs no look at all of them.

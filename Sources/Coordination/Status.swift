@@ -1,5 +1,4 @@
 import Numerics
-import Wire
 
 /// What people and programs see of a coordinator. The process adds digests, loss and rates.
 public struct Status: Hashable, Codable, Sendable {

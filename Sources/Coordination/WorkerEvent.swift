@@ -1,4 +1,4 @@
-import Wire
+import Messages
 
 /// What happens to a worker.
 public enum WorkerEvent: Sendable {

@@ -1,5 +1,5 @@
+import Messages
 import Numerics
-import Wire
 
 extension WorkerMachine {
   /// After the second lease in a row that was given back no work is asked for, for so long; after each further one twice
@@ -15,7 +15,7 @@ extension WorkerMachine {
     guard let bounds, held[lease.lease] == nil else { return }
     let problem =
       bounds.problem(of: lease)
-      ?? (held.count < Wire.Limits.heldLeases ? nil : "\(Wire.Limits.heldLeases) leases are held already")
+      ?? (held.count < WireLimits.heldLeases ? nil : "\(WireLimits.heldLeases) leases are held already")
     if let problem {
       let returned = Returned(lease: lease.lease, reason: "the lease cannot be computed: \(problem)")
       // One that no worker could compute says nothing about this one.
@@ -141,7 +141,7 @@ extension WorkerMachine {
         try require(waiting.contains(lease) || pushing == lease, "lease \(lease.number) is granted, and never pushed")
       }
     }
-    try require(held.count <= Wire.Limits.heldLeases, "\(held.count) leases held")
+    try require(held.count <= WireLimits.heldLeases, "\(held.count) leases held")
     try require(isInSession || held.isEmpty && open.isEmpty && pushing == nil, "work without a session")
     try require(contact.isWelcome || !isInSession, "a session with a coordinator that does not know it")
   }

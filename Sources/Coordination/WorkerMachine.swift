@@ -1,4 +1,4 @@
-import Wire
+import Messages
 
 /// What a worker says and does, from events and time alone: the pure state machine of one worker process.
 ///

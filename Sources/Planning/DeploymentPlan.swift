@@ -2,9 +2,7 @@ import Configuration
 import MemoryBank
 import Numerics
 import Optimization
-import Services
 import Training
-import Wire
 
 /// What a run takes on given machines: bytes in every process, on every disk and link, the time of a step, and what is
 /// used up first.
@@ -92,7 +90,7 @@ public struct DeploymentPlan: Sendable, Encodable {
   public let links: [Link]
 
   /// - Parameter plan: of the run; its pictures may be no more than a batch, for only schedules follow from them.
-  /// - Precondition: the deployment's numbers are positive, its workers and shards within `Wire.Limits`.
+  /// - Precondition: the deployment's numbers are positive, its workers and shards within `WireLimits`.
   public init(_ plan: RunPlan, on deployment: Deployment) {
     let sizes = DeploymentSizes(plan, deployment)
     let fetches = ExpectedFetches(

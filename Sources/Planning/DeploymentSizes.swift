@@ -1,9 +1,8 @@
 import MemoryBank
+import Messages
 import Numerics
 import Optimization
-import Services
 import Training
-import Wire
 
 /// Bytes in the processes and on the disks of a deployment.
 struct DeploymentSizes {
@@ -79,7 +78,7 @@ extension DeploymentSizes {
         .init(content: "row cache", bytes: cached * layout.rowSize),
         .init(
           content: "pictures between chunks",
-          bytes: deployment.pictureBytes > 0 ? CoordinatorBulk.pictureBytesAtMost : 0),
+          bytes: deployment.pictureBytes > 0 ? WireLimits.pictureBytesKept : 0),
         .init(content: "judging an audit, while it does", bytes: configuration.auditRate > 0 ? 4 * judge : 0),
       ],
       disk: [
@@ -95,7 +94,7 @@ extension DeploymentSizes {
   }
 
   private func worker(_ rehearsed: StepRehearsal.Outcome) -> DeploymentPlan.Process {
-    let frames = BulkClient.window * (1 + deployment.shards) * Wire.Limits.bulkBytes
+    let frames = WireLimits.requestsUnderWay * (1 + deployment.shards) * WireLimits.bulkBytes
     return DeploymentPlan.Process(
       "worker", count: deployment.workers,
       memory: [
@@ -110,10 +109,10 @@ extension DeploymentSizes {
   private func shard(_ rehearsed: StepRehearsal.Outcome) -> DeploymentPlan.Process {
     let replicas = min(plan.configuration.memoryReplicas, deployment.shards)
     let all = extents(holding: plan.configuration.memorySize + rowsOfCheckpoints(rehearsed)) * replicas
-    let frames = min(FramedAnswers.framesAtMost, deployment.workers * BulkClient.window)
+    let frames = min(WireLimits.framesAnswered, deployment.workers * WireLimits.requestsUnderWay)
     return DeploymentPlan.Process(
       "shard", count: deployment.shards,
-      memory: [.init(content: "frames that leave", bytes: frames * Wire.Limits.bulkBytes)],
+      memory: [.init(content: "frames that leave", bytes: frames * WireLimits.bulkBytes)],
       disk: [
         .init(
           content: "rows, \(replicas) of each",

@@ -1,7 +1,6 @@
+import Messages
 import Numerics
-import Services
 import Training
-import Wire
 
 /// Bytes and requests on every link, and to the coordinator's disk, as a rehearsal had them.
 struct LinkLoads {
@@ -20,7 +19,7 @@ struct LinkLoads {
       of.isEmpty ? 0 : of.reduce(0) { $0 + machines[$1][kind, default: 0] } / Double(of.count) / steps
     }
     let (ofWorkers, ofShards) = (1..<1 + workers, 1 + workers..<1 + workers + shards)
-    let chunks = Double(BulkClient.chunks(plan.layout.count))
+    let chunks = Double(WireLimits.frames(ofFloats: plan.layout.count))
 
     // 1. Weights and gradients. A worker without slices pulls nothing.
     let weights = mean(received, ofWorkers, .weights)
@@ -42,12 +41,12 @@ struct LinkLoads {
       let copied = mean(received, ofShards, .extents)
       add(
         "coordinator, shards", "each shard", "whole extents", shards, copied,
-        requests: copied / Double(Wire.Limits.bulkBytes))
+        requests: copied / Double(WireLimits.bulkBytes))
     }
     // 3. Pictures.
     if deployment.pictureBytes > 0 {
       let pictures = mean(received, ofWorkers, .pictures)
-      let frames = (deployment.pictureBytes + Wire.Limits.bulkBytes - 1) / Wire.Limits.bulkBytes
+      let frames = (deployment.pictureBytes + WireLimits.bulkBytes - 1) / WireLimits.bulkBytes
       add(
         "coordinator", "each worker", "pictures", workers, pictures,
         requests: pictures / Double(deployment.pictureBytes) * Double(frames))
@@ -74,7 +73,7 @@ struct LinkLoads {
   /// Requests for so many bytes of rows: full frames, but at least one a block and call.
   private static func requests(_ bytes: Double, _ plan: RunPlan, _ sizes: DeploymentSizes, calls: Int) -> Double {
     let rows = bytes / Double(sizes.layout.rowSize)
-    let aFrame = Double(Wire.Limits.bulkBytes / sizes.layout.rowSize)
+    let aFrame = Double(WireLimits.bulkBytes / sizes.layout.rowSize)
     // A block of which nothing is missing is not asked for.
     return min(rows, max(rows / aFrame, Double(calls * plan.configuration.blocksUsed)))
   }

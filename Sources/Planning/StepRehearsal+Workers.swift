@@ -1,7 +1,8 @@
 import Coordination
+import Messages
 import Numerics
+import Slices
 import Training
-import Wire
 
 // The workers of a rehearsal: clocks around the machine of a real one.
 
@@ -43,7 +44,7 @@ extension StepRehearsal {
 
     init(number: Int, threads: Int, probe: Digest) {
       let hello = Hello(
-        protocolVersion: Wire.Limits.protocolVersion, name: "\(number)", threads: threads, probe: probe)
+        protocolVersion: WireLimits.protocolVersion, name: "\(number)", threads: threads, probe: probe)
       machine = WorkerMachine(
         WorkerMachine.Settings(hello: hello, peer: PeerID(rawValue: UInt64(number + 1)), coordinator: "plan"),
         at: StepRehearsal.noTime)

@@ -1,9 +1,9 @@
 import Coordination
 import MemoryBank
+import Messages
 import Numerics
-import Services
+import Slices
 import Training
-import Wire
 
 /// A few steps of a run, rehearsed: the run's own `Coordinator` leases, grants and accepts, each worker's own
 /// `WorkerMachine` asks, announces and pushes, and threads, links and the update are clocks that run as long as what they
@@ -113,7 +113,7 @@ struct StepRehearsal {
     sliceSeconds = Double(configuration.sliceSize) * plan.operationsPerImage / rate * (1 + audited)
     let probe = Digest(high: 0, low: 1)
     var settings = CoordinatorSettings(
-      run: Self.identity, incarnation: Self.incarnation, protocolVersion: Wire.Limits.protocolVersion, probe: probe,
+      run: Self.identity, incarnation: Self.incarnation, protocolVersion: WireLimits.protocolVersion, probe: probe,
       welcome: Welcome(
         configuration: "", bulkPort: 1, data: DataIdentity(count: plan.pictures, digest: probe), rows: 0),
       slices: plan.slices, lastStep: Self.steps, gradientCount: plan.layout.count, floatsPerSlice: plan.floatsPerSlice,

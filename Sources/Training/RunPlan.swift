@@ -3,8 +3,8 @@ import MemoryBank
 import Networks
 import Numerics
 import Optimization
+import Slices
 import Vision
-import Wire
 
 /// What follows from a run's configuration and the number of its pictures: sizes, schedules and orders.
 ///

@@ -3,8 +3,8 @@ import MemoryBank
 import Networks
 import Numerics
 import Objective
+import Slices
 import Vision
-import Wire
 
 /// Computes slices, one at a time, on the thread that owns it: JPEG bytes, weights and memory blocks in, gradient,
 /// new memory rows and loss out.

@@ -1,5 +1,5 @@
 import Numerics
-import Wire
+import Slices
 
 /// The results of consecutive slices, added up: what one lease is answered with.
 ///

@@ -1,4 +1,5 @@
 import Glibc
+import Messages
 import Synchronization
 
 /// A file of allowed keys that may change while a coordinator runs: a worker is let in, or shut out, by editing it.

@@ -1,5 +1,6 @@
 internal import CZeroMQ
 import Glibc
+import Messages
 import Numerics
 
 /// Raw bytes beside an envelope, in the memory that libzmq received them into: read in place, freed with this object.
@@ -42,7 +43,7 @@ public final class BulkFrame: @unchecked Sendable {
   var userID: String? { zmq_msg_gets(message, "User-Id").map { String(cString: $0) } }
 }
 
-/// Raw bytes to be sent beside an envelope; at most `Limits.bulkBytes`, at least one.
+/// Raw bytes to be sent beside an envelope; at most `WireLimits.bulkBytes`, at least one.
 public enum Bulk: Sendable {
   /// These floats, sent from where they are: libzmq holds the buffer until they are gone, so nobody may write them.
   case floats(FloatBuffer, Range<Int>)
@@ -89,7 +90,7 @@ final class OutgoingFrame {
   }
 
   convenience init(_ bulk: Bulk) {
-    invariant(bulk.count > 0 && bulk.count <= Limits.bulkBytes, "a bulk frame of \(bulk.count) bytes")
+    invariant(bulk.count > 0 && bulk.count <= WireLimits.bulkBytes, "a bulk frame of \(bulk.count) bytes")
     switch bulk {
     case .bytes(let bytes): self.init(bytes: bytes)
     case .floats(let buffer, let range): self.init(lending: buffer, range, bytes: bulk.count)

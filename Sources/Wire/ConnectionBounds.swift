@@ -1,5 +1,6 @@
 internal import CZeroMQ
 import Glibc
+import Messages
 
 /// How many connections a socket has, and what each may take of this process. `ConnectionTable` knows who speaks over them.
 ///
@@ -37,8 +38,8 @@ struct ConnectionBounds {
   private static let shortPause = Duration.milliseconds(20)
   /// How long who never spoke keeps its place where others want one.
   private static let silence = Duration.seconds(2)
-  /// Of libzmq's pings and their answers, encrypted ones, which are no messages: bytes a second, with some to spare.
-  private static let heartbeatBytes = 96
+  /// Of the pings that other programs' libzmq may send, which are no messages: bytes a second, with some to spare.
+  private static let pingBytes = 32
   /// Around a frame, encrypted, with some to spare.
   private static let frameOverhead = 64
   fileprivate static let handshakeBytes = 8192
@@ -139,7 +140,7 @@ extension ConnectionBounds {
     // libzmq takes messages from its connections in turn: with so many every one that had a whole message gave one.
     let haveAllBeenAsked = wasEmpty || messages > 2 * open.count
     (wasEmpty, messages) = (false, 0)
-    let heartbeats = Int((now - lastLook) / .milliseconds(1)) * Self.heartbeatBytes / 1000
+    let pings = Int((now - lastLook) / .milliseconds(1)) * Self.pingBytes / 1000
     lastLook = now
     var suspects: [Int32] = []
     var gone: [Int32] = []
@@ -152,16 +153,16 @@ extension ConnectionBounds {
       if !connection.hasSpoken, haveAllBeenAsked, connection.unfinished > 0 { suspects.append(descriptor) }
       if connection.hasSpoken { connection.spokeAt = now }
       if now - connection.spokeAt > Self.idle { gone.append(descriptor) }
-      let more = received - connection.received - connection.delivered - heartbeats
+      let more = received - connection.received - connection.delivered - pings
       connection.open = max(0, connection.open + more)
       connection.received = received
       (connection.hasSpoken, connection.delivered) = (false, 0)
       connection.unfinished = connection.open
-      if connection.open > Limits.bulkBytes { connection.unfinished -= Self.bytesWaiting(on: descriptor) }
+      if connection.open > WireLimits.bulkBytes { connection.unfinished -= Self.bytesWaiting(on: descriptor) }
       open[descriptor] = connection
     }
     for descriptor in gone { cut(descriptor) }
-    nextLook = now + (open.values.contains { $0.unfinished > Limits.bulkBytes } ? Self.shortPause : Self.pause)
+    nextLook = now + (open.values.contains { $0.unfinished > WireLimits.bulkBytes } ? Self.shortPause : Self.pause)
     return cutOff(suspects)
   }
 
@@ -171,11 +172,11 @@ extension ConnectionBounds {
       $0.1.spokeAt < $1.1.spokeAt
     }
     var total = oldestFirst.reduce(0) { $0 + $1.1.unfinished }
-    guard total > Limits.unfinishedMessageBytes else { return [] }
+    guard total > WireLimits.unfinishedMessageBytes else { return [] }
     var cuts: [CutOff] = []
-    for limit in [Limits.unfinishedMessageBytes, 0] {
+    for limit in [WireLimits.unfinishedMessageBytes, 0] {
       oldestFirst.removeAll { descriptor, connection in
-        guard connection.unfinished > limit, limit > 0 || total > Limits.unfinishedBytes else { return false }
+        guard connection.unfinished > limit, limit > 0 || total > WireLimits.unfinishedBytes else { return false }
         total -= connection.unfinished
         if cut(descriptor) { cuts.append(.endlessMessage(from: connection.address, bytes: connection.unfinished)) }
         return true

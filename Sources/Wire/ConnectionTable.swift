@@ -1,3 +1,5 @@
+import Messages
+
 /// Who speaks over a router's connections.
 ///
 /// libzmq names a connection twice: its events say the descriptor, which the system gives to another connection once this

@@ -1,5 +1,6 @@
 internal import CZeroMQ
 import Glibc
+import Messages
 import Numerics
 import Synchronization
 
@@ -24,15 +25,15 @@ public final class Context: @unchecked Sendable {
     self.handle = handle
     zmq_ctx_set(handle, ZMQ_IO_THREADS, Int32(ioThreads))
     // Frames larger than any of ours are refused by every socket; see also ZMQ_MAXMSGSIZE there.
-    zmq_ctx_set(handle, ZMQ_MAX_MSGSZ, Int32(Limits.frameBytes))
+    zmq_ctx_set(handle, ZMQ_MAX_MSGSZ, Int32(WireLimits.frameBytes))
   }
 
   /// Has malloc, of this whole process, keep the memory of messages that were freed for those that come. Left to itself it
   /// gives the pages of a mebibyte back each time, and the system zeroes others for the next: a tenth and more of what bulk
   /// traffic takes. What is larger than any frame still goes back at once.
   private static let keepFreedMessages: Void = {
-    mallopt(M_MMAP_THRESHOLD, Int32(2 * Limits.frameBytes))
-    mallopt(M_TRIM_THRESHOLD, Int32(64 * Limits.frameBytes))
+    mallopt(M_MMAP_THRESHOLD, Int32(2 * WireLimits.frameBytes))
+    mallopt(M_TRIM_THRESHOLD, Int32(64 * WireLimits.frameBytes))
   }()
 
   /// Wakes every thread that waits on one of the sockets: their calls throw `WireError.closed` from now on.

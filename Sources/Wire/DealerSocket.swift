@@ -1,5 +1,6 @@
 internal import CZeroMQ
 import Glibc
+import Messages
 import Numerics
 
 /// A worker's end: connects to one coordinator, and by itself again whenever the connection is lost.

@@ -1,7 +1,9 @@
 internal import CMessages
 internal import CProtobufC
 import Glibc
+import Messages
 import Numerics
+import Slices
 
 // From a peer's bytes to checked values. protobuf-c checks the framing and nothing else: lengths, ranges, UTF-8,
 // finiteness and enum values are checked here, each by one line that names the field.
@@ -14,12 +16,12 @@ extension Envelope {
   ///     as a worker's to its coordinator.
   /// - Throws: `WireError`: `newerProtocol` before anything else is looked at, `notAnEnvelope`, `noBody`, `badField`,
   ///   `otherPeer`.
-  /// - Complexity: allocates at most `Limits.unpackedBytes`, whatever the bytes say.
+  /// - Complexity: allocates at most `WireLimits.unpackedBytes`, whatever the bytes say.
   public init(decoding bytes: UnsafeRawBufferPointer, from peer: PeerID? = nil) throws(WireError) {
-    guard bytes.count <= Limits.envelopeBytes, let start = bytes.bindMemory(to: UInt8.self).baseAddress else {
+    guard bytes.count <= WireLimits.envelopeBytes, let start = bytes.bindMemory(to: UInt8.self).baseAddress else {
       throw .notAnEnvelope(peer: peer, bytes: bytes.count)
     }
-    let allowance = UnpackAllowance(bytes: Limits.unpackedBytes)
+    let allowance = UnpackAllowance(bytes: WireLimits.unpackedBytes)
 
     // 1. The version alone: bodies of a newer protocol need not even parse.
     guard let head = massl__envelope_head__unpack(allowance.allocator, bytes.count, start) else {
@@ -27,7 +29,7 @@ extension Envelope {
     }
     let version = head.pointee.protocol_version
     massl__envelope_head__free_unpacked(head, allowance.allocator)
-    guard version <= Limits.protocolVersion else { throw .newerProtocol(peer: peer, version: version) }
+    guard version <= WireLimits.protocolVersion else { throw .newerProtocol(peer: peer, version: version) }
 
     // 2. The rest.
     guard let unpacked = massl__envelope__unpack(allowance.allocator, bytes.count, start) else {
@@ -41,7 +43,7 @@ extension Envelope {
   /// cannot be read either.
   static func exchange(in bytes: UnsafeRawBufferPointer) -> UInt64 {
     guard let start = bytes.bindMemory(to: UInt8.self).baseAddress else { return 0 }
-    let allowance = UnpackAllowance(bytes: Limits.unpackedBytes)
+    let allowance = UnpackAllowance(bytes: WireLimits.unpackedBytes)
     guard let head = massl__envelope_head__unpack(allowance.allocator, bytes.count, start) else { return 0 }
     defer { massl__envelope_head__free_unpacked(head, allowance.allocator) }
     return head.pointee.exchange
@@ -64,10 +66,8 @@ extension Envelope {
     let run = try reader.digest(c.run, "run")
     let claimed = PeerID(rawValue: c.peer)
     if let peer = reader.peer, peer != claimed { throw .otherPeer(connection: peer, claimed: claimed) }
-    sender = Sender(
-      run: RunIdentity(run), incarnation: Incarnation(c.incarnation), peer: claimed)
-    message = try reader.message(c)
-    exchange = c.exchange
+    let sender = Sender(run: RunIdentity(run), incarnation: Incarnation(c.incarnation), peer: claimed)
+    self.init(sender: sender, message: try reader.message(c), exchange: c.exchange)
   }
 }
 
@@ -87,7 +87,7 @@ struct FieldReader {
         .returned(
           Returned(
             lease: LeaseID(c.returned.pointee.lease),
-            reason: try text(c.returned.pointee.reason, "returned.reason", Limits.sentence),
+            reason: try text(c.returned.pointee.reason, "returned.reason", WireLimits.sentence),
             undecodable: try undecodable(
               c.returned.pointee.undecodable, c.returned.pointee.n_undecodable, "returned.undecodable"),
             isPassing: c.returned.pointee.is_passing != 0)))
@@ -107,17 +107,17 @@ struct FieldReader {
     case MASSL__ENVELOPE__BODY_GRANT: .coordinator(.grant(LeaseID(c.grant.pointee.lease)))
     case MASSL__ENVELOPE__BODY_CANCEL: .coordinator(.cancel(LeaseID(c.cancel.pointee.lease)))
     case MASSL__ENVELOPE__BODY_STATUS:
-      .coordinator(.status(json: try text(c.status.pointee.json, "status.json", Limits.document)))
+      .coordinator(.status(json: try text(c.status.pointee.json, "status.json", WireLimits.document)))
     case MASSL__ENVELOPE__BODY_RUN_FINISHED: .coordinator(.finished)
     case MASSL__ENVELOPE__BODY_SHARD_WELCOME: .coordinator(.shardWelcome(try shardWelcome(c.shard_welcome.pointee)))
     case MASSL__ENVELOPE__BODY_ASSIGNMENT: .coordinator(.assignment(try assignment(c.assignment.pointee)))
     case MASSL__ENVELOPE__BODY_MEMORY_LIST:
-      .coordinator(.memory(json: try text(c.memory_list.pointee.json, "memory_list.json", Limits.document)))
+      .coordinator(.memory(json: try text(c.memory_list.pointee.json, "memory_list.json", WireLimits.document)))
     case MASSL__ENVELOPE__BODY_DRAIN_ANSWER:
       .coordinator(
         .drain(
           isAccepted: c.drain_answer.pointee.is_accepted != 0,
-          text: try text(c.drain_answer.pointee.text, "drain_answer.text", Limits.sentence)))
+          text: try text(c.drain_answer.pointee.text, "drain_answer.text", WireLimits.sentence)))
 
     case MASSL__ENVELOPE__BODY_WEIGHTS_REQUEST: .bulkRequest(try weightsRequest(c.weights_request.pointee))
     case MASSL__ENVELOPE__BODY_ROWS_REQUEST: .bulkRequest(try rowsRequest(c.rows_request.pointee))
@@ -145,7 +145,7 @@ struct FieldReader {
     case MASSL__ENVELOPE__BODY_PUSHED: .bulkReply(.pushed(LeaseID(c.pushed.pointee.lease)))
     case MASSL__ENVELOPE__BODY_UNAVAILABLE:
       .bulkReply(
-        .unavailable(reason: try text(c.unavailable.pointee.reason, "unavailable.reason", Limits.sentence)))
+        .unavailable(reason: try text(c.unavailable.pointee.reason, "unavailable.reason", WireLimits.sentence)))
     case MASSL__ENVELOPE__BODY_RECORDS:
       .bulkReply(
         .records(
@@ -161,23 +161,23 @@ struct FieldReader {
 
 extension FieldReader {
   func hello(_ c: Massl__Hello) throws(WireError) -> Hello {
-    let name = try text(c.name, "hello.name", Limits.shortText)
-    let host = try text(c.host, "hello.host", Limits.shortText)
+    let name = try text(c.name, "hello.name", WireLimits.shortText)
+    let host = try text(c.host, "hello.host", WireLimits.shortText)
     return Hello(
       protocolVersion: c.protocol_version, name: name, host: host.isEmpty ? name : host,
-      threads: try number(UInt64(c.threads), "hello.threads", 1...Limits.threads),
+      threads: try number(UInt64(c.threads), "hello.threads", 1...WireLimits.threads),
       probe: try digest(c.probe, "hello.probe"),
       libraries: LibraryVersions(
-        openBLAS: try text(c.openblas, "hello.openblas", Limits.shortText),
-        libjpeg: try text(c.libjpeg, "hello.libjpeg", Limits.shortText)))
+        openBLAS: try text(c.openblas, "hello.openblas", WireLimits.shortText),
+        libjpeg: try text(c.libjpeg, "hello.libjpeg", WireLimits.shortText)))
   }
 
   func ready(_ c: Massl__Ready) throws(WireError) -> Ready {
-    guard c.n_held <= Limits.heldLeases else {
-      throw bad("ready.held", "has \(c.n_held) leases, more than \(Limits.heldLeases)")
+    guard c.n_held <= WireLimits.heldLeases else {
+      throw bad("ready.held", "has \(c.n_held) leases, more than \(WireLimits.heldLeases)")
     }
     return Ready(
-      idleThreads: try number(UInt64(c.idle_threads), "ready.idle_threads", 0...Limits.threads),
+      idleThreads: try number(UInt64(c.idle_threads), "ready.idle_threads", 0...WireLimits.threads),
       held: UnsafeBufferPointer(start: c.held, count: c.n_held).map { LeaseID($0) })
   }
 
@@ -186,8 +186,8 @@ extension FieldReader {
     let consistency = try shares(c.consistency, c.n_consistency, of: slices, "finished.consistency")
     let koleo = try shares(c.koleo, c.n_koleo, of: slices, "finished.koleo")
     let entropy = try shares(c.target_entropy, c.n_target_entropy, of: slices, "finished.target_entropy")
-    guard c.chosen.len <= Limits.chosenBytes else {
-      throw bad("finished.chosen", "has \(c.chosen.len) bytes, more than \(Limits.chosenBytes)")
+    guard c.chosen.len <= WireLimits.chosenBytes else {
+      throw bad("finished.chosen", "has \(c.chosen.len) bytes, more than \(WireLimits.chosenBytes)")
     }
     var finished = Finished(
       lease: LeaseID(c.lease), step: try step(c.step, "finished.step"), slices: slices,
@@ -208,8 +208,8 @@ extension FieldReader {
   func undecodable(
     _ pictures: UnsafeMutablePointer<UnsafeMutablePointer<Massl__UndecodablePicture>?>?, _ count: Int, _ field: String
   ) throws(WireError) -> [UndecodablePicture] {
-    guard count <= Limits.undecodablePictures else {
-      throw bad(field, "names \(count) pictures, more than \(Limits.undecodablePictures)")
+    guard count <= WireLimits.undecodablePictures else {
+      throw bad(field, "names \(count) pictures, more than \(WireLimits.undecodablePictures)")
     }
     var undecodable: [UndecodablePicture] = []
     for index in 0..<count {
@@ -217,7 +217,7 @@ extension FieldReader {
       undecodable.append(
         UndecodablePicture(
           picture: try offset(picture.picture, field + ".picture"),
-          reason: try text(picture.reason, field + ".reason", Limits.shortText)))
+          reason: try text(picture.reason, field + ".reason", WireLimits.shortText)))
     }
     return undecodable
   }
@@ -233,7 +233,7 @@ extension FieldReader {
 
   func welcome(_ c: Massl__Welcome) throws(WireError) -> Welcome {
     Welcome(
-      configuration: try text(c.configuration, "welcome.configuration", Limits.document),
+      configuration: try text(c.configuration, "welcome.configuration", WireLimits.document),
       bulkPort: try number(UInt64(c.bulk_port), "welcome.bulk_port", 1...65_535),
       data: DataIdentity(
         count: try offset(c.data_count, "welcome.data_count"),
@@ -245,7 +245,7 @@ extension FieldReader {
     guard let reason = Refusal.Reason(rawValue: UInt32(truncatingIfNeeded: c.reason.rawValue)) else {
       throw bad("refusal.reason", "has the unknown value \(c.reason.rawValue)")
     }
-    return Refusal(reason: reason, text: try text(c.text, "refusal.text", Limits.sentence))
+    return Refusal(reason: reason, text: try text(c.text, "refusal.text", WireLimits.sentence))
   }
 
   func lease(_ c: Massl__Lease) throws(WireError) -> Lease {
@@ -257,8 +257,8 @@ extension FieldReader {
   }
 
   private func lost(_ c: Massl__Lease) throws(WireError) -> [Int] {
-    guard c.n_lost <= Limits.lostPictures else {
-      throw bad("lease.lost", "names \(c.n_lost) pictures, more than \(Limits.lostPictures)")
+    guard c.n_lost <= WireLimits.lostPictures else {
+      throw bad("lease.lost", "names \(c.n_lost) pictures, more than \(WireLimits.lostPictures)")
     }
     var lost: [Int] = []
     for index in 0..<c.n_lost { lost.append(try offset(c.lost[index], "lease.lost")) }
@@ -274,11 +274,11 @@ extension FieldReader {
     .weights(
       network: try network(c.network, "weights_request.network"), step: try step(c.step, "weights_request.step"),
       offset: try offset(c.offset, "weights_request.offset"),
-      count: try number(c.count, "weights_request.count", 1...Limits.bulkFloats))
+      count: try number(c.count, "weights_request.count", 1...WireLimits.bulkFloats))
   }
 
   func rowsRequest(_ c: Massl__RowsRequest) throws(WireError) -> BulkRequest {
-    let count = try number(c.count, "rows_request.count", 1...Limits.rowsPerRequest)
+    let count = try number(c.count, "rows_request.count", 1...WireLimits.rowsPerRequest)
     let missing = Array(UnsafeBufferPointer(start: c.missing.data, count: c.missing.len))
     guard missing.count == (count + 7) / 8 else {
       throw bad("rows_request.missing", "has \(missing.count) bytes for \(count) rows")
@@ -305,7 +305,7 @@ extension FieldReader {
   }
 
   func picture(_ c: Massl__Picture) throws(WireError) -> BulkReply {
-    let total = try number(c.total, "picture.total", 1...(Limits.offset - 1))
+    let total = try number(c.total, "picture.total", 1...(WireLimits.offset - 1))
     let start = try offset(c.offset, "picture.offset")
     guard start < total else { throw bad("picture.offset", "is \(start), past its \(total) bytes") }
     return .picture(index: try offset(c.index, "picture.index"), offset: start, total: total)
@@ -323,18 +323,18 @@ extension FieldReader {
   }
 
   func step(_ value: UInt64, _ field: String) throws(WireError) -> Int {
-    try number(value, field, 0...(Limits.step - 1))
+    try number(value, field, 0...(WireLimits.step - 1))
   }
 
   func offset(_ value: UInt64, _ field: String) throws(WireError) -> Int {
-    try number(value, field, 0...(Limits.offset - 1))
+    try number(value, field, 0...(WireLimits.offset - 1))
   }
 
   /// At least one slice, and none past the limit of a step.
   func slices(_ c: UnsafeMutablePointer<Massl__Slices>?, _ field: String) throws(WireError) -> SliceRange {
     guard let c = c?.pointee else { throw bad(field, "is missing") }
-    let first = try number(c.first, field + ".first", 0...(Limits.slicesPerStep - 1))
-    let count = try number(c.count, field + ".count", 1...(Limits.slicesPerStep - first))
+    let first = try number(c.first, field + ".first", 0...(WireLimits.slicesPerStep - 1))
+    let count = try number(c.count, field + ".count", 1...(WireLimits.slicesPerStep - first))
     return SliceRange(first: first, count: count)
   }
 

@@ -1,22 +1,24 @@
 internal import CMessages
 internal import CProtobufC
 import Glibc
+import Messages
 import Numerics
+import Slices
 
-// From values to protobuf. What is out of `Limits` here is this program's own mistake, so it stops; only texts for
+// From values to protobuf. What is out of `WireLimits` here is this program's own mistake, so it stops; only texts for
 // people are cut to their limit, for they quote what others wrote.
 
 extension Envelope {
-  /// The envelope frame: at most `Limits.envelopeBytes` bytes.
+  /// The envelope frame: at most `WireLimits.envelopeBytes` bytes.
   ///
   /// Reasons, names and sentences are cut to their limits, undecodable pictures to the first
-  /// `Limits.undecodablePictures`.
-  /// - Precondition: all numbers are within `Limits`.
+  /// `WireLimits.undecodablePictures`.
+  /// - Precondition: all numbers are within `WireLimits`.
   public func encoded() -> [UInt8] {
     let memory = MessageMemory()
     return withExtendedLifetime(memory) {
       let c = memory.make(Massl__Envelope.self, massl__envelope__init)
-      c.pointee.protocol_version = Limits.protocolVersion
+      c.pointee.protocol_version = WireLimits.protocolVersion
       c.pointee.run = memory.digest(sender.run.digest)
       c.pointee.incarnation = sender.incarnation.number
       c.pointee.peer = sender.peer.rawValue
@@ -29,7 +31,7 @@ extension Envelope {
       case .bulkReply(let reply): memory.write(reply, into: c)
       }
       let size = massl__envelope__get_packed_size(c)
-      invariant(size <= Limits.envelopeBytes, "an envelope of \(size) bytes")
+      invariant(size <= WireLimits.envelopeBytes, "an envelope of \(size) bytes")
       return [UInt8](unsafeUninitializedCapacity: size) { bytes, count in
         count = massl__envelope__pack(c, bytes.baseAddress)
       }
@@ -85,20 +87,20 @@ final class MessageMemory {
 
   /// A text that makes no sense when cut.
   func document(_ text: String) -> UnsafeMutablePointer<CChar> {
-    invariant(text.utf8.count <= Limits.document, "a document of \(text.utf8.count) bytes")
-    return self.text(text, cutTo: Limits.document)
+    invariant(text.utf8.count <= WireLimits.document, "a document of \(text.utf8.count) bytes")
+    return self.text(text, cutTo: WireLimits.document)
   }
 
   func slices(_ slices: SliceRange) -> UnsafeMutablePointer<Massl__Slices> {
     let c = make(Massl__Slices.self, massl__slices__init)
-    c.pointee.first = number(slices.first, below: Limits.slicesPerStep)
-    c.pointee.count = number(slices.count, below: Limits.slicesPerStep - slices.first + 1)
+    c.pointee.first = number(slices.first, below: WireLimits.slicesPerStep)
+    c.pointee.count = number(slices.count, below: WireLimits.slicesPerStep - slices.first + 1)
     return c
   }
 }
 
 /// - Returns: `value`, which the receiver would refuse if it were not in `0 ..< limit`.
-func number(_ value: Int, below limit: Int = Limits.offset) -> UInt64 {
+func number(_ value: Int, below limit: Int = WireLimits.offset) -> UInt64 {
   invariant(value >= 0 && value < limit, "\(value) is to be sent, but is not below \(limit)")
   return UInt64(value)
 }
@@ -111,18 +113,18 @@ extension MessageMemory {
     case .hello(let hello):
       let c = make(Massl__Hello.self, massl__hello__init)
       c.pointee.protocol_version = hello.protocolVersion
-      c.pointee.name = text(hello.name, cutTo: Limits.shortText)
-      c.pointee.host = text(hello.host, cutTo: Limits.shortText)
-      c.pointee.threads = UInt32(number(hello.threads, below: Limits.threads + 1))
+      c.pointee.name = text(hello.name, cutTo: WireLimits.shortText)
+      c.pointee.host = text(hello.host, cutTo: WireLimits.shortText)
+      c.pointee.threads = UInt32(number(hello.threads, below: WireLimits.threads + 1))
       c.pointee.probe = digest(hello.probe)
-      c.pointee.openblas = text(hello.libraries.openBLAS, cutTo: Limits.shortText)
-      c.pointee.libjpeg = text(hello.libraries.libjpeg, cutTo: Limits.shortText)
+      c.pointee.openblas = text(hello.libraries.openBLAS, cutTo: WireLimits.shortText)
+      c.pointee.libjpeg = text(hello.libraries.libjpeg, cutTo: WireLimits.shortText)
       envelope.pointee.hello = c
       envelope.pointee.body_case = MASSL__ENVELOPE__BODY_HELLO
     case .ready(let ready):
       let c = make(Massl__Ready.self, massl__ready__init)
-      invariant(ready.held.count <= Limits.heldLeases, "\(ready.held.count) leases held")
-      c.pointee.idle_threads = UInt32(number(ready.idleThreads, below: Limits.threads + 1))
+      invariant(ready.held.count <= WireLimits.heldLeases, "\(ready.held.count) leases held")
+      c.pointee.idle_threads = UInt32(number(ready.idleThreads, below: WireLimits.threads + 1))
       c.pointee.n_held = ready.held.count
       c.pointee.held = array(ready.held.map(\.number))
       envelope.pointee.ready = c
@@ -133,7 +135,7 @@ extension MessageMemory {
     case .returned(let returned):
       let c = make(Massl__Returned.self, massl__returned__init)
       c.pointee.lease = returned.lease.number
-      c.pointee.reason = text(returned.reason, cutTo: Limits.sentence)
+      c.pointee.reason = text(returned.reason, cutTo: WireLimits.sentence)
       (c.pointee.n_undecodable, c.pointee.undecodable) = write(returned.undecodable)
       c.pointee.is_passing = returned.isPassing ? 1 : 0
       envelope.pointee.returned = c
@@ -170,7 +172,7 @@ extension MessageMemory {
       finished.losses.count, array(finished.losses.map(\.targetEntropy))
     )
     (c.pointee.n_undecodable, c.pointee.undecodable) = write(finished.undecodable)
-    invariant(finished.chosen.count <= Limits.chosenBytes, "\(finished.chosen.count) bytes of chosen slots")
+    invariant(finished.chosen.count <= WireLimits.chosenBytes, "\(finished.chosen.count) bytes of chosen slots")
     c.pointee.chosen = bytes(finished.chosen)
     c.pointee.rows_cached = number(finished.rows.cached)
     c.pointee.rows_fetched = number(finished.rows.fetched)
@@ -181,10 +183,10 @@ extension MessageMemory {
   private func write(
     _ undecodable: [UndecodablePicture]
   ) -> (Int, UnsafeMutablePointer<UnsafeMutablePointer<Massl__UndecodablePicture>?>?) {
-    let pictures = undecodable.prefix(Limits.undecodablePictures).map { undecodable in
+    let pictures = undecodable.prefix(WireLimits.undecodablePictures).map { undecodable in
       let c = make(Massl__UndecodablePicture.self, massl__undecodable_picture__init)
       c.pointee.picture = number(undecodable.picture)
-      c.pointee.reason = text(undecodable.reason, cutTo: Limits.shortText)
+      c.pointee.reason = text(undecodable.reason, cutTo: WireLimits.shortText)
       return Optional(c)
     }
     return (pictures.count, array(pictures))
@@ -204,7 +206,7 @@ extension MessageMemory {
     case .refusal(let refusal):
       let c = make(Massl__Refusal.self, massl__refusal__init)
       c.pointee.reason = Massl__RefusalReason(rawValue: .init(refusal.reason.rawValue))
-      c.pointee.text = text(refusal.text, cutTo: Limits.sentence)
+      c.pointee.text = text(refusal.text, cutTo: WireLimits.sentence)
       envelope.pointee.refusal = c
       envelope.pointee.body_case = MASSL__ENVELOPE__BODY_REFUSAL
     case .lease(let lease):
@@ -217,7 +219,7 @@ extension MessageMemory {
       c.pointee.rows = number(lease.rows)
       c.pointee.memory_floor = number(lease.memoryFloor)
       c.pointee.holders_version = lease.holdersVersion
-      invariant(lease.lost.count <= Limits.lostPictures, "\(lease.lost.count) lost pictures")
+      invariant(lease.lost.count <= WireLimits.lostPictures, "\(lease.lost.count) lost pictures")
       c.pointee.n_lost = lease.lost.count
       c.pointee.lost = array(lease.lost.map { number($0) })
       envelope.pointee.lease = c
@@ -263,7 +265,7 @@ extension MessageMemory {
     case .drain(let isAccepted, let text):
       let c = make(Massl__DrainAnswer.self, massl__drain_answer__init)
       c.pointee.is_accepted = isAccepted ? 1 : 0
-      c.pointee.text = self.text(text, cutTo: Limits.sentence)
+      c.pointee.text = self.text(text, cutTo: WireLimits.sentence)
       envelope.pointee.drain_answer = c
       envelope.pointee.body_case = MASSL__ENVELOPE__BODY_DRAIN_ANSWER
     }
@@ -280,7 +282,7 @@ extension MessageMemory {
       c.pointee.network = Massl__Network(rawValue: .init(network.rawValue))
       c.pointee.step = number(step)
       c.pointee.offset = number(offset)
-      c.pointee.count = number(count, below: Limits.bulkFloats + 1)
+      c.pointee.count = number(count, below: WireLimits.bulkFloats + 1)
       envelope.pointee.weights_request = c
       envelope.pointee.body_case = MASSL__ENVELOPE__BODY_WEIGHTS_REQUEST
     case .rows(let step, let rows, let floor, let block, let first, let count, let missing):
@@ -288,7 +290,7 @@ extension MessageMemory {
       c.pointee.step = number(step)
       c.pointee.block = number(block)
       c.pointee.first = number(first)
-      c.pointee.count = number(count, below: Limits.rowsPerRequest + 1)
+      c.pointee.count = number(count, below: WireLimits.rowsPerRequest + 1)
       invariant(missing.count == (count + 7) / 8, "one bit a row")
       c.pointee.missing = bytes(missing)
       c.pointee.rows = number(rows)
@@ -317,13 +319,13 @@ extension MessageMemory {
       let c = make(Massl__RecordsRequest.self, massl__records_request__init)
       c.pointee.extent = number(extent)
       c.pointee.first = number(first)
-      c.pointee.count = number(count, below: Limits.rowsPerRequest + 1)
+      c.pointee.count = number(count, below: WireLimits.rowsPerRequest + 1)
       envelope.pointee.records_request = c
       envelope.pointee.body_case = MASSL__ENVELOPE__BODY_RECORDS_REQUEST
     case .holders(let first, let count):
       let c = make(Massl__HoldersRequest.self, massl__holders_request__init)
       c.pointee.first = number(first)
-      c.pointee.count = number(count, below: Limits.extentsPerRequest + 1)
+      c.pointee.count = number(count, below: WireLimits.extentsPerRequest + 1)
       envelope.pointee.holders_request = c
       envelope.pointee.body_case = MASSL__ENVELOPE__BODY_HOLDERS_REQUEST
     }
@@ -364,7 +366,7 @@ extension MessageMemory {
       envelope.pointee.body_case = MASSL__ENVELOPE__BODY_PUSHED
     case .unavailable(let reason):
       let c = make(Massl__Unavailable.self, massl__unavailable__init)
-      c.pointee.reason = text(reason, cutTo: Limits.sentence)
+      c.pointee.reason = text(reason, cutTo: WireLimits.sentence)
       envelope.pointee.unavailable = c
       envelope.pointee.body_case = MASSL__ENVELOPE__BODY_UNAVAILABLE
     case .records(let extent, let first):

@@ -1,5 +1,6 @@
 internal import CMessages
 internal import CProtobufC
+import Messages
 import Numerics
 
 // What memory shards say and hear, from protobuf.
@@ -8,8 +9,8 @@ import Numerics
 
 extension FieldReader {
   func shardHello(_ c: Massl__ShardHello) throws(WireError) -> ShardHello {
-    guard c.n_held <= Limits.extentsPerShard else {
-      throw bad("shard_hello.held", "has \(c.n_held) extents, more than \(Limits.extentsPerShard)")
+    guard c.n_held <= WireLimits.extentsPerShard else {
+      throw bad("shard_hello.held", "has \(c.n_held) extents, more than \(WireLimits.extentsPerShard)")
     }
     guard c.n_after == c.n_held else {
       throw bad("shard_hello.after", "has \(c.n_after) digests for \(c.n_held) extents")
@@ -21,14 +22,14 @@ extension FieldReader {
     }
     let shard = try digest(c.shard, "shard_hello.shard")
     return ShardHello(
-      protocolVersion: c.protocol_version, name: try text(c.name, "shard_hello.name", Limits.shortText),
+      protocolVersion: c.protocol_version, name: try text(c.name, "shard_hello.name", WireLimits.shortText),
       shard: ShardID(shard), address: try address(c.address, "shard_hello.address"),
       capacity: try offset(c.capacity, "shard_hello.capacity"), held: held, changes: c.changes)
   }
 
   func shardReport(_ c: Massl__ShardReport) throws(WireError) -> ShardReport {
-    guard c.n_changed <= Limits.extentsPerShard else {
-      throw bad("shard_report.changed", "has \(c.n_changed) changes, more than \(Limits.extentsPerShard)")
+    guard c.n_changed <= WireLimits.extentsPerShard else {
+      throw bad("shard_report.changed", "has \(c.n_changed) changes, more than \(WireLimits.extentsPerShard)")
     }
     guard c.n_states == c.n_changed else {
       throw bad("shard_report.states", "has \(c.n_states) states for \(c.n_changed) changes")
@@ -54,12 +55,12 @@ extension FieldReader {
       capacity: try offset(c.capacity, "shard_report.capacity"), isFull: c.is_full != 0,
       servedRows: try number(c.served_rows, "shard_report.served_rows", 0...(.max - 1)),
       servedBytes: try number(c.served_bytes, "shard_report.served_bytes", 0...(.max - 1)), assignment: c.assignment,
-      problem: try text(c.problem, "shard_report.problem", Limits.sentence))
+      problem: try text(c.problem, "shard_report.problem", WireLimits.sentence))
   }
 
   func memoryRequest(_ c: Massl__MemoryRequest) throws(WireError) -> WorkerMessage {
-    let drained = try text(c.drain, "memory_request.drain", Limits.shortText)
-    let staying = try text(c.stay, "memory_request.stay", Limits.shortText)
+    let drained = try text(c.drain, "memory_request.drain", WireLimits.shortText)
+    let staying = try text(c.stay, "memory_request.stay", WireLimits.shortText)
     switch (drained.isEmpty, staying.isEmpty) {
     case (true, true): return .memoryRequest
     case (false, true): return .drainRequest(shard: drained)
@@ -70,17 +71,17 @@ extension FieldReader {
 
   func shardWelcome(_ c: Massl__ShardWelcome) throws(WireError) -> ShardWelcome {
     ShardWelcome(
-      configuration: try text(c.configuration, "shard_welcome.configuration", Limits.document),
+      configuration: try text(c.configuration, "shard_welcome.configuration", WireLimits.document),
       bulkPort: try number(UInt64(c.bulk_port), "shard_welcome.bulk_port", 1...65_535),
       rows: try offset(c.rows, "shard_welcome.rows"))
   }
 
   func assignment(_ c: Massl__Assignment) throws(WireError) -> Assignment {
-    guard c.n_extents <= Limits.extentsAssigned else {
-      throw bad("assignment.extents", "has \(c.n_extents) extents, more than \(Limits.extentsAssigned)")
+    guard c.n_extents <= WireLimits.extentsAssigned else {
+      throw bad("assignment.extents", "has \(c.n_extents) extents, more than \(WireLimits.extentsAssigned)")
     }
-    guard c.n_removed <= Limits.extentsAssigned else {
-      throw bad("assignment.removed", "has \(c.n_removed) extents, more than \(Limits.extentsAssigned)")
+    guard c.n_removed <= WireLimits.extentsAssigned else {
+      throw bad("assignment.removed", "has \(c.n_removed) extents, more than \(WireLimits.extentsAssigned)")
     }
     var extents: [AssignedExtent] = []
     for index in 0..<c.n_extents {
@@ -94,8 +95,8 @@ extension FieldReader {
 
   private func assigned(_ c: Massl__AssignedExtent) throws(WireError) -> AssignedExtent {
     guard let extent = c.extent?.pointee else { throw bad("assignment.extents.extent", "is missing") }
-    guard 1...Limits.sources ~= c.n_sources else {
-      throw bad("assignment.extents.sources", "has \(c.n_sources) addresses, not 1 to \(Limits.sources)")
+    guard 1...WireLimits.sources ~= c.n_sources else {
+      throw bad("assignment.extents.sources", "has \(c.n_sources) addresses, not 1 to \(WireLimits.sources)")
     }
     var sources: [ExtentSource] = []
     for index in 0..<c.n_sources {
@@ -120,21 +121,21 @@ extension FieldReader {
   func recordsRequest(_ c: Massl__RecordsRequest) throws(WireError) -> BulkRequest {
     .records(
       extent: try offset(c.extent, "records_request.extent"), first: try offset(c.first, "records_request.first"),
-      count: try number(c.count, "records_request.count", 1...Limits.rowsPerRequest))
+      count: try number(c.count, "records_request.count", 1...WireLimits.rowsPerRequest))
   }
 
   func holdersRequest(_ c: Massl__HoldersRequest) throws(WireError) -> BulkRequest {
     .holders(
       first: try offset(c.first, "holders_request.first"),
-      count: try number(c.count, "holders_request.count", 1...Limits.extentsPerRequest))
+      count: try number(c.count, "holders_request.count", 1...WireLimits.extentsPerRequest))
   }
 
   func holders(_ c: Massl__Holders) throws(WireError) -> HolderTable {
-    guard c.n_shards <= Limits.shards else {
-      throw bad("holders.shards", "has \(c.n_shards) shards, more than \(Limits.shards)")
+    guard c.n_shards <= WireLimits.shards else {
+      throw bad("holders.shards", "has \(c.n_shards) shards, more than \(WireLimits.shards)")
     }
-    guard c.n_counts <= Limits.extentsPerRequest else {
-      throw bad("holders.counts", "has \(c.n_counts) extents, more than \(Limits.extentsPerRequest)")
+    guard c.n_counts <= WireLimits.extentsPerRequest else {
+      throw bad("holders.counts", "has \(c.n_counts) extents, more than \(WireLimits.extentsPerRequest)")
     }
     var shards: [ShardAddress] = []
     for index in 0..<c.n_shards { shards.append(try address(c.shards[index], "holders.shards")) }
@@ -142,7 +143,7 @@ extension FieldReader {
     holders.reserveCapacity(c.n_counts)
     var place = 0
     for index in 0..<c.n_counts {
-      let count = try number(UInt64(c.counts[index]), "holders.counts", 0...Limits.holders)
+      let count = try number(UInt64(c.counts[index]), "holders.counts", 0...WireLimits.holders)
       guard count <= c.n_indices - place else { throw bad("holders.indices", "has only \(c.n_indices) numbers") }
       let indices = Array(UnsafeBufferPointer(start: c.indices, count: c.n_indices)[place..<place + count]).map(
         Int.init)
@@ -165,9 +166,10 @@ extension FieldReader {
 extension FieldReader {
   func address(_ c: UnsafeMutablePointer<Massl__ShardAddress>?, _ field: String) throws(WireError) -> ShardAddress {
     guard let c = c?.pointee else { throw bad(field, "is missing") }
+    let text = try text(c.endpoint, field + ".endpoint", WireLimits.shortText)
     let endpoint: Endpoint
-    do throws(WireError) {
-      endpoint = try Endpoint(text(c.endpoint, field + ".endpoint", Limits.shortText))
+    do throws(BadEndpoint) {
+      endpoint = try Endpoint(text)
     } catch {
       throw bad(field + ".endpoint", "is no place to connect to (\(error))")
     }

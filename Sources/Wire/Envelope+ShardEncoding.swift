@@ -1,5 +1,6 @@
 internal import CMessages
 internal import CProtobufC
+import Messages
 import Numerics
 
 // What memory shards say and hear, to protobuf.
@@ -23,17 +24,17 @@ extension MessageMemory {
     drain: String = "", stay: String = "", into envelope: UnsafeMutablePointer<Massl__Envelope>
   ) {
     let c = make(Massl__MemoryRequest.self, massl__memory_request__init)
-    c.pointee.drain = text(drain, cutTo: Limits.shortText)
-    c.pointee.stay = text(stay, cutTo: Limits.shortText)
+    c.pointee.drain = text(drain, cutTo: WireLimits.shortText)
+    c.pointee.stay = text(stay, cutTo: WireLimits.shortText)
     envelope.pointee.memory_request = c
     envelope.pointee.body_case = MASSL__ENVELOPE__BODY_MEMORY_REQUEST
   }
 
   private func write(_ hello: ShardHello) -> UnsafeMutablePointer<Massl__ShardHello> {
-    invariant(hello.held.count <= Limits.extentsPerShard, "\(hello.held.count) extents held")
+    invariant(hello.held.count <= WireLimits.extentsPerShard, "\(hello.held.count) extents held")
     let c = make(Massl__ShardHello.self, massl__shard_hello__init)
     c.pointee.protocol_version = hello.protocolVersion
-    c.pointee.name = text(hello.name, cutTo: Limits.shortText)
+    c.pointee.name = text(hello.name, cutTo: WireLimits.shortText)
     c.pointee.shard = digest(hello.shard.digest)
     c.pointee.address = write(hello.address)
     c.pointee.capacity = number(hello.capacity)
@@ -45,7 +46,7 @@ extension MessageMemory {
 
   private func write(_ report: ShardReport) -> UnsafeMutablePointer<Massl__ShardReport> {
     let count = report.changes.count
-    invariant(count <= Limits.extentsPerShard, "\(count) changes")
+    invariant(count <= WireLimits.extentsPerShard, "\(count) changes")
     let changes = report.changes.map { change -> (UInt64, Massl__ExtentState, UInt64) in
       switch change {
       case .held(let extent): (number(extent.index), MASSL__EXTENT_STATE__EXTENT_STATE_HELD, extent.after)
@@ -64,20 +65,21 @@ extension MessageMemory {
     c.pointee.served_rows = number(report.servedRows, below: .max)
     c.pointee.served_bytes = number(report.servedBytes, below: .max)
     c.pointee.assignment = report.assignment
-    c.pointee.problem = text(report.problem, cutTo: Limits.sentence)
+    c.pointee.problem = text(report.problem, cutTo: WireLimits.sentence)
     return c
   }
 
   private func write(_ address: ShardAddress) -> UnsafeMutablePointer<Massl__ShardAddress> {
     let c = make(Massl__ShardAddress.self, massl__shard_address__init)
-    c.pointee.endpoint = text(address.endpoint.description, cutTo: Limits.shortText)
+    c.pointee.endpoint = text(address.endpoint.description, cutTo: WireLimits.shortText)
     if let key = address.key { c.pointee.key = bytes(key.bytes) }
     return c
   }
 
   func write(_ assignment: Assignment) -> UnsafeMutablePointer<Massl__Assignment> {
-    invariant(assignment.extents.count <= Limits.extentsAssigned, "\(assignment.extents.count) extents assigned")
-    invariant(assignment.removed.count <= Limits.extentsAssigned, "\(assignment.removed.count) extents to be removed")
+    invariant(assignment.extents.count <= WireLimits.extentsAssigned, "\(assignment.extents.count) extents assigned")
+    invariant(
+      assignment.removed.count <= WireLimits.extentsAssigned, "\(assignment.removed.count) extents to be removed")
     let c = make(Massl__Assignment.self, massl__assignment__init)
     c.pointee.number = assignment.number
     c.pointee.heard = assignment.heard
@@ -89,7 +91,7 @@ extension MessageMemory {
   }
 
   private func write(_ assigned: AssignedExtent) -> UnsafeMutablePointer<Massl__AssignedExtent> {
-    invariant(1...Limits.sources ~= assigned.sources.count, "\(assigned.sources.count) sources")
+    invariant(1...WireLimits.sources ~= assigned.sources.count, "\(assigned.sources.count) sources")
     let extent = make(Massl__Extent.self, massl__extent__init)
     extent.pointee.index = number(assigned.extent.index)
     extent.pointee.before = digest(assigned.extent.before)
@@ -108,15 +110,15 @@ extension MessageMemory {
   }
 
   func write(_ table: HolderTable) -> UnsafeMutablePointer<Massl__Holders> {
-    invariant(table.shards.count <= Limits.shards, "\(table.shards.count) shards")
-    invariant(table.holders.count <= Limits.extentsPerRequest, "\(table.holders.count) extents")
+    invariant(table.shards.count <= WireLimits.shards, "\(table.shards.count) shards")
+    invariant(table.holders.count <= WireLimits.extentsPerRequest, "\(table.holders.count) extents")
     let c = make(Massl__Holders.self, massl__holders__init)
     c.pointee.version = table.version
     c.pointee.first = number(table.first)
     c.pointee.n_shards = table.shards.count
     c.pointee.shards = array(table.shards.map { Optional(write($0)) })
     c.pointee.n_counts = table.holders.count
-    c.pointee.counts = array(table.holders.map { UInt32(number($0.count, below: Limits.holders + 1)) })
+    c.pointee.counts = array(table.holders.map { UInt32(number($0.count, below: WireLimits.holders + 1)) })
     let indices = table.holders.joined().map { UInt32(number($0, below: table.shards.count)) }
     (c.pointee.n_indices, c.pointee.indices) = (indices.count, array(indices))
     return c

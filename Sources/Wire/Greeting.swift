@@ -1,4 +1,5 @@
 import Glibc
+import Messages
 
 /// What listens at an address says first: whether it is of ZeroMQ, and wants keys.
 ///

@@ -1,5 +1,7 @@
 import Glibc
+import Messages
 import Synchronization
+import Threads
 
 extension Endpoint {
   /// Whether somebody has to be asked what addresses the host has.

@@ -1,7 +1,9 @@
 internal import CZeroMQ
 import Glibc
+import Messages
 import Numerics
 import Synchronization
+import Threads
 
 /// Answers libzmq's question, for each connection, whether its key is allowed (ZAP 1.0, RFC 27).
 ///

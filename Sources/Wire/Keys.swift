@@ -1,37 +1,8 @@
 internal import CZeroMQ
 import Glibc
+import Messages
 import Numerics
 import Synchronization
-
-/// The half of a key pair that others may know: 32 bytes, written as 64 hexadecimal digits.
-public struct PublicKey: Hashable, Sendable, CustomStringConvertible {
-  let bytes: [UInt8]
-
-  init(bytes: [UInt8]) {
-    invariant(bytes.count == 32)
-    self.bytes = bytes
-  }
-
-  /// Nil unless `text` is 64 hexadecimal digits.
-  public init?(_ text: some StringProtocol) {
-    guard let bytes = key(hexadecimal: text) else { return nil }
-    self.bytes = bytes
-  }
-
-  /// As a person gave it.
-  /// - Throws: `WireError.badPublicKey` with what is wrong.
-  public static func parsed(_ text: String) throws(WireError) -> PublicKey {
-    guard let key = PublicKey(text) else { throw .badPublicKey(text: text, problem: problem(of: text)) }
-    return key
-  }
-
-  fileprivate static func problem(of text: some StringProtocol) -> String {
-    text.utf8.count == 64
-      ? "it holds what is no hexadecimal digit" : "it has \(text.count) characters, not 64 hexadecimal digits"
-  }
-
-  public var description: String { hexadecimal(bytes) }
-}
 
 /// A Curve25519 key pair of libzmq's.
 public struct KeyPair: Hashable, Sendable {
@@ -67,30 +38,6 @@ public final class AllowedKeys: Sendable {
   public func replace(with new: Set<PublicKey>) { keys.withLock { $0 = new } }
 }
 
-private func hexadecimal(_ bytes: [UInt8]) -> String {
-  bytes.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
-}
-
-private func key(hexadecimal text: some StringProtocol) -> [UInt8]? {
-  let digits = Array(text.utf8)
-  guard digits.count == 64 else { return nil }
-  var bytes: [UInt8] = []
-  for index in stride(from: 0, to: 64, by: 2) {
-    guard let high = value(ofDigit: digits[index]), let low = value(ofDigit: digits[index + 1]) else { return nil }
-    bytes.append(high << 4 | low)
-  }
-  return bytes
-}
-
-private func value(ofDigit digit: UInt8) -> UInt8? {
-  switch digit {
-  case UInt8(ascii: "0")...UInt8(ascii: "9"): digit - UInt8(ascii: "0")
-  case UInt8(ascii: "a")...UInt8(ascii: "f"): digit - UInt8(ascii: "a") + 10
-  case UInt8(ascii: "A")...UInt8(ascii: "F"): digit - UInt8(ascii: "A") + 10
-  default: nil
-  }
-}
-
 // MARK: - Files
 
 extension KeyPair {
@@ -99,7 +46,7 @@ extension KeyPair {
   public func write(to path: String) throws(WireError) {
     try KeyFile.write(
       "# massl key pair. Keep this file secret; give others only the public key.\n"
-        + "public \(publicKey)\nsecret \(hexadecimal(secret))\n",
+        + "public \(publicKey)\nsecret \(KeyDigits.text(of: secret))\n",
       to: path)
   }
 
@@ -117,7 +64,7 @@ extension KeyPair {
       guard line.words.count == 2, ["public", "secret"].contains(line.words[0]), halves[line.words[0]] == nil else {
         throw bad(line.number, "neither the line 'public' nor 'secret' of a key file")
       }
-      guard let half = key(hexadecimal: line.words[1]) else {
+      guard let half = KeyDigits.bytes(of: line.words[1]) else {
         throw bad(line.number, "its \(line.words[0]) key has no 64 hexadecimal digits")
       }
       halves[line.words[0]] = half

@@ -1,3 +1,5 @@
+import Messages
+
 /// Which key each peer's id belongs to: that of its first message, so that no other worker can speak under it.
 ///
 /// Ids are random and told to nobody, so nobody can use one before its owner does. What it holds is bounded: a key that

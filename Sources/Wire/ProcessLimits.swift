@@ -1,4 +1,6 @@
 import Glibc
+import Messages
+import Threads
 
 /// What the system lets this process have, which libzmq and Dispatch find out too late: they stop the program, or wait for
 /// ever, where a thread or a descriptor cannot be had.
@@ -11,7 +13,7 @@ public enum ProcessLimits {
   }
 
   /// Connections that a process which listens may have, so that its own files always find a descriptor.
-  public static var connections: Int { max(1, descriptors - Limits.reservedDescriptors) }
+  public static var connections: Int { max(1, descriptors - WireLimits.reservedDescriptors) }
 
   /// - Parameters:
   ///   - needed: descriptors, without which the work cannot begin.
@@ -52,7 +54,7 @@ public enum ProcessLimits {
       pthread_mutex_unlock(gate)
       for thread in threads { pthread_join(thread, nil) }
     }
-    guard code == 0 else { throw .tooFewThreads(needed: count, possible: threads.count, code: code) }
+    guard code == 0 else { throw .tooFewThreads(TooFewThreads(needed: count, possible: threads.count, code: code)) }
   }
 
   /// Tries whether so many descriptors more can be had.

@@ -1,3 +1,5 @@
+import Messages
+
 /// Whether a socket encrypts and knows its peers by their keys (CurveZMQ), or does neither, and why.
 ///
 /// `Keys` is `ServerKeys` for a socket that listens, `ClientKeys` for one that connects.

@@ -1,5 +1,6 @@
 import Numerics
 import Synchronization
+import Threads
 
 /// What happens on a `SocketThread`, in its own thread.
 public enum SocketEvent: Sendable {

@@ -1,5 +1,6 @@
 internal import CZeroMQ
 import Glibc
+import Messages
 import Numerics
 
 /// A message that came.
@@ -68,8 +69,8 @@ public enum Traffic: Sendable {
 
   var messagesQueued: Int {
     switch self {
-    case .control: Limits.controlMessagesQueued
-    case .bulk: Limits.bulkMessagesQueued
+    case .control: WireLimits.controlMessagesQueued
+    case .bulk: WireLimits.bulkMessagesQueued
     }
   }
 
@@ -323,8 +324,8 @@ func received(_ frames: [BulkFrame], of count: Int, peer: PeerID?, connection: P
   case (.some, false): return malformed("a bulk frame where none belongs")
   case (nil, false): break
   case (let bulk?, true):
-    guard bulk.count > 0, bulk.count <= Limits.bulkBytes else {
-      return malformed("a bulk frame of \(bulk.count) bytes, not 1 to \(Limits.bulkBytes)")
+    guard bulk.count > 0, bulk.count <= WireLimits.bulkBytes else {
+      return malformed("a bulk frame of \(bulk.count) bytes, not 1 to \(WireLimits.bulkBytes)")
     }
     guard bulk.count % envelope.message.bulkUnit == 0 else {
       return malformed("a bulk frame of \(bulk.count) bytes, no multiple of \(envelope.message.bulkUnit)")

@@ -1,3 +1,6 @@
+import Messages
+import Threads
+
 /// Why bytes are no message, or a socket cannot be used: each a sentence that names peer, endpoint or key.
 public enum WireError: Error, Equatable {
   // A peer's message.
@@ -27,7 +30,6 @@ public enum WireError: Error, Equatable {
   case handshakeFailed(Endpoint, HandshakeFailure)
 
   // Endpoints and sockets.
-  case badEndpoint(text: String, problem: String)
   case addressInUse(Endpoint)
   case cannotBind(Endpoint, reason: String)
   case cannotConnect(Endpoint, reason: String)
@@ -44,11 +46,10 @@ public enum WireError: Error, Equatable {
   /// The system gives fewer descriptors than `use` needs.
   case tooFewDescriptors(limit: Int, needed: Int, use: String)
   /// Of `needed` threads the system gave `possible`; `code` is its reason.
-  case tooFewThreads(needed: Int, possible: Int, code: Int32)
+  case tooFewThreads(TooFewThreads)
 
   // Keys.
   case keysRequired(Endpoint)
-  case badPublicKey(text: String, problem: String)
   case badKeyFile(path: String, line: Int?, problem: String)
   /// A file of allowed keys; nil where no line is to blame.
   case badAllowedKeys(path: String, line: Int?, problem: String)
@@ -89,7 +90,7 @@ extension WireError: CustomStringConvertible {
   public var description: String {
     switch self {
     case .newerProtocol(let peer, let version):
-      "\(Self.name(peer)) speaks protocol \(version), this massl speaks \(Limits.protocolVersion). "
+      "\(Self.name(peer)) speaks protocol \(version), this massl speaks \(WireLimits.protocolVersion). "
         + "Update massl here, or run the same version on both sides."
     case .notAnEnvelope(let peer, let bytes):
       "\(Self.name(peer)) sent \(bytes) bytes that are no massl message; they were dropped. "
@@ -122,8 +123,6 @@ extension WireError: CustomStringConvertible {
       "\(endpoint) has \(atMost) connections, as many as this process has room for: newcomers are turned away. "
         + "Raise the limit of open files (ulimit -n), or find out who connects."
     case .handshakeFailed(let endpoint, let failure): Self.sentence(for: failure, at: endpoint)
-    case .badEndpoint(let text, let problem):
-      "'\(text)' is no endpoint: \(problem). Write it as tcp://HOST:PORT, for example tcp://127.0.0.1:5570."
     case .addressInUse(let endpoint):
       "\(endpoint) is in use by another process. Stop that one (it may be a coordinator that still runs), "
         + "or give another port; port 0 takes any free one."
@@ -144,14 +143,10 @@ extension WireError: CustomStringConvertible {
     case .tooFewDescriptors(let limit, let needed, let use):
       "\(use) needs \(needed) open files and connections, and this process may have \(limit). "
         + "Raise the limit: ulimit -n \(needed), or more where many connect."
-    case .tooFewThreads(let needed, let possible, let code):
-      "\(needed) threads are needed here, and the system gives \(possible) (\(Self.reason(of: code))). Raise the limit of "
-        + "this user's processes (ulimit -u) or of the container's or unit's (pids.max, TasksMax), or give --threads fewer."
+    case .tooFewThreads(let error): error.description
     case .keysRequired(let endpoint):
       "\(endpoint) can be reached from other machines, so keys are needed: make them with massl keygen and give them "
         + "to both sides, or give --insecure to do without encryption on a network that you trust."
-    case .badPublicKey(let text, let problem):
-      "'\(text.prefix(80))' is no public key: \(problem). massl keygen prints it when it makes a key."
     case .badKeyFile(let path, let line, let problem):
       "\(Self.place(path, line)): \(problem). Make a key file with massl keygen --out FILE."
     case .badAllowedKeys(let path, let line, let problem):

@@ -5,6 +5,7 @@ import Configuration
 import Foundation
 import Machine
 import Numerics
+import Runs
 import Services
 import Telemetry
 import Training

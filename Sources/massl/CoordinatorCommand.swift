@@ -4,9 +4,12 @@ import Coordination
 import Foundation
 import Machine
 import MemoryBank
+import Messages
 import Numerics
+import Runs
 import Services
 import Telemetry
+import Threads
 import Training
 import Wire
 

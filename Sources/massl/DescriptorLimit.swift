@@ -1,10 +1,11 @@
 import Glibc
+import Messages
 import Wire
 
 /// A connection is a file descriptor, and systems give a process 1,024 at first: fewer than a run may have workers.
 enum DescriptorLimit {
   /// Without so many no coordinator, worker or memory shard begins: what it keeps for itself, and some peers.
-  private static let least = Limits.reservedDescriptors + 32
+  private static let least = WireLimits.reservedDescriptors + 32
 
   /// - Parameter use: the process, as the subject of a sentence.
   /// - Throws: `WireError.tooFewDescriptors`.

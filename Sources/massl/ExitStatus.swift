@@ -6,9 +6,11 @@ import Durability
 import Evaluation
 import Glibc
 import MemoryBank
+import Messages
 import Networks
 import Numerics
 import Optimization
+import Runs
 import Services
 import Telemetry
 import Verification
@@ -44,10 +46,13 @@ extension ExitStatus {
     self =
       switch error {
       case VisionError.noResources: .tryAgain
-      case is ConfigurationError, is NetworkError, is OptimizationError, is VisionError, is EvaluationError: .usage
+      case is ConfigurationError, is NetworkError, is OptimizationError, is VisionError, is EvaluationError,
+        is BadEndpoint:
+        .usage
       case let error as CheckpointError: Self(of: error)
       case let error as DurabilityError: Self(of: error)
       case let error as WireError: Self(of: error)
+      case let error as RunError: Self(of: error)
       case let error as ServiceError: Self(of: error)
       case let error as MemoryError: Self(of: error)
       case is VerificationError: .usage
@@ -87,7 +92,7 @@ extension ExitStatus {
   private init(of error: WireError) {
     self =
       switch error {
-      case .badEndpoint, .cannotConnect, .cannotBind, .keysRequired, .badPublicKey, .badKeyFile, .badAllowedKeys,
+      case .cannotConnect, .cannotBind, .keysRequired, .badKeyFile, .badAllowedKeys,
         .keyFileExists, .keyFile, .handshakeFailed:
         .usage
       case .addressInUse, .unknownHost, .noConnection, .tooFewThreads: .tryAgain
@@ -105,12 +110,18 @@ extension ExitStatus {
       }
   }
 
-  private init(of error: ServiceError) {
+  private init(of error: RunError) {
     self =
       switch error {
       case .notFinite: .doNotRestart
-      case .noRoomForRows, .noAnswer: .tryAgain
       case .otherShapes, .pastTheEnd, .tooLarge, .noCheckpointBefore, .noSuchStep, .noSuchSlice: .usage
+      }
+  }
+
+  private init(of error: ServiceError) {
+    self =
+      switch error {
+      case .noRoomForRows, .noAnswer: .tryAgain
       case .unreadableStatus: .failed
       }
   }

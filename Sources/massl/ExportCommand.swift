@@ -1,6 +1,7 @@
 import ArgumentParser
 import Checkpoints
 import Durability
+import Runs
 import Services
 import Telemetry
 

@@ -1,6 +1,7 @@
 import Configuration
 import Machine
 import MemoryBank
+import Runs
 import Services
 import Training
 
@@ -14,7 +15,7 @@ package struct LocalMemory {
   /// What the processes need, what there is, and what to do.
   package let words: String
 
-  /// - Throws: `ServiceError.tooLarge` if they cannot run beside each other; what a plan throws.
+  /// - Throws: `RunError.tooLarge` if they cannot run beside each other; what a plan throws.
   package init(
     _ configuration: RunConfiguration, workers: Int, threads: Int, rowCache: Int, _ allowance: Allowance
   ) throws {

@@ -2,9 +2,9 @@ import ArgumentParser
 import Configuration
 import Coordination
 import Foundation
+import Messages
 import Services
 import Telemetry
-import Wire
 
 /// `massl memory`: a shard of the run's memory, and what there is of them.
 package struct MemoryCommand: ParsableCommand {

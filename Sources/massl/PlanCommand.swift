@@ -5,12 +5,12 @@ import Configuration
 import Foundation
 import Machine
 import MemoryBank
+import Messages
 import Numerics
 import Planning
 import Services
 import Telemetry
 import Training
-import Wire
 
 /// `massl plan`: what a run takes on given machines, before they are rented.
 package struct PlanCommand: ParsableCommand {
@@ -80,11 +80,11 @@ package struct PlanCommand: ParsableCommand {
     guard workers <= Self.workersAtMost else {
       throw ValidationError("--workers must be at most \(Self.workersAtMost), not \(workers).")
     }
-    if let threads, !(1...Limits.threads).contains(threads) {
-      throw ValidationError("--threads must be from 1 to \(Limits.threads), not \(threads).")
+    if let threads, !(1...WireLimits.threads).contains(threads) {
+      throw ValidationError("--threads must be from 1 to \(WireLimits.threads), not \(threads).")
     }
-    guard 0...Limits.shards ~= shards else {
-      throw ValidationError("--shards must be from 0 to \(Limits.shards), not \(shards).")
+    guard 0...WireLimits.shards ~= shards else {
+      throw ValidationError("--shards must be from 0 to \(WireLimits.shards), not \(shards).")
     }
     for (flag, value) in [("--gflops", gflops), ("--copy", copy), ("--efficiency", efficiency)] {
       if let value, !(value > 0 && value.isFinite) { throw ValidationError("\(flag) must be a number above 0.") }

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Numerics
+import Runs
 import Services
 import Telemetry
 import Vision

@@ -1,6 +1,8 @@
 import ArgumentParser
 import Foundation
+import Messages
 import Services
+import Threads
 import Wire
 
 /// How a process that connects shows who it is, and knows whom it talks to.

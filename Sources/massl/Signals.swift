@@ -1,7 +1,7 @@
 import ArgumentParser
 import Glibc
 import Synchronization
-import Wire
+import Threads
 
 /// A command that ends in order when it is asked to: it makes a `Signals`. Others end at a signal as programs do.
 protocol EndsInOrder: TakesThreads {}

@@ -2,9 +2,10 @@ import ArgumentParser
 import Checkpoints
 import Durability
 import Foundation
+import Messages
+import Runs
 import Services
 import Telemetry
-import Wire
 
 /// `massl status`: how a run is doing.
 package struct StatusCommand: ParsableCommand {

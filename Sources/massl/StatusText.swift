@@ -1,6 +1,7 @@
 import Coordination
 import Foundation
 import Printing
+import Runs
 import Services
 import Telemetry
 

@@ -4,6 +4,8 @@ import Coordination
 import Foundation
 import Machine
 import MemoryBank
+import Messages
+import Runs
 import Services
 import Telemetry
 import Training
@@ -55,8 +57,8 @@ package struct TrainCommand: EndsInOrder {
     if let threads, threads < workers {
       throw ValidationError("--threads \(threads) is fewer than --workers \(workers). Every worker needs a thread.")
     }
-    if let threads, threads > workers * Wire.Limits.threads {
-      throw ValidationError("--threads \(threads) is more than \(Wire.Limits.threads) for each worker.")
+    if let threads, threads > workers * WireLimits.threads {
+      throw ValidationError("--threads \(threads) is more than \(WireLimits.threads) for each worker.")
     }
     if listen != nil {
       throw ValidationError(

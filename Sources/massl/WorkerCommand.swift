@@ -2,10 +2,10 @@ import ArgumentParser
 import Configuration
 import Foundation
 import Machine
+import Messages
 import Numerics
 import Services
 import Training
-import Wire
 
 /// `massl worker`: computes slices for a coordinator.
 package struct WorkerCommand: EndsInOrder {
@@ -58,11 +58,11 @@ package struct WorkerCommand: EndsInOrder {
 
   package func validate() throws {
     try requirePositive(flipGradientBitEvery, "--flip-gradient-bit-every")
-    if let host, !(1...Limits.shortText).contains(host.utf8.count) {
-      throw ValidationError("--host must have from 1 to \(Limits.shortText) bytes, not \(host.utf8.count).")
+    if let host, !(1...WireLimits.shortText).contains(host.utf8.count) {
+      throw ValidationError("--host must have from 1 to \(WireLimits.shortText) bytes, not \(host.utf8.count).")
     }
-    if let threads, !(1...Limits.threads).contains(threads) {
-      throw ValidationError("--threads must be from 1 to \(Limits.threads), not \(threads).")
+    if let threads, !(1...WireLimits.threads).contains(threads) {
+      throw ValidationError("--threads must be from 1 to \(WireLimits.threads), not \(threads).")
     }
   }
 

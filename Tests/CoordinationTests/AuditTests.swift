@@ -1,7 +1,7 @@
 import Coordination
+import Messages
 import Numerics
 import Testing
-import Wire
 
 @Suite("What is audited counts once two hosts agree; who is wrong is named and works no more")
 struct AuditTests {

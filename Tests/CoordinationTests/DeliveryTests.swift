@@ -1,7 +1,7 @@
 import Coordination
+import Messages
 import Numerics
 import Testing
-import Wire
 
 @Suite("Who announces and does not deliver holds nobody up, is named, and in the end is ignored")
 struct DeliveryTests {

@@ -1,7 +1,7 @@
 import Coordination
+import Messages
 import Numerics
 import Testing
-import Wire
 
 @Suite("However much strangers say, the log stays short, tables stay bounded, and who was heard stays")
 struct FloodTests {

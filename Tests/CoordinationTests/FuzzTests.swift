@@ -1,5 +1,7 @@
 import Coordination
+import Messages
 import Numerics
+import Slices
 import TestSupport
 import Testing
 import Wire

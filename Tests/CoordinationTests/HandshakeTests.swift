@@ -1,7 +1,7 @@
 import Coordination
+import Messages
 import Numerics
 import Testing
-import Wire
 
 @Suite("Nothing foreign, old or unreadable gets in")
 struct HandshakeTests {

@@ -1,7 +1,8 @@
 import Coordination
+import Messages
 import Numerics
+import Slices
 import Testing
-import Wire
 
 @Suite("Every slice is computed by somebody, and counted once")
 struct LeaseTests {

@@ -1,6 +1,6 @@
 import Coordination
+import Messages
 import Testing
-import Wire
 
 @Suite("Hundreds of workers are leased a step's slices without a look at all of them for each")
 struct ManyWorkersTests {

@@ -1,7 +1,8 @@
 import Coordination
+import Messages
 import Numerics
+import Slices
 import Testing
-import Wire
 
 /// What only the coordinator can judge, for it knows the lease, the run and the worker: fields are within the bounds of
 /// `Wire` already.

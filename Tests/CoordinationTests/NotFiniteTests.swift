@@ -1,7 +1,8 @@
 import Coordination
+import Messages
 import Numerics
+import Slices
 import Testing
-import Wire
 
 @Suite("What is not finite ends a run if the coordinator's own computing says so; else its host was wrong")
 struct NotFiniteTests {

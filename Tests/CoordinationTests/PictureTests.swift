@@ -1,7 +1,8 @@
 import Coordination
+import Messages
 import Numerics
+import Slices
 import Testing
-import Wire
 
 @Suite("A picture is passed over when the coordinator has seen that it must be, and by all alike")
 struct PictureTests {

@@ -1,6 +1,6 @@
 import Coordination
+import Messages
 import Testing
-import Wire
 
 @Suite("A run ends with its newest weights durable")
 struct RunTests {

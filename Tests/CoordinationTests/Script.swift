@@ -1,6 +1,7 @@
 import Coordination
+import Messages
 import Numerics
-import Wire
+import Slices
 
 /// A coordinator, and what is said to it, line by line. A test sets what it is about; the rest are defaults.
 struct Script {

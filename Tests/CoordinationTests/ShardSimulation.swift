@@ -1,7 +1,8 @@
 import Coordination
+import Messages
 import Numerics
+import Slices
 import TestSupport
-import Wire
 
 /// The real coordinator, one worker, and memory shards with disks, over a simulated network and clock, all from one seed.
 ///

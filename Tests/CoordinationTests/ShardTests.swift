@@ -1,7 +1,7 @@
 import Coordination
+import Messages
 import Numerics
 import Testing
-import Wire
 
 /// A coordinator with a memory of extents of ten rows, and what shards say to it, line by line.
 private struct ShardScript {

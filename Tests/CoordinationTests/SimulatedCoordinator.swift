@@ -1,6 +1,7 @@
 import Coordination
+import Messages
 import Numerics
-import Wire
+import Slices
 
 /// The process around the real state machine, and its disk.
 struct SimulatedCoordinator {

@@ -4,7 +4,6 @@ import Durability
 import MemoryBank
 import Numerics
 import TestSupport
-import Wire
 
 /// The run directory of a simulated coordinator: the real checkpoints and the real store of rows, on files that lose what
 /// was not fsynced. It does what the real process does, in its order.

@@ -1,6 +1,6 @@
 import Coordination
+import Messages
 import Numerics
-import Wire
 
 /// A worker process: the real machine, around it threads whose computing only takes time.
 struct SimulatedWorker {

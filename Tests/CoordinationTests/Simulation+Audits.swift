@@ -1,7 +1,8 @@
 import Checkpoints
 import Coordination
+import Messages
 import Numerics
-import Wire
+import Slices
 
 // Workers that lie, and what the process around the state machine does about it.
 

@@ -1,8 +1,9 @@
 import Coordination
 import Durability
 import MemoryBank
+import Messages
 import Numerics
-import Wire
+import Slices
 import TestSupport
 
 /// The coordinator's process around the real state machine, and the checks of all that the machine asks for.

@@ -1,6 +1,6 @@
 import Coordination
+import Messages
 import TestSupport
-import Wire
 
 /// The network: lines that lose, double and delay, and processes that are stopped.
 extension Simulation {

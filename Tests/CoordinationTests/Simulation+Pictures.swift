@@ -1,7 +1,7 @@
 import Checkpoints
 import Coordination
 import Numerics
-import Wire
+import Slices
 
 // Pictures that go while a run goes on, and what the process around the state machine does about it.
 

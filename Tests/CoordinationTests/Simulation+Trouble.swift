@@ -1,7 +1,7 @@
 import Coordination
+import Messages
 import Numerics
 import TestSupport
-import Wire
 
 /// What is done to the processes, each second.
 extension Simulation {

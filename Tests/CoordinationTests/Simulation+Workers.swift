@@ -1,7 +1,8 @@
 import Coordination
+import Messages
 import Numerics
+import Slices
 import TestSupport
-import Wire
 
 /// The workers' processes around the real machine: what each does with time, and with what the machine says.
 extension Simulation {

@@ -1,7 +1,8 @@
 import Coordination
+import Messages
 import Numerics
+import Slices
 import TestSupport
-import Wire
 
 /// The real coordinator, checkpoints and workers' machines, over a simulated network, clock and disk, all from one
 /// seed.

@@ -1,6 +1,6 @@
+import Slices
 import TestSupport
 import Testing
-import Wire
 
 @Suite("The slice tree gives one sum, however its nodes come")
 struct SliceTreeTests {

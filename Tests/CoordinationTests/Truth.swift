@@ -1,8 +1,8 @@
 import Coordination
 import MemoryBank
 import Numerics
+import Slices
 import TestSupport
-import Wire
 
 /// What a run computes in the simulator: hashes in the place of gradients and weights, as pure as those.
 struct Truth {

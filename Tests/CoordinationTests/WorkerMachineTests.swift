@@ -1,7 +1,8 @@
 import Coordination
+import Messages
 import Numerics
+import Slices
 import Testing
-import Wire
 
 @Suite("A worker follows its coordinator") struct WorkerContactTests {
   @Test("It says hello until it is welcomed, then joins, then is ready") func joins() throws {
@@ -252,9 +253,9 @@ import Wire
 
   @Test("No more leases are held than a message can list") func fullHands() throws {
     var worker = try WorkerScript.joined()
-    for number in 1...UInt64(Wire.Limits.heldLeases) { try worker.hear(.lease(WorkerScript.lease(number))) }
+    for number in 1...UInt64(WireLimits.heldLeases) { try worker.hear(.lease(WorkerScript.lease(number))) }
     #expect(try worker.hear(.lease(WorkerScript.lease(1 << 40))) == ["returned \(1 << 40)"])
-    #expect(worker.lines[0].hasSuffix("\(Wire.Limits.heldLeases) leases are held already."))
+    #expect(worker.lines[0].hasSuffix("\(WireLimits.heldLeases) leases are held already."))
   }
 
   @Test("After failures in a row no work is asked for, longer and longer, and they are said ever more rarely")

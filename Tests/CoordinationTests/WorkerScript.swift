@@ -1,6 +1,7 @@
 import Coordination
+import Messages
 import Numerics
-import Wire
+import Slices
 
 /// A worker's machine, and what happens to it, line by line. Effects are written as short words, so that a test can
 /// compare them: "hello", "ready 2 [1 3]", "finished 1", "join 2", "push 1".

@@ -2,7 +2,7 @@ import Durability
 import Foundation
 import TestSupport
 import Testing
-import Wire
+import Threads
 
 @Suite("What is copied from mapped files is right, or an error: never the end of the process")
 struct FileMappingTests {

@@ -1,8 +1,10 @@
 import Glibc
+import Messages
 import Numerics
 import Services
 import Synchronization
 import Testing
+import Threads
 import Wire
 
 @Suite struct BulkClientPushesWholePayloads {
@@ -48,13 +50,13 @@ import Wire
 
   @Test(.timeLimit(.minutes(1))) func aPayloadLargerThanAllQueuesArrivesChunkByChunk() throws {
     let context = try Context()
-    let gradient = FloatBuffer(count: Self.chunks * Limits.bulkFloats)
+    let gradient = FloatBuffer(count: Self.chunks * WireLimits.bulkFloats)
     let tail = FloatBuffer(count: 12)
     let coordinator = try SlowCoordinator(in: context, payload: gradient.count + tail.count, pause: 3000)
     let bulk = try client(context, coordinator.endpoint)
     defer { bulk.stop() }
     try bulk.push(gradient: gradient, tail: tail, lease: LeaseID(5))
-    #expect(coordinator.offsets.withLock { $0 } == (0...Self.chunks).map { $0 * Limits.bulkFloats })
+    #expect(coordinator.offsets.withLock { $0 } == (0...Self.chunks).map { $0 * WireLimits.bulkFloats })
   }
 
   @Test(.timeLimit(.minutes(1))) func aPortThatTakesNoConnectionIsNamedWhileAQuestionWaitsForIt() throws {
@@ -78,10 +80,10 @@ import Wire
 
   @Test(.timeLimit(.minutes(1))) func aRefusalOfAnyChunkEndsThePush() throws {
     let context = try Context()
-    let gradient = FloatBuffer(count: 4 * Limits.bulkFloats)
+    let gradient = FloatBuffer(count: 4 * WireLimits.bulkFloats)
     let tail = FloatBuffer(count: 12)
     let coordinator = try SlowCoordinator(
-      in: context, payload: .max, pause: 0, refusing: 2 * Limits.bulkFloats)
+      in: context, payload: .max, pause: 0, refusing: 2 * WireLimits.bulkFloats)
     let bulk = try client(context, coordinator.endpoint)
     defer { bulk.stop() }
     #expect(throws: WorkerError.refused("no such lease")) {

@@ -4,10 +4,13 @@ import Coordination
 import Durability
 import Foundation
 import MemoryBank
+import Messages
 import Numerics
 import Services
+import Slices
 import Synchronization
 import Testing
+import Threads
 import Training
 import Vision
 import Wire
@@ -33,7 +36,7 @@ private final class MadeUpWorker {
     sender = Sender(run: RunIdentity(high: 0, low: 0), incarnation: Incarnation(0), peer: peer)
     control = try DealerSocket(
       in: context, as: peer, connectingTo: service.endpoint, for: .control, security: .none(.loopback))
-    try say(.hello(Hello(protocolVersion: Wire.Limits.protocolVersion, name: "made up", threads: 1, probe: probe)))
+    try say(.hello(Hello(protocolVersion: WireLimits.protocolVersion, name: "made up", threads: 1, probe: probe)))
   }
 
   private func say(_ message: WorkerMessage) throws {
@@ -75,7 +78,7 @@ private final class MadeUpWorker {
     let student = FloatBuffer(count: plan.layout.count)
     var offset = 0
     while offset < student.count {
-      let count = min(Wire.Limits.bulkFloats, student.count - offset)
+      let count = min(WireLimits.bulkFloats, student.count - offset)
       let reply = try ask(.weights(network: .student, step: lease.step, offset: offset, count: count))
       reply.bulk?.copy(into: student, at: offset)
       offset += count
@@ -114,7 +117,7 @@ private final class MadeUpWorker {
     for part in [sum.gradient, sum.tail] {
       var start = 0
       while start < part.count {
-        let end = min(part.count, start + Wire.Limits.bulkFloats)
+        let end = min(part.count, start + WireLimits.bulkFloats)
         let isLast = offset + end - start == sum.payloadCount
         let request = BulkRequest.push(lease: lease, offset: offset)
         if isLast {

@@ -1,3 +1,4 @@
+import Messages
 import Services
 import Testing
 import Wire

@@ -4,6 +4,7 @@ import Durability
 import Networks
 import Numerics
 import Optimization
+import Runs
 import Services
 import TestSupport
 import Testing

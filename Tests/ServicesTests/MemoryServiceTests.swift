@@ -1,11 +1,13 @@
 import Durability
 import Foundation
 import MemoryBank
+import Messages
 import Numerics
 import Services
 import Synchronization
 import TestSupport
 import Testing
+import Threads
 import Training
 import Wire
 
@@ -154,7 +156,7 @@ import Wire
 
     // A frame of 1 MiB each, for 1,000 askers with as many requests as a worker has under way: 8 GiB.
     let before = try Self.residentBytes()
-    let count = Wire.Limits.bulkBytes / coordinator.layout.recordSize
+    let count = WireLimits.bulkBytes / coordinator.layout.recordSize
     var askers: [RawPeer] = []
     for _ in 0..<askersCount {
       let (peer, asker) = (PeerID.random(), try RawPeer(to: shard.endpoint, receiveBuffer: 64 << 10))
@@ -196,7 +198,7 @@ import Wire
     try coordinator.say(.assignment(Assignment(number: 1, heard: 0, extents: [assigned])), to: sender.peer)
     _ = try change(coordinator)
 
-    let count = Wire.Limits.bulkBytes / coordinator.layout.recordSize
+    let count = WireLimits.bulkBytes / coordinator.layout.recordSize
     let (peer, asker) = (PeerID.random(), try RawPeer(to: shard.endpoint, receiveBuffer: 64 << 10))
     asker.shakeHands(as: peer)
     let identity = Sender(run: coordinator.run, incarnation: Incarnation(1), peer: peer)

@@ -1,5 +1,7 @@
+import Messages
 import Services
 import Testing
+import Threads
 import Wire
 
 @Suite("Who cannot be reached is named, with both ports") struct ReachTests {

@@ -1,9 +1,11 @@
 import Configuration
 import MemoryBank
+import Messages
 import Numerics
 import Services
 import Synchronization
 import Testing
+import Threads
 import Training
 import Wire
 

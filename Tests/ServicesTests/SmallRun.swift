@@ -1,6 +1,7 @@
 import Configuration
 import Coordination
 import Foundation
+import Messages
 import Numerics
 import Services
 import Synchronization

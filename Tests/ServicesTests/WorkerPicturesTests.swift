@@ -1,8 +1,8 @@
+import Messages
 import Numerics
 import Services
 import Testing
 import Vision
-import Wire
 
 @Suite("A worker's own files", .timeLimit(.minutes(1))) struct WorkerPicturesTests {
   @Test("A file is asked about once, and again when its bytes have changed") func remembersTheDigest() throws {

@@ -1,9 +1,9 @@
 import MemoryBank
+import Messages
 import Numerics
 import Services
 import Testing
 import Training
-import Wire
 
 @Suite("A worker's memory rows", .timeLimit(.minutes(1))) struct WorkerRowsTests {
   /// Every row that is served is full of its own number.

@@ -1,10 +1,12 @@
 import Coordination
 import Foundation
+import Messages
 import Numerics
+import Runs
 import Services
 import Synchronization
 import Testing
-import Wire
+import Threads
 
 /// Coordinator and worker in one process, over loopback.
 @Suite("A worker takes part in a run") struct WorkerServiceTests {

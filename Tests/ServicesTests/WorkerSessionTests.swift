@@ -1,8 +1,10 @@
 import Foundation
+import Messages
 import Numerics
 import Services
+import Slices
 import Testing
-import Wire
+import Threads
 
 @Suite("A worker takes nothing on trust", .timeLimit(.minutes(1))) struct WorkerSessionTests {
   private func start(_ coordinator: ScriptedCoordinator, _ book: LogBook) throws -> WorkerService {

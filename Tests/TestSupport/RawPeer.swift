@@ -1,5 +1,5 @@
 import Glibc
-import Wire
+import Messages
 
 /// A TCP connection that sends whatever bytes a test likes, past all that libzmq would check.
 ///

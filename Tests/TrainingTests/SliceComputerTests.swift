@@ -2,10 +2,10 @@ import Configuration
 import MemoryBank
 import Networks
 import Numerics
+import Slices
 import Testing
 import Training
 import Vision
-import Wire
 
 /// A run of two slices a step, small enough to be computed many times over.
 struct SmallRun {

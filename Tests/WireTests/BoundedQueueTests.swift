@@ -1,6 +1,6 @@
 import Foundation
 import Testing
-import Wire
+import Threads
 
 @Suite("A bounded queue keeps order and capacity, and wakes who waits")
 struct BoundedQueueTests {

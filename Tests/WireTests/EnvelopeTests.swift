@@ -1,4 +1,6 @@
+import Messages
 import Numerics
+import Slices
 import TestSupport
 import Testing
 import Wire
@@ -68,7 +70,7 @@ struct EnvelopeTests {
       to: [11, 0x08] + [UInt8](repeating: 0xFF, count: 9) + [1])
     #expect(
       throws: WireError.badField(
-        peer: nil, field: "heartbeat.step", problem: "is \(UInt64.max), not in 0...\(Limits.step - 1)")
+        peer: nil, field: "heartbeat.step", problem: "is \(UInt64.max), not in 0...\(WireLimits.step - 1)")
     ) { try Envelope(decoding: heartbeat) }
   }
 
@@ -113,7 +115,7 @@ struct EnvelopeTests {
     let finished = Finished(
       lease: LeaseID(1), step: 1, slices: SliceRange(first: 0, count: 1), payload: random.digest(), payloadCount: 1,
       losses: [SliceLoss(consistency: 1, koleo: 0, targetEntropy: 1)],
-      chosen: Array(repeating: 0xA5, count: Limits.chosenBytes), undecodable: [])
+      chosen: Array(repeating: 0xA5, count: WireLimits.chosenBytes), undecodable: [])
     var bytes = Envelope(sender: someSender(&random), message: .worker(.finished(finished))).encoded()
     #expect(try Envelope(decoding: bytes).message == .worker(.finished(finished)))
     // 8192 is 80 40 as a varint; one more, and in the length around it.
@@ -146,6 +148,6 @@ struct EnvelopeTests {
       Issue.record("another message")
       return
     }
-    #expect(returned.reason == String(repeating: "€", count: Limits.sentence / 3))
+    #expect(returned.reason == String(repeating: "€", count: WireLimits.sentence / 3))
   }
 }

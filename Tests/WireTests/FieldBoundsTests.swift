@@ -1,3 +1,4 @@
+import Messages
 import Testing
 import Wire
 
@@ -42,9 +43,9 @@ struct FieldBoundsTests {
   @Test func anEnvelopeHasABoundOfItsOwn() throws {
     var message = table.valid(body: "goodbye")
     // Number and length of the field take five bytes.
-    let room = Limits.envelopeBytes - message.encoded().count - 5
+    let room = WireLimits.envelopeBytes - message.encoded().count - 5
     message.fields[999] = [.zeros(room)]
-    #expect(message.encoded().count == Limits.envelopeBytes)
+    #expect(message.encoded().count == WireLimits.envelopeBytes)
     _ = try Envelope(decoding: message.encoded())
     message.fields[999] = [.zeros(room + 1)]
     let bytes = message.encoded()

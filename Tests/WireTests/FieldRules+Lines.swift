@@ -1,4 +1,4 @@
-import Wire
+import Messages
 
 // MARK: - Lines of the table
 
@@ -15,8 +15,8 @@ extension FieldRules {
     /// A list that may hold anything.
     case count(of: WireValue, atMost: Int)
 
-    static var step: Bound { .numbers(0...UInt64(Limits.step - 1)) }
-    static var offset: Bound { .numbers(0...UInt64(Limits.offset - 1)) }
+    static var step: Bound { .numbers(0...UInt64(WireLimits.step - 1)) }
+    static var offset: Bound { .numbers(0...UInt64(WireLimits.offset - 1)) }
   }
 
   /// - Parameter agreeing: what other fields have to hold with a number.
@@ -77,7 +77,7 @@ extension FieldRules {
       [(path, [WireValue](repeating: .varint(value), count: count))]
         + others.map { ($0.path, [WireValue](repeating: $0.1, count: count)) }
     }
-    let largest = UInt64(Limits.offset - 1)
+    let largest = UInt64(WireLimits.offset - 1)
     rules[path] = FieldRule(
       valid: [.varint(0)], accepted: [list(0, 0), list(largest, 2), list(0, limit)],
       refused: [list(largest + 1, 1), list(.max, 1), list(0, limit + 1)].map { ($0, "'\(path)'") })
@@ -96,7 +96,7 @@ extension FieldRules {
 
   /// - Parameter lists: which have a number a slice.
   mutating func slices(_ path: String, agreesWith lists: [String] = []) {
-    let limit = UInt64(Limits.slicesPerStep)
+    let limit = UInt64(WireLimits.slicesPerStep)
     message(path, isRequired: true)
     field(path + ".first", .numbers(0...(limit - 1)))
     field(
@@ -108,9 +108,9 @@ extension FieldRules {
   }
 
   mutating func undecodable(_ path: String) {
-    messages(path, atMost: Limits.undecodablePictures)
+    messages(path, atMost: WireLimits.undecodablePictures)
     field(path + ".picture", .offset)
-    field(path + ".reason", .text(Limits.shortText))
+    field(path + ".reason", .text(WireLimits.shortText))
   }
 
   mutating func address(_ path: String) {
@@ -120,7 +120,7 @@ extension FieldRules {
   }
 
   mutating func endpoint(_ path: String) {
-    let host = String(repeating: "h", count: Limits.shortText - "tcp://:7".utf8.count)
+    let host = String(repeating: "h", count: WireLimits.shortText - "tcp://:7".utf8.count)
     rules[path] = FieldRule(
       valid: [.text("tcp://h:7")], accepted: [[(path, [.text("tcp://\(host):7")])]],
       refused: [

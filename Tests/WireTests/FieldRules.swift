@@ -1,4 +1,4 @@
-import Wire
+import Messages
 
 /// What one field may hold: what stands in a valid message, what is at its bounds, and what is one beyond each of them.
 struct FieldRule {
@@ -33,7 +33,7 @@ struct FieldRules {
 
   private mutating func envelope() {
     // More than that is no bad field, but another massl.
-    field("protocol_version", .numbers(1...UInt64(Limits.protocolVersion), over: "speaks protocol"))
+    field("protocol_version", .numbers(1...UInt64(WireLimits.protocolVersion), over: "speaks protocol"))
     field("run", .digest)
     any("incarnation", "every start has another")
     any("peer", "64 bits of the sender's choosing; that they are the connection's is a test of its own")
@@ -42,15 +42,15 @@ struct FieldRules {
 
   private mutating func worker() {
     any("hello.protocol_version", "compared with the coordinator's, and refused with a sentence")
-    field("hello.name", .text(Limits.shortText))
-    field("hello.threads", .numbers(1...UInt64(Limits.threads)))
+    field("hello.name", .text(WireLimits.shortText))
+    field("hello.threads", .numbers(1...UInt64(WireLimits.threads)))
     field("hello.probe", .digest)
-    field("hello.host", .text(Limits.shortText))
-    field("hello.openblas", .text(Limits.shortText))
-    field("hello.libjpeg", .text(Limits.shortText))
+    field("hello.host", .text(WireLimits.shortText))
+    field("hello.openblas", .text(WireLimits.shortText))
+    field("hello.libjpeg", .text(WireLimits.shortText))
 
-    field("ready.idle_threads", .numbers(0...UInt64(Limits.threads)))
-    field("ready.held", .count(of: .varint(7), atMost: Limits.heldLeases))
+    field("ready.idle_threads", .numbers(0...UInt64(WireLimits.threads)))
+    field("ready.held", .count(of: .varint(7), atMost: WireLimits.heldLeases))
 
     any("finished.lease", Self.anyLease)
     field("finished.step", .step)
@@ -61,31 +61,31 @@ struct FieldRules {
     perSlice("finished.koleo")
     perSlice("finished.target_entropy")
     undecodable("finished.undecodable")
-    field("finished.chosen", .bytes(atMost: Limits.chosenBytes))
+    field("finished.chosen", .bytes(atMost: WireLimits.chosenBytes))
     field("finished.rows_cached", .offset)
     field("finished.rows_fetched", .offset)
     field("finished.rows_waited_us", .offset)
 
     any("returned.lease", Self.anyLease)
-    field("returned.reason", .text(Limits.sentence))
+    field("returned.reason", .text(WireLimits.sentence))
     undecodable("returned.undecodable")
     any("returned.is_passing", Self.yesOrNo)
 
-    field("memory_request.drain", .text(Limits.shortText))
-    field("memory_request.stay", .text(Limits.shortText))
+    field("memory_request.drain", .text(WireLimits.shortText))
+    field("memory_request.stay", .text(WireLimits.shortText))
     refuse(
       [("memory_request.drain", [.text("a")]), ("memory_request.stay", [.text("a")])], saying: "'memory_request.stay'")
   }
 
   private mutating func coordinator() {
-    field("welcome.configuration", .text(Limits.document))
+    field("welcome.configuration", .text(WireLimits.document))
     field("welcome.bulk_port", .numbers(1...65_535))
     field("welcome.data_count", .offset)
     field("welcome.data_digest", .digest)
     field("welcome.rows", .offset)
 
     field("refusal.reason", .value(of: "RefusalReason"))
-    field("refusal.text", .text(Limits.sentence))
+    field("refusal.text", .text(WireLimits.sentence))
 
     any("lease.lease", Self.anyLease)
     field("lease.step", .step)
@@ -96,7 +96,7 @@ struct FieldRules {
     field("lease.memory_floor", .offset)
     any("lease.holders_version", "a number of the coordinator's, compared alone")
     rules["lease.lost"] = FieldRule(valid: [])
-    let most = UInt64(Limits.lostPictures)
+    let most = UInt64(WireLimits.lostPictures)
     for lost in [[Self.largest], Array(0..<most)] { accept([("lease.lost", lost.map { .varint($0) })]) }
     for lost in [[Self.largest + 1], [.max], [5, 5], [6, 5], Array(0...most)] {
       refuse([("lease.lost", lost.map { .varint($0) })], saying: "'lease.lost'")
@@ -105,19 +105,19 @@ struct FieldRules {
     field("heartbeat.step", .step)
     any("grant.lease", Self.anyLease)
     any("cancel.lease", Self.anyLease)
-    field("status.json", .text(Limits.document))
+    field("status.json", .text(WireLimits.document))
   }
 
   private mutating func bulk() {
     field("weights_request.network", .value(of: "Network"))
     field("weights_request.step", .step)
     field("weights_request.offset", .offset)
-    field("weights_request.count", .numbers(1...UInt64(Limits.bulkFloats)))
+    field("weights_request.count", .numbers(1...UInt64(WireLimits.bulkFloats)))
 
     field("rows_request.step", .step)
     field("rows_request.block", .offset)
     field("rows_request.first", .offset)
-    let rows = UInt64(Limits.rowsPerRequest)
+    let rows = UInt64(WireLimits.rowsPerRequest)
     field(
       "rows_request.count", .numbers(1...rows),
       agreeing: { [("rows_request.missing", [.zeros(Int((min($0, rows + 1) + 7) / 8))])] })
@@ -159,17 +159,17 @@ struct FieldRules {
     refuse([("picture.offset", [.varint(9)]), ("picture.total", [.varint(9)])], saying: "'picture.offset'")
     field("same_picture.index", .offset)
     any("pushed.lease", Self.anyLease)
-    field("unavailable.reason", .text(Limits.sentence))
+    field("unavailable.reason", .text(WireLimits.sentence))
   }
 
   private mutating func shards() {
     any("shard_hello.protocol_version", "compared with the coordinator's, and refused with a sentence")
-    field("shard_hello.name", .text(Limits.shortText))
+    field("shard_hello.name", .text(WireLimits.shortText))
     field("shard_hello.shard", .digest)
     address("shard_hello.address")
     field("shard_hello.capacity", .offset)
     rules["shard_hello.after"] = FieldRule(valid: [.fixed(1)])
-    elements("shard_hello.held", atMost: Limits.extentsPerShard, agreesWith: [("shard_hello.after", .fixed(1))])
+    elements("shard_hello.held", atMost: WireLimits.extentsPerShard, agreesWith: [("shard_hello.after", .fixed(1))])
     any("shard_hello.changes", "the shard's own count")
 
     rules["shard_report.first"] = FieldRule(
@@ -178,7 +178,7 @@ struct FieldRules {
     field("shard_report.states", .value(of: "ExtentState"))
     rules["shard_report.after"] = FieldRule(valid: [.fixed(1)])
     elements(
-      "shard_report.changed", atMost: Limits.extentsPerShard,
+      "shard_report.changed", atMost: WireLimits.extentsPerShard,
       agreesWith: [("shard_report.states", .varint(1)), ("shard_report.after", .fixed(1))])
     field("shard_report.used", .offset)
     field("shard_report.capacity", .offset)
@@ -186,20 +186,20 @@ struct FieldRules {
     field("shard_report.served_rows", .numbers(0...UInt64(Int.max - 1)))
     field("shard_report.served_bytes", .numbers(0...UInt64(Int.max - 1)))
     any("shard_report.assignment", "a number of the coordinator's, compared alone")
-    field("shard_report.problem", .text(Limits.sentence))
+    field("shard_report.problem", .text(WireLimits.sentence))
 
-    field("shard_welcome.configuration", .text(Limits.document))
+    field("shard_welcome.configuration", .text(WireLimits.document))
     field("shard_welcome.bulk_port", .numbers(1...65_535))
     field("shard_welcome.rows", .offset)
 
     any("assignment.number", "the coordinator's own count")
     any("assignment.heard", "a number of the shard's, compared alone")
-    messages("assignment.extents", atMost: Limits.extentsAssigned)
+    messages("assignment.extents", atMost: WireLimits.extentsAssigned)
     message("assignment.extents.extent", isRequired: true)
     field("assignment.extents.extent.index", .offset)
     field("assignment.extents.extent.before", .digest)
     field("assignment.extents.extent.after", .digest)
-    messages("assignment.extents.sources", atLeast: 1, atMost: Limits.sources)
+    messages("assignment.extents.sources", atLeast: 1, atMost: WireLimits.sources)
     endpoint("assignment.extents.sources.endpoint")
     key("assignment.extents.sources.key")
     // Without an endpoint the source is the coordinator, whose key a shard has.
@@ -207,31 +207,31 @@ struct FieldRules {
     refuse(
       [("assignment.extents.sources.endpoint", []), ("assignment.extents.sources.key", [.zeros(32)])],
       saying: "'assignment.extents.sources.key'")
-    elements("assignment.removed", atMost: Limits.extentsAssigned)
+    elements("assignment.removed", atMost: WireLimits.extentsAssigned)
 
-    field("memory_list.json", .text(Limits.document))
+    field("memory_list.json", .text(WireLimits.document))
     any("drain_answer.is_accepted", Self.yesOrNo)
-    field("drain_answer.text", .text(Limits.sentence))
+    field("drain_answer.text", .text(WireLimits.sentence))
 
     field("records_request.extent", .offset)
     field("records_request.first", .offset)
-    field("records_request.count", .numbers(1...UInt64(Limits.rowsPerRequest)))
+    field("records_request.count", .numbers(1...UInt64(WireLimits.rowsPerRequest)))
     field("records.extent", .offset)
     field("records.first", .offset)
 
     field("holders_request.first", .offset)
-    field("holders_request.count", .numbers(1...UInt64(Limits.extentsPerRequest)))
+    field("holders_request.count", .numbers(1...UInt64(WireLimits.extentsPerRequest)))
     any("holders.version", "a number of the coordinator's, compared alone")
     field("holders.first", .offset)
-    messages("holders.shards", atMost: Limits.shards)
+    messages("holders.shards", atMost: WireLimits.shards)
     endpoint("holders.shards.endpoint")
     key("holders.shards.key")
-    let holders = UInt64(Limits.holders)
+    let holders = UInt64(WireLimits.holders)
     field(
       "holders.counts", .numbers(0...holders),
       agreeing: { [("holders.indices", [WireValue](repeating: .varint(0), count: Int(min($0, holders + 1))))] })
     rules["holders.counts"]?.valid = [.varint(1)]
-    let extents = [WireValue](repeating: .varint(0), count: Limits.extentsPerRequest)
+    let extents = [WireValue](repeating: .varint(0), count: WireLimits.extentsPerRequest)
     accept([("holders.counts", extents), ("holders.indices", [])])
     accept([("holders.shards", []), ("holders.counts", []), ("holders.indices", [])])
     refuse([("holders.counts", extents + [.varint(0)]), ("holders.indices", [])], saying: "'holders.counts'")
@@ -243,5 +243,5 @@ struct FieldRules {
 
   private static let anyLease = "whether there is such a lease is for the receiver's state to say"
   private static let yesOrNo = "yes or no"
-  private static let largest = UInt64(Limits.offset - 1)
+  private static let largest = UInt64(WireLimits.offset - 1)
 }

@@ -1,8 +1,10 @@
 import Foundation
+import Messages
 import Numerics
 import Synchronization
 import TestSupport
 import Testing
+import Threads
 import Wire
 
 /// A router among peers that do not play by the rules, and one that does.
@@ -88,7 +90,7 @@ struct ForeignPeerTests {
     raw.send(frame: envelope, more: true)
     raw.send(frame: [1, 2, 3])
     raw.send(frame: envelope, more: true)
-    raw.send(frame: [UInt8](repeating: 0, count: Limits.bulkBytes + 4))
+    raw.send(frame: [UInt8](repeating: 0, count: WireLimits.bulkBytes + 4))
     func frames(_ problem: String) -> WireError { .badFrames(peer: peer, problem: problem) }
     #expect(
       try complaintsBesideTheGoodPeer() == [
@@ -96,7 +98,7 @@ struct ForeignPeerTests {
         .badField(peer: peer, field: "protocol_version", problem: "is 0"),
         frames("a bulk frame of 0 bytes, not 1 to 1048576"),
         frames("a bulk frame of 3 bytes, no multiple of 4"),
-        frames("a bulk frame of \(Limits.bulkBytes + 4) bytes, not 1 to 1048576"),
+        frames("a bulk frame of \(WireLimits.bulkBytes + 4) bytes, not 1 to 1048576"),
       ])
     withExtendedLifetime(raw) {}
   }
@@ -104,7 +106,7 @@ struct ForeignPeerTests {
   @Test func aFrameThatAnnouncesTooMuchAndAMessageCutInTheMiddleAreDropped() throws {
     let envelope = push(from: PeerID(rawValue: 2)).encoded()
     for (announced, more) in [
-      (UInt64(Limits.frameBytes) + 1, false), (UInt64.max, false), (UInt64(envelope.count), true),
+      (UInt64(WireLimits.frameBytes) + 1, false), (UInt64.max, false), (UInt64(envelope.count), true),
     ] {
       let raw = try RawPeer(to: router.endpoint)
       raw.shakeHands(as: PeerID(rawValue: 2))
@@ -141,7 +143,7 @@ struct ForeignPeerTests {
       Issue.record("\(String(describing: complaint))")
       return
     }
-    #expect(address.hasPrefix("127.0.0.1:") && bytes > Limits.unfinishedMessageBytes)
+    #expect(address.hasPrefix("127.0.0.1:") && bytes > WireLimits.unfinishedMessageBytes)
     #expect(isCutOff.withLock { $0 })
     #expect(try complaintsBesideTheGoodPeer() == [])
   }
@@ -173,7 +175,7 @@ struct ForeignPeerTests {
         Issue.record("\(complaint)")
         continue
       }
-      #expect(bytes < Limits.unfinishedMessageBytes)
+      #expect(bytes < WireLimits.unfinishedMessageBytes)
     }
     #expect(try complaintsBesideTheGoodPeer().isEmpty)
     withExtendedLifetime(peers) {}

@@ -1,10 +1,11 @@
+import Messages
 import Numerics
+import Slices
 import TestSupport
-import Wire
 
 extension SplitMix64 {
   /// Often small, often at the limit.
-  mutating func number(below limit: Int = Limits.offset) -> Int {
+  mutating func number(below limit: Int = WireLimits.offset) -> Int {
     [0, limit - 1, Int.random(in: 0..<limit, using: &self), Int.random(in: 0..<min(limit, 300), using: &self)]
       .randomElement(using: &self)!
   }
@@ -31,14 +32,14 @@ func everyMessage(_ random: inout SplitMix64) -> [Message] {
     .worker(
       .hello(
         Hello(
-          protocolVersion: .random(in: 0 ... .max, using: &random), name: random.text(atMost: Limits.shortText),
-          threads: 1 + random.number(below: Limits.threads), probe: random.digest(),
+          protocolVersion: .random(in: 0 ... .max, using: &random), name: random.text(atMost: WireLimits.shortText),
+          threads: 1 + random.number(below: WireLimits.threads), probe: random.digest(),
           libraries: LibraryVersions(
-            openBLAS: random.text(atMost: Limits.shortText), libjpeg: random.text(atMost: Limits.shortText))))),
+            openBLAS: random.text(atMost: WireLimits.shortText), libjpeg: random.text(atMost: WireLimits.shortText))))),
     .worker(
       .ready(
         Ready(
-          idleThreads: random.number(below: Limits.threads + 1),
+          idleThreads: random.number(below: WireLimits.threads + 1),
           held: (0..<Int.random(in: 0..<9, using: &random)).map { _ in LeaseID(random.next()) }))),
     .worker(
       .finished(
@@ -54,26 +55,26 @@ func everyMessage(_ random: inout SplitMix64) -> [Message] {
             },
             chosen: (0..<random.number(below: 40)).map { _ in UInt8.random(in: 0 ... .max, using: &random) },
             undecodable: (0..<Int.random(in: 0..<4, using: &random)).map { _ in
-              UndecodablePicture(picture: random.number(), reason: random.text(atMost: Limits.shortText))
+              UndecodablePicture(picture: random.number(), reason: random.text(atMost: WireLimits.shortText))
             })))),
     .worker(
       .returned(
         Returned(
-          lease: lease, reason: random.text(atMost: Limits.sentence),
+          lease: lease, reason: random.text(atMost: WireLimits.sentence),
           undecodable: (0..<Int.random(in: 0..<4, using: &random)).map { _ in
-            UndecodablePicture(picture: random.number(), reason: random.text(atMost: Limits.shortText))
+            UndecodablePicture(picture: random.number(), reason: random.text(atMost: WireLimits.shortText))
           }, isPassing: .random(using: &random)))),
     .worker(.statusRequest),
     .worker(.goodbye),
     .coordinator(
       .welcome(
         Welcome(
-          configuration: random.text(atMost: Limits.document), bulkPort: 1 + random.number(below: 65_535),
+          configuration: random.text(atMost: WireLimits.document), bulkPort: 1 + random.number(below: 65_535),
           data: DataIdentity(count: random.number(), digest: random.digest()), rows: random.number()))),
     .coordinator(
       .refusal(
         Refusal(
-          reason: .allCases.randomElement(using: &random)!, text: random.text(atMost: Limits.sentence)))),
+          reason: .allCases.randomElement(using: &random)!, text: random.text(atMost: WireLimits.sentence)))),
     .coordinator(
       .lease(
         Lease(
@@ -83,12 +84,12 @@ func everyMessage(_ random: inout SplitMix64) -> [Message] {
     .coordinator(.heartbeat(step: random.number())),
     .coordinator(.grant(lease)),
     .coordinator(.cancel(lease)),
-    .coordinator(.status(json: random.text(atMost: Limits.document))),
+    .coordinator(.status(json: random.text(atMost: WireLimits.document))),
     .coordinator(.finished),
     .bulkRequest(
       .weights(
         network: network, step: random.number(), offset: random.number(),
-        count: 1 + random.number(below: Limits.bulkFloats))),
+        count: 1 + random.number(below: WireLimits.bulkFloats))),
     .bulkRequest(
       .rows(
         step: random.number(), rows: random.number(), floor: random.number(), block: random.number(),
@@ -104,7 +105,7 @@ func everyMessage(_ random: inout SplitMix64) -> [Message] {
     .bulkReply(.picture(index: random.number(), offset: random.number(below: total), total: total)),
     .bulkReply(.samePicture(index: random.number())),
     .bulkReply(.pushed(lease)),
-    .bulkReply(.unavailable(reason: random.text(atMost: Limits.sentence))),
+    .bulkReply(.unavailable(reason: random.text(atMost: WireLimits.sentence))),
   ] + everyShardMessage(&random)
 }
 

@@ -1,6 +1,6 @@
+import Messages
 import Numerics
 import TestSupport
-import Wire
 
 extension SplitMix64 {
   mutating func some<Element>(upTo limit: Int, _ make: (inout SplitMix64) -> Element) -> [Element] {
@@ -24,7 +24,7 @@ func everyShardMessage(_ random: inout SplitMix64) -> [Message] {
     .shard(
       .hello(
         ShardHello(
-          protocolVersion: .random(in: 0 ... .max, using: &random), name: random.text(atMost: Limits.shortText),
+          protocolVersion: .random(in: 0 ... .max, using: &random), name: random.text(atMost: WireLimits.shortText),
           shard: ShardID(high: random.next(), low: random.next()), address: random.shardAddress(),
           capacity: random.number(), held: random.some(upTo: 9) { $0.heldExtent() }, changes: random.next()))),
     .shard(
@@ -39,15 +39,15 @@ func everyShardMessage(_ random: inout SplitMix64) -> [Message] {
             }
           }, used: random.number(), capacity: random.number(), isFull: .random(using: &random),
           servedRows: random.number(below: .max), servedBytes: random.number(below: .max), assignment: random.next(),
-          problem: random.text(atMost: Limits.sentence)))),
+          problem: random.text(atMost: WireLimits.sentence)))),
     .shard(.goodbye),
     .worker(.memoryRequest),
-    .worker(.drainRequest(shard: "x" + random.text(atMost: Limits.shortText - 1))),
-    .worker(.stayRequest(shard: "x" + random.text(atMost: Limits.shortText - 1))),
+    .worker(.drainRequest(shard: "x" + random.text(atMost: WireLimits.shortText - 1))),
+    .worker(.stayRequest(shard: "x" + random.text(atMost: WireLimits.shortText - 1))),
     .coordinator(
       .shardWelcome(
         ShardWelcome(
-          configuration: random.text(atMost: Limits.document), bulkPort: 1 + random.number(below: 65_535),
+          configuration: random.text(atMost: WireLimits.document), bulkPort: 1 + random.number(below: 65_535),
           rows: random.number()))),
     .coordinator(
       .assignment(
@@ -56,13 +56,14 @@ func everyShardMessage(_ random: inout SplitMix64) -> [Message] {
           extents: random.some(upTo: 4) { random in
             AssignedExtent(
               extent: ExtentIdentity(index: random.number(), before: random.digest(), after: random.digest()),
-              sources: [.coordinator] + random.some(upTo: Limits.sources - 1) { .shard($0.shardAddress()) })
+              sources: [.coordinator] + random.some(upTo: WireLimits.sources - 1) { .shard($0.shardAddress()) })
           }, removed: random.some(upTo: 5) { $0.number() }))),
-    .coordinator(.memory(json: random.text(atMost: Limits.document))),
-    .coordinator(.drain(isAccepted: .random(using: &random), text: random.text(atMost: Limits.sentence))),
+    .coordinator(.memory(json: random.text(atMost: WireLimits.document))),
+    .coordinator(.drain(isAccepted: .random(using: &random), text: random.text(atMost: WireLimits.sentence))),
     .bulkRequest(
-      .records(extent: random.number(), first: random.number(), count: 1 + random.number(below: Limits.rowsPerRequest))),
-    .bulkRequest(.holders(first: random.number(), count: 1 + random.number(below: Limits.extentsPerRequest))),
+      .records(
+        extent: random.number(), first: random.number(), count: 1 + random.number(below: WireLimits.rowsPerRequest))),
+    .bulkRequest(.holders(first: random.number(), count: 1 + random.number(below: WireLimits.extentsPerRequest))),
     .bulkReply(.records(extent: random.number(), first: random.number())),
     .bulkReply(
       .holders(

@@ -1,3 +1,4 @@
+import Messages
 import Numerics
 import TestSupport
 import Testing
@@ -20,7 +21,7 @@ import Wire
   }
 
   @Test func theLargestHelloFits() throws {
-    let held = (0..<Limits.extentsPerShard).map { HeldExtent(index: $0 << 10, after: .max) }
+    let held = (0..<WireLimits.extentsPerShard).map { HeldExtent(index: $0 << 10, after: .max) }
     let hello = ShardHello(
       protocolVersion: 1, name: "host", shard: ShardID(high: 1, low: 2), address: Self.address, capacity: 1, held: held,
       changes: 0)
@@ -31,9 +32,9 @@ import Wire
 
   @Test func theLargestTableFits() throws {
     let table = HolderTable(
-      version: 1, first: 0, shards: [ShardAddress](repeating: Self.address, count: Limits.shards),
+      version: 1, first: 0, shards: [ShardAddress](repeating: Self.address, count: WireLimits.shards),
       holders: [[Int]](
-        repeating: (0..<Limits.holders).map { Limits.shards - 1 - $0 }, count: Limits.extentsPerRequest))
+        repeating: (0..<WireLimits.holders).map { WireLimits.shards - 1 - $0 }, count: WireLimits.extentsPerRequest))
     let envelope = Envelope(sender: Self.sender, message: .bulkReply(.holders(table)))
     let decoded = try Envelope(decoding: envelope.encoded())
     #expect(decoded == envelope)

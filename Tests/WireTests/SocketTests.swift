@@ -1,4 +1,5 @@
 import Foundation
+import Messages
 import Numerics
 import TestSupport
 import Testing
@@ -20,7 +21,7 @@ struct SocketTests {
     let dealer = try DealerSocket(
       in: context, as: peer, connectingTo: router.endpoint, for: .bulk, security: .none(.loopback))
     var random = SplitMix64(seed: 4)
-    let floats = FloatBuffer((0..<Limits.bulkFloats).map { Float($0) })
+    let floats = FloatBuffer((0..<WireLimits.bulkFloats).map { Float($0) })
     let push = Envelope(
       sender: someSender(&random, peer: peer), message: .bulkRequest(.push(lease: LeaseID(3), offset: 0)))
     let outgoing = Outgoing(push, bulk: .floats(floats, 0..<floats.count))
@@ -47,7 +48,7 @@ struct SocketTests {
       if message(of: try router.receive(timeout: .seconds(5))) != nil { got += 1 }
     }
     let seconds = (ContinuousClock.now - start) / .seconds(1)
-    print("loopback bulk: \(Double(count) * Double(Limits.bulkBytes) / seconds / 1e9) GB/s at 1 MiB")
+    print("loopback bulk: \(Double(count) * Double(WireLimits.bulkBytes) / seconds / 1e9) GB/s at 1 MiB")
   }
 
   @Test func whoseConnectionEndedIsTold() throws {
@@ -108,7 +109,7 @@ struct SocketTests {
     "udp://a:1", "tcp://a", "tcp://a:", "tcp://:1", "tcp://a:65536", "tcp://a:x", "tcp://::1:5", "tcp://[::1:5",
   ])
   func badEndpointsAreNamed(text: String) {
-    #expect(throws: WireError.self) { try Endpoint(text) }
+    #expect(throws: BadEndpoint.self) { try Endpoint(text) }
   }
 
   @Test func aSocketThreadAnswersAndStops() throws {

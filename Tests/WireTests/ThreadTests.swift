@@ -1,6 +1,6 @@
 import Glibc
 import Testing
-import Wire
+import Threads
 
 @Test func aThreadThatStandsBackComputesOnlyWhereAProcessorWouldIdle() {
   let policies = [false, true].map { standsBack in

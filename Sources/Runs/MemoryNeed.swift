@@ -1,0 +1,71 @@
+import Machine
+import Training
+
+/// The memory that processes of a run cannot do without, by what it is for.
+///
+/// Row caches are not in it: they take what there is, up to their bound.
+public struct MemoryNeed: Sendable, Equatable {
+  public struct Share: Sendable, Equatable {
+    /// For people, with the keys that it follows from.
+    public let content: String
+    public let bytes: Int
+  }
+
+  public let shares: [Share]
+
+  public var bytes: Int { shares.reduce(0) { $0 + $1.bytes } }
+
+  /// The program itself, its libraries and its threads.
+  private static let programBytes = 40 << 20
+
+  private init(_ shares: [Share]) { self.shares = shares }
+
+  /// Of a coordinator: weights and moments, those of the next step, and a gradient.
+  public static func coordinator(of plan: RunPlan) -> MemoryNeed {
+    let version = 2 + plan.optimizer.rule.momentNames.count
+    return MemoryNeed([
+      Share(
+        content: "the network's weights, moments and gradient (embed_dim, depth, head_hidden_dim)",
+        bytes: (2 * version + 1) * plan.weightBytes),
+      Share(content: "the program", bytes: programBytes),
+    ])
+  }
+
+  /// Of a worker of so many threads: weights, a gradient for each thread, what they compute in, and blocks.
+  public static func worker(of plan: RunPlan, threads: Int) -> MemoryNeed {
+    let busy = min(threads, plan.slices)
+    let configuration = plan.configuration
+    let block = 4 * configuration.blocksUsed * configuration.blockSize * configuration.bottleneckDim
+    return MemoryNeed([
+      Share(
+        content: "the network's weights and a gradient for each thread (embed_dim, depth, head_hidden_dim)",
+        bytes: (2 + busy) * plan.weightBytes),
+      Share(
+        content: "the slices that \(busy) \(busy == 1 ? "thread computes" : "threads compute") at once (--threads, "
+          + "slice_size, image_size, local_views_per_group)",
+        bytes: busy * 4 * plan.workFloats),
+      // The next step's are gathered beside.
+      Share(
+        content: "a step's blocks (block_size, blocks_per_step)", bytes: (plan.lastStep > 1 ? 2 : 1) * block),
+      Share(content: "the program", bytes: programBytes),
+    ])
+  }
+
+  /// Of processes that run beside each other.
+  public static func + (left: MemoryNeed, right: MemoryNeed) -> MemoryNeed { MemoryNeed(left.shares + right.shares) }
+
+  /// Refuses what cannot fit, before it is asked for.
+  /// - Parameter who: what needs it, in the words of `RunError.tooLarge`.
+  /// - Throws: `RunError.tooLarge`.
+  public func check(_ allowance: Allowance, who: String = "This process") throws(RunError) {
+    guard bytes > allowance.memory.usable else { return }
+    throw .tooLarge(who: who, need: self, memory: allowance.memory)
+  }
+
+  /// What of the allowed memory is left for caches.
+  public func rest(of allowance: Allowance) -> Int { max(0, allowance.memory.usable - bytes) }
+}
+
+extension RunPlan {
+  fileprivate var weightBytes: Int { 4 * layout.count }
+}

@@ -1,0 +1,162 @@
+import Checkpoints
+import Configuration
+import Durability
+import MemoryBank
+import Numerics
+import Training
+import Vision
+
+/// Makes a new run that goes on from a checkpoint of another one, with other settings or on another data set: the way
+/// past a step that cannot be passed, and on when pictures are gone or have come.
+///
+/// The new run has an identity of its own and a copy of the memory's rows, so the old one may go on or be deleted.
+public struct RunFork: Sendable {
+  /// What the new run has of the old one.
+  public struct Result: Sendable {
+    /// Updates done, in the old run's steps.
+    public var step: Int
+    /// The same place in the new run's, whose schedules go on from there.
+    public var newStep: Int
+    /// The new run ends before this one.
+    public var lastStep: Int
+    /// Of the old run's next step, and of the new one's.
+    public var learningRates: (old: Double, new: Double)
+    /// Memory rows copied.
+    public var rows: Int
+    /// Keys with another value, in the table's order.
+    public var differences: [KeyDifference]
+    /// Nil if the pictures are the same.
+    public var data: DataChange?
+  }
+
+  /// What another data set makes of a run.
+  public struct DataChange: Sendable {
+    public var pictures: (before: Int, now: Int)
+    public var stepsPerEpoch: (before: Int, now: Int)
+    /// The run ends before this step.
+    public var lastStep: (before: Int, now: Int)
+  }
+
+  private let source: String
+  private let checkpoint: Checkpoint
+  private let old: RunPlan
+  private let new: RunPlan
+  /// The new run's, if it is another than the old one's.
+  private let otherData: DataRecord?
+  /// Directories of the old run's memory shards.
+  private let shards: [String]
+  private let storage: any Storage
+
+  /// - Parameters:
+  ///   - run: the old run's directory; it is only read.
+  ///   - step: of one of its checkpoints; nil: of the newest whole one.
+  ///   - changes: the new run's settings where they differ.
+  ///   - data: the new run's data set; nil: the old one's.
+  ///   - shards: directories of the old run's memory shards, for rows that it has not itself; they are only read.
+  /// - Throws: `CheckpointError` of the checkpoint; `ConfigurationError` if the settings do not fit together;
+  ///   `RunError.otherShapes`, `.pastTheEnd`; `MemoryError` of a directory that is no shard of this run.
+  public init(
+    of run: String, atStep step: Int?, changes: ConfigurationLayer, data: DataSet? = nil, shards: [String] = [],
+    in storage: any Storage = FileStorage()
+  ) throws {
+    self.storage = storage
+    self.shards = shards
+    source = run
+    checkpoint = try RunDirectory.checkpoint(of: run, step: step, in: storage)
+    let manifest = checkpoint.manifest
+    try ShardDirectory.check(shards, areOf: manifest.run, in: storage)
+    old = try RunPlan(of: manifest)
+    let record = data.map { DataRecord(count: $0.count, digest: $0.identity.digest) }
+    otherData = record == manifest.data ? nil : record
+    new = try RunPlan(
+      configuration: old.configuration.changed(by: [changes]), pictures: (otherData ?? manifest.data).count)
+    guard new.layout == old.layout, new.statisticsLayout == old.statisticsLayout,
+      new.configuration.optimizer == old.configuration.optimizer
+    else {
+      let keys = new.configuration.differences(from: old.configuration).filter { $0.kind == .identity }.map(\.name)
+      throw RunError.otherShapes(run: run, keys: keys)
+    }
+    let step = new.step(of: manifest.step, in: old)
+    guard step <= new.lastStep else {
+      throw RunError.pastTheEnd(run: run, step: step, lastStep: new.lastStep)
+    }
+  }
+
+  /// Writes the new run's directory: it is there whole, or not at all.
+  /// - Throws: `CheckpointError.notEmpty` if something is there already; `MemoryBankError`, `DurabilityError`.
+  public func write(to directory: String) throws -> Result {
+    var directory = directory
+    while directory.count > 1, directory.last == "/" { directory.removeLast() }
+    guard try !storage.exists(directory) else { throw CheckpointError.notEmpty(directory: directory) }
+    let temporary = directory + ".forking"
+    try storage.remove(temporary)
+    do {
+      let result = try write(temporary: temporary)
+      try storage.rename(temporary, to: directory)
+      try storage.synchronizeDirectory(parent(of: directory))
+      return result
+    } catch {
+      try? storage.remove(temporary)
+      throw error
+    }
+  }
+
+  private func write(temporary: String) throws -> Result {
+    // 1. A run of its own.
+    var random = SystemRandomNumberGenerator()
+    var manifest = checkpoint.manifest
+    if let otherData {
+      // Its pictures have other numbers: what is known of them by number is known no more.
+      manifest.data = otherData
+      manifest.undecodable = nil
+    }
+    let run = try RunDirectory.open(
+      temporary, configuration: new.configuration.yaml(), data: manifest.data, in: storage, random: &random)
+    let step = (old: manifest.step, new: new.step(of: manifest.step, in: old))
+    var lost = otherData == nil ? try RunDirectory.lostPictures(of: source, in: storage) : []
+    for index in lost.indices { lost[index].step = new.step(of: lost[index].step, in: old) }
+    if !lost.isEmpty { try run.lose(lost) }
+
+    // 2. The rows that its memory begins with. When it is larger than the old one's, older rows are seeded.
+    manifest.floor = new.floor(manifest.floor, rows: manifest.rows, memoryWas: old.configuration.memorySize)
+    let window = MemoryWindow(size: new.configuration.memorySize, rows: manifest.rows, floor: manifest.floor)
+    manifest.oldestRow = window.stored.lowerBound
+    let rows = try RowStore(
+      storage: run.storage, directory: run.memoryPath,
+      layout: new.extentLayout(run: run.run),
+      window: MemoryWindow(size: window.size, rows: manifest.oldestRow, floor: manifest.oldestRow),
+      digest: MemoryDigest(), cacheBytes: 0, keepsLedger: false)
+    try checkpoint.withRows {
+      let stored = try StoredRows(
+        in: "\(source)/memory", shards: shards, layout: old.extentLayout(run: checkpoint.manifest.run),
+        storage: storage)
+      try rows.append(rows: window.stored, from: stored)
+    }
+    try rows.flush()
+
+    // 3. The checkpoint, last: it names all of the above.
+    let content = WeightsVersion.zero(new).content(new)
+    try checkpoint.load(content)
+    let differences = new.configuration.differences(from: old.configuration)
+    manifest.step = step.new
+    manifest.unaudited = manifest.unaudited?.mapValues { new.step(of: $0, in: old) }
+    manifest.run = run.run
+    manifest.incarnation = 0
+    manifest.weightsOnly = nil
+    manifest.epoch = new.epoch(ofStep: manifest.step)
+    manifest.configuration = new.configuration.yaml()
+    manifest.changes += differences.map {
+      ConfigurationChange(step: manifest.step, key: $0.name, from: $0.saved, to: $0.given)
+    }
+    try run.checkpoints().write(content, manifest)
+    let change = otherData.map { _ in
+      DataChange(
+        pictures: (old.pictures, new.pictures), stepsPerEpoch: (old.stepsPerEpoch, new.stepsPerEpoch),
+        lastStep: (old.lastStep, new.lastStep))
+    }
+    return Result(
+      step: step.old, newStep: step.new, lastStep: new.lastStep,
+      learningRates: (old.learningRate[step.old], new.learningRate[step.new]), rows: window.stored.count,
+      differences: differences, data: change)
+  }
+}

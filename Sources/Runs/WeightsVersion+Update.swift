@@ -1,0 +1,94 @@
+import Checkpoints
+import Numerics
+import Optimization
+import Training
+
+/// The share of its old value that a running statistic keeps, as in PyTorch's BatchNorm.
+private let statisticsKeep: Float = 0.9
+
+// MARK: - The next step's
+
+extension WeightsVersion {
+  /// The next step's weights and running statistics. Its memory is still this one's: the caller enqueues the rows.
+  ///
+  /// - Parameters:
+  ///   - total: the sum over all slices of this step.
+  ///   - take: gives buffers for `plan.layout.count` floats that nobody else holds.
+  /// - Throws: `RunError.notFinite`.
+  package func next(
+    _ total: SliceSum, _ plan: RunPlan, taking take: () -> FloatBuffer
+  ) throws -> (version: WeightsVersion, gradientNorm: Double) {
+    // 1. Weights.
+    let (student, teacher) = (take(), take())
+    var optimizer = OptimizerState(steps: self.optimizer.steps, moments: self.optimizer.moments.map { _ in take() })
+    let report = plan.optimizer.update(
+      self.student, gradient: total.gradient, state: self.optimizer, learningRate: plan.learningRate[step],
+      weightDecay: plan.weightDecay[step], into: student, &optimizer)
+    guard report.gradientNorm.isFinite else { throw RunError.notFinite(step: step) }
+    averageTeacher(self.teacher, student: student, momentum: plan.momentum[step], into: teacher)
+    // 2. Running statistics.
+    func statistics(_ old: FloatBuffer?, at offset: Int) -> FloatBuffer? {
+      old.map { average($0, total.tail, at: offset, plan) }
+    }
+    var next = self
+    next.step = step + 1
+    (next.student, next.teacher, next.optimizer) = (student, teacher, optimizer)
+    next.studentStatistics = statistics(studentStatistics, at: plan.rowFloats)
+    next.teacherStatistics = statistics(teacherStatistics, at: plan.rowFloats + plan.statisticsLayout.count)
+    (next.studentDigest, next.teacherDigest) = (student.digest, teacher.digest)
+    return (next, report.gradientNorm)
+  }
+
+  /// keep * old + (1 - keep) * the mean over the slices, which are added in their order.
+  /// - Parameter offset: where the statistics begin in a slice's tail.
+  private func average(_ old: FloatBuffer, _ tail: FloatBuffer, at offset: Int, _ plan: RunPlan) -> FloatBuffer {
+    let mean = FloatBuffer(count: old.count)
+    for slice in 0..<plan.slices {
+      addScaled(tail.vector(at: slice * plan.floatsPerSlice + offset, count: old.count), by: 1, to: mean.vector)
+    }
+    let new = FloatBuffer(count: old.count)
+    Numerics.average(
+      old.vector, keep: statisticsKeep, mean.vector, gain: (1 - statisticsKeep) / Float(plan.slices),
+      into: new.vector)
+    return new
+  }
+}
+
+extension RunPlan {
+  /// Copies a step's new memory rows out of its slices' tails, `[batchSize, bottleneckDim]`.
+  package func gatherRows(_ tail: FloatBuffer, into rows: FloatBuffer) -> Matrix {
+    for slice in 0..<slices {
+      copy(
+        tail.vector(at: slice * floatsPerSlice, count: rowFloats),
+        into: rows.vector(at: slice * rowFloats, count: rowFloats))
+    }
+    return rows.matrix(rows: configuration.batchSize, columns: configuration.bottleneckDim)
+  }
+}
+
+// MARK: - A checkpoint's
+
+extension WeightsVersion {
+  /// What a checkpoint holds.
+  /// - Throws: `CheckpointError`.
+  package init(of checkpoint: Checkpoint, _ plan: RunPlan) throws {
+    let manifest = checkpoint.manifest
+    self = .zero(plan)
+    try checkpoint.load(content(plan))
+    step = manifest.step
+    optimizer.steps = manifest.optimizer.steps
+    rows = manifest.rows
+    floor = manifest.floor
+    changes = manifest.changes
+    memory = manifest.memory
+    studentDigest = student.digest
+    teacherDigest = teacher.digest
+    for (found, expected, file) in [
+      (studentDigest, manifest.student, Checkpoint.studentFile),
+      (teacherDigest, manifest.teacher, Checkpoint.teacherFile),
+    ] where found != expected {
+      throw CheckpointError.damaged(
+        file: "\(checkpoint.path)/\(file)", tensor: nil, reason: "does not have the weights of its manifest")
+    }
+  }
+}

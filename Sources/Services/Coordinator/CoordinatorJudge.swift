@@ -1,0 +1,197 @@
+import Coordination
+import Foundation
+import MemoryBank
+import Messages
+import Numerics
+import Slices
+import Synchronization
+import Threads
+import Training
+import Vision
+
+/// The thread in which the coordinator computes slices itself, to judge workers' answers.
+///
+/// Judging is rare, so its workspace, which has the size of a worker's thread's, is there only while something is judged.
+final class CoordinatorJudge: Sendable {
+  private struct Work: Sendable {
+    let step: Int
+    let slices: SliceRange
+    /// Pictures that the run has lost by this step.
+    let lost: Set<Int>
+    /// How often a step had begun again.
+    let restarts: Int
+  }
+
+  /// A judgement that is of no use any more.
+  private struct Outdated: Error {}
+
+  private let plan: RunPlan
+  private let pictures: CoordinatorPictures
+  private let rows: RowStore
+  /// Connections to shards; ended by `stop`.
+  private let clients: SourceClients
+  private let weights: PublishedWeights
+  /// What waits, all of one step.
+  private let waiting = Mutex<[Work]>([])
+  /// Wakes the thread when something does.
+  private let wake = BoundedQueue<Bool>(capacity: 1)
+  private let ended = BoundedQueue<Bool>(capacity: 1)
+  private let isStopping = Atomic(false)
+  private let restarts = Atomic(0)
+  /// Between looks for rows that nobody gave.
+  private static let pause = 0.5
+
+  init(plan: RunPlan, pictures: CoordinatorPictures, rows: RowStore, weights: PublishedWeights, clients: SourceClients)
+  {
+    self.plan = plan
+    self.pictures = pictures
+    self.rows = rows
+    self.weights = weights
+    self.clients = clients
+  }
+
+  /// - Parameters:
+  ///   - holders: a piece of the table of who holds which extent: so many from one on.
+  ///   - report: takes the judgements, in the thread, each with how often a step had begun again when it was asked for.
+  func start(
+    holders: @escaping @Sendable (_ first: Int, _ count: Int) -> HolderTable,
+    report: @escaping @Sendable (Event, _ restarts: Int) -> Void
+  ) {
+    startThread(named: "massl-judge") { [self] in
+      while wake.next() != nil { judgeWhatWaits(holders, report) }
+      ended.close()
+    }
+  }
+
+  /// Never waits. Nodes of other steps that are waiting are forgotten: nobody waits for them.
+  func judge(_ slices: SliceRange, of step: Int, without lost: [Int]) {
+    let work = Work(step: step, slices: slices, lost: Set(lost), restarts: restarts.load(ordering: .acquiring))
+    waiting.withLock { waiting in
+      waiting.removeAll { $0.step != step }
+      waiting.append(work)
+    }
+    _ = wake.tryAppend(true)
+  }
+
+  /// The step begins again: judgements that were asked for before are of no use.
+  func startOver() {
+    restarts.wrappingAdd(1, ordering: .acquiringAndReleasing)
+    waiting.withLock { $0 = [] }
+  }
+
+  /// Whether no step has begun again since.
+  func isCurrent(_ restarts: Int) -> Bool { self.restarts.load(ordering: .acquiring) == restarts }
+
+  /// Ends the thread after the slice that it is at, and waits for it.
+  func stop() {
+    isStopping.store(true, ordering: .releasing)
+    clients.stop()
+    waiting.withLock { $0 = [] }
+    wake.close()
+    _ = ended.next()
+  }
+
+  private func next() -> Work? { waiting.withLock { $0.isEmpty ? nil : $0.removeFirst() } }
+
+  private func judgeWhatWaits(_ holders: (Int, Int) -> HolderTable, _ report: (Event, Int) -> Void) {
+    var computer: SliceComputer?
+    var inputs: StepInputs?
+    while let work = next() {
+      do {
+        // The coordinator waits for no judgement of another step.
+        if inputs?.step != work.step { inputs = try makeInputs(of: work.step, holders) }
+        computer = try computer ?? SliceComputer(plan)
+        if let inputs, let computer { report(try judge(work, inputs, computer), work.restarts) }
+      } catch is Outdated {
+      } catch {
+        report(.judgementFailed(step: work.step, work.slices, reason: "\(error)"), work.restarts)
+      }
+    }
+  }
+
+  private func makeInputs(of step: Int, _ holders: (Int, Int) -> HolderTable) throws -> StepInputs {
+    let version = weights.current
+    let configuration = plan.configuration
+    let (size, width) = (configuration.blockSize, configuration.bottleneckDim)
+    let fetch = BlockFetch(
+      plan, step: step, rows: version.rows, floor: version.floor,
+      into: FloatBuffer(count: configuration.blocksUsed * size * width))
+    while true {
+      guard weights.current.step == step, !isStopping.load(ordering: .acquiring) else { throw Outdated() }
+      // As a step waits for rows whose shards are away, so does its judgement.
+      do {
+        try gather(fetch, holders)
+        break
+      } catch let error as WorkerError where error.isPassing {
+        Thread.sleep(forTimeInterval: Self.pause)
+      }
+    }
+    return StepInputs(
+      step: step, student: version.student, teacher: version.teacher, memory: fetch.memory, blockSize: size,
+      width: width)
+  }
+
+  /// Rows that are here come from here, the others from shards.
+  private func gather(_ fetch: BlockFetch, _ holders: (Int, Int) -> HolderTable) throws {
+    let (blocks, rowSize) = (fetch.blocks, rows.layout.rowSize)
+    let cache = RowCache(memorySize: plan.configuration.memorySize, bytes: 0, seeded: plan.seededRows)
+    let stored = blocks.window.stored
+    let view =
+      try stored.isEmpty
+      ? HolderView(layout: rows.layout) : HolderView(layout: rows.layout, rows: stored, table: holders)
+    var pieces: [RowFetch.Piece] = []
+    for block in 0..<blocks.blockCount {
+      let matrix = fetch.matrix(block)
+      var missing = cache.gather(blocks, block: block, positions: 0..<blocks.blockSize, into: matrix)
+      let places = missing.setBits
+      let numbers = blocks.rows(block: block, at: places)
+      let here = zip(places, zip(numbers, rows.areHere(numbers))).compactMap { $1.1 ? (place: $0, number: $1.0) : nil }
+      var found = [UInt8](repeating: 0, count: here.count * rowSize)
+      try found.withUnsafeMutableBytes { found in
+        try rows.read(here.map(\.number), into: found)
+        for (index, place) in here.map(\.place).enumerated() {
+          let row = UnsafeRawBufferPointer(rebasing: found[(index * rowSize)..<((index + 1) * rowSize)])
+          plan.rowType.load(row, into: matrix.row(at: place))
+          missing.clearBit(place)
+        }
+      }
+      pieces += try fetch.pieces(block, missing: &missing, known: fetch.rows, by: view) { holders in
+        guard !holders.isEmpty else { throw WorkerError.rowsUnavailable("no memory shard that has them is here") }
+        return try holders.map { try clients.client(of: .shard(view.shards[$0])) }
+      }
+    }
+    try fetch.run(pieces, cache)
+  }
+
+  private func judge(_ work: Work, _ inputs: StepInputs, _ computer: SliceComputer) throws -> Event {
+    var notFinite: [Int] = []
+    var sum = TreeSum<SliceSum>(tree: SliceTree(count: work.slices.count))
+    for slice in work.slices.indices {
+      guard weights.current.step == work.step, isCurrent(work.restarts) else { throw Outdated() }
+      let result = try computer.compute(
+        step: work.step, slice: slice, student: inputs.student, teacher: inputs.teacher, blocks: inputs.blocks,
+        into: FloatBuffer(count: plan.layout.count), without: work.lost, bytes: { [pictures] in try pictures.read($0) })
+      if !result.isFinite { notFinite.append(slice) }
+      sum.insert(result, at: SliceRange(first: slice - work.slices.first, count: 1)) { SliceSum.adding($0, $1) }
+    }
+    guard let total = sum.total else { throw Outdated() }
+    // Of finite slices the sum may be none.
+    if notFinite.isEmpty, !total.isFinite { notFinite = Array(work.slices.indices) }
+    return .judged(total.finished(lease: LeaseID(0), step: work.step), notFinite: notFinite)
+  }
+}
+
+extension SliceSum {
+  /// Losses, gradient, rows and statistics.
+  var isFinite: Bool {
+    losses.allSatisfy { $0.total.isFinite && $0.targetEntropy.isFinite } && Numerics.isFinite(gradient.vector)
+      && Numerics.isFinite(tail.vector)
+  }
+
+  /// What a worker announces of it.
+  func finished(lease: LeaseID, step: Int) -> Finished {
+    Finished(
+      lease: lease, step: step, slices: slices, payload: payloadDigest, payloadCount: payloadCount, losses: losses,
+      chosen: chosen, undecodable: undecodable)
+  }
+}

@@ -1,0 +1,200 @@
+import Durability
+import Glibc
+import MemoryBank
+import Messages
+import Numerics
+import Objective
+import Optimization
+import Runs
+import Slices
+import Synchronization
+import Telemetry
+import Threads
+import Training
+
+/// The thread that adds payloads up along the tree, and makes the next weights when a step is complete.
+final class CoordinatorUpdates: Sendable {
+  enum Work: Sendable {
+    case add(PushDesk.Arrival)
+    /// What was added of the step does not count.
+    case startOver
+    /// Every slice of this step is in.
+    case update(step: Int)
+  }
+
+  /// Between tries to store rows on a full disk.
+  private static let diskPause: UInt32 = 1
+  /// Tries between two words about it.
+  private static let diskTriesPerWord = 30
+
+  private let plan: RunPlan
+  private let rows: RowStore
+  private let weights: PublishedWeights
+  private let log: ServiceLog
+  /// Room for all accepted leases of a step, its new beginning and its update: nobody ever waits to add to it.
+  private let queue: BoundedQueue<Work>
+  private let ended = BoundedQueue<Bool>(capacity: 1)
+  private let isLeaving = Atomic<Bool>(false)
+
+  init(plan: RunPlan, rows: RowStore, weights: PublishedWeights, log: @escaping ServiceLog) {
+    self.plan = plan
+    self.rows = rows
+    self.weights = weights
+    self.log = log
+    queue = BoundedQueue(capacity: plan.slices + 2)
+  }
+
+  /// - Parameters:
+  ///   - record: takes a report a step, in the thread.
+  ///   - finish: takes each new version once it is published, or why there is none: then nothing more comes.
+  func start(
+    record: @escaping @Sendable (StepReport) -> Void,
+    finish: @escaping @Sendable (Result<WeightsVersion, any Error>) -> Void
+  ) {
+    startThread(named: "massl-update") { [self] in
+      run(record: record, finish: finish)
+      ended.close()
+    }
+  }
+
+  func add(_ work: Work) {
+    if case .startOver = work { queue.removeAll() }
+    invariant(queue.tryAppend(work) || isLeaving.load(ordering: .acquiring), "more work than a step has")
+  }
+
+  /// From now on a full disk is not waited for.
+  func hurry() { isLeaving.store(true, ordering: .releasing) }
+
+  /// Ends the thread and waits for it.
+  func stop() {
+    hurry()
+    queue.close()
+    _ = ended.next()
+  }
+
+  private func run(
+    record: (StepReport) -> Void, finish: (Result<WeightsVersion, any Error>) -> Void
+  ) {
+    var step = Step(tree: plan.tree)
+    var spare = Spare(plan)
+    var rate = RateEstimator(startingAt: Self.seconds())
+    var last = Self.seconds()
+    var chosen = ChosenRows(memorySize: plan.configuration.memorySize, rows: weights.current.rows)
+    while let work = queue.next() {
+      switch work {
+      case .add(let arrival):
+        step.rows[arrival.peer, default: RowTraffic()] += arrival.rows
+        step.sum.insert(arrival.sum, at: arrival.sum.slices) { SliceSum.adding($0, $1) }
+      case .startOver:
+        step = Step(tree: plan.tree)
+      case .update(let number):
+        guard let total = step.sum.total else {
+          fatalError("invariant broken: step \(number) is updated before all its slices are added")
+        }
+        let old = weights.current
+        invariant(old.step == number, "an update of step \(number) on weights of step \(old.step)")
+        let begin = Self.seconds()
+        do {
+          let (version, gradientNorm) = try next(old, total, &spare)
+          weights.publish(version)
+          let now = Self.seconds()
+          rate.finished(images: plan.configuration.batchSize, at: now)
+          chosen.update(total.chosen, newRows: old.rows..<version.rows)
+          record(
+            report(
+              version, total.losses, gradientNorm: gradientNorm, chosenShare: chosen.share, spare.rows,
+              rate: rate.imagesPerSecond ?? 0, rows: Array(step.rows.values), updateSeconds: now - begin,
+              seconds: now - last))
+          last = now
+          step = Step(tree: plan.tree)
+          finish(.success(version))
+        } catch {
+          return finish(.failure(error))
+        }
+      }
+    }
+  }
+
+  /// What has come of the step that is computed.
+  private struct Step {
+    var sum: TreeSum<SliceSum>
+    /// By worker that took part.
+    var rows: [PeerID: RowTraffic] = [:]
+    init(tree: SliceTree) { sum = TreeSum(tree: tree) }
+  }
+
+  private static func seconds() -> Double {
+    var time = timespec()
+    clock_gettime(CLOCK_MONOTONIC, &time)
+    return Double(time.tv_sec) + Double(time.tv_nsec) * 1e-9
+  }
+}
+
+// MARK: - The next version
+
+extension CoordinatorUpdates {
+  /// Buffers of versions that nobody holds any more.
+  private struct Spare {
+    var parameters: BufferPool
+    /// Of all rows of a step.
+    let rows: FloatBuffer
+
+    init(_ plan: RunPlan) {
+      parameters = BufferPool(count: plan.layout.count)
+      rows = FloatBuffer(count: plan.slices * plan.rowFloats)
+    }
+  }
+
+  private func next(
+    _ old: WeightsVersion, _ total: SliceSum, _ spare: inout Spare
+  ) throws -> (WeightsVersion, gradientNorm: Double) {
+    var (version, gradientNorm) = try old.next(total, plan) { spare.parameters.take() }
+    // Memory last, for it is what cannot be undone.
+    try enqueue(plan.gatherRows(total.tail, into: spare.rows), step: old.step)
+    version.memory = rows.digest.state
+    version.rows = rows.rows
+    return (version, gradientNorm)
+  }
+
+  /// Appends a step's rows; a full disk is waited for, loudly.
+  private func enqueue(_ rows: Matrix, step: Int) throws {
+    var tries = 0
+    while true {
+      do {
+        return try self.rows.append(rows)
+      } catch let error as DurabilityError where error.isOutOfSpace {
+        if isLeaving.load(ordering: .acquiring) { throw ServiceError.noRoomForRows(step: step, reason: "\(error)") }
+        if tries % Self.diskTriesPerWord == 0 { log(.error, "Step \(step) waits for room for its rows: \(error)") }
+        tries += 1
+        sleep(Self.diskPause)
+      }
+    }
+  }
+
+  private func report(
+    _ version: WeightsVersion, _ losses: [SliceLoss], gradientNorm: Double, chosenShare: Double?,
+    _ newRows: FloatBuffer,
+    rate: Double, rows: [RowTraffic], updateSeconds: Double, seconds: Double
+  ) -> StepReport {
+    let step = version.step - 1
+    // In slice order, whoever computed them.
+    let consistency = losses.reduce(0) { $0 + $1.consistency }
+    let koleo = losses.reduce(0) { $0 + $1.koleo }
+    var now = timespec()
+    clock_gettime(CLOCK_REALTIME, &now)
+    return StepReport(
+      record: MetricsRecord(
+        step: version.step, epoch: Double(version.step) / Double(plan.stepsPerEpoch), loss: consistency + koleo,
+        consistency: consistency, koleo: koleo, targetEntropy: losses.reduce(0) { $0 + $1.targetEntropy },
+        embeddingSpread: embeddingSpread(
+          newRows.matrix(rows: plan.configuration.batchSize, columns: plan.configuration.bottleneckDim)),
+        chosenShare: chosenShare,
+        lr: plan.learningRate[step], weightDecay: plan.weightDecay[step], momentumTeacher: plan.momentum[step],
+        teacherTemp: plan.teacherTemperature[step], gradientNorm: gradientNorm, imagesPerSecond: rate,
+        workers: rows.count, memoryRows: version.rows, updateSeconds: updateSeconds,
+        rowsCached: rows.reduce(0) { $0 &+ $1.cached }, rowsFetched: rows.reduce(0) { $0 &+ $1.fetched },
+        rowWaitSeconds: rows.map { Double($0.waited) / 1e6 }.max(),
+        unixSeconds: Double(now.tv_sec) + Double(now.tv_nsec) * 1e-9),
+      seconds: seconds)
+  }
+}

@@ -1,8 +1,0 @@
-import Numerics
-import Vision
-import Wire
-
-extension LibraryVersions {
-  /// Those that this process computes and decodes with.
-  static let loaded = LibraryVersions(openBLAS: OpenBLAS.version, libjpeg: JPEGLibrary.version)
-}

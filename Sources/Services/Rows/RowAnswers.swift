@@ -1,0 +1,77 @@
+import MemoryBank
+import Messages
+import Numerics
+import Wire
+
+/// Where stored rows are read: the coordinator's own files, or a shard's.
+package protocol RowSource: Sendable {
+  var layout: ExtentLayout { get }
+  /// Copies rows, by number and in the order given, as they are stored.
+  func read(_ numbers: [Int], into target: UnsafeMutableRawBufferPointer) throws
+  /// The records of consecutive rows of an extent, checked.
+  func records(extent: Int, first: Int, count: Int) throws -> [UInt8]
+}
+
+extension RowStore: RowSource {}
+extension ExtentStore: RowSource {}
+
+/// Answers to requests for rows, whoever has them: a request names rows by a step's key, so it is a few numbers and
+/// the bits of what the asker lacks.
+package struct RowAnswers: Sendable {
+  let source: any RowSource
+  let keys: MemoryKeys
+
+  package init(source: any RowSource, keys: MemoryKeys) {
+    self.source = source
+    self.keys = keys
+  }
+
+  /// Why something cannot be had: an answer.
+  struct Unavailable: Error {
+    let reason: String
+    init(_ reason: String) { self.reason = reason }
+  }
+
+  /// Floats that the largest answer takes; `rows` wants a buffer of so many.
+  static let bufferFloats = WireLimits.bulkFloats
+
+  /// - Parameter buffer: of `bufferFloats`, that nobody else holds; sent from where it is.
+  /// - Throws: `Unavailable`; what reading throws.
+  func rows(
+    step: Int, rows: Int, floor: Int, block: Int, first: Int, count: Int, missing: [UInt8], into buffer: FloatBuffer
+  ) throws -> (BulkReply, Bulk) {
+    let blocks = keys.blockPlan(step: step, rows: rows, floor: floor)
+    guard block < blocks.blockCount else { throw Unavailable("block \(block) of \(blocks.blockCount)") }
+    guard first <= blocks.blockSize, count <= blocks.blockSize - first else {
+      throw Unavailable("positions \(first) to \(first + count) of a block of \(blocks.blockSize)")
+    }
+    let wanted = blocks.rows(block: block, at: missing.setBits.map { first + $0 })
+    let bytes = wanted.count * source.layout.rowSize
+    guard !wanted.isEmpty, bytes <= WireLimits.bulkBytes else {
+      throw Unavailable(
+        "\(wanted.count) rows; 1 to \(WireLimits.bulkBytes / source.layout.rowSize) may be asked for at once")
+    }
+    if let seeded = wanted.first(where: blocks.window.isSeeded) { throw Unavailable("row \(seeded) is seeded") }
+    try buffer.withMutableBytes(of: 0..<buffer.count) {
+      try source.read(wanted, into: UnsafeMutableRawBufferPointer(rebasing: $0[..<bytes]))
+    }
+    return (.rows(step: step, block: block, first: first), .leading(buffer, bytes: bytes))
+  }
+
+  /// - Parameter buffer: as for `rows`.
+  /// - Throws: `Unavailable`; what reading throws.
+  func records(extent: Int, first: Int, count: Int, into buffer: FloatBuffer) throws -> (BulkReply, Bulk) {
+    let layout = source.layout
+    guard first < layout.capacity, count >= 1, count * layout.recordSize <= WireLimits.bulkBytes else {
+      throw Unavailable("\(count) records from \(first) on of an extent of \(layout.capacity)")
+    }
+    let records = try source.records(extent: extent, first: first, count: count)
+    buffer.withMutableBytes(of: 0..<buffer.count) { $0.copyBytes(from: records) }
+    return (.records(extent: extent, first: first), .leading(buffer, bytes: records.count))
+  }
+}
+
+extension ExtentLayout {
+  /// Records that one frame carries.
+  var recordsPerFrame: Int { max(1, WireLimits.bulkBytes / recordSize) }
+}

@@ -1,0 +1,151 @@
+import Messages
+import Threads
+import Wire
+
+/// Fetches rows from all their holders at once, each piece from whoever has it.
+///
+/// A piece goes to its first holder. One that is not answered in time is asked for again elsewhere, and the first answer
+/// counts: rows of one number are the same wherever they are. One that is refused, or whose holder is gone, goes to the
+/// next holder at once. A holder has at most `WireLimits.requestsUnderWay` pieces to answer at any time; what waits for a turn at one
+/// that turns out to be slow is asked of the next one instead.
+struct RowFetch {
+  /// Rows of one block that one answer carries.
+  struct Piece {
+    var request: RowRequest
+    /// Who has them, the best first; not empty.
+    var holders: [BulkClient]
+  }
+
+  /// Before this nobody is taken for slow: a disk may have to seek for each row.
+  static let shortestPatience = Duration.milliseconds(500)
+  /// A holder is slow when it takes so many times as long as the others do.
+  static let patienceFactor = 4
+
+  private struct Progress {
+    /// Holders asked so far.
+    var asked = 0
+    /// Of them, those that have failed.
+    var failed = 0
+    var askedAt = ContinuousClock.now
+    var isDone = false
+  }
+
+  private var pieces: [Piece]
+  private let message: (RowRequest) -> BulkRequest
+  private var progress: [Progress]
+  /// Pieces that each client has to answer.
+  private var underWay: [ObjectIdentifier: Int] = [:]
+  /// Holders that any piece has at most: an answer's index says which piece it is for, and which holder gave it.
+  private let holdersAtMost: Int
+  /// A running mean of what an answer takes.
+  private var mean: Duration?
+  private let answers: BoundedQueue<(index: Int, result: Result<BulkClient.Answer, WorkerError>)>
+  /// What each holder said that does not give a piece, the first time.
+  private var failures: [(holder: Endpoint, error: WorkerError)] = []
+  /// Holders that did not answer in time.
+  private(set) var slow: Set<Endpoint> = []
+
+  /// - Parameter message: the request of a piece.
+  init(_ pieces: [Piece], message: @escaping (RowRequest) -> BulkRequest) {
+    self.pieces = pieces
+    self.message = message
+    progress = Array(repeating: Progress(), count: pieces.count)
+    holdersAtMost = pieces.map(\.holders.count).max() ?? 1
+    // Each holder of each piece may answer once.
+    answers = BoundedQueue(capacity: max(1, pieces.reduce(0) { $0 + $1.holders.count }))
+  }
+
+  /// - Parameter take: called in this thread with a piece's index and its rows, once a piece, in any order; throws if
+  ///   they are not what was asked for, and the next holder is asked.
+  /// - Throws: `WorkerError.rowsUnavailable`, with what was said first, if nobody gives a piece; what `take` throws.
+  mutating func run(take: (Int, BulkReply, BulkFrame?) throws -> Void) throws {
+    // A slow holder keeps only its own pieces waiting.
+    var waiting = Dictionary(grouping: pieces.indices.reversed()) { ObjectIdentifier(pieces[$0].holders[0]) }
+    var open = pieces.count
+    while open > 0 {
+      pass(&waiting)
+      for client in waiting.keys {
+        while underWay[client, default: 0] < WireLimits.requestsUnderWay, let index = waiting[client]?.popLast() {
+          ask(index)
+        }
+      }
+      switch answers.next(within: patience / 2) {
+      case .closed: throw WorkerError.bulkUnanswered(nil)
+      case .nothing: break
+      case .element((let index, let result)):
+        if try settle(index / holdersAtMost, holder: index % holdersAtMost, result, take) { open -= 1 }
+      }
+      hedge()
+    }
+  }
+
+  private var patience: Duration { max(Self.shortestPatience, (mean ?? .zero) * Self.patienceFactor) }
+
+  private mutating func ask(_ index: Int) {
+    let holder = progress[index].asked
+    let client = pieces[index].holders[holder]
+    progress[index].asked += 1
+    progress[index].askedAt = .now
+    underWay[ObjectIdentifier(client), default: 0] += 1
+    client.send(message(pieces[index].request), index: index * holdersAtMost + holder, to: answers)
+  }
+
+  /// - Returns: whether the piece is done with this.
+  private mutating func settle(
+    _ index: Int, holder: Int, _ result: Result<BulkClient.Answer, WorkerError>,
+    _ take: (Int, BulkReply, BulkFrame?) throws -> Void
+  ) throws -> Bool {
+    underWay[ObjectIdentifier(pieces[index].holders[holder]), default: 1] -= 1
+    guard !progress[index].isDone else { return false }
+    do {
+      let (reply, bulk) = try result.get()
+      if case .unavailable(let reason) = reply { throw WorkerError.refused(reason) }
+      try take(index, reply, bulk)
+      let took = ContinuousClock.now - progress[index].askedAt
+      mean = mean.map { ($0 * 7 + took) / 8 } ?? took
+      progress[index].isDone = true
+      return true
+    } catch let error as WorkerError {
+      let endpoint = pieces[index].holders[holder].endpoint
+      if case .bulkUnanswered = error { slow.insert(endpoint) }
+      if !failures.contains(where: { $0.holder == endpoint }) { failures.append((endpoint, error)) }
+      progress[index].failed += 1
+      if progress[index].asked < pieces[index].holders.count {
+        ask(index)
+      } else if progress[index].failed == progress[index].asked {
+        throw WorkerError.rowsUnavailable(failures.map { "\($0.holder): \($0.error)" }.joined(separator: "; "))
+      }
+      return false
+    }
+  }
+
+  /// What waits for a turn at a slow holder goes to its next one, if that is not slow; the slow one comes last then.
+  private mutating func pass(_ waiting: inout [ObjectIdentifier: [Int]]) {
+    guard !slow.isEmpty else { return }
+    for (client, indices) in waiting {
+      for index in indices {
+        let holders = pieces[index].holders
+        guard slow.contains(holders[0].endpoint), let next = holders.firstIndex(where: { !slow.contains($0.endpoint) })
+        else { continue }
+        pieces[index].holders = Array(holders[next...] + holders[..<next])
+        waiting[client]?.removeAll { $0 == index }
+        waiting[ObjectIdentifier(holders[next]), default: []].append(index)
+      }
+    }
+  }
+
+  /// Asks the next holder for what the last one asked has not answered in time.
+  private mutating func hedge() {
+    let now = ContinuousClock.now
+    let patience = patience
+    for index in pieces.indices where !progress[index].isDone && progress[index].asked > 0 {
+      let next = progress[index].asked
+      guard now - progress[index].askedAt > patience else { continue }
+      slow.insert(pieces[index].holders[next - 1].endpoint)
+      guard next < pieces[index].holders.count,
+        underWay[ObjectIdentifier(pieces[index].holders[next]), default: 0] < WireLimits.requestsUnderWay
+      else { continue }
+      ask(index)
+    }
+  }
+}

@@ -1,0 +1,106 @@
+import MemoryBank
+import Messages
+import Numerics
+import Optimization
+import Training
+
+/// Brings weights and memory to the step of a lease, in one incarnation of the coordinator. Owned by one thread.
+final class StepPreparation {
+  private let plan: RunPlan
+  private let incarnation: Incarnation
+  private let bulk: BulkClient
+  private let rows: WorkerRows
+  private let holders: RowHolders
+  private let ahead = BlocksAhead()
+  /// Of weights and gradients, which have one size.
+  private let parameters: SharedBufferPool
+  private let blocks: SharedBufferPool
+  /// The newest step's.
+  private var inputs: StepInputs?
+  /// The newest teacher, from which the next one follows.
+  private var teacher: (step: Int, weights: FloatBuffer)?
+
+  init(
+    plan: RunPlan, incarnation: Incarnation, bulk: BulkClient, rows: WorkerRows, holders: RowHolders,
+    parameters: SharedBufferPool
+  ) {
+    self.plan = plan
+    self.incarnation = incarnation
+    self.bulk = bulk
+    self.rows = rows
+    self.holders = holders
+    self.parameters = parameters
+    let configuration = plan.configuration
+    blocks = SharedBufferPool(count: configuration.blocksUsed * configuration.blockSize * configuration.bottleneckDim)
+  }
+
+  /// - Throws: `WorkerError`: the lease is to be given back.
+  func inputs(for lease: Lease) throws -> StepInputs {
+    if let inputs, inputs.step == lease.step { return inputs }
+    // Let go of first: as a rule no thread computes with them any more, and this step's take their place.
+    inputs = nil
+    let student = try pull(.student, lease, lease.student)
+    let teacher = try averagedTeacher(lease, student) ?? pull(.teacher, lease, lease.teacher)
+    self.teacher = (lease.step, teacher)
+    let begun = ContinuousClock.now
+    var (memory, traffic) = try memory(for: lease)
+    traffic.waited = Int((ContinuousClock.now - begun) / .microseconds(1))
+    let inputs = StepInputs(
+      step: lease.step, student: student, teacher: teacher, memory: memory, blockSize: plan.configuration.blockSize,
+      width: plan.configuration.bottleneckDim, traffic: traffic)
+    self.inputs = inputs
+    gatherAhead(of: lease)
+    return inputs
+  }
+
+  func stop() { ahead.stop() }
+
+  private func memory(for lease: Lease) throws -> (FloatBuffer, RowTraffic) {
+    try holders.bring(
+      to: lease.holdersVersion, rows: plan.memoryWindow(rows: lease.rows, floor: lease.memoryFloor).stored)
+    if let gathered = ahead.take(),
+      gathered.step == lease.step, gathered.rows == lease.rows, gathered.floor == lease.memoryFloor
+    {
+      return (gathered.memory, try rows.complete(gathered, in: incarnation, from: holders))
+    }
+    let memory = blocks.take()
+    let gathered = try rows.gather(
+      step: lease.step, rows: lease.rows, floor: lease.memoryFloor, known: lease.rows, in: incarnation, from: holders,
+      into: memory)
+    return (memory, gathered.traffic)
+  }
+
+  private func gatherAhead(of lease: Lease) {
+    guard lease.step + 1 < plan.lastStep else { return }
+    let (next, known) = (lease.step + 1, lease.rows)
+    let enqueued = lease.rows + plan.configuration.batchSize
+    ahead.begin { [rows, holders, blocks, incarnation, floor = lease.memoryFloor] in
+      try rows.gather(
+        step: next, rows: enqueued, floor: floor, known: known, in: incarnation, from: holders, into: blocks.take())
+    }
+  }
+
+  /// Worked out from the teacher of the step before; nil where there is none, or where its digest differs.
+  private func averagedTeacher(_ lease: Lease, _ student: FloatBuffer) -> FloatBuffer? {
+    guard let teacher, teacher.step == lease.step - 1 else { return nil }
+    let next = parameters.take()
+    averageTeacher(teacher.weights, student: student, momentum: plan.momentum[lease.step - 1], into: next)
+    return next.digest == lease.teacher ? next : nil
+  }
+
+  private func pull(_ network: Network, _ lease: Lease, _ digest: Digest) throws -> FloatBuffer {
+    let weights = parameters.take()
+    let ranges = BulkClient.ranges(weights.count)
+    try bulk.ask(
+      ranges.map { .weights(network: network, step: lease.step, offset: $0.lowerBound, count: $0.count) }
+    ) { index, reply, frame in
+      let range = ranges[index]
+      guard reply == .weights(network: network, step: lease.step, offset: range.lowerBound), let frame,
+        frame.count == range.count * MemoryLayout<Float>.stride
+      else { throw WorkerError.otherBits("a chunk of weights") }
+      frame.copy(into: weights, at: range.lowerBound)
+    }
+    guard weights.digest == digest else { throw WorkerError.otherBits("the \(network)'s weights") }
+    return weights
+  }
+}

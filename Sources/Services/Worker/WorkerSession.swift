@@ -1,0 +1,193 @@
+import Coordination
+import Messages
+import Numerics
+import Slices
+import Synchronization
+import Threads
+import Training
+import Vision
+
+/// The threads that do a worker's work for one incarnation of a coordinator: leases come in, progress goes out.
+///
+///     preparation      weights and memory of a lease's step          (StepPreparation)
+///     compute x T      slices; a lease's are added up as they come   (SliceComputer, WorkerLease)
+///     push             granted payloads, one after the other         (BulkClient, one for them alone)
+///
+/// What becomes of a lease is decided by the `WorkerMachine`.
+final class WorkerSession: Sendable {
+  private let plan: RunPlan
+  private let incarnation: Incarnation
+  private let clients: SourceClients
+  private let bulk: BulkClient
+  /// A connection of its own: what slices ask for would else wait behind a whole payload.
+  private let payloads: BulkClient
+  private let pictures: WorkerPictures
+  private let rows: WorkerRows
+  private let holders: RowHolders
+  private let flipsBitEvery: Int?
+  private let report: @Sendable (WorkerProgress) -> Void
+  /// Of weights and gradients, which have one size.
+  private let parameters: SharedBufferPool
+  private let prepared = BoundedQueue<WorkerLease>(capacity: WireLimits.heldLeases)
+  private let tasks = BoundedQueue<SliceTask>(capacity: WireLimits.slicesPerStep)
+  private let pushes = BoundedQueue<(LeaseID, SliceSum)>(capacity: 1)
+  private let state = Mutex(State())
+
+  private struct SliceTask: Sendable {
+    let work: WorkerLease
+    let slice: Int
+    let inputs: StepInputs
+  }
+
+  private struct State: Sendable {
+    /// Leases that are not forgotten, with their sums once they are computed.
+    var wanted: [LeaseID: SliceSum?] = [:]
+    /// Slices, for tests of audits.
+    var computed = 0
+  }
+
+  /// Starts the threads; they hold the session until `stop`.
+  /// - Parameter report: takes what becomes of leases, from any of the threads.
+  /// - Throws: `NetworkError` for view sizes that the network cannot have.
+  init(
+    plan: RunPlan, incarnation: Incarnation, clients: SourceClients, payloads: BulkClient, pictures: WorkerPictures,
+    rows: WorkerRows, holders: RowHolders, threads: Int, flipsBitEvery: Int? = nil,
+    report: @escaping @Sendable (WorkerProgress) -> Void
+  ) throws {
+    self.plan = plan
+    self.incarnation = incarnation
+    self.clients = clients
+    bulk = try clients.client(of: .coordinator)
+    self.payloads = payloads
+    self.holders = holders
+    self.pictures = pictures
+    self.rows = rows
+    self.flipsBitEvery = flipsBitEvery
+    self.report = report
+    parameters = SharedBufferPool(count: plan.layout.count)
+    // The only reason why a thread's computer could not be made; asked here, where it can be said.
+    try plan.architecture.checkSide(plan.configuration.localSize)
+    startThread(named: "massl-prepare") { [self] in prepare() }
+    startThread(named: "massl-push") { [self] in pushGranted() }
+    for index in 0..<threads { startThread(named: "massl-slice-\(index)") { [self] in computeSlices() } }
+  }
+
+  /// Ends the threads, each after what it is at.
+  func stop() {
+    state.withLock { $0.wanted = [:] }
+    prepared.close()
+    tasks.close()
+    pushes.close()
+    clients.stop()
+    payloads.stop()
+  }
+}
+
+// MARK: - What to do
+
+extension WorkerSession {
+  func compute(_ lease: Lease) {
+    _ = state.withLock { $0.wanted.updateValue(nil, forKey: lease.lease) }
+    _ = prepared.tryAppend(WorkerLease(lease))
+  }
+
+  /// Lets a lease go; slices of it that wait are passed over.
+  func forget(_ lease: LeaseID) { _ = state.withLock { $0.wanted.removeValue(forKey: lease) } }
+
+  /// - Precondition: it is computed, and nothing else is being pushed.
+  func push(_ lease: LeaseID) {
+    let sum = state.withLock { $0.wanted[lease] ?? nil }
+    let isTaken = sum.map { pushes.tryAppend((lease, $0)) } ?? false
+    invariant(isTaken, "lease \(lease.number) is pushed before it is computed, or beside another")
+  }
+
+  private func isWanted(_ lease: LeaseID) -> Bool { state.withLock { $0.wanted[lease] != nil } }
+}
+
+// MARK: - Threads
+
+extension WorkerSession {
+  private func prepare() {
+    let preparation = StepPreparation(
+      plan: plan, incarnation: incarnation, bulk: bulk, rows: rows, holders: holders, parameters: parameters)
+    defer { preparation.stop() }
+    while let work = prepared.next() {
+      let lease = work.lease
+      do {
+        guard isWanted(lease.lease) else { throw WorkerError.refused("the lease was cancelled") }
+        let inputs = try preparation.inputs(for: lease)
+        for slice in lease.slices.indices { _ = tasks.append(SliceTask(work: work, slice: slice, inputs: inputs)) }
+      } catch {
+        report(.failed(Returned(lease.lease, because: error)))
+        report(.slicesEnded(lease.lease, count: lease.slices.count))
+      }
+    }
+  }
+
+  private func computeSlices() {
+    // Made once before, in `init`: it does not throw here.
+    guard let computer = try? SliceComputer(plan) else { return }
+    while let task = tasks.next() {
+      let lease = task.work.lease
+      if isWanted(lease.lease) {
+        do {
+          let lost = task.work.lost
+          let fetched = try pictures.together(
+            plan.pictures(step: lease.step, slice: task.slice).filter { !lost.contains($0) })
+          let sum = try computer.compute(
+            step: lease.step, slice: task.slice, student: task.inputs.student, teacher: task.inputs.teacher,
+            blocks: task.inputs.blocks, into: parameters.take(), without: lost,
+            bytes: { [pictures] in try fetched[$0] ?? pictures.bytes($0) })
+          if let flipsBitEvery, flipsBit(every: flipsBitEvery) {
+            let index = sum.gradient.count / 2
+            // One that shows in any sum: the middle of the mantissa.
+            sum.gradient[index] = Float(bitPattern: sum.gradient[index].bitPattern ^ 1 << 18)
+          }
+          if let total = task.work.add(sum) { finish(total, of: lease, task.inputs) }
+        } catch {
+          report(.failed(Returned(lease.lease, because: error)))
+        }
+      }
+      report(.slicesEnded(lease.lease, count: 1))
+    }
+  }
+
+  /// Whether it is this slice's turn to be wrong.
+  private func flipsBit(every count: Int) -> Bool {
+    state.withLock { state in
+      state.computed += 1
+      return state.computed.isMultiple(of: count)
+    }
+  }
+
+  private func finish(_ total: SliceSum, of lease: Lease, _ inputs: StepInputs) {
+    var finished = total.finished(lease: lease.lease, step: lease.step)
+    finished.rows = inputs.takeTraffic()
+    // Before it is said, for it may be granted at once.
+    state.withLock { state in
+      if state.wanted[lease.lease] != nil { state.wanted[lease.lease] = total }
+    }
+    report(.computed(finished))
+  }
+
+  private func pushGranted() {
+    while let (lease, sum) = pushes.next() {
+      do {
+        try payloads.push(gradient: sum.gradient, tail: sum.tail, lease: lease)
+        report(.pushed(lease))
+      } catch {
+        report(.pushFailed(Returned(lease, because: error)))
+      }
+    }
+  }
+}
+
+extension Returned {
+  /// What is said of a lease that cannot be computed, or pushed.
+  fileprivate init(_ lease: LeaseID, because error: any Error) {
+    self.init(lease: lease, reason: "\(error)", isPassing: (error as? WorkerError)?.isPassing ?? false)
+    if case VisionError.noneDecodes(let pictures) = error {
+      undecodable = pictures.map { UndecodablePicture(picture: $0.index, reason: $0.reason) }
+    }
+  }
+}
