@@ -115,9 +115,11 @@ public final class CoordinatorService: Sendable {
     desk = PushDesk(gradientCount: plan.layout.count, floatsPerSlice: plan.floatsPerSlice)
     updates = CoordinatorUpdates(plan: plan, rows: rows, weights: weights, log: log)
     checkpoints = CoordinatorCheckpoints(resumed: resumed, incarnation: incarnation, log: log)
+    // A shard hears a peer over one connection: who asks besides is another.
     let shardClients = { [context, sender, bulkSocket] in
-      SourceClients(
-        context: context, sender: sender, coordinator: bulkSocket.endpoint, security: options.shardSecurity)
+      let asker = Sender(run: sender.run, incarnation: sender.incarnation, peer: .random())
+      return SourceClients(
+        context: context, sender: asker, coordinator: bulkSocket.endpoint, security: options.shardSecurity)
     }
     judge = CoordinatorJudge(
       plan: plan, pictures: pictures, rows: rows, weights: weights, clients: shardClients())
