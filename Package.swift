@@ -88,7 +88,7 @@ let package = Package(
       name: "Benchmark",
       dependencies: [
         "CZeroMQ", "Numerics", "Vision", "Networks", "Objective", "Optimization", "MemoryBank", "Slices", "Threads",
-        "Messages", "Wire", "Training", "Services", "Configuration",
+        "Messages", "Wire", "Training", "Runs", "Services", "Configuration",
       ]),
     .executableTarget(
       name: "massl",
@@ -134,19 +134,21 @@ let package = Package(
       name: "VisionTests", dependencies: ["Vision", "CJPEG", "Numerics", "TestSupport"], exclude: ["Fixtures"]),
     .testTarget(
       name: "ServicesTests",
-      dependencies: ["Services", "Durability", "Machine", "Slices", "Threads", "Messages", "Wire", "TestSupport"]),
+      dependencies: [
+        "Runs", "Services", "Durability", "Machine", "Slices", "Threads", "Messages", "Wire", "TestSupport",
+      ]),
     .testTarget(name: "VerificationTests", dependencies: ["Verification"]),
     .testTarget(
       name: "CommandLineTests",
       dependencies: [
-        "massl", "Configuration", "Durability", "Machine", "Numerics", "TestSupport",
+        "massl", "Configuration", "Durability", "Machine", "Numerics", "Runs", "TestSupport",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ]),
     .testTarget(name: "ProcessTests", dependencies: ["massl", "MemoryBank", "Numerics", "TestSupport"]),
     .testTarget(name: "BenchmarkTests", dependencies: ["Benchmark", "Configuration", "TestSupport", "Training"]),
     .testTarget(
       name: "PlanningTests",
-      dependencies: ["Planning", "Services", "Checkpoints", "Training", "MemoryBank", "TestSupport"]),
+      dependencies: ["Planning", "Checkpoints", "Training", "MemoryBank", "TestSupport"]),
     .testTarget(
       name: "EvaluationTests",
       dependencies: [

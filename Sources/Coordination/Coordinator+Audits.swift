@@ -30,7 +30,7 @@ struct Audit: Sendable {
     case notFinite
   }
 
-  /// At most one a worker, and at most `Limits.answers`.
+  /// At most one a worker, and at most `CoordinationLimits.answers`.
   var answers: [Answer] = []
   /// Open leases of just this node, in the order of their numbers.
   var leases: [LeaseID] = []
@@ -55,7 +55,7 @@ struct Audit: Sendable {
   var needsAThird: Bool { isOpen && answers.count > 1 }
   var accusers: [Answer] { answers.filter { $0.result == .notFinite } }
   /// Nobody else is asked any more.
-  var isForTheCoordinator: Bool { answers.count >= Limits.answers || accusers.count > 1 || isForgotten }
+  var isForTheCoordinator: Bool { answers.count >= CoordinationLimits.answers || accusers.count > 1 || isForgotten }
   var differ: Bool { answers.contains { $0.result != answers[0].result } }
 }
 
@@ -152,7 +152,7 @@ extension Coordinator {
 
   /// Whether `peer` should compute an audited node, so that there is an answer to compare with.
   func isToAudit(_ node: SliceRange, by peer: Peer) -> Bool {
-    guard let audit = audits[node], node.indices.allSatisfy({ slices.copies[$0] < Limits.copies }),
+    guard let audit = audits[node], node.indices.allSatisfy({ slices.copies[$0] < CoordinationLimits.copies }),
       !isWithheld(node, from: peer),
       needsAnswer(audit, whereWorthACopy: { $0.odds(at: now).areWorse(than: peer.time(for: node.count)) })
     else { return false }
@@ -195,7 +195,7 @@ extension Coordinator {
       let patience =
         isOfStrangers
         ? patienceWithStrangers(on: node, audit)
-        : audit.accusers.isEmpty ? Limits.audit : Limits.accusation
+        : audit.accusers.isEmpty ? CoordinationLimits.audit : CoordinationLimits.accusation
       let isLate = now - since >= patience
       guard isLate || audit.isForTheCoordinator || live.isEmpty && candidates(for: node, audit).isEmpty else {
         continue
@@ -212,8 +212,9 @@ extension Coordinator {
 extension Coordinator {
   /// Who never answered anything gets as long as whoever has answered would be given.
   private func patienceWithStrangers(on node: SliceRange, _ audit: Audit) -> Duration {
-    guard let pace = audit.answers.first.flatMap({ peers[$0.peer]?.pace }) else { return Limits.accusation }
-    return min(pace * (node.count * Limits.patience) + Limits.stall, Limits.accusation)
+    guard let pace = audit.answers.first.flatMap({ peers[$0.peer]?.pace }) else { return CoordinationLimits.accusation }
+    return min(
+      pace * (node.count * CoordinationLimits.patience) + CoordinationLimits.stall, CoordinationLimits.accusation)
   }
 }
 
@@ -251,7 +252,9 @@ extension Coordinator {
       return
     }
     // Of a worker that gave its lease back and had it again the first answer stands.
-    guard audit.answers.count < Limits.answers, !audit.answers.contains(where: { $0.peer == id }) else { return }
+    guard audit.answers.count < CoordinationLimits.answers, !audit.answers.contains(where: { $0.peer == id }) else {
+      return
+    }
     audits[node]?.answers.append(answer)
     audits[node]?.since = audit.since ?? now
     // Two that agree are right.
@@ -284,9 +287,9 @@ extension Coordinator {
     defer { audits[node] = audit }
     guard audit.isOpen else { return }
     // The disk or the network may recover.
-    audit.askAgainAt = now + Limits.returnPause
+    audit.askAgainAt = now + CoordinationLimits.returnPause
     let why = "\(described(node)) could not be computed by the coordinator, to audit it: \(shortened(reason))"
-    guard audit.failures >= Limits.judgements else { return effects.append(.log(.warning, why)) }
+    guard audit.failures >= CoordinationLimits.judgements else { return effects.append(.log(.warning, why)) }
     let finite = Set(audit.answers.map(\.result)).subtracting([.notFinite])
     guard finite.count > 1 || finite.isEmpty || settings.audits.rate >= 1 else {
       audit.isAbandoned = true

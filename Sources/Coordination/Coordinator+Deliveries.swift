@@ -17,7 +17,7 @@ extension Coordinator {
     var coming = granted.compactMap { index(of: $0).map { leases[$0].slices } }
     for onProbation in [false, true] {
       var place = 0
-      while place < waiting.count, granted.count < Limits.gradientsInFlight {
+      while place < waiting.count, granted.count < CoordinationLimits.gradientsInFlight {
         let id = waiting[place]
         if onProbation, granted.contains(where: isOfOneOnProbation) { return }
         guard let index = index(of: id), case .waiting(let finished, _) = leases[index].state,
@@ -103,11 +103,14 @@ extension Coordinator {
         continue
       }
       let silence = now - max(heard, begun)
-      let isSilent = silence >= Limits.pushSilence
+      let isSilent = silence >= CoordinationLimits.pushSilence
       let isLate: Bool
       if lease.isArriving {
         // That its line is slow is no fault of its: others compute its slices too, and the first wins.
-        let isLong = usual(of: peer).map { now - grantedAt >= max($0 * Limits.patience, Limits.pushSilence) } ?? false
+        let isLong =
+          usual(of: peer).map {
+            now - grantedAt >= max($0 * CoordinationLimits.patience, CoordinationLimits.pushSilence)
+          } ?? false
         isLate = isLong || silence >= patience(with: peer) * 2
       } else {
         isLate = silence >= patience(with: peer)
@@ -125,12 +128,14 @@ extension Coordinator {
 
   /// How long nothing may arrive of a payload that others wait for.
   private func patience(with peer: Peer) -> Duration {
-    min(max((usual(of: peer) ?? .zero) * Limits.patience, Limits.stall), Limits.pushSilence)
+    min(
+      max((usual(of: peer) ?? .zero) * CoordinationLimits.patience, CoordinationLimits.stall),
+      CoordinationLimits.pushSilence)
   }
 
   /// Whether another payload could come in its place, of a worker that delivers as far as is known.
   private func isInTheWay(_ lease: OpenLease) -> Bool {
-    let isFull = granted.count >= Limits.gradientsInFlight
+    let isFull = granted.count >= CoordinationLimits.gradientsInFlight
     return waiting.contains { id in
       guard !isOfOneOnProbation(id), let index = index(of: id), isReadyToCome(leases[index]) else { return false }
       let slices = leases[index].slices
@@ -147,7 +152,7 @@ extension Coordinator {
     putOnProbation(lease.peer)
     peers[place].silentFor = peers[place].silentFor + silence
     // Before anybody's delivery is known it may be the usual one.
-    let limit = usual(of: peers[place]) == nil ? Limits.pushSilence : patience(with: peers[place])
+    let limit = usual(of: peers[place]) == nil ? CoordinationLimits.pushSilence : patience(with: peers[place])
     guard peers[place].silentFor >= limit else { return }
     failedToDeliver(
       lease.peer,
@@ -179,7 +184,7 @@ extension Coordinator {
     let lease = leases[index]
     if let expected = lease.expected, (now - lease.issuedAt) * 2 <= expected * 3 { return }
     peers[place].overtaken += 1
-    if peers[place].overtaken >= Limits.overtaken { putOnProbation(lease.peer) }
+    if peers[place].overtaken >= CoordinationLimits.overtaken { putOnProbation(lease.peer) }
   }
 
   /// A worker did not deliver what it had announced.
@@ -192,14 +197,16 @@ extension Coordinator {
     peers[place].undelivered += 1
     peers[place].failures += 1
     let failures = peers[place].failures
-    guard failures < Limits.failures else {
+    guard failures < CoordinationLimits.failures else {
       let text =
         "\(failures) payloads of this worker in a row did not come, though it had announced them: look at its way to port "
         + "\(settings.welcome.bulkPort) of the coordinator"
-      refuse(peer, Refusal(reason: .tooManyPeers, text: "\(text). It is ignored for \(Limits.ignored)."), &effects)
+      refuse(
+        peer, Refusal(reason: .tooManyPeers, text: "\(text). It is ignored for \(CoordinationLimits.ignored)."),
+        &effects)
       return ignore(peer, "\(what). \(text)", &effects)
     }
-    let pause = Limits.returnPause * (1 << (failures - 1))
+    let pause = CoordinationLimits.returnPause * (1 << (failures - 1))
     peers[place].noLeaseBefore = now + pause
     log(
       .warning, .deliveries, about: peer,

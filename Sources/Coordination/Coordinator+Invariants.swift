@@ -35,7 +35,7 @@ extension Coordinator {
         !lease.slices.indices.contains { slices.isAccepted[$0] }, "\(described(lease.slices)) is leased and accepted")
       if !lease.isOverdue { for slice in lease.slices.indices { copies[slice] += 1 } }
     }
-    try require(copies.allSatisfy { $0 <= Limits.copies }, "copies \(copies)")
+    try require(copies.allSatisfy { $0 <= CoordinationLimits.copies }, "copies \(copies)")
     try require(copies == slices.copies, "copies \(slices.copies), not \(copies)")
     let free = tree.root.indices.map { copies[$0] == 0 && !slices.isAccepted[$0] }
     try require(free == tree.root.indices.map { slices.free[$0] }, "free slices of step \(step)")
@@ -45,14 +45,14 @@ extension Coordinator {
     try require(waiting.sorted() == queued, "waiting \(waiting), but finished \(queued)")
     let granted = leases.filter(\.isGranted)
     try require(self.granted.sorted() == granted.map(\.id), "granted \(self.granted)")
-    try require(granted.count <= Limits.gradientsInFlight, "\(granted.count) gradients in flight")
+    try require(granted.count <= CoordinationLimits.gradientsInFlight, "\(granted.count) gradients in flight")
     for (index, lease) in granted.enumerated() {
       try require(
         !granted[..<index].contains { $0.slices.overlaps(lease.slices) }, "\(described(lease.slices)) comes twice")
     }
     // 4. Peers.
-    try require(peers.count <= Limits.peers, "\(peers.count) peers")
-    try require(offenders.count <= Limits.offenders, "\(offenders.count) offenders")
+    try require(peers.count <= CoordinationLimits.peers, "\(peers.count) peers")
+    try require(offenders.count <= CoordinationLimits.offenders, "\(offenders.count) offenders")
     for peer in peers {
       let leases = leases.filter { $0.peer == peer.id }
       let open = leases.count
@@ -60,7 +60,7 @@ extension Coordinator {
       try require(
         leases.allSatisfy { lease in lease.expected == peer.pace.map { $0 * lease.rounds } },
         "leases of \(described(peer.id)) at another pace than its own")
-      try require(open <= Limits.leases(threads: peer.threads), "\(open) leases of \(described(peer.id))")
+      try require(open <= CoordinationLimits.leases(threads: peer.threads), "\(open) leases of \(described(peer.id))")
       try require(0...peer.threads ~= peer.idleThreads, "\(peer.idleThreads) idle threads of \(described(peer.id))")
       try require(peer.heard <= now, "\(described(peer.id)) heard in the future")
     }
@@ -74,7 +74,7 @@ extension Coordinator {
       try require(quarantine(of: peer.host) == nil, "\(described(peer.id)) works in quarantine")
     }
     for (node, audit) in audits {
-      try require(tree.isNode(node) && audit.answers.count <= Limits.answers, "audit of \(node)")
+      try require(tree.isNode(node) && audit.answers.count <= CoordinationLimits.answers, "audit of \(node)")
       try require(audit.leases == leases.filter { $0.slices == node }.map(\.id), "leases \(audit.leases) of \(node)")
       try require(!node.indices.contains { slices.isAccepted[$0] }, "\(described(node)) is audited and accepted")
     }
@@ -82,7 +82,7 @@ extension Coordinator {
     try board?.checkInvariants()
     // 7. Pictures.
     try require(lostNow == lost.filter { $0.value <= step }.keys.sorted(), "lost pictures \(lostNow) of step \(step)")
-    try require(accusations.count <= Limits.accusations, "\(accusations.count) accusations")
+    try require(accusations.count <= CoordinationLimits.accusations, "\(accusations.count) accusations")
     // 8. Checkpoints go forward.
     try require(durableStep ?? 0 <= step && checkpointInFlight ?? 0 <= step, "a checkpoint ahead of step \(step)")
     try require(checkpointInFlight == nil || durableStep ?? -1 < step || phase == .stopped, "a checkpoint too many")

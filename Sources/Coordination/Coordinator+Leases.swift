@@ -32,7 +32,8 @@ extension Coordinator {
     to place: Int, ofThreads waiting: Int, _ round: inout LeasingRound, _ effects: inout [Effect]
   ) -> Bool {
     guard peers[place].idleThreads > 0,
-      peers[place].leases.count < (peers[place].isOnProbation ? 1 : Limits.leases(threads: peers[place].threads)),
+      peers[place].leases.count
+        < (peers[place].isOnProbation ? 1 : CoordinationLimits.leases(threads: peers[place].threads)),
       round.hasWork(at: peers[place].pace, among: leases, on: slices),
       let node = nodeToLease(to: peers[place], ofThreads: waiting, &round)
     else { return false }
@@ -48,7 +49,9 @@ extension Coordinator {
     let peer = peers[place]
     let threads = min(node.count, peer.idleThreads)
     let rounds = (node.count + threads - 1) / threads
-    let time = peer.pace.map { $0 * (rounds * Limits.patience) + Limits.stall } ?? Limits.firstLease
+    let time =
+      peer.pace.map { $0 * (rounds * CoordinationLimits.patience) + CoordinationLimits.stall }
+      ?? CoordinationLimits.firstLease
     let lease = OpenLease(
       id: LeaseID(issued), peer: peer.id, slices: node, issuedAt: now, rounds: rounds, deadline: now + time,
       expected: peer.pace.map { $0 * rounds }, isOverdue: peer.isOnProbation)
@@ -87,7 +90,7 @@ extension Coordinator {
       let lease = leases[slow.index]
       guard lease.peer != peer.id, audits[lease.slices] == nil else { continue }
       let withheld = withheld(from: peer)
-      for copy in 1..<Limits.copies {
+      for copy in 1..<CoordinationLimits.copies {
         let node = tree.largestNode(below: lease.slices, atMost: peer.idleThreads) { slice in
           slices.copies[slice] == copy && !withheld.contains { $0.indices.contains(slice) }
         }
@@ -114,7 +117,7 @@ extension Coordinator {
     for peer: Peer, ofThreads waiting: Int, of free: Int, _ round: LeasingRound
   ) -> Int {
     let size =
-      free > Limits.manySlices * round.threads
+      free > CoordinationLimits.manySlices * round.threads
       ? max(free * peer.threads / max(round.threads, 1) / 2, peer.idleThreads)
       : min(free * peer.idleThreads / max(waiting, 1), peer.idleThreads)
     return max(size, 1)
@@ -127,17 +130,17 @@ extension Coordinator {
   /// Notices what time has ended.
   mutating func expire(_ effects: inout [Effect]) {
     guard now >= nothingExpiresBefore else { return }
-    for peer in peers where now - peer.heard >= Limits.absence {
+    for peer in peers where now - peer.heard >= CoordinationLimits.absence {
       log(
         .warning, .absences, about: peer.id,
-        "\(described(peer.id)) was not heard for \(Limits.absence): it is taken for gone.", &effects)
+        "\(described(peer.id)) was not heard for \(CoordinationLimits.absence): it is taken for gone.", &effects)
       counts.absent += 1
       forget(peer.id, &effects)
     }
     for lease in leases {
       guard let peer = peers[lease.peer] else { continue }
       switch lease.state {
-      case .computing where now >= lease.issuedAt + (lease.deadline - lease.issuedAt) * Limits.hanging:
+      case .computing where now >= lease.issuedAt + (lease.deadline - lease.issuedAt) * CoordinationLimits.hanging:
         log(
           .warning, .absences, about: peer.id,
           "\(described(peer.id)) holds \(described(lease.slices)) for \(now - lease.issuedAt): taken back.", &effects)
@@ -152,25 +155,27 @@ extension Coordinator {
       }
     }
     bars.removeAll { $0.until <= now }
-    for (peer, offender) in offenders where now - offender.last >= Limits.ignored { offenders[peer] = nil }
+    for (peer, offender) in offenders where now - offender.last >= CoordinationLimits.ignored { offenders[peer] = nil }
     nothingExpiresBefore = nextExpiry
   }
 
   /// No time that there is now ends before this, nor one that begins after now: those are all longer than a stall. What
   /// a worker has is overdue once it is silent, and what it is yet to have.
   private var nextExpiry: Instant {
-    var next = now + min(Limits.stall, Limits.returnPause)
-    for peer in peers { next = min(next, peer.heard + (isPresent(peer) ? Limits.silence : Limits.absence)) }
+    var next = now + min(CoordinationLimits.stall, CoordinationLimits.returnPause)
+    for peer in peers {
+      next = min(next, peer.heard + (isPresent(peer) ? CoordinationLimits.silence : CoordinationLimits.absence))
+    }
     for lease in leases {
       switch lease.state {
       case .computing where lease.isOverdue:
-        next = min(next, lease.issuedAt + (lease.deadline - lease.issuedAt) * Limits.hanging)
+        next = min(next, lease.issuedAt + (lease.deadline - lease.issuedAt) * CoordinationLimits.hanging)
       case .computing: next = min(next, lease.deadline)
       case .waiting, .granted: break
       }
     }
     for bar in bars { next = min(next, bar.until) }
-    for offender in offenders.values { next = min(next, offender.last + Limits.ignored) }
+    for offender in offenders.values { next = min(next, offender.last + CoordinationLimits.ignored) }
     return next
   }
 

@@ -20,7 +20,7 @@ extension Coordinator {
     audit.verdict = nil
     audit.answers.removeAll { $0.peer == peer.id }
     // Two of one host say no more than one.
-    if !audit.accusers.contains(where: { $0.host == peer.host }), audit.answers.count < Limits.answers {
+    if !audit.accusers.contains(where: { $0.host == peer.host }), audit.answers.count < CoordinationLimits.answers {
       audit.answers.append(answer)
     }
     audit.since = audit.since ?? now
@@ -29,7 +29,7 @@ extension Coordinator {
     // One that is on its way already is not called back.
     audit.isAbandoned = copies.contains(where: \.isGranted)
     audits[node] = audit
-    bar(.host(peer.host), from: node, for: Limits.judgement)
+    bar(.host(peer.host), from: node, for: CoordinationLimits.judgement)
     let isForAnotherHost = audit.accusers.count == 1 && others(than: [peer.host])
     log(
       .warning, .notFinite, about: peer.id,
@@ -91,7 +91,7 @@ extension Coordinator {
     let reason: StopReason =
       switch own {
       case .agreed:
-        .hopeless(
+        .permanent(
           "\(what) Resuming will meet it again: \(replay) shows where the first such value appears, and massl fork goes "
             + "on from a checkpoint with other settings.")
       case .differed:
@@ -110,8 +110,8 @@ extension Coordinator {
   /// Paths of the slices' pictures, for people.
   private func pictures(of slices: [Int]) -> String {
     let pictures = slices.flatMap { settings.pictures(step, $0) }
-    let named = pictures.prefix(Limits.notFiniteNamed).map(settings.pictureName).joined(separator: ", ")
-    return pictures.count > Limits.notFiniteNamed
-      ? "\(named) and \(pictures.count - Limits.notFiniteNamed) more" : named
+    let named = pictures.prefix(CoordinationLimits.notFiniteNamed).map(settings.pictureName).joined(separator: ", ")
+    return pictures.count > CoordinationLimits.notFiniteNamed
+      ? "\(named) and \(pictures.count - CoordinationLimits.notFiniteNamed) more" : named
   }
 }

@@ -98,10 +98,12 @@ extension Coordinator {
 extension Coordinator {
   private mutating func greet(_ hello: Hello, from sender: Sender, _ effects: inout [Effect]) {
     let peer = sender.peer
-    guard 1...Limits.threads ~= hello.threads else {
-      return offend(peer, "hello with \(hello.threads) threads; 1 to \(Limits.threads) are allowed", &effects)
+    guard 1...WireLimits.threads ~= hello.threads else {
+      return offend(
+        peer, "hello with \(hello.threads) threads; 1 to \(WireLimits.threads) are allowed", &effects)
     }
-    guard hello.name.utf8.count <= Limits.textLength, hello.host.utf8.count <= Limits.textLength else {
+    guard hello.name.utf8.count <= CoordinationLimits.textLength, hello.host.utf8.count <= CoordinationLimits.textLength
+    else {
       return offend(
         peer, "hello with a name of \(hello.name.utf8.count) bytes, a host of \(hello.host.utf8.count)", &effects)
     }
@@ -110,7 +112,7 @@ extension Coordinator {
       refuse(peer, refusal, &effects)
       // A worker ends at such a word; it does not ask again.
       if [.protocolVersion, .computeClass, .quarantined].contains(refusal.reason), isOneTooMany(from: peer) {
-        ignore(peer, "said hello \(Limits.malformedMessages) times, though it is refused", &effects)
+        ignore(peer, "said hello \(CoordinationLimits.malformedMessages) times, though it is refused", &effects)
       }
       return
     }
@@ -160,23 +162,24 @@ extension Coordinator {
           + "and libjpeg, or --allow-mixed to do without equal bits.")
     }
     if let refusal = quarantine(of: hello.host) { return refusal }
-    if unaudited[hello.host] == nil, unaudited.count >= Limits.hosts {
+    if unaudited[hello.host] == nil, unaudited.count >= CoordinationLimits.hosts {
       return Refusal(
         reason: .tooManyPeers,
-        text: "The run remembers \(Limits.hosts) hosts that worked for it, and takes no more: give this worker a host "
+        text:
+          "The run remembers \(CoordinationLimits.hosts) hosts that worked for it, and takes no more: give this worker a host "
           + "name that was there before (--host).")
     }
     // With other threads or on another host it is another worker.
     let known = peers[sender.peer].map { $0.host == hello.host } ?? false
-    if !known, peers.count(onHost: hello.host) >= Limits.peersOfHost {
+    if !known, peers.count(onHost: hello.host) >= CoordinationLimits.peersOfHost {
       return Refusal(
         reason: .tooManyPeers,
         text:
-          "Host '\(hello.host)' has \(Limits.peersOfHost) workers here, and gets no more: one worker computes on all "
+          "Host '\(hello.host)' has \(CoordinationLimits.peersOfHost) workers here, and gets no more: one worker computes on all "
           + "cores of a machine (--threads). If these are several machines, give each its own --host.")
     }
     if peers[sender.peer] == nil, peers.count >= settings.peersAtMost {
-      let cause = settings.peersAtMost < Limits.peers ? " for its limit of open files (ulimit -n)" : ""
+      let cause = settings.peersAtMost < CoordinationLimits.peers ? " for its limit of open files (ulimit -n)" : ""
       return Refusal(
         reason: .tooManyPeers,
         text: "The coordinator has \(settings.peersAtMost) workers, and takes no more\(cause): try again when one has "
@@ -194,7 +197,7 @@ extension Coordinator {
     guard 0...peer.threads ~= ready.idleThreads else {
       return offend(id, "ready with \(ready.idleThreads) idle threads of \(peer.threads)", &effects)
     }
-    guard ready.held.count <= Limits.heldLeases(threads: peer.threads) else {
+    guard ready.held.count <= CoordinationLimits.heldLeases(threads: peer.threads) else {
       return offend(id, "ready with \(ready.held.count) leases held", &effects)
     }
     if case .leaving = phase { return effects.append(.send(.finished, to: id)) }
@@ -205,11 +208,11 @@ extension Coordinator {
     for lease in peer.leases where !held.contains(lease) {
       guard let lease = index(of: lease).map({ leases[$0] }) else { continue }
       switch lease.state {
-      case .computing where now - lease.issuedAt < Limits.delivery:
+      case .computing where now - lease.issuedAt < CoordinationLimits.delivery:
         onTheWay += min(lease.slices.count, peer.threads)
-      case .waiting(_, let since) where now - since < Limits.delivery:
+      case .waiting(_, let since) where now - since < CoordinationLimits.delivery:
         break
-      case .granted(_, let heard) where now - heard < Limits.delivery:
+      case .granted(_, let heard) where now - heard < CoordinationLimits.delivery:
         break  // the last of its payload may be on the other socket
       case .computing:
         counts.lost += 1
@@ -242,13 +245,13 @@ extension Coordinator {
     guard isRemembered(peer) else { return }
     refuse(peer, Refusal(reason: .malformed, text: "Bad message: \(reason)."), &effects)
     if isOneTooMany(from: peer) {
-      ignore(peer, "sent \(Limits.malformedMessages) bad messages, the last: \(reason)", &effects)
+      ignore(peer, "sent \(CoordinationLimits.malformedMessages) bad messages, the last: \(reason)", &effects)
     }
   }
 
   /// Whether there is a place for it in the table of offenders.
   private func isRemembered(_ peer: PeerID) -> Bool {
-    offenders[peer] != nil || peers[peer] != nil || offenders.count < Limits.strangeOffenders
+    offenders[peer] != nil || peers[peer] != nil || offenders.count < CoordinationLimits.strangeOffenders
   }
 
   /// Counts an offence, where it can be remembered.
@@ -257,30 +260,32 @@ extension Coordinator {
     if offenders[peer] == nil { makeRoomForAnOffender() }
     offenders[peer, default: Offender(count: 0, last: now, isIgnored: false)].count += 1
     offenders[peer]?.last = now
-    return offenders[peer]?.count ?? 0 >= Limits.malformedMessages
+    return offenders[peer]?.count ?? 0 >= CoordinationLimits.malformedMessages
   }
 
   /// Forgets a peer, and hears nothing from it for a while.
   /// - Parameter why: for people, after the peer's name.
   mutating func ignore(_ peer: PeerID, _ why: String, _ effects: inout [Effect]) {
     if offenders[peer] == nil { makeRoomForAnOffender() }
-    offenders[peer] = Offender(count: Limits.malformedMessages, last: now, isIgnored: true)
+    offenders[peer] = Offender(count: CoordinationLimits.malformedMessages, last: now, isIgnored: true)
     // Once a peer in all that time.
-    log(.error, .badMessages, about: nil, "\(described(peer)) \(why). It is ignored for \(Limits.ignored).", &effects)
+    log(
+      .error, .badMessages, about: nil, "\(described(peer)) \(why). It is ignored for \(CoordinationLimits.ignored).",
+      &effects)
     forget(peer, &effects)
   }
 
   func isIgnored(_ peer: PeerID) -> Bool { offenders[peer]?.isIgnored ?? false }
 
   private mutating func makeRoomForAnOffender() {
-    guard offenders.count >= Limits.offenders else { return }
+    guard offenders.count >= CoordinationLimits.offenders else { return }
     let oldest = offenders.min { ($0.value.last, $0.key.rawValue) < ($1.value.last, $1.key.rawValue) }
     if let oldest { offenders[oldest.key] = nil }
   }
 
   /// A text from outside, short enough for a log line.
   func shortened(_ text: String) -> String {
-    guard text.utf8.count > Limits.textLength else { return text }
-    return String(decoding: text.utf8.prefix(Limits.textLength), as: UTF8.self) + "..."
+    guard text.utf8.count > CoordinationLimits.textLength else { return text }
+    return String(decoding: text.utf8.prefix(CoordinationLimits.textLength), as: UTF8.self) + "..."
   }
 }

@@ -65,7 +65,7 @@ extension Coordinator {
   /// - Returns: whether there is anything to look into.
   mutating func accuse(_ pictures: [UndecodablePicture], by peer: PeerID) -> Bool {
     guard pictures.contains(where: { !isPassedOver($0.picture) }) else { return false }
-    if accusations.count < Limits.accusations {
+    if accusations.count < CoordinationLimits.accusations {
       accusations.append(PictureAccusation(peer: peer, pictures: pictures.map(\.picture)))
     }
     return true
@@ -91,9 +91,9 @@ extension Coordinator {
     case .undecodable(let reason): passOver(picture, reason, &effects)
     case .decodes: acquit(picture, &effects)
     case .unavailable(let reason):
-      examineNotBefore = now + Limits.returnPause
+      examineNotBefore = now + CoordinationLimits.returnPause
       guard now >= complainNotBefore else { return }
-      complainNotBefore = now + Limits.complaint
+      complainNotBefore = now + CoordinationLimits.complaint
       effects.append(
         .log(
           .warning, "Pictures cannot be read just now, and step \(step) waits for them: \(shortened(reason))"))
@@ -117,7 +117,7 @@ extension Coordinator {
     let unfounded = leases.filter { $0.finished?.undecodable.contains { $0.picture == picture } ?? false }
     for lease in unfounded {
       drop(lease.id, tellWorker: true, &effects)
-      bar(lease.peer, from: lease.slices, for: Limits.returnPause)
+      bar(lease.peer, from: lease.slices, for: CoordinationLimits.returnPause)
     }
     let peers = accusers + unfounded.map(\.peer)
     for (place, peer) in peers.enumerated() where !peers[..<place].contains(peer) {
@@ -151,16 +151,20 @@ extension Coordinator {
     let before = new.compactMap { lost[$0] }.filter { $0 > first + 1 }.max()
     let known = lost
     for picture in new { lost[picture] = first }
-    for picture in new.prefix(Limits.undecodableNamed) { nameFirst("\(settings.pictureName(picture)) (lost)") }
+    for picture in new.prefix(CoordinationLimits.undecodableNamed) {
+      nameFirst("\(settings.pictureName(picture)) (lost)")
+    }
     if let why = tooManyPassedOver {
       // Not to be remembered: if they come back, so may the run.
       lost = known
-      return conclude(with: .hopeless(why), &effects)
+      return conclude(with: .permanent(why), &effects)
     }
     // Durable before any result that goes by it.
     effects.append(.recordLost(new.map { LostPicture(picture: $0, step: first) }))
-    let named = new.prefix(Limits.undecodableNamed).map(settings.pictureName).joined(separator: ", ")
-    let more = new.count > Limits.undecodableNamed ? " and \(new.count - Limits.undecodableNamed) more" : ""
+    let named = new.prefix(CoordinationLimits.undecodableNamed).map(settings.pictureName).joined(separator: ", ")
+    let more =
+      new.count > CoordinationLimits.undecodableNamed
+      ? " and \(new.count - CoordinationLimits.undecodableNamed) more" : ""
     effects.append(
       .log(
         .warning,
@@ -181,11 +185,11 @@ extension Coordinator {
   }
 
   private mutating func nameFirst(_ name: String) {
-    if undecodableNames.count < Limits.undecodableNamed { undecodableNames.append(name) }
+    if undecodableNames.count < CoordinationLimits.undecodableNamed { undecodableNames.append(name) }
   }
 
   private mutating func stopIfTooMany(_ effects: inout [Effect]) {
-    if let why = tooManyPassedOver { conclude(with: .hopeless(why), &effects) }
+    if let why = tooManyPassedOver { conclude(with: .permanent(why), &effects) }
   }
 
   /// Why the run stops, if it does for its pictures.
@@ -197,9 +201,10 @@ extension Coordinator {
       return "\(lost.count) of \(all) pictures cannot be read any more, and \(WireLimits.lostPictures) are borne. The "
         + "first: \(undecodableNames.joined(separator: ", ")). Bring them back, or \(way)"
     }
-    guard count * Limits.undecodableShare > all else { return nil }
+    guard count * CoordinationLimits.undecodableShare > all else { return nil }
     let what = lost.isEmpty ? "decoded" : "decoded or read"
-    return "\(count) of \(all) pictures cannot be \(what), more than one in \(Limits.undecodableShare). The first: "
+    return
+      "\(count) of \(all) pictures cannot be \(what), more than one in \(CoordinationLimits.undecodableShare). The first: "
       + "\(undecodableNames.joined(separator: ", ")). Mend or remove them: \(way)"
   }
 }

@@ -16,7 +16,7 @@ extension Coordinator {
     }
     if let problem = problem(of: finished, for: lease) {
       drop(lease.id, tellWorker: true, &effects)
-      bar(peer, from: lease.slices, for: Limits.returnPause)
+      bar(peer, from: lease.slices, for: CoordinationLimits.returnPause)
       return offend(peer, problem, &effects)
     }
     switch lease.state {
@@ -27,7 +27,7 @@ extension Coordinator {
       counts.duplicates += 1
     case .granted, .waiting:
       drop(lease.id, tellWorker: true, &effects)
-      bar(peer, from: lease.slices, for: Limits.returnPause)
+      bar(peer, from: lease.slices, for: CoordinationLimits.returnPause)
       offend(peer, "two different results for lease \(lease.id.number)", &effects)
     case .computing:
       learnPace(from: lease)
@@ -90,7 +90,7 @@ extension Coordinator {
     case .damaged:
       counts.damaged += 1
       drop(id, tellWorker: true, &effects)
-      bar(lease.peer, from: lease.slices, for: Limits.returnPause)
+      bar(lease.peer, from: lease.slices, for: CoordinationLimits.returnPause)
       failedToDeliver(lease.peer, "pushed other bits than it had announced for \(described(lease.slices))", &effects)
     case .notFinite:
       delivered(lease)
@@ -131,7 +131,7 @@ extension Coordinator {
     let lease = leases[index]
     counts.returned += 1
     drop(lease.id, tellWorker: false, &effects)
-    bar(peer, from: lease.slices, for: Limits.returnPause)
+    bar(peer, from: lease.slices, for: CoordinationLimits.returnPause)
     if let problem = problem(of: message.undecodable, on: lease.slices) { return offend(peer, problem, &effects) }
     if lease.isGranted {
       failedToDeliver(peer, "gave \(described(lease.slices)) back instead of pushing it", &effects)
@@ -155,7 +155,7 @@ extension Coordinator {
     let reason = shortened(message.reason)
     let present = peers.filter(isPresent)
     let hopeless = lease.slices.indices.filter { slice in
-      present.allSatisfy { returned[slice]?[$0.id] ?? 0 >= Limits.returns }
+      present.allSatisfy { returned[slice]?[$0.id] ?? 0 >= CoordinationLimits.returns }
     }
     guard let slice = hopeless.first else {
       return log(
@@ -163,7 +163,7 @@ extension Coordinator {
     }
     conclude(
       with: .failed(
-        "Slice \(slice) of step \(step) was given back \(Limits.returns) times by every worker, the last time by "
+        "Slice \(slice) of step \(step) was given back \(CoordinationLimits.returns) times by every worker, the last time by "
           + "\(described(peer)): \(reason)"), &effects)
   }
 }

@@ -3,7 +3,7 @@ import Numerics
 // MARK: - From step to step
 
 extension Coordinator {
-  mutating func updateFinished(_ updated: Updated, _ effects: inout [Effect]) {
+  mutating func updateFinished(_ updated: VersionIdentity, _ effects: inout [Effect]) {
     invariant(phase == .updating, "an update finished that was not started")
     invariant(updated.step == step + 1, "step \(updated.step) after step \(step)")
     version = updated
@@ -55,7 +55,7 @@ extension Coordinator {
         phase = .stopped
         return effects.append(.stop(reason))
       }
-      phase = .leaving(until: now + Limits.farewell)
+      phase = .leaving(until: now + CoordinationLimits.farewell)
       for peer in peers { effects.append(.send(.finished, to: peer.id)) }
       for shard in board?.shardsInOrder ?? [] where shard.isHeard {
         if let peer = shard.peer { effects.append(.send(.finished, to: peer)) }
@@ -96,7 +96,8 @@ extension Coordinator {
     // Before its first step this process has done nothing.
     guard let every = settings.checkpointEvery, let firstStepDone else { return false }
     let pause = max(
-      Limits.firstCheckpoint, (now - firstStepDone) / Limits.checkpointShare, checkpointTook * Limits.checkpointCost)
+      CoordinationLimits.firstCheckpoint, (now - firstStepDone) / CoordinationLimits.checkpointShare,
+      checkpointTook * CoordinationLimits.checkpointCost)
     return now - checkpointBegun >= min(every, pause)
   }
 
@@ -111,25 +112,27 @@ extension Coordinator {
     }
     counts.failedCheckpoints += 1
     checkpointIsOwed = true
-    checkpointNotBefore = now + Limits.checkpointRetry
+    checkpointNotBefore = now + CoordinationLimits.checkpointRetry
     effects.append(
       .log(
         .error,
         "The checkpoint of step \(step) failed: \(shortened(failure)). The run goes on; the next try is in "
-          + "\(Limits.checkpointRetry)."))
+          + "\(CoordinationLimits.checkpointRetry)."))
     guard case .concluding(let reason) = phase else { return }
     lastCheckpointFailures += 1
     // A run that reached its end waits for its disk, unless it is asked to leave.
-    guard lastCheckpointFailures >= Limits.lastCheckpointTries, isAskedToStop || reason != .finished else { return }
+    guard lastCheckpointFailures >= CoordinationLimits.lastCheckpointTries, isAskedToStop || reason != .finished else {
+      return
+    }
     let newest = durableStep.map { "the newest is of step \($0)" } ?? "there is none"
     let text = "The last checkpoint, of step \(self.step), could not be written (\(shortened(failure))): \(newest)."
     phase = .stopped
     let last: StopReason =
       switch reason {
-      case .finished, .requested, .goesBack: .hindered(text)
+      case .finished, .requested, .goesBack: .retryable(text)
       case .failed(let why): .failed("\(why) \(text)")
-      case .hopeless(let why): .hopeless("\(why) \(text)")
-      case .hindered(let why): .hindered("\(why) \(text)")
+      case .permanent(let why): .permanent("\(why) \(text)")
+      case .retryable(let why): .retryable("\(why) \(text)")
       }
     effects.append(.stop(last))
   }

@@ -119,7 +119,7 @@ extension Coordinator {
     let rows = "rows \(board.rows(of: first).lowerBound) to \(board.rows(of: last).upperBound - 1)"
     let isFresh = leases.isEmpty && acceptedNodes.isEmpty
     if settings.memory?.forgetsLostRows ?? false, isFresh,
-      now - begun >= Limits.forgetting || board.missing == board.lost
+      now - begun >= CoordinationLimits.forgetting || board.missing == board.lost
     {
       let floor = min(board.rows(of: last).upperBound, version.rows)
       effects.append(
@@ -134,7 +134,7 @@ extension Coordinator {
       self.board?.plan(at: time, window: window, &effects)
     } else if !board.lost.isEmpty, !(settings.memory?.forgetsLostRows ?? false) {
       conclude(
-        with: .hopeless(
+        with: .permanent(
           "The memory's \(rows) are lost, \(board.lost.count) extents of them for good: no memory shard has them any "
             + "more\(board.wordsOfLoss). A start with --forget-lost-rows computes all rows below \(board.rows(of: last).upperBound) from "
             + "their number instead, and goes on with another result."), &effects)

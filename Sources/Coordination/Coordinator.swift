@@ -33,7 +33,7 @@ public struct Coordinator: Sendable {
 
   var phase = Phase.computing
   /// The newest version of weights and memory; its `step` is the one that is computed.
-  var version: Updated
+  var version: VersionIdentity
   /// The time of the last event: a clock that steps back is held here.
   var now: Instant
 
@@ -53,7 +53,7 @@ public struct Coordinator: Sendable {
   var issued: UInt64 = 0
   /// Finished leases that wait for a grant, first come first.
   var waiting: [LeaseID] = []
-  /// Leases whose payload is on its way, at most `Limits.gradientsInFlight`.
+  /// Leases whose payload is on its way, at most `CoordinationLimits.gradientsInFlight`.
   var granted: [LeaseID] = []
   /// How long payloads take from their grant to their last float, a running mean over all workers; nil before the first.
   var usualDelivery: Duration?
@@ -87,7 +87,7 @@ public struct Coordinator: Sendable {
   var lostNow: [Int] = []
   /// The first of both, named.
   var undecodableNames: [String] = []
-  /// What leases were given back for, not looked at yet; at most `Limits.accusations`.
+  /// What leases were given back for, not looked at yet; at most `CoordinationLimits.accusations`.
   var accusations: [PictureAccusation] = []
   /// The picture that the process looks at.
   var pictureInExamination: Int?
@@ -128,7 +128,7 @@ public struct Coordinator: Sendable {
   /// - Precondition: at least one slice, `version.step` within the run, checkpoint cadences above zero: the
   ///   configuration has been checked.
   public init(
-    _ settings: CoordinatorSettings, resuming version: Updated, durableStep: Int?,
+    _ settings: CoordinatorSettings, resuming version: VersionIdentity, durableStep: Int?,
     memory: ResumedMemory = ResumedMemory(), at now: Instant
   ) {
     invariant(settings.slices >= 1, "a step has slices")
@@ -145,7 +145,8 @@ public struct Coordinator: Sendable {
     self.unaudited = settings.audits.unaudited
     self.undecodable = settings.undecodable
     self.lost = Dictionary(settings.lost.map { ($0.picture, $0.step) }) { min($0, $1) }
-    self.undecodableNames = settings.undecodable.sorted().prefix(Limits.undecodableNamed).map(settings.pictureName)
+    self.undecodableNames = settings.undecodable.sorted().prefix(CoordinationLimits.undecodableNamed).map(
+      settings.pictureName)
     self.examineNotBefore = now
     self.complainNotBefore = now
     self.durableStep = durableStep
@@ -255,7 +256,7 @@ struct Peer: Sendable {
   var overtaken = 0
 
   /// Whether it is connected and was heard lately: who is not gets nothing, and others get what it has.
-  func isPresent(at now: Instant) -> Bool { isConnected && now - heard < Limits.silence }
+  func isPresent(at now: Instant) -> Bool { isConnected && now - heard < CoordinationLimits.silence }
 }
 
 /// A lease that may still be answered.

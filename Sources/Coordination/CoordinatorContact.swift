@@ -93,7 +93,7 @@ extension CoordinatorContact {
 
   private mutating func complaint(of sender: Sender, at now: Instant) -> String? {
     guard let followed, followed.run == sender.run, now >= complainAt else { return nil }
-    complainAt = now + Limits.complaint
+    complainAt = now + CoordinationLimits.complaint
     return "Incarnation \(sender.incarnation.number) of the run answers at \(coordinator), though "
       + "\(followed.incarnation.number) was started after it: it is not listened to. Stop that coordinator."
   }
@@ -101,7 +101,7 @@ extension CoordinatorContact {
   /// From now on signs of life are due, and no hello.
   public mutating func welcomed(at now: Instant) {
     isWelcome = true
-    lifeAt = now + Limits.heartbeat
+    lifeAt = now + CoordinationLimits.heartbeat
   }
 
   /// The coordinator does not know us, or not any more: the next hello is due at once.
@@ -132,7 +132,7 @@ extension CoordinatorContact {
     if let limit = givesUpAfter, backoff.silence(at: now) >= limit { return [.giveUp] }
     if isWelcome {
       guard now >= lifeAt else { return [] }
-      lifeAt = now + Limits.heartbeat
+      lifeAt = now + CoordinationLimits.heartbeat
       return [.showLife]
     }
     return backoff.saysHello(at: now, random: draw()) ? [.sayHello] : []

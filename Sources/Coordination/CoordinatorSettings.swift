@@ -31,8 +31,8 @@ public struct CoordinatorSettings: Sendable {
   public var keepEverySteps: Int?
   /// A checkpoint when the one before was begun so long ago, sooner at first; nil for none.
   public var checkpointEvery: Duration?
-  /// Workers at once, at most `Limits.peers`: fewer where the process may not have as many connections.
-  public var peersAtMost = Limits.peers
+  /// Workers at once, at most `CoordinationLimits.peers`: fewer where the process may not have as many connections.
+  public var peersAtMost = CoordinationLimits.peers
   public var audits = AuditSettings()
   /// Nil: the memory is the coordinator's alone, and memory shards are refused.
   public var memory: MemorySettings?

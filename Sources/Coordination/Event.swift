@@ -53,7 +53,7 @@ public enum Event: Hashable, Sendable {
   /// The last float of a granted lease's payload has arrived.
   case pushArrived(LeaseID, PushOutcome)
   /// The update of the running step is done: these are the next step's weights and memory.
-  case updateFinished(Updated)
+  case updateFinished(VersionIdentity)
   /// A checkpoint of this step is durable, or failed for this reason.
   case checkpointFinished(step: Int, failure: String?)
   /// What the coordinator's own computing says about a node that it was to judge; the lease means nothing. With the
@@ -83,7 +83,7 @@ public enum PushOutcome: Hashable, Sendable {
 }
 
 /// A version of weights and memory: what the leases of one step are computed with.
-public struct Updated: Hashable, Sendable {
+public struct VersionIdentity: Hashable, Sendable {
   /// The step that these weights are for, one above the one that was updated; 0 for those of a new run.
   public var step: Int
   public var student: Digest
@@ -156,15 +156,15 @@ public enum StopReason: Hashable, Sendable {
   /// This cannot go on; a sentence. Whether another start helps is not known.
   case failed(String)
   /// The same: every start would end here.
-  case hopeless(String)
+  case permanent(String)
   /// Something outside was in the way, a full disk for one: a later start goes on.
-  case hindered(String)
+  case retryable(String)
 
   /// Why it failed, if it did.
   public var failure: String? {
     switch self {
     case .finished, .requested, .goesBack: nil
-    case .failed(let why), .hopeless(let why), .hindered(let why): why
+    case .failed(let why), .permanent(let why), .retryable(let why): why
     }
   }
 }

@@ -11,7 +11,7 @@ public struct GatheredLines: Sendable {
   private var more = 0
   private var numbers: ClosedRange<UInt64>?
 
-  public init(_ what: String, every pause: Duration = Limits.complaint) {
+  public init(_ what: String, every pause: Duration = CoordinationLimits.complaint) {
     self.what = what
     self.pause = pause
   }

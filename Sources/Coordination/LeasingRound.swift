@@ -22,7 +22,7 @@ struct LeasingRound {
 
     /// Whether a worker that needs so many attoseconds would probably have them before; nil when that is not known.
     func areWorse(than own: Int128?) -> Bool {
-      guard let expected else { return age > (own.map { $0 * 2 } ?? Limits.firstHedge.attoseconds) }
+      guard let expected else { return age > (own.map { $0 * 2 } ?? CoordinationLimits.firstHedge.attoseconds) }
       if age * 2 > expected * 3 { return true }
       guard let own else { return false }
       return expected - age > own

@@ -35,7 +35,7 @@ struct LogBudget: Sendable {
   /// By peer and kind: when the last line was said, and how many were not since.
   private var said: [Subject: (at: Instant, unsaid: Int)] = [:]
   private var cleared = Instant(nanoseconds: 0)
-  /// By kind: when all that was said is paid for, at one line a `Limits.linePeriod`.
+  /// By kind: when all that was said is paid for, at one line a `CoordinationLimits.linePeriod`.
   private var paidAt = [Instant](repeating: Instant(nanoseconds: 0), count: Kind.allCases.count)
   /// By kind, since the last summary.
   private var leftOut = [Int](repeating: 0, count: Kind.allCases.count)
@@ -45,33 +45,33 @@ struct LogBudget: Sendable {
   mutating func line(_ text: String, _ kind: Kind, about peer: PeerID?, at now: Instant) -> String? {
     let subject = peer.map { Subject(peer: $0, kind: kind) }
     let last = subject.flatMap { said[$0] }
-    let mayAfford = paidAt[kind.rawValue] <= now + Limits.linePeriod * (Limits.linesAtOnce - 1)
-    guard mayAfford, last.map({ now - $0.at >= Limits.lineRepeat }) ?? true else {
+    let mayAfford = paidAt[kind.rawValue] <= now + CoordinationLimits.linePeriod * (CoordinationLimits.linesAtOnce - 1)
+    guard mayAfford, last.map({ now - $0.at >= CoordinationLimits.lineRepeat }) ?? true else {
       if let subject, let last { said[subject] = (last.at, last.unsaid + 1) }
       leftOut[kind.rawValue] += 1
       firstLeftOut = firstLeftOut ?? now
       return nil
     }
-    paidAt[kind.rawValue] = max(paidAt[kind.rawValue], now) + Limits.linePeriod
+    paidAt[kind.rawValue] = max(paidAt[kind.rawValue], now) + CoordinationLimits.linePeriod
     if let subject { remember(subject, at: now) }
     guard let last, last.unsaid > 0 else { return text }
     return "\(text) (\(last.unsaid) more of this peer since the last such line.)"
   }
 
   private mutating func remember(_ subject: Subject, at now: Instant) {
-    if said.count >= Limits.linesRemembered, said[subject] == nil {
+    if said.count >= CoordinationLimits.linesRemembered, said[subject] == nil {
       // Seldom, for it looks at all of them. Who finds no room is bounded by its kind's lines alone.
-      guard now - cleared >= Limits.linePeriod else { return }
+      guard now - cleared >= CoordinationLimits.linePeriod else { return }
       cleared = now
-      said = said.filter { now - $0.value.at < Limits.lineRepeat }
-      guard said.count < Limits.linesRemembered else { return }
+      said = said.filter { now - $0.value.at < CoordinationLimits.lineRepeat }
+      guard said.count < CoordinationLimits.linesRemembered else { return }
     }
     said[subject] = (now, 0)
   }
 
   /// How much was left out, once it is time to say so.
   mutating func summary(at now: Instant) -> String? {
-    guard let since = firstLeftOut, now - since >= Limits.lineSummary else { return nil }
+    guard let since = firstLeftOut, now - since >= CoordinationLimits.lineSummary else { return nil }
     let parts = Kind.allCases.filter { leftOut[$0.rawValue] > 0 }.map { "\(leftOut[$0.rawValue]) \($0.words)" }
     let sum = leftOut.reduce(0, +)
     leftOut = [Int](repeating: 0, count: Kind.allCases.count)

@@ -132,7 +132,8 @@ extension ShardBoard {
     }
     try require(shards.count <= WireLimits.shards, "\(shards.count) shards")
     for shard in shards.values {
-      try require(shard.pulling.count <= Limits.extentsInFlight, "\(shard.name) pulls \(shard.pulling.count) extents")
+      try require(
+        shard.pulling.count <= CoordinationLimits.extentsInFlight, "\(shard.name) pulls \(shard.pulling.count) extents")
       try require(shard.pulling.keys.allSatisfy { extents[$0] != nil }, "\(shard.name) pulls what nobody needs")
       try require(shard.removing.allSatisfy { shard.held[$0] != nil }, "\(shard.name) removes what it does not have")
     }

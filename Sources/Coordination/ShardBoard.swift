@@ -157,7 +157,7 @@ extension ShardBoard {
   /// Whether another process took this one's place as this shard, and both live.
   func isDuplicate(_ hello: ShardHello, from peer: PeerID, at now: Instant) -> Bool {
     guard let shard = shards[hello.shard], shard.peer != nil, shard.peer != peer else { return false }
-    return shard.formerPeers.contains(peer) && shard.hasReported && now - shard.heard < Limits.silence
+    return shard.formerPeers.contains(peer) && shard.hasReported && now - shard.heard < CoordinationLimits.silence
   }
 
   /// - Returns: whether it is new here.
@@ -166,7 +166,7 @@ extension ShardBoard {
     let isNew = shard.peer != peer
     if isNew {
       if let former = shard.peer {
-        shard.formerPeers = shard.formerPeers.suffix(Limits.formerPeers - 1) + [former]
+        shard.formerPeers = shard.formerPeers.suffix(CoordinationLimits.formerPeers - 1) + [former]
         byPeer[former] = nil
       }
       shard.peer = peer
@@ -208,7 +208,7 @@ extension ShardBoard {
     shard.hasReported = true
     (shard.used, shard.capacity) = (report.used, report.capacity)
     // A full disk is said once, not for each extent that it has no room for.
-    let isSaid = report.isFull && shard.saidFull.map { now - $0 < Limits.complaint } ?? false
+    let isSaid = report.isFull && shard.saidFull.map { now - $0 < CoordinationLimits.complaint } ?? false
     if report.isFull, !isSaid { shard.saidFull = now }
     if shard.problem != report.problem, !report.problem.isEmpty, !isSaid {
       effects.append(.log(.warning, "Memory shard '\(shard.name)': \(report.problem)"))
@@ -216,11 +216,11 @@ extension ShardBoard {
     shard.problem = report.problem
     // Said of the newest assignment; what it says of an older one is no longer so.
     if report.isFull, !shard.isFull, report.assignment == shard.assignment {
-      (shard.isFull, shard.fullUntil) = (true, now + Limits.fullPause)
+      (shard.isFull, shard.fullUntil) = (true, now + CoordinationLimits.fullPause)
       shard.pulling = [:]
       isDirty = true
     }
-    if let before = shard.served.at, now - before >= Limits.heartbeat / 2 {
+    if let before = shard.served.at, now - before >= CoordinationLimits.heartbeat / 2 {
       let seconds = (now - before) / .seconds(1)
       shard.rowsPerSecond = Double(max(0, report.servedRows - shard.served.rows)) / seconds
       shard.bytesPerSecond = Double(max(0, report.servedBytes - shard.served.bytes)) / seconds
@@ -265,8 +265,8 @@ extension ShardBoard {
       isDirty = true
       return
     }
-    shards[id]?.probeNotBefore = now + Limits.probePause
-    guard shard.complained.map({ now - $0 >= Limits.complaint }) ?? true else { return }
+    shards[id]?.probeNotBefore = now + CoordinationLimits.probePause
+    guard shard.complained.map({ now - $0 >= CoordinationLimits.complaint }) ?? true else { return }
     shards[id]?.complained = now
     effects.append(
       .log(
@@ -348,7 +348,7 @@ extension ShardBoard {
     isDirty = true
     if let failure {
       ledgerIsStale = true
-      ledgerNotBefore = now + Limits.checkpointRetry
+      ledgerNotBefore = now + CoordinationLimits.checkpointRetry
       return effects.append(
         .log(.error, "The table of the memory's extents could not be written: \(failure). The next try follows."))
     }
@@ -419,12 +419,12 @@ extension ShardBoard {
   /// - Complexity: O(shards); O(extents * holders) when something changed.
   mutating func plan(at now: Instant, window: Range<Int>, _ effects: inout [Effect]) {
     for shard in shardsInOrder {
-      let isHeard = shard.peer != nil && now - shard.heard < Limits.silence
+      let isHeard = shard.peer != nil && now - shard.heard < CoordinationLimits.silence
       shards[shard.id]?.isHeard = isHeard
       if isHeard, shard.hasReported, !shard.isReachable, now >= shard.probeNotBefore ?? now, let address = shard.address
       {
         // Until its answer, or that there is none.
-        shards[shard.id]?.probeNotBefore = now + Limits.absence
+        shards[shard.id]?.probeNotBefore = now + CoordinationLimits.absence
         effects.append(.probeShard(shard.id, address))
       }
       if let until = shard.fullUntil, now >= until {
@@ -442,7 +442,7 @@ extension ShardBoard {
         touch()
       }
       // Copies of what it had are worth their price once it has been away for so long.
-      let isOverdue = !isPresent && now - shard.heard >= Limits.shardReturn
+      let isOverdue = !isPresent && now - shard.heard >= CoordinationLimits.shardReturn
       if isOverdue, !shard.held.isEmpty, shards[shard.id]?.isCounted ?? false {
         shards[shard.id]?.isCounted = false
         isDirty = true
@@ -529,7 +529,7 @@ extension ShardBoard {
       // A shard that is drained gives to the coordinator what no other has room for.
       let isDraining = extent.holders.contains { shards[$0].map { $0.isDraining && $0.isPresent } ?? false }
       if isDraining, takers.count < settings.replicas, !extent.isLocal, !extent.isFetching,
-        fetching < Limits.extentsInFlight
+        fetching < CoordinationLimits.extentsInFlight
       {
         fetching += 1
         extents[index]?.isFetching = true
@@ -574,7 +574,9 @@ extension ShardBoard {
         / Double(max(shard.capacity, 1))
     }
     for taker in able.sorted(by: { (load($0, 0), $0.id) < (load($1, 0), $1.id) }) {
-      while balance.moves[taker.id, default: 0] < Limits.movesInFlight, let taker = shards[taker.id], hasPlace(taker) {
+      while balance.moves[taker.id, default: 0] < CoordinationLimits.movesInFlight, let taker = shards[taker.id],
+        hasPlace(taker)
+      {
         let givers = able.filter { $0.id != taker.id && load($0, -1) >= load(taker, 1) }
           .sorted { (load($1, 0), $1.id) < (load($0, 0), $0.id) }
         var found: (index: Int, from: ShardID)?
@@ -634,7 +636,7 @@ extension ShardBoard {
   /// Whether it can be told to pull one more.
   private func hasPlace(_ shard: Shard) -> Bool {
     let count = shard.held.count + shard.pulling.keys.count { shard.held[$0] == nil }
-    return !shard.isFull && shard.pulling.count < Limits.extentsInFlight
+    return !shard.isFull && shard.pulling.count < CoordinationLimits.extentsInFlight
       && (count + 1) * settings.extentBytes <= shard.capacity
   }
 
@@ -666,14 +668,14 @@ extension ShardBoard {
       (missingSince, complainAt) = (nil, nil)
     } else if missingSince == nil {
       missingSince = now
-      complainAt = now + Limits.silence
+      complainAt = now + CoordinationLimits.silence
     }
   }
 
   /// Whether it is time to say (again) that rows are missing.
   mutating func complains(at now: Instant) -> Bool {
     guard let at = complainAt, now >= at else { return false }
-    complainAt = now + Limits.complaint
+    complainAt = now + CoordinationLimits.complaint
     return true
   }
 
@@ -686,7 +688,7 @@ extension ShardBoard {
       for index in shard.held.keys { lose(index, shard.id) }
       byPeer[peer] = nil
       shards[shard.id] = nil
-      drained = drained.suffix(Limits.formerPeers - 1) + [peer]
+      drained = drained.suffix(CoordinationLimits.formerPeers - 1) + [peer]
       touch()
       effects.append(.log(.info, "Memory shard '\(shard.name)' is drained."))
       effects.append(.send(.finished, to: peer))
@@ -696,7 +698,7 @@ extension ShardBoard {
   private mutating func writeLedger(at now: Instant, _ effects: inout [Effect]) {
     guard ledgerIsStale, ledger == nil, now >= ledgerNotBefore else { return }
     ledgerIsStale = false
-    ledgerNotBefore = now + Limits.ledgerPause
+    ledgerNotBefore = now + CoordinationLimits.ledgerPause
     ledgers += 1
     let entries = extents.values.sorted { $0.identity.index < $1.identity.index }
       .map { extent in

@@ -49,5 +49,5 @@ struct SliceBoard: Sendable {
   }
 
   /// Whether one more worker may compute any of these slices.
-  func hasRoom(in node: SliceRange) -> Bool { node.indices.contains { copies[$0] < Limits.copies } }
+  func hasRoom(in node: SliceRange) -> Bool { node.indices.contains { copies[$0] < CoordinationLimits.copies } }
 }

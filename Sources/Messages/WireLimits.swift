@@ -60,7 +60,7 @@ public enum WireLimits {
   /// Slices that a worker computes at once: no machine has more cores by far.
   public static let threads = 1024
   /// Leases that a worker works on or waits to push: two for each thread, and some to spare.
-  public static let heldLeases = 4096
+  public static let heldLeases = 4 * threads + 4
   /// Undecodable pictures named in one lease: with more than that, the data set is beyond saving.
   public static let undecodablePictures = 1024
   /// Pictures that a run may have lost: each lease names them, in 20 KiB at most.

@@ -95,7 +95,7 @@ public struct DeploymentPlan: Sendable, Encodable {
     let sizes = DeploymentSizes(plan, deployment)
     let fetches = ExpectedFetches(
       plan, cacheRows: sizes.cachedRows, unsealed: deployment.shards == 0 ? nil : sizes.unsealedRows)
-    let rehearsed = StepRehearsal.run(plan, on: deployment, fetches)
+    let rehearsed = StepSimulation.run(plan, on: deployment, fetches)
     let operations = plan.operationsPerImage
     let batch = Double(plan.configuration.batchSize)
 
@@ -128,7 +128,7 @@ public struct DeploymentPlan: Sendable, Encodable {
     links = LinkLoads(plan, deployment, fetches, rehearsed, sizes).links
   }
 
-  private static func uses(_ rehearsed: StepRehearsal.Outcome, _ deployment: Deployment) -> [Use] {
+  private static func uses(_ rehearsed: StepSimulation.Outcome, _ deployment: Deployment) -> [Use] {
     let seconds = rehearsed.seconds * Double(rehearsed.steps)
     let (out, into) = (rehearsed.links.carriedOut, rehearsed.links.carriedIn)
     let (workers, shards) = (1...deployment.workers, 1 + deployment.workers..<out.count)

@@ -49,17 +49,17 @@ struct DeploymentSizes {
 // MARK: - Processes
 
 extension DeploymentSizes {
-  func processes(_ rehearsed: StepRehearsal.Outcome) -> [DeploymentPlan.Process] {
+  func processes(_ rehearsed: StepSimulation.Outcome) -> [DeploymentPlan.Process] {
     [coordinator(rehearsed), worker(rehearsed)] + (deployment.shards > 0 ? [shard(rehearsed)] : [])
   }
 
   /// Rows that checkpoints keep beyond those in the memory.
-  private func rowsOfCheckpoints(_ rehearsed: StepRehearsal.Outcome) -> Int {
+  private func rowsOfCheckpoints(_ rehearsed: StepSimulation.Outcome) -> Int {
     let steps = checkpointSteps(stepSeconds: rehearsed.seconds) ?? 0
     return Int(steps * Double(plan.configuration.batchSize * plan.configuration.keepCheckpoints))
   }
 
-  private func coordinator(_ rehearsed: StepRehearsal.Outcome) -> DeploymentPlan.Process {
+  private func coordinator(_ rehearsed: StepSimulation.Outcome) -> DeploymentPlan.Process {
     let configuration = plan.configuration
     let cached = min(configuration.memorySize, deployment.coordinatorRowCache / layout.rowSize)
     let rows = rowsOfCheckpoints(rehearsed)
@@ -93,7 +93,7 @@ extension DeploymentSizes {
     plan.configuration.blocksUsed * plan.configuration.blockSize * plan.configuration.bottleneckDim
   }
 
-  private func worker(_ rehearsed: StepRehearsal.Outcome) -> DeploymentPlan.Process {
+  private func worker(_ rehearsed: StepSimulation.Outcome) -> DeploymentPlan.Process {
     let frames = WireLimits.requestsUnderWay * (1 + deployment.shards) * WireLimits.bulkBytes
     return DeploymentPlan.Process(
       "worker", count: deployment.workers,
@@ -106,7 +106,7 @@ extension DeploymentSizes {
       ])
   }
 
-  private func shard(_ rehearsed: StepRehearsal.Outcome) -> DeploymentPlan.Process {
+  private func shard(_ rehearsed: StepSimulation.Outcome) -> DeploymentPlan.Process {
     let replicas = min(plan.configuration.memoryReplicas, deployment.shards)
     let all = extents(holding: plan.configuration.memorySize + rowsOfCheckpoints(rehearsed)) * replicas
     let frames = min(WireLimits.framesAnswered, deployment.workers * WireLimits.requestsUnderWay)

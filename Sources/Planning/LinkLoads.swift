@@ -5,10 +5,10 @@ import Training
 /// Bytes and requests on every link, and to the coordinator's disk, as a rehearsal had them.
 struct LinkLoads {
   private(set) var links: [DeploymentPlan.Link] = []
-  private let rehearsed: StepRehearsal.Outcome
+  private let rehearsed: StepSimulation.Outcome
 
   init(
-    _ plan: RunPlan, _ deployment: Deployment, _ fetches: ExpectedFetches, _ rehearsed: StepRehearsal.Outcome,
+    _ plan: RunPlan, _ deployment: Deployment, _ fetches: ExpectedFetches, _ rehearsed: StepSimulation.Outcome,
     _ sizes: DeploymentSizes
   ) {
     self.rehearsed = rehearsed

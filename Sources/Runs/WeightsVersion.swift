@@ -58,8 +58,8 @@ package struct WeightsVersion: Sendable {
   }
 
   /// As the state machine knows it.
-  package var updated: Updated {
-    Updated(step: step, student: studentDigest, teacher: teacherDigest, rows: rows, memoryFloor: floor)
+  package var updated: VersionIdentity {
+    VersionIdentity(step: step, student: studentDigest, teacher: teacherDigest, rows: rows, memoryFloor: floor)
   }
 
   package func buffer(of network: Messages.Network) -> FloatBuffer? {

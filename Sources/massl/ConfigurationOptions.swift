@@ -1,8 +1,8 @@
-import Runs
 import ArgumentParser
 import Checkpoints
 import Configuration
 import Durability
+import Runs
 
 /// What a run is to be: a recipe, flags over it, and changes to a run that exists.
 package struct ConfigurationOptions: ParsableArguments {

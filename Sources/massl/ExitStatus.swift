@@ -61,8 +61,8 @@ extension ExitStatus {
       case MemoryBankError.rowsInShards: .usage
       case is MemoryBankError: .doNotRestart
       case RunFailure.failed: .failed
-      case RunFailure.hopeless: .doNotRestart
-      case RunFailure.hindered: .tryAgain
+      case RunFailure.permanent: .doNotRestart
+      case RunFailure.retryable: .tryAgain
       case is WorkerError, is NumericsError, is ProcessorError: .doNotRestart
       default: .failed
       }

@@ -212,7 +212,7 @@ extension Supervisor {
     do {
       try process.run()
     } catch {
-      throw RunFailure.hindered(
+      throw RunFailure.retryable(
         "Cannot start 'massl \(arguments.first ?? "")': \(error.localizedDescription) Raise the limits of this user's "
           + "processes (ulimit -u), or the container's (pids.max).")
     }

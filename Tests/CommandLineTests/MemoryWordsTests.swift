@@ -1,6 +1,6 @@
 import Configuration
 import Machine
-import Services
+import Runs
 import Testing
 import massl
 
@@ -30,8 +30,8 @@ struct MemoryWordsTests {
   }
 
   @Test func whatCannotFitIsRefusedWithWhatItNeedsAndWhatThereIs() {
-    let error = #expect(throws: ServiceError.self) { try Self.memory(512 << 20) }
-    let words = "\(error!)"
+    let error = #expect(throws: RunError.self) { try Self.memory(512 << 20) }
+    let words = error.map { "\($0)" } ?? ""
     #expect(words.hasPrefix("A coordinator with 1 worker needs at least "), "\(words)")
     for part in ["slice_size", "embed_dim", "It may use 512 MiB, by /cg/memory.max.", "Make these smaller"] {
       #expect(words.contains(part), "\(part): \(words)")

@@ -202,11 +202,11 @@ struct AuditTests {
       var script = Script(slices: 1, audits: AuditSettings(rate: 0.5, seed: seed))
       let first = try Self.lease(script.join(1, on: "a"))
       guard try !Self.finish(&script, first, by: 1).grants(first, to: 1) else { continue }
-      for round in 1...Limits.judgements {
+      for round in 1...CoordinationLimits.judgements {
         #expect(try script.handle(.tick, after: 3000).contains(.judge(step: 0, first.slices)) || round == 1)
         try script.ready(1, idle: 0, held: [first.lease])
         let effects = try script.handle(.judgementFailed(step: 0, first.slices, reason: "read error"))
-        #expect(effects.grants(first, to: 1) == (round == Limits.judgements))
+        #expect(effects.grants(first, to: 1) == (round == CoordinationLimits.judgements))
       }
       try script.handle(.pushArrived(first.lease, .whole))
       #expect(script.coordinator.unauditedHosts(before: 1) == ["a": 0])
@@ -220,7 +220,7 @@ struct AuditTests {
     let first = try Self.lease(script.join(1, on: "a"))
     if differ { _ = try Self.finish(&script, Self.lease(script.join(2, on: "b")), by: 2, bits: 5) }
     _ = try Self.finish(&script, first, by: 1)
-    for _ in 1...Limits.judgements {
+    for _ in 1...CoordinationLimits.judgements {
       try script.handle(.judgementFailed(step: 0, first.slices, reason: "read error"))
       try script.handle(.tick, after: 2000)
     }

@@ -25,7 +25,7 @@ struct FloodTests {
       if number.isMultiple(of: 10) { script.time += 1 }
       said += try lines(hello(&script, 1_000 + number, version: 9, host: "x"))
     }
-    #expect(said.count <= Limits.linesAtOnce + 3, "\(said.count)")
+    #expect(said.count <= CoordinationLimits.linesAtOnce + 3, "\(said.count)")
     try said += lines(script.handle(.tick, after: 5_000))
     let counted = said.filter { $0.contains(" left out in ") }
     #expect(counted.count == 1 && counted[0].contains("on refused workers and shards."), "\(counted)")
@@ -45,7 +45,7 @@ struct FloodTests {
 
   @Test func whoGoesOnSayingAWrongHelloIsIgnored() throws {
     var script = Script()
-    for _ in 0..<Limits.malformedMessages { #expect(try !hello(&script, 5, version: 9, host: "x").isEmpty) }
+    for _ in 0..<CoordinationLimits.malformedMessages { #expect(try !hello(&script, 5, version: 9, host: "x").isEmpty) }
     #expect(try hello(&script, 5, host: "x").isEmpty)
   }
 
@@ -57,10 +57,10 @@ struct FloodTests {
     }
     for round in 1...20 {
       for peer in 0..<400 as Range<UInt64> {
-        #expect(try spoil(peer) == (round <= Limits.malformedMessages), "peer \(peer), round \(round)")
+        #expect(try spoil(peer) == (round <= CoordinationLimits.malformedMessages), "peer \(peer), round \(round)")
       }
     }
-    #expect(script.status.counts.malformed == 400 * Limits.malformedMessages)
+    #expect(script.status.counts.malformed == 400 * CoordinationLimits.malformedMessages)
   }
 
   @Test func beyondTheTableStrangersAreNotAnsweredAndWorkersAreCounted() throws {
@@ -70,9 +70,9 @@ struct FloodTests {
       script.coordinator.handle(
         .malformed(from: PeerID(rawValue: peer), reason: "no envelope"), at: Instant(nanoseconds: 0))
     }
-    for peer in 0..<UInt64(Limits.strangeOffenders) { #expect(!spoil(peer).isEmpty) }
+    for peer in 0..<UInt64(CoordinationLimits.strangeOffenders) { #expect(!spoil(peer).isEmpty) }
     #expect(spoil(5_000).isEmpty)
-    for _ in 0..<Limits.malformedMessages { #expect(!spoil(7_777).isEmpty) }
+    for _ in 0..<CoordinationLimits.malformedMessages { #expect(!spoil(7_777).isEmpty) }
     #expect(spoil(7_777).isEmpty && script.status.workers.isEmpty)
     // Nobody is turned away for it who says something sound.
     try script.say(Script.hello(), 5_000)
@@ -84,7 +84,7 @@ struct FloodTests {
     var script = Script()
     try script.join(1, on: "lab")
     for worker in 100..<1_400 as Range<UInt64> { _ = try hello(&script, worker, host: "crowd") }
-    #expect(script.status.workers.count == 1 + Limits.peersOfHost)
+    #expect(script.status.workers.count == 1 + CoordinationLimits.peersOfHost)
     try script.say(Script.hello(host: "crowd"), 2_000)
     #expect(script.refusals.map(\.reason) == [.tooManyPeers])
     #expect(script.refusals[0].text.hasPrefix("Host 'crowd' has 256 workers here, and gets no more: "))
@@ -104,6 +104,6 @@ struct FloodTests {
     var script = Script()
     var said: [String] = []
     for _ in 0..<1_000 { said += try lines(script.handle(.malformed(from: nil, reason: "key not allowed"))) }
-    #expect(said.count == Limits.linesAtOnce && script.status.counts.malformed == 1_000)
+    #expect(said.count == CoordinationLimits.linesAtOnce && script.status.counts.malformed == 1_000)
   }
 }

@@ -67,12 +67,12 @@ struct HandshakeTests {
 
   @Test func aFullCoordinatorTakesNoMore() throws {
     var script = Script()
-    for worker in 0..<UInt64(Coordination.Limits.peers) {
+    for worker in 0..<UInt64(CoordinationLimits.peers) {
       try script.say(Script.hello(host: "host-\(worker % 8)"), worker)
     }
     try script.say(Script.hello(), 9_999)
     #expect(script.refusals.map(\.reason) == [.tooManyPeers])
-    #expect(script.status.workers.count == Coordination.Limits.peers)
+    #expect(script.status.workers.count == CoordinationLimits.peers)
     try script.say(Script.hello(host: "host-7"), 7)
     #expect(script.refusals.isEmpty, "one that is in may say hello again")
   }
@@ -88,13 +88,13 @@ struct HandshakeTests {
   @Test func nonsenseIsAnsweredCountedAndInTheEndIgnored() throws {
     var script = Script()
     let lease = try script.join(1)[0]
-    for _ in 1..<Coordination.Limits.malformedMessages {
+    for _ in 1..<CoordinationLimits.malformedMessages {
       try script.handle(.malformed(from: PeerID(rawValue: 1), reason: "no envelope"))
       #expect(script.refusals.map(\.reason) == [.malformed])
     }
     #expect(script.status.workers.count == 1)
     try script.ready(1, idle: 7)
-    #expect(script.status.workers.isEmpty && script.status.counts.malformed == Coordination.Limits.malformedMessages)
+    #expect(script.status.workers.isEmpty && script.status.counts.malformed == CoordinationLimits.malformedMessages)
     #expect(try script.say(Script.hello(), 1).isEmpty)
     // Its slices are free, and after a while it may come back.
     #expect(try script.join(2).map(\.slices.first) == [lease.slices.first])

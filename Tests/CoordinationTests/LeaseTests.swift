@@ -179,7 +179,7 @@ struct LeaseTests {
     let leases = try (1...8 as ClosedRange<UInt64>).map { try script.join($0, threads: 1)[0] }
     for (worker, lease) in zip(UInt64(1)..., leases) {
       let granted = try script.say(.finished(Script.result(of: lease)), worker).grants(lease, to: worker)
-      #expect(granted == (worker <= UInt64(Coordination.Limits.gradientsInFlight)))
+      #expect(granted == (worker <= UInt64(CoordinationLimits.gradientsInFlight)))
     }
     #expect(try script.handle(.pushArrived(leases[0].lease, .whole)).grants(leases[4], to: 5))
   }
@@ -240,7 +240,7 @@ struct LeaseTests {
         look()
       }
     }
-    #expect(returns >= 2 * Coordination.Limits.returns)
+    #expect(returns >= 2 * CoordinationLimits.returns)
     guard case .failed(let why) = try #require(stops.first) else { throw CancellationError() }
     #expect(why.contains("a.jpg: input/output error") && why.contains("Slice 0 of step 0"))
   }
@@ -262,7 +262,7 @@ struct LeaseTests {
       leases = try script.ready(1, idle: 1, after: 500)
       note(script.effects)
     }
-    #expect(returns > 4 * Coordination.Limits.returns && script.stops.isEmpty)
+    #expect(returns > 4 * CoordinationLimits.returns && script.stops.isEmpty)
     // 50 seconds: said once, not for each lease, and the rest together when the minute is over.
     #expect(lines.count == 1 && lines[0].hasSuffix("for now: no answer"), "\(lines)")
     try script.handle(.tick, after: 60_000)

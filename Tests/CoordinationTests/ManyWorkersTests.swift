@@ -11,7 +11,7 @@ struct ManyWorkersTests {
     var crowd = Crowd(workers: 512, threads: 4, slices: 4096, spread: spread)
     try crowd.run(steps: 2)
     #expect(crowd.acceptedSlices == [4096, 4096])
-    #expect(crowd.busiest <= Limits.leases(threads: 4))
+    #expect(crowd.busiest <= CoordinationLimits.leases(threads: 4))
   }
 
   @Test func withAuditsItEndsTheSame() throws {

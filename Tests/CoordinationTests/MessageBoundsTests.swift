@@ -20,7 +20,7 @@ struct MessageBoundsTests {
     }
   }
 
-  private static let long = String(repeating: "x", count: Coordination.Limits.textLength + 1)
+  private static let long = String(repeating: "x", count: CoordinationLimits.textLength + 1)
   private static let stray = UndecodablePicture(picture: 1000, reason: "")
 
   private func expectRefusal(_ script: Script, says: String) {

@@ -63,7 +63,7 @@ struct NotFiniteTests {
     #expect(finite.stops.isEmpty)
 
     try script.handle(.judged(Script.result(of: first, loss: .nan), notFinite: [0]))
-    guard case .hopeless(let why) = try #require(script.stops.first) else { throw CancellationError() }
+    guard case .permanent(let why) = try #require(script.stops.first) else { throw CancellationError() }
     #expect(
       why
         == "Step 7 cannot be computed: loss or gradient of slice 0 is not finite, say worker 'a/1' of host 'a' and worker "
@@ -104,7 +104,7 @@ struct NotFiniteTests {
     result.losses[0].consistency = .infinity
     #expect(try script.handle(.judged(result, notFinite: [0])).contains(.writeCheckpoint(step: 7)))
     try script.handle(.checkpointFinished(step: 7, failure: nil))
-    guard case .hopeless(let why) = try #require(script.stops.first) else { throw CancellationError() }
+    guard case .permanent(let why) = try #require(script.stops.first) else { throw CancellationError() }
     #expect(
       why.contains("say worker 'host' of host 'host' and the coordinator") && why.contains("checkpoint is of step 7."))
   }
@@ -113,7 +113,7 @@ struct NotFiniteTests {
     var script = Script(slices: 1, from: 7, durableStep: 7)
     let first = try lease(script.join(1))
     try accuse(&script, first, by: 1)
-    for _ in 1...Limits.judgements {
+    for _ in 1...CoordinationLimits.judgements {
       try script.handle(.judgementFailed(step: 7, first.slices, reason: "read error"))
       if script.stops.isEmpty { try script.handle(.tick, after: 2000) }
     }
@@ -126,7 +126,7 @@ struct NotFiniteTests {
     var script = Script(slices: 1, from: 7, durableStep: 7)
     let (first, second) = try accuseOnce(&script)
     try script.say(.finished(Script.result(of: second)), 2)
-    for _ in 1...Limits.judgements {
+    for _ in 1...CoordinationLimits.judgements {
       #expect(script.stops.isEmpty)
       try script.ready(2, idle: 0, held: [second.lease])
       try script.handle(.judgementFailed(step: 7, first.slices, reason: "read error"))

@@ -102,7 +102,7 @@ struct PictureTests {
     let second = try script.ready(1, idle: 1)[0]
     try script.say(.finished(Script.result(of: second, undecodable: [3])), 1)
     _ = try condemn(&script)
-    guard case .hopeless(let why) = try #require(script.stops.first) else { throw CancellationError() }
+    guard case .permanent(let why) = try #require(script.stops.first) else { throw CancellationError() }
     #expect(why.hasPrefix("4 of 300 pictures cannot be decoded, more than one in 100. The first: picture-290.jpg, "))
     #expect(why.contains("picture-1.jpg (no JPEG), picture-2.jpg (no JPEG), picture-3.jpg (no JPEG)."))
     #expect(why.contains("massl fork --data"))
@@ -189,7 +189,7 @@ struct PictureTests {
     #expect(script.effects.contains { if case .recordLost = $0 { true } else { false } } && script.stops.isEmpty)
     let effects = try script.handle(.picturesLost([16], reason: "gone", isMet: true))
     #expect(!effects.contains { if case .recordLost = $0 { true } else { false } })
-    guard case .hopeless(let why) = try #require(script.stops.first) else { throw CancellationError() }
+    guard case .permanent(let why) = try #require(script.stops.first) else { throw CancellationError() }
     #expect(why.hasPrefix("11 of 1000 pictures cannot be decoded or read, more than one in 100."), "\(why)")
     #expect(why.contains("massl fork --data"))
   }

@@ -176,12 +176,12 @@ struct RunTests {
     var script = try start()
     try passStep(&script)
     try script.handle(.stopRequested)
-    for attempt in 1...Limits.lastCheckpointTries {
+    for attempt in 1...CoordinationLimits.lastCheckpointTries {
       try script.handle(.checkpointFinished(step: 1, failure: "no space left"))
-      #expect(script.stops.isEmpty == (attempt < Coordination.Limits.lastCheckpointTries))
-      if attempt < Coordination.Limits.lastCheckpointTries { try script.handle(.tick, after: 5_000) }
+      #expect(script.stops.isEmpty == (attempt < CoordinationLimits.lastCheckpointTries))
+      if attempt < CoordinationLimits.lastCheckpointTries { try script.handle(.tick, after: 5_000) }
     }
-    guard case .hindered(let why) = try #require(script.stops.first) else { throw CancellationError() }
+    guard case .retryable(let why) = try #require(script.stops.first) else { throw CancellationError() }
     #expect(
       why == "The last checkpoint, of step 1, could not be written (no space left): there is none.", "\(why)")
   }

@@ -19,7 +19,7 @@ struct Script {
     slices: Int = 4, lastStep: Int = 10, from step: Int = 0, durableStep: Int? = nil, allowsMixed: Bool = false,
     pictures: Int = 1000, everySteps: Int? = nil, keepEvery: Int? = nil,
     every: Duration? = nil, audits: AuditSettings = AuditSettings(), libraries: LibraryVersions = LibraryVersions(),
-    undecodable: Set<Int> = [], lost: [LostPicture] = [], peersAtMost: Int = Coordination.Limits.peers
+    undecodable: Set<Int> = [], lost: [LostPicture] = [], peersAtMost: Int = CoordinationLimits.peers
   ) {
     var settings = CoordinatorSettings(
       run: Self.run, incarnation: incarnation, protocolVersion: 2, probe: Self.probe, libraries: libraries,
@@ -39,8 +39,8 @@ struct Script {
       settings, resuming: Self.version(step), durableStep: durableStep, at: Instant(nanoseconds: 0))
   }
 
-  static func version(_ step: Int) -> Updated {
-    Updated(
+  static func version(_ step: Int) -> VersionIdentity {
+    VersionIdentity(
       step: step, student: Digest(high: 8, low: UInt64(step)), teacher: Digest(high: 9, low: UInt64(step)),
       rows: 100 * step, memoryFloor: 0)
   }

@@ -57,7 +57,7 @@ struct ShardSimulation {
     case coordinatorStarts
     case tick(Incarnation)
     case updated(Incarnation)
-    case checkpointWritten(Incarnation, Updated)
+    case checkpointWritten(Incarnation, VersionIdentity)
     case ledgerWritten(Incarnation, UInt64, Ledger)
     case fetched(Incarnation, AssignedExtent)
     case probed(Incarnation, ShardID, ShardAddress)
@@ -93,7 +93,7 @@ struct ShardSimulation {
     var rows: [Int: UInt64] = [:]
     var ledger = Ledger()
     /// The newest last.
-    var checkpoints: [Updated] = []
+    var checkpoints: [VersionIdentity] = []
   }
 
   static let second: UInt64 = 1_000_000_000
@@ -117,7 +117,7 @@ struct ShardSimulation {
   private var disk = Disk()
   private var machine: Coordinator?
   private var incarnation = Incarnation(0)
-  private var version: Updated
+  private var version: VersionIdentity
   private var chain: [Digest] = [Digest(high: 0, low: 0)]
   private var results: [LeaseID: Digest] = [:]
   private var accepted: Digest?
@@ -127,7 +127,7 @@ struct ShardSimulation {
   private var damages = 0
   private(set) var stopped: StopReason?
   private(set) var broken: String?
-  private(set) var finalVersion: Updated?
+  private(set) var finalVersion: VersionIdentity?
   /// How often something happened.
   private(set) var seen: [String: Int] = [:]
 
@@ -141,7 +141,7 @@ struct ShardSimulation {
       size: rowsPerExtent * (2 + Int(random.next(below: 6))), rowsPerExtent: rowsPerExtent, extentBytes: 100,
       replicas: replicas, rowsPerStep: Self.rowsPerStep)
     lastStep = 12 + Int(random.next(below: 12))
-    version = Updated(step: 0, student: Digest(high: 1, low: 2), teacher: Self.probe, rows: 0, memoryFloor: 0)
+    version = VersionIdentity(step: 0, student: Digest(high: 1, low: 2), teacher: Self.probe, rows: 0, memoryFloor: 0)
     self.random = random
     disk.checkpoints = [version]
     for _ in 0..<count { addShard() }
@@ -601,7 +601,7 @@ extension ShardSimulation {
       chain.append(Self.mixed(chain[row], content))
     }
     let student = Self.mixed(result, 5)
-    version = Updated(
+    version = VersionIdentity(
       step: version.step + 1, student: student, teacher: Self.probe, rows: first + Self.rowsPerStep, memoryFloor: 0)
     for extent in first / memory.rowsPerExtent...version.rows / memory.rowsPerExtent
     where rows(of: extent).upperBound <= version.rows && rows(of: extent).upperBound > first {
@@ -614,7 +614,7 @@ extension ShardSimulation {
   }
 
   /// Its rows were flushed first, and the table of sealed extents with them.
-  private mutating func finishCheckpoint(_ version: Updated) {
+  private mutating func finishCheckpoint(_ version: VersionIdentity) {
     for extent in 0..<version.rows / memory.rowsPerExtent
     where !disk.ledger.entries.contains(where: { $0.extent.index == extent }) && local(extent) != nil {
       disk.ledger.entries.append(

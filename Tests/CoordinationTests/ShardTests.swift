@@ -37,7 +37,8 @@ private struct ShardScript {
       pictureName: { "\($0)" }, pictures: { _, _ in [] })
     coordinator = Coordinator(
       settings,
-      resuming: Updated(step: 4, student: Self.probe, teacher: Self.probe, rows: rows, memoryFloor: 0), durableStep: 4,
+      resuming: VersionIdentity(step: 4, student: Self.probe, teacher: Self.probe, rows: rows, memoryFloor: 0),
+      durableStep: 4,
       memory: memory, at: Instant(nanoseconds: 0))
   }
 
@@ -374,7 +375,7 @@ extension [Effect] {
     var script = ShardScript(resuming: ResumedMemory(ledger: ShardScript.ledger(0..<2, 1)))
     try script.join(1, held: [ShardScript.held(0), ShardScript.held(1)])
     try script.report(1, .damaged(1))
-    guard case .hopeless(let why) = try #require(script.stops.first) else { throw CancellationError() }
+    guard case .permanent(let why) = try #require(script.stops.first) else { throw CancellationError() }
     #expect(
       why
         == "The memory's rows 10 to 19 are lost, 1 extents of them for good: no memory shard has them any more ('host1' "
@@ -425,7 +426,7 @@ extension [Effect] {
     #expect(script.stops.isEmpty)
     let known = Ledger(entries: script.newestLedger.entries, shards: script.newestLedger.shards)
     try script.join(4, host: "host1", place: "p")
-    guard case .hopeless(let why) = try #require(script.stops.first) else { throw CancellationError() }
+    guard case .permanent(let why) = try #require(script.stops.first) else { throw CancellationError() }
     #expect(why.contains("rows 0 to 9 are lost") && why.contains("'host1' (\(ShardScript.id(1))) had them"))
 
     // A later coordinator knows from the ledger where it served.

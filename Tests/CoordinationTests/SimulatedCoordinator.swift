@@ -12,11 +12,11 @@ struct SimulatedCoordinator {
   var hasLostLock = false
   /// Nil while it is down.
   var machine: Coordinator?
-  var version: Updated
+  var version: VersionIdentity
   /// Of the rows that were enqueued before it.
   var memory: Digest
   /// The version before, once there was an update.
-  var previous: Updated?
+  var previous: VersionIdentity?
   /// SIGSTOP until then.
   var stoppedUntil: UInt64 = 0
   /// Its clock is so far ahead of the simulation's.

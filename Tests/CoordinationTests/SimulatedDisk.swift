@@ -19,7 +19,7 @@ struct SimulatedDisk {
 
   /// What a checkpoint names.
   struct Saved {
-    let version: Updated
+    let version: VersionIdentity
     let memory: Digest
   }
 
@@ -214,11 +214,11 @@ extension SimulatedDisk {
     try RunDirectory.open(path, configuration: "seed: 0\n", data: data, in: storage, random: &random)
   }
 
-  private static func version(_ checkpoint: Checkpoint) throws -> Updated {
+  private static func version(_ checkpoint: Checkpoint) throws -> VersionIdentity {
     let zeros = [Float](repeating: 0, count: 8)
     let content = content(student: zeros, teacher: zeros)
     try checkpoint.load(content)
-    return Updated(
+    return VersionIdentity(
       step: checkpoint.manifest.step, student: digest(content.student[0].buffer.array),
       teacher: digest(content.teacher[0].buffer.array), rows: checkpoint.manifest.rows,
       memoryFloor: checkpoint.manifest.floor)

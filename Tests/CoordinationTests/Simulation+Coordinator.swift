@@ -96,7 +96,7 @@ extension Simulation {
     case .expectPush(let lease, _, let finished):
       if coordinator.expected[lease] != nil { fail("lease \(lease.number) is expected twice") }
       coordinator.expected[lease] = finished
-      if coordinator.expected.count > Coordination.Limits.gradientsInFlight { fail("too many gradients in flight") }
+      if coordinator.expected.count > CoordinationLimits.gradientsInFlight { fail("too many gradients in flight") }
     case .abandonPush(let lease):
       if coordinator.expected.removeValue(forKey: lease) == nil { fail("lease \(lease.number) was not expected") }
     case .accept(let lease, let finished): accept(lease, finished)
@@ -110,7 +110,7 @@ extension Simulation {
     case .sendMemory: break
     case .writeLedger, .releaseExtents, .fetchExtent, .raiseFloor, .probeShard:
       fail("\(effect) of a run without memory shards")
-    case .stop(.failed), .stop(.hindered):
+    case .stop(.failed), .stop(.retryable):
       // Its supervisor starts it again; a run that fails each time does not finish, and is found so.
       past["failures", default: 0] += 1
       endCoordinator()

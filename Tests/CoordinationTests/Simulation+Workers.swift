@@ -137,7 +137,7 @@ extension Simulation {
 
   private mutating func finished(_ job: SimulatedWorker.Job, _ index: Int) -> Finished {
     let lease = job.lease
-    let version = Updated(
+    let version = VersionIdentity(
       step: lease.step, student: lease.student, teacher: lease.teacher, rows: lease.rows,
       memoryFloor: lease.memoryFloor)
     var finished = Finished(

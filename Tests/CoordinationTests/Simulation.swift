@@ -62,7 +62,7 @@ struct Simulation {
 
   /// What a run has on its disk in the end.
   struct Outcome: Equatable {
-    let version: Updated
+    let version: VersionIdentity
     let memory: Digest
     /// All rows of the memory that are stored, read back.
     let rows: [Float]

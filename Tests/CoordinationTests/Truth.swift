@@ -10,7 +10,7 @@ struct Truth {
   /// Floats a row.
   static let width = 4
   /// The version of each step, 0 to the last.
-  let versions: [Updated]
+  let versions: [VersionIdentity]
   /// Every row ever enqueued, one after the other.
   private let floats: [Float]
   /// Of the memory of each step.
@@ -20,7 +20,8 @@ struct Truth {
   init(slices: Int, steps: Int, lost: [Int: Int] = [:]) {
     let tree = SliceTree(count: slices)
     var versions = [
-      Updated(step: 0, student: Digest(high: 1, low: 2), teacher: Digest(high: 3, low: 4), rows: 0, memoryFloor: 0)
+      VersionIdentity(
+        step: 0, student: Digest(high: 1, low: 2), teacher: Digest(high: 3, low: 4), rows: 0, memoryFloor: 0)
     ]
     var rows: [Float] = []
     var memory = MemoryDigest()
@@ -49,7 +50,7 @@ struct Truth {
   /// The payload of a lease of this node: the sum of its slices' results along the tree.
   /// - Parameter lost: pictures that the step does without. A slice meets the picture with its number, and those after it.
   static func payload(
-    of node: SliceRange, in tree: SliceTree, with version: Updated, without lost: [Int]
+    of node: SliceRange, in tree: SliceTree, with version: VersionIdentity, without lost: [Int]
   ) -> Digest {
     guard let (left, right) = tree.children(of: node) else {
       var standIn = node.first
@@ -66,9 +67,9 @@ struct Truth {
   /// Like a sum of floats: it has an order.
   static func sum(_ left: Digest, _ right: Digest) -> Digest { mixed(left, right, 1) }
 
-  static func updated(_ version: Updated, with total: Digest, in tree: SliceTree) -> Updated {
+  static func updated(_ version: VersionIdentity, with total: Digest, in tree: SliceTree) -> VersionIdentity {
     let student = mixed(version.student, total, 2)
-    return Updated(
+    return VersionIdentity(
       step: version.step + 1, student: student, teacher: mixed(version.teacher, student, 3),
       rows: version.rows + rowsPerSlice * tree.count, memoryFloor: version.memoryFloor)
   }

@@ -199,7 +199,7 @@ private final class MadeUpWorker {
     let lock = "\(run.folder)/run/coordinator.lock"
     try FileManager.default.removeItem(atPath: lock)
     let new = try SmallRun.opened(run.options())
-    #expect(throws: RunFailure.hindered("\(DurabilityError.lockLost(path: lock))")) { try result.next()?.get() }
+    #expect(throws: RunFailure.retryable("\(DurabilityError.lockLost(path: lock))")) { try result.next()?.get() }
     #expect(new.incarnation.number == old.incarnation.number + 1)
     let address = try String(contentsOfFile: "\(run.folder)/run/coordinator.address", encoding: .utf8)
     #expect(address == "\(new.endpoint)\n")
@@ -223,7 +223,7 @@ private final class MadeUpWorker {
       isOver.store(true, ordering: .releasing)
     }
     try MadeUpWorker(service, probe: SmallRun.probe).work { !isOver.load(ordering: .acquiring) }
-    #expect(throws: RunFailure.hindered("\(DurabilityError.overtaken(record: record))")) { try result.next()?.get() }
+    #expect(throws: RunFailure.retryable("\(DurabilityError.overtaken(record: record))")) { try result.next()?.get() }
   }
 
   @Test("A run is not resumed with another seed, and the error says which one it has") func refusesOtherSeed() throws {

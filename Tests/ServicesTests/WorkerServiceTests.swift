@@ -118,7 +118,7 @@ import Threads
   func manyUndecodable() throws {
     let run = try SmallRun(pictures: 200, broken: Set((0..<10).map { $0 * 19 + 4 }))
     let ending = try Self.run(run, Self.broad(steps: 9), data: run.data)
-    guard case .failure(let error) = ending.outcome, case RunFailure.hopeless(let text) = error else {
+    guard case .failure(let error) = ending.outcome, case RunFailure.permanent(let text) = error else {
       Issue.record("\(ending.outcome)")
       return
     }
@@ -131,7 +131,7 @@ import Threads
   func manyUndecodableInARow() throws {
     let run = try SmallRun(pictures: 60, broken: Set(20..<40))
     let ending = try Self.run(run, Self.broad(steps: 9), data: run.data)
-    guard case .failure(let error) = ending.outcome, case RunFailure.hopeless(let text) = error else {
+    guard case .failure(let error) = ending.outcome, case RunFailure.permanent(let text) = error else {
       Issue.record("\(ending.outcome) \(ending.coordinator)")
       return
     }
@@ -143,7 +143,7 @@ import Threads
     let run = try SmallRun(pictures: 20)
     let ending = try Self.run(
       run, ["max_steps": "30", "lr": "1000000", "weight_decay": "100", "weight_decay_end": "100"], data: run.data)
-    guard case .failure(let error) = ending.outcome, case RunFailure.hopeless(let text) = error else {
+    guard case .failure(let error) = ending.outcome, case RunFailure.permanent(let text) = error else {
       Issue.record("\(ending.outcome) \(ending.coordinator)")
       return
     }

@@ -1,10 +1,10 @@
-import Runs
 import Checkpoints
 import Configuration
 import Coordination
 import Durability
 import Foundation
 import Numerics
+import Runs
 import Telemetry
 import Training
 

@@ -25,14 +25,14 @@ package final class CoordinatorBulk: Sendable {
   private let answers: RowAnswers
   private let holders: @Sendable (Int, Int) -> HolderTable
   private let weights: PublishedWeights
-  private let desk: PushDesk
+  private let desk: PayloadReceiver
   private let report: @Sendable (Event) -> Void
   private let log: ServiceLog
   private let state: Mutex<State>
 
   /// The thread's own; the lock is never waited for.
   private struct State: Sendable {
-    var outgoing: FramedAnswers
+    var outgoing: BoundedReplies
     var pictures: [Int: [UInt8]] = [:]
     /// In the order of reading.
     var pictureOrder: [Int] = []
@@ -48,7 +48,7 @@ package final class CoordinatorBulk: Sendable {
   ///   - report: takes the events of arriving payloads.
   init(
     sender: Sender, plan: RunPlan, pictures: CoordinatorPictures, rows: RowStore, weights: PublishedWeights,
-    desk: PushDesk,
+    desk: PayloadReceiver,
     log: @escaping ServiceLog, holders: @escaping @Sendable (Int, Int) -> HolderTable,
     report: @escaping @Sendable (Event) -> Void
   ) {
@@ -61,7 +61,7 @@ package final class CoordinatorBulk: Sendable {
     self.desk = desk
     self.log = log
     self.report = report
-    state = Mutex(State(outgoing: FramedAnswers(log: log)))
+    state = Mutex(State(outgoing: BoundedReplies(log: log)))
   }
 
   /// For `SocketThread`.
@@ -72,7 +72,7 @@ package final class CoordinatorBulk: Sendable {
         if case .bulkRequest(.push) = incoming.envelope.message {
           state.outgoing.send(answer(incoming, into: nil, &state), nil, on: socket)
         } else if let refused = state.outgoing.add(incoming) {
-          let reply = BulkReply.unavailable(reason: FramedAnswers.tooManyRequests)
+          let reply = BulkReply.unavailable(reason: BoundedReplies.tooManyRequests)
           state.outgoing.send(outgoing(reply, nil, refused), nil, on: socket)
         }
       case .received(.malformed(let peer, let error, let exchange)):
@@ -84,7 +84,7 @@ package final class CoordinatorBulk: Sendable {
       case .failed(let error):
         if error != .closed { log(.error, "The bulk socket failed: \(error)") }
       }
-      let end = ContinuousClock.now + FramedAnswers.attention
+      let end = ContinuousClock.now + BoundedReplies.attention
       while ContinuousClock.now < end, let (request, frame) = state.outgoing.next(on: socket) {
         state.outgoing.send(answer(request, into: frame, &state), frame, on: socket)
       }

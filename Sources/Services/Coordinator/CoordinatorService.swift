@@ -56,7 +56,7 @@ public final class CoordinatorService: Sendable {
   private let sender: Sender
   private let probe: Digest
   private let weights: PublishedWeights
-  private let desk: PushDesk
+  private let desk: PayloadReceiver
   private let updates: CoordinatorUpdates
   private let checkpoints: CoordinatorCheckpoints
   private let judge: CoordinatorJudge
@@ -112,7 +112,7 @@ public final class CoordinatorService: Sendable {
 
     weights = PublishedWeights(resumed.version)
     pictures = CoordinatorPictures(data, plan: plan, weights: weights, lost: resumed.lost.map(\.picture))
-    desk = PushDesk(gradientCount: plan.layout.count, floatsPerSlice: plan.floatsPerSlice)
+    desk = PayloadReceiver(gradientCount: plan.layout.count, floatsPerSlice: plan.floatsPerSlice)
     updates = CoordinatorUpdates(plan: plan, rows: rows, weights: weights, log: log)
     checkpoints = CoordinatorCheckpoints(resumed: resumed, incarnation: incarnation, log: log)
     // A shard hears a peer over one connection: who asks besides is another.
@@ -141,7 +141,7 @@ public final class CoordinatorService: Sendable {
       checkpointEvery: configuration.checkpointEveryMinutes == 0
         ? nil : .seconds(configuration.checkpointEveryMinutes * 60),
       pictureName: { data.path($0) }, pictures: { [plan] in plan.pictures(step: $0, slice: $1) })
-    settings.peersAtMost = max(1, min(Coordination.Limits.peers, Self.controlConnections * 3 / 4))
+    settings.peersAtMost = max(1, min(CoordinationLimits.peers, Self.controlConnections * 3 / 4))
     settings.audits = AuditSettings(
       rate: options.allowsMixed ? 0 : configuration.auditRate, seed: .random(in: 0 ... .max),
       goesBack: configuration.auditAction == .rollback,
@@ -221,7 +221,7 @@ public final class CoordinatorService: Sendable {
     checkpoints.start(
       finish: { [self] step, failure in handle(.checkpointFinished(step: step, failure: failure)) },
       memory: { [self] in handle($0) },
-      lose: { [self] reason in end(.hindered(reason)) })
+      lose: { [self] reason in end(.retryable(reason)) })
     let holders = { @Sendable [self] first, count in
       control.withLock { $0.coordinator.holders(first: first, count: count) }
     }
@@ -267,16 +267,16 @@ public final class CoordinatorService: Sendable {
     case .requested: return .requested
     case .goesBack: return .wentBack
     case .failed(let why): throw RunFailure.failed(why)
-    case .hopeless(let why): throw RunFailure.hopeless(why)
-    case .hindered(let why): throw RunFailure.hindered(why)
+    case .permanent(let why): throw RunFailure.permanent(why)
+    case .retryable(let why): throw RunFailure.retryable(why)
     }
   }
 
   private static func reason(for error: any Error) -> StopReason {
     switch error {
-    case RunError.notFinite: .hopeless("\(error)")
-    case ServiceError.noRoomForRows: .hindered("\(error)")
-    case let error as DurabilityError where error.isLostLock || error.isOutOfDescriptors: .hindered("\(error)")
+    case RunError.notFinite: .permanent("\(error)")
+    case ServiceError.noRoomForRows: .retryable("\(error)")
+    case let error as DurabilityError where error.isLostLock || error.isOutOfDescriptors: .retryable("\(error)")
     default: .failed("\(error)")
     }
   }
@@ -306,7 +306,7 @@ extension CoordinatorService {
     case .undelivered: break
     case .tick:
       // One that lost its lock stops, though it may have nothing to write: workers would go on computing for it.
-      do { try directory.verifyLock() } catch { return end(.hindered("\(error)")) }
+      do { try directory.verifyLock() } catch { return end(.retryable("\(error)")) }
       handle(.tick)
     case .failed(let error): end(.failed("The control socket failed: \(error)"))
     }
@@ -359,7 +359,7 @@ extension CoordinatorService {
         try directory.quarantine(hosts, goingBackTo: step)
       } catch {
         let names = hosts.map { "'\($0.host)'" }.joined(separator: ", ")
-        end(.hindered("Host \(names) gave wrong results, and its quarantine could not be stored: \(error)"), &control)
+        end(.retryable("Host \(names) gave wrong results, and its quarantine could not be stored: \(error)"), &control)
       }
     case .stop(let reason):
       control.hasEnded = true
@@ -378,7 +378,7 @@ extension CoordinatorService {
         })
       pictures.forget(lost.map(\.picture))
     } catch {
-      end(.hindered("Pictures cannot be read any more, and that could not be stored: \(error)"), &control)
+      end(.retryable("Pictures cannot be read any more, and that could not be stored: \(error)"), &control)
     }
   }
 

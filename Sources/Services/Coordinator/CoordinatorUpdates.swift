@@ -15,7 +15,7 @@ import Training
 /// The thread that adds payloads up along the tree, and makes the next weights when a step is complete.
 final class CoordinatorUpdates: Sendable {
   enum Work: Sendable {
-    case add(PushDesk.Arrival)
+    case add(PayloadReceiver.Arrival)
     /// What was added of the step does not count.
     case startOver
     /// Every slice of this step is in.

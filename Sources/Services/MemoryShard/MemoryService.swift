@@ -29,7 +29,7 @@ public final class MemoryService: Sendable {
   private let options: MemoryOptions
   private let log: ServiceLog
   private let context: Context
-  private let line: ControlLine
+  private let line: ControlConnection
   private let contact: Mutex<CoordinatorContact>
   private let directory: ShardDirectory
   private let storage: any Storage
@@ -89,7 +89,7 @@ public final class MemoryService: Sendable {
     }
     let key: PublicKey? = if case .curve(let keys) = options.serving { keys.own.publicKey } else { nil }
     address = ShardAddress(endpoint: endpoint.onThisMachine, key: key)
-    line = ControlLine(to: options.coordinator, log: log)
+    line = ControlConnection(to: options.coordinator, log: log)
     contact = Mutex(
       CoordinatorContact(
         as: line.peer, to: "\(options.coordinator)", givesUpAfter: options.givesUpAfter, at: .now))
@@ -145,7 +145,7 @@ public final class MemoryService: Sendable {
 // MARK: - The control socket's thread
 
 extension MemoryService {
-  private func handle(_ event: ControlLine.Event) {
+  private func handle(_ event: ControlConnection.Event) {
     switch event {
     case .received(let message, let sender): receive(message, from: sender)
     case .connectionLost:

@@ -22,7 +22,7 @@ package final class ShardServing: Sendable {
 
   /// The thread's own but for the counts; the lock is never waited for long.
   private struct State: Sendable {
-    var outgoing: FramedAnswers
+    var outgoing: BoundedReplies
     var counts = Counts()
     var hasFoundDamage = false
   }
@@ -33,7 +33,7 @@ package final class ShardServing: Sendable {
     self.answers = answers
     self.log = log
     self.damaged = damaged
-    state = Mutex(State(outgoing: FramedAnswers(log: log)))
+    state = Mutex(State(outgoing: BoundedReplies(log: log)))
   }
 
   var counts: Counts { state.withLock { $0.counts } }
@@ -42,13 +42,13 @@ package final class ShardServing: Sendable {
   package func handle(_ event: SocketEvent, _ socket: RouterSocket) {
     let hasFoundDamage = state.withLock { state in
       if case .received(.message(let incoming)) = event, let refused = state.outgoing.add(incoming) {
-        state.outgoing.send(unavailable(FramedAnswers.tooManyRequests, refused), nil, on: socket)
+        state.outgoing.send(unavailable(BoundedReplies.tooManyRequests, refused), nil, on: socket)
       }
       if case .received(.malformed(let peer?, let error, let exchange)) = event {
         state.outgoing.send(unavailable("\(error)", exchange, to: peer), nil, on: socket)
       }
       if case .tick = event { state.outgoing.tick(on: socket) }
-      let end = ContinuousClock.now + FramedAnswers.attention
+      let end = ContinuousClock.now + BoundedReplies.attention
       while ContinuousClock.now < end, let (request, frame) = state.outgoing.next(on: socket) {
         state.outgoing.send(answer(request, into: frame, &state), frame, on: socket)
       }

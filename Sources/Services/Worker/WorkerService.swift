@@ -25,7 +25,7 @@ public final class WorkerService: Sendable {
   private let options: WorkerOptions
   private let log: ServiceLog
   private let context: Context
-  private let line: ControlLine
+  private let line: ControlConnection
   /// This machine's own pictures.
   private let own: DataSet?
   private let events = BoundedQueue<WorkerEvent>(capacity: WorkerService.eventsQueued)
@@ -52,7 +52,7 @@ public final class WorkerService: Sendable {
       own = nil
     }
     context = try Context()
-    line = ControlLine(to: options.coordinator, log: log)
+    line = ControlConnection(to: options.coordinator, log: log)
   }
 
   /// Works until the run is over or `requestStop` is called. May be called once.
@@ -89,7 +89,7 @@ public final class WorkerService: Sendable {
 }
 
 extension WorkerEvent {
-  fileprivate init(_ event: ControlLine.Event) {
+  fileprivate init(_ event: ControlConnection.Event) {
     switch event {
     case .received(let message, let sender): self = .received(message, from: sender)
     case .connectionLost: self = .connectionLost

@@ -20,7 +20,7 @@ import Wire
       if case .message(let incoming)? = try router.receive(timeout: .seconds(20)) { asked = incoming }
     }
     let request = try #require(asked)
-    var answers = FramedAnswers { _, _ in }
+    var answers = BoundedReplies { _, _ in }
     for _ in 0..<100 { _ = answers.add(request) }
 
     dealer = nil

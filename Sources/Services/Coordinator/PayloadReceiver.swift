@@ -8,7 +8,7 @@ import Wire
 /// Where granted payloads arrive, chunk by chunk, until they are whole.
 ///
 /// There is one place a granted lease, and the state machine grants few at once; what belongs to no place is refused.
-final class PushDesk: Sendable {
+final class PayloadReceiver: Sendable {
   /// A lease's payload, and who pushes it.
   struct Arrival: Sendable {
     let sum: SliceSum

@@ -11,7 +11,7 @@ import Wire
 /// A peer's requests are answered while its answers under way fill no more than its share, which is the smaller the less
 /// room is left for others. Whoever does not read keeps its own share, and its requests wait; once all room is taken, who
 /// has kept answers for the longest is hung up on. Who asks for more than may wait is told to ask again.
-package struct FramedAnswers: Sendable {
+package struct BoundedReplies: Sendable {
   /// What is said to a request that may not wait.
   static let tooManyRequests = "too many requests wait; ask again"
   /// Frames of one peer's: more than a worker asks for at a time.
@@ -75,7 +75,7 @@ package struct FramedAnswers: Sendable {
 
 // MARK: - Requests
 
-extension FramedAnswers {
+extension BoundedReplies {
   /// Has a request wait for its turn.
   /// - Returns: the request that may not wait any more, if there are too many: this one, or one of who has the most.
   package mutating func add(_ request: Incoming) -> Incoming? {
@@ -139,7 +139,7 @@ extension FramedAnswers {
 
 // MARK: - Frames
 
-extension FramedAnswers {
+extension BoundedReplies {
   private mutating func takeFrame() -> FloatBuffer? {
     if free.isEmpty, made >= WireLimits.framesAnswered { collectAll() }
     if let frame = free.popLast() { return frame }
@@ -172,7 +172,7 @@ extension FramedAnswers {
 
 // MARK: - Answers
 
-extension FramedAnswers {
+extension BoundedReplies {
   /// Sends an answer, or keeps it for later. A peer that left needs none; a failing socket shows when it receives.
   /// - Parameter frame: what `next` gave for it, whether the answer is in there or not; nil for an answer without bulk.
   package mutating func send(_ reply: Outgoing?, _ frame: FloatBuffer?, on socket: RouterSocket) {

@@ -8,7 +8,7 @@ import Wire
 ///     try line.open { event in ... }      // events come one at a time, in the socket's thread
 ///     line.say(message, from: sender)     // from any thread
 ///     line.close()                        // what was said is sent first
-final class ControlLine: Sendable {
+final class ControlConnection: Sendable {
   enum Event: Sendable {
     case received(CoordinatorMessage, from: Sender)
     /// The connection was lost, or none stood, so that the last word never left.

@@ -1,20 +1,19 @@
+import Messages
+
 /// Every bound of the coordinator, in one place, each with its reason. What grows with peers, messages or time is
 /// bounded by one of these, so that nobody can fill the coordinator's memory.
-public enum Limits {
+public enum CoordinationLimits {
   // MARK: Peers
 
   /// Workers at once. Each costs a heartbeat a second and a few hundred bytes; an update waits for none of them.
   public static let peers = 1024
-
-  /// Slices that a worker computes at once: more threads than any machine has.
-  public static let threads = 1024
 
   /// Of them, workers of one host, by what they say of themselves: the others are for other hosts. A machine needs one
   /// worker, or one for each of its cores at most.
   public static let peersOfHost = peers / 4
 
   /// Bytes of a worker's name, of a reason, of an error from a peer: they end in logs and on screens.
-  public static let textLength = 256
+  public static let textLength = WireLimits.shortText
 
   /// How often a worker says `ready` at least: four of them fit into `silence`.
   public static let heartbeat = Duration.seconds(1)

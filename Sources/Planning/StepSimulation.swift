@@ -15,7 +15,7 @@ import Training
 ///              slices on all threads, added up along the lease's tree; pushes one after the other
 ///     ahead    the next step's rows, from the moment that this step's are there
 ///     update   payloads added up as they come, one after the other; then the update, and new leases
-struct StepRehearsal {
+struct StepSimulation {
   /// What the steps that count came to, each a mean over them; bytes and buffers of machine 0, the coordinator, worker 1
   /// and shard 1.
   struct Outcome {
@@ -81,7 +81,7 @@ struct StepRehearsal {
   var workers: [Worker]
   private var links: LinkModel
   var clock = 0.0
-  private var agenda = Agenda<Happening>()
+  private var agenda = EventQueue<Happening>()
   private var errands: [Int: (open: Int, then: Happening)] = [:]
   private var nextErrand = 0
 
@@ -97,7 +97,7 @@ struct StepRehearsal {
   private var nextShard = 0
 
   static func run(_ plan: RunPlan, on deployment: Deployment, _ fetches: ExpectedFetches) -> Outcome {
-    var rehearsal = StepRehearsal(plan, deployment, fetches)
+    var rehearsal = StepSimulation(plan, deployment, fetches)
     return rehearsal.run()
   }
 
@@ -134,15 +134,15 @@ struct StepRehearsal {
   /// More than are ever rehearsed.
   static let steps = 1 << 40
 
-  private static func version(_ step: Int) -> Updated {
+  private static func version(_ step: Int) -> VersionIdentity {
     let digest = Digest(high: 1, low: UInt64(step))
-    return Updated(step: step, student: digest, teacher: digest, rows: 0, memoryFloor: 0)
+    return VersionIdentity(step: step, student: digest, teacher: digest, rows: 0, memoryFloor: 0)
   }
 }
 
 // MARK: - Time
 
-extension StepRehearsal {
+extension StepSimulation {
   private mutating func run() -> Outcome {
     // All are there before the first is welcomed: it would else hold a large lease that others could overtake.
     for index in workers.indices { tell(.tick, worker: index) }
@@ -210,7 +210,7 @@ extension StepRehearsal {
 
 // MARK: - The coordinator
 
-extension StepRehearsal {
+extension StepSimulation {
   /// Gives it an event, and carries out what follows.
   mutating func handle(_ event: Event) {
     let now = Instant(nanoseconds: UInt64(clock * Self.coordinatorPace * 1e9))

@@ -1,5 +1,5 @@
 /// What is to happen, by time; of the same time, what was added first comes first.
-struct Agenda<Element> {
+struct EventQueue<Element> {
   private var heap: [(time: Double, order: Int, element: Element)] = []
   private var added = 0
 

@@ -6,7 +6,7 @@ import Training
 
 // The workers of a rehearsal: clocks around the machine of a real one.
 
-extension StepRehearsal {
+extension StepSimulation {
   struct Work {
     let lease: Lease
     var sum: TreeSum<Int>
@@ -47,7 +47,7 @@ extension StepRehearsal {
         protocolVersion: WireLimits.protocolVersion, name: "\(number)", threads: threads, probe: probe)
       machine = WorkerMachine(
         WorkerMachine.Settings(hello: hello, peer: PeerID(rawValue: UInt64(number + 1)), coordinator: "plan"),
-        at: StepRehearsal.noTime)
+        at: StepSimulation.noTime)
       idle = threads
     }
 
@@ -65,7 +65,7 @@ extension StepRehearsal {
 
 // MARK: - The machine
 
-extension StepRehearsal {
+extension StepSimulation {
   mutating func tell(_ event: WorkerEvent, worker index: Int) {
     for effect in workers[index].machine.handle(event, at: Self.noTime) { carryOut(effect, worker: index) }
   }
@@ -95,7 +95,7 @@ extension StepRehearsal {
 
 // MARK: - Its threads
 
-extension StepRehearsal {
+extension StepSimulation {
   func machine(_ index: Int) -> Int { 1 + index }
 
   private mutating func take(_ lease: Lease, _ index: Int) {
