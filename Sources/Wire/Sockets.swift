@@ -233,10 +233,11 @@ public final class RouterSocket: MessageSocket, @unchecked Sendable {
       // ZAP asks only when a peer connects; a key that was taken back since is found out here. Whose id it is not is
       // not blamed for what is said in its name.
       guard let publicKey = PublicKey(key), authenticator.allowed.contains(publicKey) else {
-        let isOwn = PublicKey(key).flatMap { key in
-          known.map { peer in authenticator.peers.withLock { $0.isOwned(peer, by: key) } }
+        let owner = known.flatMap { peer in
+          PublicKey(key).flatMap { key in authenticator.peers.withLock { $0.isOwned(peer, by: key) } ? peer : nil }
         }
-        return .malformed(peer: isOwn == true ? known : nil, .keyNotAllowed(peer: known, key: key))
+        let error = WireError.keyNotAllowed(peer: known, key: key)
+        return owner == nil ? complain(error) : .malformed(peer: owner, error)
       }
     }
     if let known, let refused = refuse(known, over: message.descriptor, key) { return refused.received }
@@ -256,7 +257,7 @@ public final class RouterSocket: MessageSocket, @unchecked Sendable {
     if let authenticator, let key, let publicKey = PublicKey(key),
       !authenticator.peers.withLock({ $0.claim(peer, with: publicKey) })
     {
-      return Refused(received: .malformed(peer: nil, .otherKey(peer: peer, key: key)))
+      return Refused(received: complain(.otherKey(peer: peer, key: key)))
     }
     switch connections.claim(peer, over: descriptor, isHeard: isAlive) {
     case .granted: return nil

@@ -102,6 +102,11 @@ struct EncryptionTests {
       let thief = try dealer(stranger, 1)
       #expect(try thief.send(request(1), timeout: .seconds(5)) == .sent)
       #expect(try complaint(router) == .otherKey(peer: PeerID(rawValue: 1), key: "\(stranger.publicKey)"))
+      // Said once, however often he tries.
+      for _ in 0..<20 { #expect(try thief.send(request(1), timeout: .seconds(5)) == .sent) }
+      #expect(try worker.send(request(1), timeout: .seconds(5)) == .sent)
+      #expect(try heard(1))
+      #expect(try router.receive(timeout: .milliseconds(300)) == nil)
       // Nor does he hear what is sent to it.
       var random = SplitMix64(seed: 3)
       let lease = Envelope(sender: someSender(&random), message: .coordinator(.heartbeat(step: 5)))
