@@ -37,9 +37,9 @@ public final class RawPeer {
     Glibc.send(descriptor, bytes, bytes.count, Int32(MSG_NOSIGNAL)) == bytes.count
   }
 
-  /// Whether the other side closes the connection within two seconds.
-  public func isHungUpOn() -> Bool {
-    var patience = timeval(tv_sec: 2, tv_usec: 0)
+  /// Whether the other side closes the connection within so many milliseconds.
+  public func isHungUpOn(within milliseconds: Int = 2000) -> Bool {
+    var patience = timeval(tv_sec: milliseconds / 1000, tv_usec: milliseconds % 1000 * 1000)
     setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &patience, socklen_t(MemoryLayout.size(ofValue: patience)))
     var bytes = [UInt8](repeating: 0, count: 256)
     while true {
