@@ -1,4 +1,5 @@
 import Messages
+import Numerics
 
 /// Whom a worker or a memory shard follows, and when it speaks unasked: hello until it is welcomed, then signs of life.
 ///
@@ -37,7 +38,7 @@ public struct CoordinatorContact: Sendable {
   private var lifeAt: Instant
   /// When people may be told again of an older incarnation.
   private var complainAt: Instant
-  private var draws: UInt64
+  private var draws: RandomStream
 
   /// - Parameters:
   ///   - peer: who speaks; of its random bits hellos draw their pauses.
@@ -50,7 +51,7 @@ public struct CoordinatorContact: Sendable {
     backoff = HelloBackoff(at: now)
     lifeAt = now
     complainAt = now
-    draws = peer.rawValue
+    draws = RandomStream(RandomKey(seed: peer.rawValue, purpose: .hello))
   }
 
   /// On every word of this peer. Zeros until a coordinator was heard.
@@ -135,15 +136,6 @@ extension CoordinatorContact {
       lifeAt = now + CoordinationLimits.heartbeat
       return [.showLife]
     }
-    return backoff.saysHello(at: now, random: draw()) ? [.sayHello] : []
-  }
-
-  /// 0..<1: SplitMix64.
-  private mutating func draw() -> Double {
-    draws &+= 0x9E37_79B9_7F4A_7C15
-    var word = draws
-    word = (word ^ word >> 30) &* 0xBF58_476D_1CE4_E5B9
-    word = (word ^ word >> 27) &* 0x94D0_49BB_1331_11EB
-    return Double((word ^ word >> 31) >> 11) * 0x1p-53
+    return backoff.saysHello(at: now, random: draws.uniform()) ? [.sayHello] : []
   }
 }

@@ -10,6 +10,8 @@ public enum Purpose: UInt32, Sendable, CaseIterable {
   case seededRow = 6
   case synthesis = 7
   case audit = 8
+  /// When a peer says hello again: no part of a run's result.
+  case hello = 9
 }
 
 /// Names one stream of random numbers. Streams of different keys are independent.
