@@ -90,23 +90,18 @@ package final class BulkClient: Sendable {
         _ = waiting.answers.tryAppend((waiting.index, .failure(unanswered())))
       case .tick:
         let now = ContinuousClock.now
-        let late = state.value.withLock { state in
-          let late = state.waiting.filter { $0.value.deadline < now }
-          for exchange in late.keys { state.waiting[exchange] = nil }
-          return late
-        }
-        for waiting in late.values { _ = waiting.answers.tryAppend((waiting.index, .failure(unanswered()))) }
+        Self.fail(state, unanswered()) { $0.deadline < now }
         Self.askAgain(as: sender, over: socket, state)
-      case .failed: Self.failAll(state)
+      case .failed: Self.fail(state, .bulkUnanswered(nil))
       }
     }
   }
 
   /// Ends the thread; whoever waits for an answer gets an error.
   package func stop() {
-    Self.failAll(state)
+    Self.fail(state, .bulkUnanswered(nil))
     thread.stop()
-    Self.failAll(state)
+    Self.fail(state, .bulkUnanswered(nil))
   }
 
   private static func take(_ received: Received, _ state: Arc<Mutex<State>>) {
@@ -119,13 +114,8 @@ package final class BulkClient: Sendable {
 
   /// Nothing that was sent over it will be answered.
   private static func connectionBroke(_ state: Arc<Mutex<State>>) {
-    let pushes = state.value.withLock { state in
-      let pushes = state.waiting.filter { $0.value.request == nil }
-      for exchange in pushes.keys { state.waiting[exchange] = nil }
-      state.unasked = state.waiting.keys.sorted()
-      return pushes
-    }
-    for push in pushes.values { _ = push.answers.tryAppend((push.index, .failure(.bulkUnanswered(nil)))) }
+    fail(state, .bulkUnanswered(nil)) { $0.request == nil }
+    state.value.withLock { $0.unasked = $0.waiting.keys.sorted() }
   }
 
   /// Asks for what a broken connection left without an answer, as far as there is room.
@@ -149,12 +139,16 @@ package final class BulkClient: Sendable {
     state.value.withLock { $0.waiting[exchange] != nil }
   }
 
-  private static func failAll(_ state: Arc<Mutex<State>>) {
-    let all = state.value.withLock { state in
-      defer { state.waiting = [:] }
-      return state.waiting
+  /// Ends the wait of those for which `isOver` holds.
+  private static func fail(
+    _ state: Arc<Mutex<State>>, _ error: WorkerError, where isOver: (Waiting) -> Bool = { _ in true }
+  ) {
+    let ended = state.value.withLock { state in
+      let ended = state.waiting.filter { isOver($0.value) }
+      for exchange in ended.keys { state.waiting[exchange] = nil }
+      return ended
     }
-    for waiting in all.values { _ = waiting.answers.tryAppend((waiting.index, .failure(.bulkUnanswered(nil)))) }
+    for waiting in ended.values { _ = waiting.answers.tryAppend((waiting.index, .failure(error))) }
   }
 
   /// Asks for all of it, a window at a time, and hands each answer over as it comes, so that only a window's frames are

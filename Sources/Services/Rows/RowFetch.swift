@@ -6,8 +6,8 @@ import Wire
 ///
 /// A piece goes to its first holder. One that is not answered in time is asked for again elsewhere, and the first answer
 /// counts: rows of one number are the same wherever they are. One that is refused, or whose holder is gone, goes to the
-/// next holder at once. A holder has at most `WireLimits.requestsUnderWay` pieces to answer at any time; what waits for a turn at one
-/// that turns out to be slow is asked of the next one instead.
+/// next holder at once. A holder has at most `WireLimits.requestsUnderWay` pieces to answer at any time; what waits for a
+/// turn at one that turns out to be slow is asked of the next one instead.
 struct RowFetch {
   /// Rows of one block that one answer carries.
   struct Piece {
