@@ -29,6 +29,14 @@ public struct PeerID: Hashable, Sendable {
   public init(rawValue: UInt64) { self.rawValue = rawValue }
 }
 
+extension PeerID: CustomStringConvertible {
+  /// "peer 00c0ffee00c0ffee".
+  public var description: String {
+    let digits = String(rawValue, radix: 16)
+    return "peer " + String(repeating: "0", count: 16 - digits.count) + digits
+  }
+}
+
 /// A lease, unique within an incarnation.
 public struct LeaseID: Hashable, Comparable, Sendable {
   public let number: UInt64

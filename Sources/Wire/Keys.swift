@@ -46,7 +46,7 @@ extension KeyPair {
   public func write(to path: String) throws(WireError) {
     try KeyFile.write(
       "# massl key pair. Keep this file secret; give others only the public key.\n"
-        + "public \(publicKey)\nsecret \(KeyDigits.text(of: secret))\n",
+        + "public \(publicKey)\nsecret \(Hexadecimal.text(of: secret))\n",
       to: path)
   }
 
@@ -64,7 +64,7 @@ extension KeyPair {
       guard line.words.count == 2, ["public", "secret"].contains(line.words[0]), halves[line.words[0]] == nil else {
         throw bad(line.number, "neither the line 'public' nor 'secret' of a key file")
       }
-      guard let half = KeyDigits.bytes(of: line.words[1]) else {
+      guard let half = Hexadecimal.bytes(of: line.words[1], count: 32) else {
         throw bad(line.number, "its \(line.words[0]) key has no 64 hexadecimal digits")
       }
       halves[line.words[0]] = half

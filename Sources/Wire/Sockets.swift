@@ -208,14 +208,17 @@ public final class RouterSocket: MessageSocket, @unchecked Sendable {
     case .keyRefused:
       for failure in authenticator?.takeRefused() ?? [] { complaints.add(.handshakeFailed(endpoint, failure)) }
     case .connected(let descriptor):
-      gone += [connections.begin(descriptor)].compactMap(\.self)
+      isGone(connections.begin(descriptor))
       if let cut = bounds.opened(descriptor) { complaints.add(.cutOff(endpoint, cut)) }
     case .disconnected(let descriptor):
-      gone += [connections.end(descriptor)].compactMap(\.self)
+      isGone(connections.end(descriptor))
       bounds.closed(descriptor)
     case .ready, .connecting, .retrying: break
     }
   }
+
+  /// Has it told, if there is anybody.
+  private func isGone(_ peer: PeerID?) { if let peer { gone.append(peer) } }
 
   /// Who sent it before what was sent.
   /// - Returns: nil when it was dropped without a word, for the same was said lately.
@@ -224,19 +227,21 @@ public final class RouterSocket: MessageSocket, @unchecked Sendable {
     // A connection may name its peer from the start; else its first message does.
     let named = PeerID(routingID: id)
     guard named != nil || Self.isChosenByRouter(id) else {
-      return complain(.foreignPeer(routingID: Self.hexadecimal(id)))
+      return complain(.foreignPeer(routingID: Hexadecimal.text(of: Array(id.prefix(64)))))
     }
-    gone += [connections.receive(over: message.descriptor, id)].compactMap(\.self)
+    isGone(connections.receive(over: message.descriptor, id))
     let known = connections.speaker(over: message.descriptor) ?? named
-    let key = authenticator == nil ? nil : message.frames.last?.userID ?? "(none)"
-    if let authenticator, let key {
+    var key: PublicKey?
+    if let authenticator {
+      let text = message.frames.last?.userID ?? "(none)"
+      key = PublicKey(text)
       // ZAP asks only when a peer connects; a key that was taken back since is found out here. Whose id it is not is
       // not blamed for what is said in its name.
-      guard let publicKey = PublicKey(key), authenticator.allowed.contains(publicKey) else {
+      guard let key, authenticator.allowed.contains(key) else {
         let owner = known.flatMap { peer in
-          PublicKey(key).flatMap { key in authenticator.peers.withLock { $0.isOwned(peer, by: key) } ? peer : nil }
+          key.flatMap { key in authenticator.peers.withLock { $0.isOwned(peer, by: key) } ? peer : nil }
         }
-        let error = WireError.keyNotAllowed(peer: known, key: key)
+        let error = WireError.keyNotAllowed(peer: known, key: text)
         return owner == nil ? complain(error) : .malformed(peer: owner, error)
       }
     }
@@ -246,18 +251,17 @@ public final class RouterSocket: MessageSocket, @unchecked Sendable {
     guard case .message(let incoming) = result else { return result }
     if known == nil, let refused = refuse(incoming.peer, over: message.descriptor, key) { return refused.received }
     // Left from a connection that has ended: its peer is gone, whatever it says.
-    if connections.routingID(of: incoming.peer) == nil { gone.append(incoming.peer) }
+    if connections.routingID(of: incoming.peer) == nil { isGone(incoming.peer) }
     return result
   }
 
   /// That a peer may not speak over a connection, and what is said of it, if anything.
   private struct Refused { let received: Received? }
 
-  private func refuse(_ peer: PeerID, over descriptor: Int32, _ key: String?) -> Refused? {
-    if let authenticator, let key, let publicKey = PublicKey(key),
-      !authenticator.peers.withLock({ $0.claim(peer, with: publicKey) })
-    {
-      return Refused(received: complain(.otherKey(peer: peer, key: key)))
+  /// - Parameter key: the connection's; nil where there are none.
+  private func refuse(_ peer: PeerID, over descriptor: Int32, _ key: PublicKey?) -> Refused? {
+    if let authenticator, let key, !authenticator.peers.withLock({ $0.claim(peer, with: key) }) {
+      return Refused(received: complain(.otherKey(peer: peer, key: "\(key)")))
     }
     switch connections.claim(peer, over: descriptor, isHeard: isAlive) {
     case .granted: return nil
@@ -281,10 +285,6 @@ public final class RouterSocket: MessageSocket, @unchecked Sendable {
 
   /// Of a connection that gave no routing id: a zero and four bytes.
   private static func isChosenByRouter(_ id: [UInt8]) -> Bool { id.count == 5 && id[0] == 0 }
-
-  private static func hexadecimal(_ bytes: [UInt8]) -> String {
-    bytes.prefix(64).map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
-  }
 }
 
 // MARK: - Both

@@ -195,11 +195,3 @@ extension WireError: CustomStringConvertible {
 
   private static func name(_ peer: PeerID?) -> String { peer.map(\.description) ?? "The peer" }
 }
-
-extension PeerID: CustomStringConvertible {
-  /// "peer 00c0ffee00c0ffee".
-  public var description: String {
-    let digits = String(rawValue, radix: 16)
-    return "peer " + String(repeating: "0", count: 16 - digits.count) + digits
-  }
-}
