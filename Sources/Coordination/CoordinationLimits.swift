@@ -5,12 +5,10 @@ import Messages
 public enum CoordinationLimits {
   // MARK: Peers
 
-  /// Workers at once. Each costs a heartbeat a second and a few hundred bytes; an update waits for none of them.
+  /// Workers at once. Each costs a heartbeat a second and a few hundred bytes; an update waits for none of them. They may
+  /// all come from one address or have one key; where all places are taken, who comes from elsewhere gets one of a
+  /// worker that has delivered nothing, until each origin has as many.
   public static let peers = 1024
-
-  /// Of them, workers of one host, by what they say of themselves: the others are for other hosts. A machine needs one
-  /// worker, or one for each of its cores at most.
-  public static let peersOfHost = peers / 4
 
   /// Bytes of a worker's name, of a reason, of an error from a peer: they end in logs and on screens.
   public static let textLength = WireLimits.shortText

@@ -71,6 +71,7 @@ extension Coordinator {
       usualDelivery = mean(usualDelivery)
       peers[place].delivery = mean(peers[place].delivery)
     }
+    peers[place].hasDelivered = true
     peers[place].pushHeard = now
     peers[place].isOnProbation = false
     peers[place].silentFor = .zero

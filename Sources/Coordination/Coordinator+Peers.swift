@@ -5,13 +5,15 @@ import Numerics
 
 extension Coordinator {
   /// Checks who says it before what is said.
-  mutating func receive(_ message: WorkerMessage, from sender: Sender, _ effects: inout [Effect]) {
+  mutating func receive(
+    _ message: WorkerMessage, from sender: Sender, _ origin: Origin, _ effects: inout [Effect]
+  ) {
     guard !isIgnored(sender.peer) else { return }
     if case .statusRequest = message { return effects.append(.sendStatus(to: sender.peer)) }
     if case .memoryRequest = message { return effects.append(.sendMemory(to: sender.peer)) }
     if case .drainRequest(let shard) = message { return answerDrain(board?.drain(shard), sender.peer, &effects) }
     if case .stayRequest(let shard) = message { return answerDrain(board?.cancelDrain(shard), sender.peer, &effects) }
-    if case .hello(let hello) = message { return greet(hello, from: sender, &effects) }
+    if case .hello(let hello) = message { return greet(hello, from: sender, origin, &effects) }
     guard let problem = refusal(of: sender) else {
       peers[sender.peer]?.heard = now
       peers[sender.peer]?.isConnected = true
@@ -96,7 +98,7 @@ extension Coordinator {
 // MARK: - Hello
 
 extension Coordinator {
-  private mutating func greet(_ hello: Hello, from sender: Sender, _ effects: inout [Effect]) {
+  private mutating func greet(_ hello: Hello, from sender: Sender, _ origin: Origin, _ effects: inout [Effect]) {
     let peer = sender.peer
     guard 1...WireLimits.threads ~= hello.threads else {
       return offend(
@@ -107,7 +109,7 @@ extension Coordinator {
       return offend(
         peer, "hello with a name of \(hello.name.utf8.count) bytes, a host of \(hello.host.utf8.count)", &effects)
     }
-    if let refusal = refusal(of: hello, from: sender) {
+    if let refusal = refusal(of: hello, from: sender, origin) {
       log(.warning, .refusals, about: peer, "Refused worker '\(hello.name)': \(refusal.text)", &effects)
       refuse(peer, refusal, &effects)
       // A worker ends at such a word; it does not ask again.
@@ -128,9 +130,12 @@ extension Coordinator {
     firstHost = firstHost ?? hello.host
     if let known = peers[peer], known.threads != hello.threads || known.host != hello.host { forget(peer, &effects) }
     if peers[peer] == nil {
-      peers[peer] = Peer(id: peer, name: hello.name, host: hello.host, threads: hello.threads, heard: now)
+      makeRoom(for: origin, &effects)
+      peers[peer] = Peer(
+        id: peer, name: hello.name, host: hello.host, origin: origin, threads: hello.threads, heard: now)
       log(.info, .joins, about: peer, "\(described(peer)) joins with \(hello.threads) threads.", &effects)
     } else {
+      peers[peer]?.origin = origin
       // Said twice, or the welcome was lost. What it holds it says with `ready`.
       peers[peer]?.name = hello.name
       peers[peer]?.threads = hello.threads
@@ -142,7 +147,21 @@ extension Coordinator {
     if case .leaving = phase { effects.append(.send(.finished, to: peer)) }
   }
 
-  private func refusal(of hello: Hello, from sender: Sender) -> Refusal? {
+  private var isFull: Bool { peers.count >= settings.peersAtMost }
+
+  /// A full table has a place for an origin that has fewer than others.
+  private mutating func makeRoom(for origin: Origin, _ effects: inout [Effect]) {
+    guard isFull, let displaced = peers.displaced(by: origin), let crowd = peers[displaced]?.origin else { return }
+    let why =
+      "of the coordinator's \(settings.peersAtMost) workers \(peers.count(from: crowd)) come from one place (\(crowd)), and this "
+      + "one has delivered nothing yet: it gives its place to one from elsewhere"
+    log(.warning, .refusals, about: displaced, "\(described(displaced)) has to leave: \(why).", &effects)
+    refuse(
+      displaced, Refusal(reason: .tooManyPeers, text: "Full: \(why). Another is free when one has left."), &effects)
+    forget(displaced, &effects)
+  }
+
+  private func refusal(of hello: Hello, from sender: Sender, _ origin: Origin) -> Refusal? {
     if sender.run != settings.run, sender.run != RunIdentity(high: 0, low: 0) {
       return Refusal(reason: .otherRun, text: "Another run answers at this address: check --coordinator.")
     }
@@ -169,16 +188,7 @@ extension Coordinator {
           "The run remembers \(CoordinationLimits.hosts) hosts that worked for it, and takes no more: give this worker a host "
           + "name that was there before (--host).")
     }
-    // With other threads or on another host it is another worker.
-    let known = peers[sender.peer].map { $0.host == hello.host } ?? false
-    if !known, peers.count(onHost: hello.host) >= CoordinationLimits.peersOfHost {
-      return Refusal(
-        reason: .tooManyPeers,
-        text:
-          "Host '\(hello.host)' has \(CoordinationLimits.peersOfHost) workers here, and gets no more: one worker computes on all "
-          + "cores of a machine (--threads). If these are several machines, give each its own --host.")
-    }
-    if peers[sender.peer] == nil, peers.count >= settings.peersAtMost {
+    if peers[sender.peer] == nil, isFull, peers.displaced(by: origin) == nil {
       let cause = settings.peersAtMost < CoordinationLimits.peers ? " for its limit of open files (ulimit -n)" : ""
       return Refusal(
         reason: .tooManyPeers,

@@ -171,7 +171,7 @@ public struct Coordinator: Sendable {
     var effects: [Effect] = []
     guard phase != .stopped else { return effects }
     switch event {
-    case .message(let message, let sender): receive(message, from: sender, &effects)
+    case .message(let message, let sender, let origin): receive(message, from: sender, origin, &effects)
     case .disconnected(let peer): disconnected(peer, &effects)
     case .shardMessage(let message, let sender): receive(message, from: sender, &effects)
     case .extentSealed(let extent): board?.sealed(extent)
@@ -223,6 +223,8 @@ struct Peer: Sendable {
   var id: PeerID
   var name: String
   var host: String
+  /// Where its last hello came from.
+  var origin: Origin
   var threads: Int
   /// Threads without work, as it said last, less what was leased since.
   var idleThreads = 0
@@ -238,6 +240,8 @@ struct Peer: Sendable {
 
   // MARK: Whether it delivers what it announces
 
+  /// A payload of its was whole, ever.
+  var hasDelivered = false
   /// When it pushed last.
   var pushHeard: Instant?
   /// How long its payloads take from their grant to their last float, a running mean; nil before the first.

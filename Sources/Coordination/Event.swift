@@ -30,7 +30,7 @@ public struct Instant: Hashable, Comparable, Sendable {
 /// What happens to a coordinator.
 public enum Event: Hashable, Sendable {
   /// A peer said something on the control socket; `sender` is as the peer claims, the socket has checked its routing id.
-  case message(WorkerMessage, from: Sender)
+  case message(WorkerMessage, from: Sender, origin: Origin = .thisMachine)
   /// The connection that a peer last spoke over ended. It may come back over another one; what it said before may still
   /// come, and this again after it.
   case disconnected(PeerID)

@@ -41,6 +41,9 @@ public final class BulkFrame: @unchecked Sendable {
 
   /// The sender's key as the authenticator gave it to libzmq.
   var userID: String? { zmq_msg_gets(message, "User-Id").map { String(cString: $0) } }
+
+  /// The address of who sent it, in numbers.
+  var peerAddress: String? { zmq_msg_gets(message, "Peer-Address").map { String(cString: $0) } }
 }
 
 /// Raw bytes to be sent beside an envelope; at most `WireLimits.bulkBytes`, at least one.

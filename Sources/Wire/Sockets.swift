@@ -7,6 +7,8 @@ import Numerics
 public struct Incoming: Sendable {
   /// Who sent it: on a router, who may speak over the connection that brought it.
   public var peer: PeerID
+  /// Where it came from.
+  public var origin: Origin
   public var envelope: Envelope
   /// Present exactly when `envelope.message.carriesBulk`.
   public var bulk: BulkFrame?
@@ -247,7 +249,8 @@ public final class RouterSocket: MessageSocket, @unchecked Sendable {
     }
     if let known, let refused = refuse(known, over: message.descriptor, key) { return refused.received }
     let peer = known ?? connections.stranger(over: message.descriptor)
-    let result = received(Array(message.frames.dropFirst()), of: message.count - 1, peer: peer, connection: known)
+    let result = received(
+      Array(message.frames.dropFirst()), of: message.count - 1, peer: peer, connection: known, key: key)
     guard case .message(let incoming) = result else { return result }
     if known == nil, let refused = refuse(incoming.peer, over: message.descriptor, key) { return refused.received }
     // Left from a connection that has ended: its peer is gone, whatever it says.
@@ -304,8 +307,12 @@ func frames(of outgoing: Outgoing) -> [OutgoingFrame] {
 }
 
 /// The frames after the routing id, as what they mean.
-/// - Parameter count: how many came; `frames` holds the first ones.
-func received(_ frames: [BulkFrame], of count: Int, peer: PeerID?, connection: PeerID?) -> Received {
+/// - Parameters:
+///   - count: how many came; `frames` holds the first ones.
+///   - key: who sent it proved to have it.
+func received(
+  _ frames: [BulkFrame], of count: Int, peer: PeerID?, connection: PeerID?, key: PublicKey? = nil
+) -> Received {
   var exchange: UInt64 = 0
   func malformed(_ problem: String) -> Received {
     .malformed(peer: peer, .badFrames(peer: peer, problem: problem), exchange: exchange)
@@ -332,7 +339,8 @@ func received(_ frames: [BulkFrame], of count: Int, peer: PeerID?, connection: P
       return malformed("a bulk frame of \(bulk.count) bytes, no multiple of \(envelope.message.bulkUnit)")
     }
   }
-  return .message(Incoming(peer: envelope.sender.peer, envelope: envelope, bulk: bulk))
+  let origin = key.map { Origin.key($0) } ?? Origin(address: first.peerAddress ?? "")
+  return .message(Incoming(peer: envelope.sender.peer, origin: origin, envelope: envelope, bulk: bulk))
 }
 
 extension BulkFrame {

@@ -80,24 +80,81 @@ struct FloodTests {
     try script.coordinator.checkInvariants()
   }
 
-  @Test func aHostTakesAQuarterOfThePlaces() throws {
-    var script = Script()
-    try script.join(1, on: "lab")
-    for worker in 100..<1_400 as Range<UInt64> { _ = try hello(&script, worker, host: "crowd") }
-    #expect(script.status.workers.count == 1 + CoordinationLimits.peersOfHost)
-    try script.say(Script.hello(host: "crowd"), 2_000)
+  /// From where a crowd comes, and others.
+  private let crowd = Origin.ipv4(0x0A00_0001)
+  private let elsewhere = Origin.ipv6(7)
+
+  private func join(_ script: inout Script, _ worker: UInt64, host: String, from origin: Origin) throws {
+    try script.handle(.message(Script.hello(host: host), from: script.sender(worker), origin: origin))
+  }
+
+  @Test func aCrowdThatLiesAboutItsHostsLeavesPlacesToWhoComesFromElsewhere() throws {
+    var script = Script(slices: 4)
+    for worker in 0..<1_400 as Range<UInt64> {
+      _ = script.coordinator.handle(
+        .message(Script.hello(host: "host-\(worker)"), from: script.sender(worker), origin: crowd),
+        at: Instant(nanoseconds: 0))
+    }
+    #expect(script.status.workers.count == CoordinationLimits.peers)
+    // The oldest of them hold the step's leases.
+    for worker in 0..<4 as Range<UInt64> { #expect(try script.ready(worker, idle: 1).count == 1) }
+    try join(&script, 5_000, host: "honest", from: elsewhere)
+    #expect(script.effects.contains { if case .send(.welcome, PeerID(rawValue: 5_000)) = $0 { true } else { false } })
+    #expect(script.status.workers.count == CoordinationLimits.peers)
+    let newest = UInt64(CoordinationLimits.peers - 1)
+    guard
+      case .send(.refusal(let refusal), PeerID(rawValue: newest))? = script.effects.first(where: {
+        if case .send(.refusal, _) = $0 { true } else { false }
+      })
+    else {
+      Issue.record("who lost its place is not told")
+      return
+    }
+    #expect(refusal.reason == .tooManyPeers)
+    #expect(refusal.text.contains("1024 come from one place (10.0.0.1)"), "\(refusal.text)")
+    // It gets work as soon as the crowd is late with it.
+    _ = try script.ready(5_000, idle: 1)
+    _ = try script.handle(.tick, after: 4_000)
+    #expect(try !script.ready(5_000, idle: 1, after: 7_000).isEmpty)
+    // The crowd's next ones do not come in for it.
+    try join(&script, 6_000, host: "another", from: crowd)
     #expect(script.refusals.map(\.reason) == [.tooManyPeers])
-    #expect(script.refusals[0].text.hasPrefix("Host 'crowd' has 256 workers here, and gets no more: "))
-    try script.say(Script.hello(host: "crowd"), 100)
-    #expect(script.refusals.isEmpty, "one that is in may say hello again")
-    try script.say(Script.hello(host: "crowd"), 1)
-    #expect(script.refusals.map(\.reason) == [.tooManyPeers], "nor by another name")
-    try script.say(Script.hello(host: "lab"), 2)
+  }
+
+  @Test func oneOriginMayHaveAllPlacesAndTwoShareThemEvenly() throws {
+    var script = Script(peersAtMost: 8)
+    for worker in 0..<8 as Range<UInt64> { try join(&script, worker, host: "site", from: crowd) }
+    #expect(script.status.workers.count == 8)
+    var places = 0
+    for worker in 100..<110 as Range<UInt64> {
+      try join(&script, worker, host: "other site", from: elsewhere)
+      if script.effects.contains(where: { if case .send(.welcome, _) = $0 { true } else { false } }) { places += 1 }
+    }
+    #expect(places == 4 && script.status.workers.count == 8)
+    // A key is an origin as an address is.
+    try join(&script, 200, host: "third", from: .key(PublicKey(bytes: [UInt8](repeating: 3, count: 32))))
+    #expect(script.refusals.first?.text.contains("4 come from one place") == true)
+    // One that is in may say hello again, and one that left leaves a place.
+    try join(&script, 0, host: "site", from: crowd)
     #expect(script.refusals.isEmpty)
-    // A place that is left is free again.
-    try script.say(.goodbye, 100)
-    try script.say(Script.hello(host: "crowd"), 2_000)
+    try script.say(.goodbye, 0)
+    try join(&script, 300, host: "site", from: crowd)
     #expect(script.refusals.isEmpty)
+  }
+
+  @Test func whoHasDeliveredKeepsItsPlace() throws {
+    var script = Script(slices: 4, peersAtMost: 3)
+    for worker in 0..<3 as Range<UInt64> { try join(&script, worker, host: "site", from: crowd) }
+    for worker in [1, 2] as [UInt64] {
+      let lease = try #require(try script.ready(worker, idle: 1).first)
+      try script.complete(lease, by: worker)
+    }
+    try join(&script, 10, host: "other", from: elsewhere)
+    #expect(script.status.workers.map(\.acceptedSlices) == [1, 1, 0], "the only one that delivered nothing left")
+    try join(&script, 11, host: "other", from: elsewhere)
+    #expect(script.refusals.map(\.reason) == [.tooManyPeers])
+    try join(&script, 12, host: "third", from: .ipv4(9))
+    #expect(script.refusals.map(\.reason) == [.tooManyPeers], "nobody is left who could be sent away for it")
   }
 
   @Test func bytesFromNobodyAreCountedAndRareInTheLog() throws {

@@ -20,7 +20,6 @@ import Wire
     #expect(CoordinationLimits.accusation <= CoordinationLimits.audit)
     #expect(CoordinationLimits.checkpointRetry * CoordinationLimits.lastCheckpointTries < .seconds(30))
     #expect(CoordinationLimits.movesInFlight <= CoordinationLimits.extentsInFlight)
-    #expect(CoordinationLimits.peersOfHost <= CoordinationLimits.peers)
   }
 
   @Test func theLongestListOfHeldLeasesFitsIntoAnEnvelope() throws {

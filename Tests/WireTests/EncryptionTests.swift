@@ -55,6 +55,16 @@ struct EncryptionTests {
     return false
   }
 
+  @Test func whoHasAKeyComesFromThere() throws {
+    let worker = try dealer(friend, 1)
+    #expect(try worker.send(request(1), timeout: .seconds(5)) == .sent)
+    guard case .message(let incoming)? = try router.receive(timeout: .seconds(5)) else {
+      Issue.record("nothing came")
+      return
+    }
+    #expect(incoming.origin == .key(friend.publicKey))
+  }
+
   @Test func aStrangerIsNamedOnBothSidesAndComesInOnceAllowed() throws {
     let worker = try dealer(stranger, 1)
     let own = try complaint(worker)

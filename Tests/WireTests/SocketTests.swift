@@ -51,6 +51,33 @@ struct SocketTests {
     print("loopback bulk: \(Double(count) * Double(WireLimits.bulkBytes) / seconds / 1e9) GB/s at 1 MiB")
   }
 
+  @Test func aMessageSaysWhereItCameFrom() throws {
+    let context = try Context()
+    let router = try RouterSocket(in: context, listeningOn: Self.loopback, for: .control, security: .none(.loopback))
+    let dealer = try DealerSocket(
+      in: context, as: PeerID(rawValue: 3), connectingTo: router.endpoint, for: .control, security: .none(.loopback))
+    var random = SplitMix64(seed: 9)
+    let request = Envelope(sender: someSender(&random, peer: PeerID(rawValue: 3)), message: .worker(.statusRequest))
+    #expect(try dealer.send(Outgoing(request), timeout: .seconds(5)) == .sent)
+    #expect(try message(of: router.receive(timeout: .seconds(5)))?.origin == .thisMachine)
+  }
+
+  @Test(arguments: [
+    ("127.0.0.1", Origin.thisMachine), ("127.8.0.2", .thisMachine), ("::1", .thisMachine),
+    ("::ffff:127.0.0.1", .thisMachine), ("", .thisMachine), ("192.0.2.7", .ipv4(0xC000_0207)),
+    ("::ffff:192.0.2.7", .ipv4(0xC000_0207)), ("2001:db8:0:7::1", .ipv6(0x2001_0DB8_0000_0007)),
+    ("2001:db8:0:7:ffff::2", .ipv6(0x2001_0DB8_0000_0007)), ("fe80::1%eth0", .ipv6(0xFE80_0000_0000_0000)),
+    ("::192.0.2.7", .ipv6(0)),
+  ])
+  func anAddressHasAnOrigin(address: String, origin: Origin) { #expect(Origin(address: address) == origin) }
+
+  @Test func originsAreNamed() {
+    #expect(
+      ["127.0.0.1", "192.0.2.7", "2001:db8:0:7::1"].map { "\(Origin(address: $0))" } == [
+        "this machine", "192.0.2.7", "2001:db8:0:7::/64",
+      ])
+  }
+
   @Test func whoseConnectionEndedIsTold() throws {
     let context = try Context()
     let router = try RouterSocket(in: context, listeningOn: Self.loopback, for: .control, security: .none(.loopback))

@@ -296,7 +296,7 @@ extension CoordinatorService {
     switch event {
     case .received(.message(let incoming)):
       switch incoming.envelope.message {
-      case .worker(let message): handle(.message(message, from: incoming.envelope.sender))
+      case .worker(let message): handle(.message(message, from: incoming.envelope.sender, origin: incoming.origin))
       case .shard(let message): handle(.shardMessage(message, from: incoming.envelope.sender))
       case .coordinator, .bulkRequest, .bulkReply:
         handle(.malformed(from: incoming.peer, reason: "not a worker's message"))
