@@ -57,8 +57,8 @@ extension Coordinator {
       }
       phase = .leaving(until: now + CoordinationLimits.farewell)
       for peer in peers { effects.append(.send(.finished, to: peer.id)) }
-      for shard in board?.shardsInOrder ?? [] where shard.isHeard {
-        if let peer = shard.peer { effects.append(.send(.finished, to: peer)) }
+      for shard in board?.shardsInOrder ?? [] where shard.connection.isHeard {
+        if let peer = shard.connection.peer { effects.append(.send(.finished, to: peer)) }
       }
       conclude(&effects)
     // Whoever did not hear it says something within that time, and is told again.

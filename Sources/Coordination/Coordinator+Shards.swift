@@ -31,8 +31,8 @@ extension Coordinator {
       board?.assign(known.id, &effects)
     case .goodbye:
       log(
-        .info, .shards, about: sender.peer, "Memory shard '\(known.name)' leaves, with \(known.held.count) extents.",
-        &effects)
+        .info, .shards, about: sender.peer,
+        "Memory shard '\(known.name)' leaves, with \(known.reported.held.count) extents.", &effects)
       board?.leave(known.id)
     }
   }
@@ -110,55 +110,32 @@ extension Coordinator {
   }
 
   /// Whether rows that the step needs are not to be had: then no lease is given.
-  var isWaitingForRows: Bool { !(board?.missing.isEmpty ?? true) }
+  var isWaitingForRows: Bool { !(board?.shortage.missing.isEmpty ?? true) }
 
   mutating func planMemory(_ effects: inout [Effect]) {
     let (time, window) = (now, storedWindow)
     board?.plan(at: time, window: window, &effects)
-    guard phase == .computing, let board, let first = board.missing.first, let last = board.missing.last else { return }
-    let rows = "rows \(board.rows(of: first).lowerBound) to \(board.rows(of: last).upperBound - 1)"
+    guard phase == .computing, let board, let rows = board.missingRows else { return }
+    let shortage = board.shortage
+    let forgets = settings.memory?.forgetsLostRows ?? false
     let isFresh = leases.isEmpty && acceptedNodes.isEmpty
-    if settings.memory?.forgetsLostRows ?? false, isFresh,
-      now - begun >= CoordinationLimits.forgetting || board.missing == board.lost
-    {
-      let floor = min(board.rows(of: last).upperBound, version.rows)
+    if forgets, isFresh, now - board.begun >= CoordinationLimits.forgetting || shortage.missing == shortage.lost {
+      let floor = min(rows.upperBound, version.rows)
       effects.append(
         .log(
           .warning,
-          "Of the memory's \(rows) \(board.missing.count) extents are nowhere: rows below \(floor) are forgotten, and "
-            + "computed from their number from step \(step) on. The result is another one than without that loss."))
+          "Of the memory's \(rows.words) \(shortage.missing.count) extents are nowhere: rows below \(floor) are "
+            + "forgotten, and computed from their number from step \(step) on. The result is another one than without "
+            + "that loss."))
       version.memoryFloor = floor
       effects.append(.raiseFloor(to: floor))
       let window = storedWindow
       self.board?.windowMoved()
       self.board?.plan(at: time, window: window, &effects)
-    } else if !board.lost.isEmpty, !(settings.memory?.forgetsLostRows ?? false) {
-      conclude(
-        with: .permanent(
-          "The memory's \(rows) are lost, \(board.lost.count) extents of them for good: no memory shard has them any "
-            + "more\(board.wordsOfLoss). A start with --forget-lost-rows computes all rows below \(board.rows(of: last).upperBound) from "
-            + "their number instead, and goes on with another result."), &effects)
+    } else if !shortage.lost.isEmpty, !forgets {
+      conclude(with: .permanent(board.loss(of: rows)), &effects)
     } else if self.board?.complains(at: time) ?? false {
-      effects.append(.log(.warning, board.sentence(about: rows, at: now)))
+      effects.append(.log(.warning, board.waiting(for: rows, at: now)))
     }
-  }
-}
-
-extension ShardBoard {
-  /// Who had what is lost, as far as the newest durable ledger says.
-  var wordsOfLoss: String {
-    let holders = Set(lost.flatMap { extents[$0]?.durableHolders ?? [] }).sorted().prefix(8)
-    guard !holders.isEmpty else { return "" }
-    return " (\(holders.map { "'\(shards[$0]?.name ?? "")' (\($0))" }.joined(separator: ", ")) had them)"
-  }
-
-  /// Who has what is missing, since when they are away, and what to do.
-  func sentence(about rows: String, at now: Instant) -> String {
-    let away = Set(missing.flatMap { extents[$0]?.holders ?? [] }).sorted().prefix(8).compactMap { id in
-      shards[id].map { "'\($0.name)' (\($0.id)), not heard for \((now - $0.heard).components.seconds) s" }
-    }
-    return "Waiting for the memory's \(rows) (\(missing.count) extents), which memory shard "
-      + "\(away.joined(separator: "; ")) has: start it again with its directory. If that is lost, start the coordinator "
-      + "with --forget-lost-rows: rows up to these are then computed from their number, and the result is another one."
   }
 }

@@ -112,8 +112,6 @@ public struct Coordinator: Sendable {
   var lastCheckpointFailures = 0
   /// Who holds the memory's extents; nil when the coordinator alone does.
   var board: ShardBoard?
-  /// When the coordinator started.
-  let begun: Instant
   /// SIGTERM came: at the end, a checkpoint that cannot be written does not keep the process.
   var isAskedToStop = false
   var counts = Counts()
@@ -152,7 +150,6 @@ public struct Coordinator: Sendable {
     self.durableStep = durableStep
     self.checkpointBegun = now
     self.checkpointNotBefore = now
-    begun = now
     board = settings.memory.map { ShardBoard($0, resuming: memory, at: now) }
     beginStep()
     if version.step == settings.lastStep { phase = .concluding(.finished) }

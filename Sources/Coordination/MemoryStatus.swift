@@ -69,29 +69,16 @@ extension Coordinator {
       localExtents: board.extents.values.count(where: \.isLocal), extentBytes: memory.extentBytes,
       rowsPerExtent: memory.rowsPerExtent,
       copiesToMake: board.copiesToMake,
-      copiesMade: board.copied, movesToMake: board.movesToMake, movesMade: board.moved, damagedExtents: board.damaged,
+      copiesMade: board.tally.copied, movesToMake: board.movesToMake, movesMade: board.tally.moved,
+      damagedExtents: board.tally.damaged,
       oldestRow: storedWindow.lowerBound,
       oldestRowStep: storedWindow.lowerBound / max(memory.rowsPerStep, 1),
-      rowsPerSecond: present.reduce(0) { $0 + $1.rowsPerSecond },
-      bytesPerSecond: present.reduce(0) { $0 + $1.bytesPerSecond },
+      rowsPerSecond: present.reduce(0) { $0 + $1.reported.rowsPerSecond },
+      bytesPerSecond: present.reduce(0) { $0 + $1.reported.bytesPerSecond },
       rowsCached: counts.rowsCached, rowsFetched: counts.rowsFetched,
       rowWaitSeconds: counts.rowWaitSeconds,
-      waiting: board.missing.first.flatMap { first in
-        board.missing.last.map { last in
-          let rows = "rows \(board.rows(of: first).lowerBound) to \(board.rows(of: last).upperBound - 1)"
-          return board.sentence(about: rows, at: time)
-        }
-      },
-      shards: board.shardsInOrder.map { shard in
-        MemoryStatus.Shard(
-          id: shard.id.description, name: shard.name, endpoint: shard.address?.endpoint.description,
-          state: !shard.isPresent ? "away" : shard.isDraining ? "draining" : "present", extents: shard.held.count,
-          pulling: shard.pulling.count, bytes: shard.used, capacityBytes: shard.capacity,
-          rowsPerSecond: shard.isPresent ? shard.rowsPerSecond : 0,
-          bytesPerSecond: shard.isPresent ? shard.bytesPerSecond : 0, servedRows: shard.served.rows,
-          servedBytes: shard.served.bytes,
-          secondsSinceHeard: (time - shard.heard) / .seconds(1), problem: shard.problem.isEmpty ? nil : shard.problem)
-      })
+      waiting: board.missingRows.map { board.waiting(for: $0, at: time) },
+      shards: board.shardsInOrder.map { MemoryStatus.Shard($0, at: time) })
   }
 
   /// A piece of the table of who holds which extent, for workers.
@@ -100,53 +87,16 @@ extension Coordinator {
   }
 }
 
-extension ShardBoard {
-  /// A shard that leaves holds nothing for long.
-  var copiesToMake: Int {
-    let staying = shards.filter { !$0.value.isDraining }
-    guard !staying.isEmpty else { return 0 }
-    return extents.values.reduce(0) { sum, extent in
-      sum + max(0, settings.replicas - extent.holders.count { staying[$0] != nil })
-    }
-  }
-
-  /// Extents past the last sealed one are left out: the coordinator has them.
-  func table(first: Int, count: Int) -> HolderTable {
-    let present = shardsInOrder.filter { $0.isPresent && $0.address != nil }
-    // Those that leave are asked last.
-    let places = Dictionary(uniqueKeysWithValues: present.enumerated().map { ($1.id, $0) })
-    let end = min(first + count, (extents.keys.max() ?? -1) + 1)
-    return HolderTable(
-      version: version, first: first, shards: present.compactMap(\.address),
-      holders: (first..<max(first, end)).map { index in
-        let holders = extents[index]?.holders ?? []
-        let ordered =
-          holders.filter { !(shards[$0]?.isDraining ?? false) } + holders.filter { shards[$0]?.isDraining ?? false }
-        return Array(ordered.compactMap { places[$0] }.prefix(WireLimits.holders))
-      })
-  }
-
-  func checkInvariants() throws(CoordinationError) {
-    func require(_ condition: Bool, _ message: @autoclosure () -> String) throws(CoordinationError) {
-      if !condition { throw CoordinationError(message()) }
-    }
-    try require(shards.count <= WireLimits.shards, "\(shards.count) shards")
-    for shard in shards.values {
-      try require(
-        shard.pulling.count <= CoordinationLimits.extentsInFlight, "\(shard.name) pulls \(shard.pulling.count) extents")
-      try require(shard.pulling.keys.allSatisfy { extents[$0] != nil }, "\(shard.name) pulls what nobody needs")
-      try require(shard.removing.allSatisfy { shard.held[$0] != nil }, "\(shard.name) removes what it does not have")
-    }
-    for (index, extent) in extents {
-      try require(extent.identity.index == index, "extent \(index) out of place")
-      try require(rows(of: index).upperBound > oldestRow, "extent \(index) is kept for nobody")
-      try require(extent.holders == Set(extent.holders).sorted(), "holders of \(index): \(extent.holders)")
-      for holder in extent.holders {
-        let shard = shards[holder]
-        try require(
-          shard?.held[index] == extent.identity.after.low && !(shard?.removing.contains(index) ?? true),
-          "\(holder) is said to hold extent \(index)")
-      }
-    }
+extension MemoryStatus.Shard {
+  init(_ shard: ShardBoard.Shard, at now: Instant) {
+    let (reported, isPresent) = (shard.reported, shard.isPresent)
+    self.init(
+      id: shard.id.description, name: shard.name, endpoint: shard.connection.address?.endpoint.description,
+      state: !isPresent ? "away" : shard.orders.isDraining ? "draining" : "present", extents: reported.held.count,
+      pulling: shard.orders.pulling.count, bytes: reported.used, capacityBytes: reported.capacity,
+      rowsPerSecond: isPresent ? reported.rowsPerSecond : 0, bytesPerSecond: isPresent ? reported.bytesPerSecond : 0,
+      servedRows: reported.served.rows, servedBytes: reported.served.bytes,
+      secondsSinceHeard: (now - shard.connection.heard) / .seconds(1),
+      problem: reported.problem.isEmpty ? nil : reported.problem)
   }
 }
