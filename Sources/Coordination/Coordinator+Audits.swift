@@ -121,24 +121,24 @@ extension Coordinator {
   /// Begins an audit of a node that is leased, if the draw falls on it. The draw is the node's: leased again it is
   /// audited again.
   mutating func drawAudit(of node: SliceRange) {
-    guard settings.audits.rate > 0, audits[node] == nil else { return }
+    guard settings.audits.rate > 0, current.audits[node] == nil else { return }
     var stream = RandomStream(
       RandomKey(
         seed: settings.audits.seed, purpose: .audit, step: UInt64(step), image: UInt64(node.first),
         view: UInt32(truncatingIfNeeded: node.count)))
-    if stream.uniform() < settings.audits.rate { audits[node] = Audit() }
+    if stream.uniform() < settings.audits.rate { current.audits[node] = Audit() }
   }
 
   /// In slice order, the larger first.
   var auditedNodes: [SliceRange] {
-    audits.keys.sorted { ($0.first, -$0.count) < ($1.first, -$1.count) }
+    current.audits.keys.sorted { ($0.first, -$0.count) < ($1.first, -$1.count) }
   }
 
   /// Audited nodes of which another answer is of use, in slice order, the larger first.
   func nodesToAudit(in round: LeasingRound) -> [SliceRange] {
-    guard !audits.isEmpty else { return [] }
+    guard !current.audits.isEmpty else { return [] }
     return auditedNodes.filter { node in
-      audits[node].map { needsAnswer($0, whereWorthACopy: { round.isWorthACopy($0.odds(at: now)) }) } ?? false
+      current.audits[node].map { needsAnswer($0, whereWorthACopy: { round.isWorthACopy($0.odds(at: now)) }) } ?? false
     }
   }
 
@@ -152,7 +152,7 @@ extension Coordinator {
 
   /// Whether `peer` should compute an audited node, so that there is an answer to compare with.
   func isToAudit(_ node: SliceRange, by peer: Peer) -> Bool {
-    guard let audit = audits[node], node.indices.allSatisfy({ slices.copies[$0] < CoordinationLimits.copies }),
+    guard let audit = current.audits[node], node.indices.allSatisfy({ current.slices.copies[$0] < CoordinationLimits.copies }),
       !isWithheld(node, from: peer),
       needsAnswer(audit, whereWorthACopy: { $0.odds(at: now).areWorse(than: peer.time(for: node.count)) })
     else { return false }
@@ -170,7 +170,7 @@ extension Coordinator {
     let hosts = Set(audit.answers.map(\.host) + holders.filter { !$0.isOverdue }.compactMap { peers[$0.peer]?.host })
     let others = peers.filter { peer in
       isPresent(peer) && !holders.contains { $0.peer == peer.id } && !audit.answers.contains { $0.peer == peer.id }
-        && !bars.contains { $0.applies(to: peer, at: now) && node.indices.contains($0.slice) }
+        && !current.bars.contains { $0.applies(to: peer, at: now) && node.indices.contains($0.slice) }
         && !peer.isOnProbation
     }
     let elsewhere = others.filter { !hosts.contains($0.host) }
@@ -184,9 +184,9 @@ extension Coordinator {
 
   /// Asks the coordinator's own computing where nobody else will answer, or not soon.
   mutating func requestJudgements(_ effects: inout [Effect]) {
-    guard phase == .computing, !audits.isEmpty else { return }
+    guard phase == .computing, !current.audits.isEmpty else { return }
     for node in auditedNodes {
-      guard let audit = audits[node], audit.isOpen, !audit.isAsked, let since = audit.since,
+      guard let audit = current.audits[node], audit.isOpen, !audit.isAsked, let since = audit.since,
         now >= audit.askAgainAt ?? now
       else { continue }
       let live = liveLeases(of: audit)
@@ -202,7 +202,7 @@ extension Coordinator {
       }
       // They may answer yet; the next audit does not wait for them.
       if isLate { for lease in strangers { putOnProbation(lease.peer) } }
-      audits[node]?.isAsked = true
+      current.audits[node]?.isAsked = true
       counts.judged += 1
       effects.append(.judge(step: step, node))
     }
@@ -232,14 +232,14 @@ extension Coordinator {
 
   /// Whether a result may count: it is not audited, or is what it should be.
   func isCleared(_ finished: Finished) -> Bool {
-    guard let audit = audits[finished.slices] else { return true }
+    guard let audit = current.audits[finished.slices] else { return true }
     return audit.isAbandoned || audit.verdict == Self.comparable(finished)
   }
 
   /// Notes the answer for a node if it is audited, and compares.
   mutating func hear(_ finished: Finished, from id: PeerID, _ effects: inout [Effect]) {
     let node = finished.slices
-    guard let audit = audits[node], !audit.isAbandoned, let peer = peers[id] else { return }
+    guard let audit = current.audits[node], !audit.isAbandoned, let peer = peers[id] else { return }
     let result = Self.comparable(finished)
     let answer = Audit.Answer(peer: id, host: peer.host, worker: peer.name, result: .finite(result))
     if let verdict = audit.verdict {
@@ -248,15 +248,15 @@ extension Coordinator {
     }
     // Where right results may differ none is compared: what is finite counts.
     guard !settings.allowsMixed else {
-      audits[node]?.isAbandoned = true
+      current.audits[node]?.isAbandoned = true
       return
     }
     // Of a worker that gave its lease back and had it again the first answer stands.
     guard audit.answers.count < CoordinationLimits.answers, !audit.answers.contains(where: { $0.peer == id }) else {
       return
     }
-    audits[node]?.answers.append(answer)
-    audits[node]?.since = audit.since ?? now
+    current.audits[node]?.answers.append(answer)
+    current.audits[node]?.since = audit.since ?? now
     // Two that agree are right.
     if audit.answers.contains(where: { $0.result == answer.result && ($0.host != answer.host || !isOfSeveralHosts) }) {
       settle(node, result, &effects)
@@ -266,25 +266,25 @@ extension Coordinator {
   /// The coordinator's own answer.
   mutating func judged(_ finished: Finished, notFinite: [Int], _ effects: inout [Effect]) {
     let node = finished.slices
-    guard phase == .computing, finished.step == step, let audit = audits[node], audit.isAsked else { return }
-    audits[node]?.isAsked = false
+    guard phase == .computing, finished.step == step, let audit = current.audits[node], audit.isAsked else { return }
+    current.audits[node]?.isAsked = false
     guard audit.isOpen else { return }
     guard notFinite.isEmpty else { return concludeNotFinite(audit, slices: notFinite, .agreed, &effects) }
     guard settings.allowsMixed else { return settle(node, Self.comparable(finished), &effects) }
-    audits[node]?.isFiniteHere = true
+    current.audits[node]?.isFiniteHere = true
     guard others(than: audit.accusers.map(\.host)) else {
       return concludeNotFinite(audit, slices: Array(node.indices), .differed, &effects)
     }
-    audits[node]?.isAbandoned = true
+    current.audits[node]?.isAbandoned = true
   }
 
   mutating func judgementFailed(of node: SliceRange, in step: Int, reason: String, _ effects: inout [Effect]) {
-    guard phase == .computing, step == self.step, var audit = audits[node], audit.isAsked else { return }
+    guard phase == .computing, step == self.step, var audit = current.audits[node], audit.isAsked else { return }
     audit.isAsked = false
     // So others may try again too.
     audit.isForgotten = false
     audit.failures += 1
-    defer { audits[node] = audit }
+    defer { current.audits[node] = audit }
     guard audit.isOpen else { return }
     // The disk or the network may recover.
     audit.askAgainAt = now + CoordinationLimits.returnPause
@@ -308,9 +308,9 @@ extension Coordinator {
   }
 
   private mutating func settle(_ node: SliceRange, _ verdict: Finished, _ effects: inout [Effect]) {
-    audits[node]?.verdict = verdict
-    let wrong = audits[node]?.answers.filter { $0.result != .finite(verdict) } ?? []
-    audits[node]?.answers = []
+    current.audits[node]?.verdict = verdict
+    let wrong = current.audits[node]?.answers.filter { $0.result != .finite(verdict) } ?? []
+    current.audits[node]?.answers = []
     if let only = wrong.first, wrong.count == 1, only.result == .notFinite, mayTryAgain(only.host) {
       askAgain(only, node, &effects)
     } else if !wrong.isEmpty {
@@ -330,22 +330,22 @@ extension Coordinator {
 
   /// A result counts; if nobody compared it, that is remembered until its step is undone.
   mutating func note(acceptedFrom peer: PeerID, _ finished: Finished, _ effects: inout [Effect]) {
-    let wasAudited = audits[finished.slices].map { !$0.isAbandoned } ?? false
+    let wasAudited = current.audits[finished.slices].map { !$0.isAbandoned } ?? false
     if wasAudited {
       counts.audited += 1
     } else if let host = peers[peer]?.host {
       unaudited[host] = min(unaudited[host] ?? step, step)
     }
-    guard !audits.isEmpty else { return }
+    guard !current.audits.isEmpty else { return }
     for node in auditedNodes where node.overlaps(finished.slices) {
-      for accuser in audits[node]?.accusers ?? [] {
+      for accuser in current.audits[node]?.accusers ?? [] {
         effects.append(
           .log(
             .error,
             "\(described(node)) came out not finite from '\(accuser.worker)', but \(described(finished.slices)) from "
               + "\(described(peer)) is: the former may be broken."))
       }
-      audits[node] = nil
+      current.audits[node] = nil
     }
   }
 
@@ -395,6 +395,6 @@ extension Coordinator {
       forget(peer.id, &effects)
       effects.append(.send(.refusal(host.refusal), to: peer.id))
     }
-    for node in audits.keys { audits[node]?.answers.removeAll { $0.host == host.host } }
+    for node in current.audits.keys { current.audits[node]?.answers.removeAll { $0.host == host.host } }
   }
 }

@@ -13,7 +13,7 @@ extension Coordinator {
     var turn = round.idle
     guard !turn.isEmpty else { return }
     round.audits = nodesToAudit(in: round)
-    while !turn.isEmpty, round.hasWork(among: leases, on: slices) {
+    while !turn.isEmpty, round.hasWork(among: leases, on: current.slices) {
       var waiting = turn.reduce(0) { $0 + (peers[$1].isOnProbation ? 0 : peers[$1].idleThreads) }
       turn = turn.filter { place in
         let idle = peers[place].isOnProbation ? 0 : peers[place].idleThreads
@@ -34,12 +34,12 @@ extension Coordinator {
     guard peers[place].idleThreads > 0,
       peers[place].leases.count
         < (peers[place].isOnProbation ? 1 : CoordinationLimits.leases(threads: peers[place].threads)),
-      round.hasWork(at: peers[place].pace, among: leases, on: slices),
+      round.hasWork(at: peers[place].pace, among: leases, on: current.slices),
       let node = nodeToLease(to: peers[place], ofThreads: waiting, &round)
     else { return false }
     issue(node, to: place, &effects)
-    round.issued(leases, on: slices)
-    if audits[node] != nil { round.audits = nodesToAudit(in: round) }
+    round.issued(leases, on: current.slices)
+    if current.audits[node] != nil { round.audits = nodesToAudit(in: round) }
     return true
   }
 
@@ -56,8 +56,8 @@ extension Coordinator {
       id: LeaseID(issued), peer: peer.id, slices: node, issuedAt: now, rounds: rounds, deadline: now + time,
       expected: peer.pace.map { $0 * rounds }, isOverdue: peer.isOnProbation)
     leases.append(lease)
-    if !lease.isOverdue { slices.begin(node) }
-    audits[node]?.leases.append(lease.id)
+    if !lease.isOverdue { current.slices.begin(node) }
+    current.audits[node]?.leases.append(lease.id)
     peers[place].leases.append(lease.id)
     peers[place].idleThreads -= threads
     effects.append(
@@ -66,7 +66,7 @@ extension Coordinator {
           Lease(
             lease: lease.id, step: step, slices: node, student: version.student, teacher: version.teacher,
             rows: version.rows, memoryFloor: version.memoryFloor,
-            holdersVersion: board?.version ?? 0, lost: lostNow)), to: peer.id))
+            holdersVersion: board?.version ?? 0, lost: current.lost)), to: peer.id))
   }
 
   /// The node that an idle worker should compute next, one of so many threads that wait; nil when there is none for it.
@@ -76,23 +76,23 @@ extension Coordinator {
     if let node = round.audits.first(where: { isToAudit($0, by: peer) }) { return node }
 
     // 2. Slices that nobody computes.
-    let free = slices.free.count
+    let free = current.slices.free.count
     if free > 0 {
       let limit = leaseSize(for: peer, ofThreads: waiting, of: free, round)
-      if let node = slices.free.largestNode(atMost: limit, outside: withheld(from: peer)) { return node }
+      if let node = current.slices.free.largestNode(atMost: limit, outside: withheld(from: peer)) { return node }
     }
     if peer.isOnProbation { return nil }
 
     // 3. Slices that somebody computes, but this worker would probably have sooner: the oldest first. Copies of audited
     // ones are whole, as above.
-    round.findSlow(among: leases, on: slices)
+    round.findSlow(among: leases, on: current.slices)
     for slow in round.slow ?? [] where slow.odds.areWorse(than: peer.time(for: leases[slow.index].slices.count)) {
       let lease = leases[slow.index]
-      guard lease.peer != peer.id, audits[lease.slices] == nil else { continue }
+      guard lease.peer != peer.id, current.audits[lease.slices] == nil else { continue }
       let withheld = withheld(from: peer)
       for copy in 1..<CoordinationLimits.copies {
         let node = tree.largestNode(below: lease.slices, atMost: peer.idleThreads) { slice in
-          slices.copies[slice] == copy && !withheld.contains { $0.indices.contains(slice) }
+          current.slices.copies[slice] == copy && !withheld.contains { $0.indices.contains(slice) }
         }
         if let node { return node }
       }
@@ -103,7 +103,7 @@ extension Coordinator {
   /// What a worker may not have, of slices that are not accepted: what it has, and what is kept from it for a while.
   private func withheld(from peer: Peer) -> [SliceRange] {
     peer.leases.compactMap { index(of: $0).map { leases[$0].slices } }
-      + bars.lazy.filter { $0.applies(to: peer, at: now) }.map { SliceRange(first: $0.slice, count: 1) }
+      + current.bars.lazy.filter { $0.applies(to: peer, at: now) }.map { SliceRange(first: $0.slice, count: 1) }
   }
 
   /// Whether a worker may not have all of a node's slices.
@@ -154,7 +154,7 @@ extension Coordinator {
         if !isPresent(peer) { makeOverdue(lease.id) }
       }
     }
-    bars.removeAll { $0.until <= now }
+    current.bars.removeAll { $0.until <= now }
     for (peer, offender) in offenders where now - offender.last >= CoordinationLimits.ignored { offenders[peer] = nil }
     nothingExpiresBefore = nextExpiry
   }
@@ -174,7 +174,7 @@ extension Coordinator {
       case .waiting, .granted: break
       }
     }
-    for bar in bars { next = min(next, bar.until) }
+    for bar in current.bars { next = min(next, bar.until) }
     for offender in offenders.values { next = min(next, offender.last + CoordinationLimits.ignored) }
     return next
   }
@@ -182,7 +182,7 @@ extension Coordinator {
   mutating func makeOverdue(_ id: LeaseID) {
     guard let index = index(of: id), !leases[index].isOverdue else { return }
     leases[index].isOverdue = true
-    slices.end(leases[index].slices)
+    current.slices.end(leases[index].slices)
     counts.expired += 1
   }
 
@@ -208,8 +208,8 @@ extension Coordinator {
   @discardableResult
   mutating func removeLease(at index: Int) -> OpenLease {
     let lease = leases.remove(at: index)
-    if !lease.isOverdue { slices.end(lease.slices) }
-    audits[lease.slices]?.leases.removeAll { $0 == lease.id }
+    if !lease.isOverdue { current.slices.end(lease.slices) }
+    current.audits[lease.slices]?.leases.removeAll { $0 == lease.id }
     if let place = peers.place(of: lease.peer) { peers[place].leases.removeAll { $0 == lease.id } }
     switch lease.state {
     case .computing: break
@@ -227,11 +227,11 @@ extension Coordinator {
   /// Keeps `slices` from a worker, or all of a host, for a while.
   mutating func bar(_ whom: Bar.Whom, from slices: SliceRange, for duration: Duration) {
     unbar(whom, from: slices)
-    bars += slices.indices.map { Bar(whom: whom, slice: $0, until: now + duration) }
+    current.bars += slices.indices.map { Bar(whom: whom, slice: $0, until: now + duration) }
   }
 
   mutating func unbar(_ whom: Bar.Whom, from slices: SliceRange) {
-    bars.removeAll { $0.whom == whom && slices.indices.contains($0.slice) }
+    current.bars.removeAll { $0.whom == whom && slices.indices.contains($0.slice) }
   }
 
   /// For people.

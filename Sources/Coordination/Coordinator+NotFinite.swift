@@ -11,7 +11,7 @@ extension Coordinator {
     let node = lease.slices
     guard let peer = peers[lease.peer] else { return }
     let answer = Audit.Answer(peer: peer.id, host: peer.host, worker: peer.name, result: .notFinite)
-    var audit = audits[node] ?? Audit()
+    var audit = current.audits[node] ?? Audit()
     if audit.verdict != nil, lease.finished == nil {
       return mayTryAgain(peer.host) ? askAgain(answer, node, &effects) : convict([answer], node, &effects)
     }
@@ -28,7 +28,7 @@ extension Coordinator {
     audit.leases = copies.map(\.id)
     // One that is on its way already is not called back.
     audit.isAbandoned = copies.contains(where: \.isGranted)
-    audits[node] = audit
+    current.audits[node] = audit
     bar(.host(peer.host), from: node, for: CoordinationLimits.judgement)
     let isForAnotherHost = audit.accusers.count == 1 && others(than: [peer.host])
     log(
@@ -54,10 +54,10 @@ extension Coordinator {
   }
 
   /// The one host of a run may have been wrong once: a second time in a step it is broken.
-  func mayTryAgain(_ host: String) -> Bool { !isOfSeveralHosts && !askedAgain.contains(host) }
+  func mayTryAgain(_ host: String) -> Bool { !isOfSeveralHosts && !current.askedAgain.contains(host) }
 
   mutating func askAgain(_ answer: Audit.Answer, _ node: SliceRange, _ effects: inout [Effect]) {
-    askedAgain.insert(answer.host)
+    current.askedAgain.insert(answer.host)
     counts.wrong += 1
     unbar(.host(answer.host), from: node)
     log(

@@ -90,8 +90,8 @@ extension Coordinator {
   mutating func forget(_ peer: PeerID, _ effects: inout [Effect]) {
     for lease in peers[peer]?.leases ?? [] { drop(lease, tellWorker: false, &effects) }
     peers[peer] = nil
-    bars.removeAll { $0.whom == .peer(peer) }
-    for slice in returned.keys { returned[slice]?[peer] = nil }
+    current.bars.removeAll { $0.whom == .peer(peer) }
+    for slice in current.returned.keys { current.returned[slice]?[peer] = nil }
   }
 }
 
@@ -226,7 +226,7 @@ extension Coordinator {
         break  // the last of its payload may be on the other socket
       case .computing:
         counts.lost += 1
-        if audits[lease.slices]?.since != nil { audits[lease.slices]?.isForgotten = true }
+        if current.audits[lease.slices]?.since != nil { current.audits[lease.slices]?.isForgotten = true }
         drop(lease.id, tellWorker: false, &effects)
         // A lost message, or one that takes slices and forgets them: it may try again, but keeps none from others.
         putOnProbation(id)

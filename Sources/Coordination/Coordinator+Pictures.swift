@@ -132,7 +132,7 @@ extension Coordinator {
 
 extension Coordinator {
   /// Pictures without which this step is computed, ascending.
-  public var lostPictures: [Int] { lostNow }
+  public var lostPictures: [Int] { current.lost }
 
   /// Pictures that do not decode, as far as they were met.
   public var undecodablePictures: Set<Int> { undecodable }

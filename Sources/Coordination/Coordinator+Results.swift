@@ -100,8 +100,8 @@ extension Coordinator {
 
   private mutating func accept(_ lease: OpenLease, _ finished: Finished, _ effects: inout [Effect]) {
     if let index = index(of: lease.id) { removeLease(at: index) }
-    slices.accept(lease.slices)
-    acceptedNodes.append(lease.slices)
+    current.slices.accept(lease.slices)
+    current.acceptedNodes.append(lease.slices)
     note(acceptedFrom: lease.peer, finished, &effects)
     peers[lease.peer]?.accepted += lease.slices.count
     counts.accepted += 1
@@ -117,7 +117,7 @@ extension Coordinator {
       noteOvertaken(copy)
       drop(copy, tellWorker: true, &effects)
     }
-    guard phase == .computing, slices.isComplete else { return }
+    guard phase == .computing, current.slices.isComplete else { return }
     phase = .updating
     effects.append(.startUpdate(step: step))
   }
@@ -151,11 +151,11 @@ extension Coordinator {
       }
       return
     }
-    for slice in lease.slices.indices { returned[slice, default: [:]][peer, default: 0] += 1 }
+    for slice in lease.slices.indices { current.returned[slice, default: [:]][peer, default: 0] += 1 }
     let reason = shortened(message.reason)
     let present = peers.filter(isPresent)
     let hopeless = lease.slices.indices.filter { slice in
-      present.allSatisfy { returned[slice]?[$0.id] ?? 0 >= CoordinationLimits.returns }
+      present.allSatisfy { current.returned[slice]?[$0.id] ?? 0 >= CoordinationLimits.returns }
     }
     guard let slice = hopeless.first else {
       return log(

@@ -22,13 +22,7 @@ extension Coordinator {
 
   /// Nothing of the version's step is computed yet.
   mutating func beginStep() {
-    slices = SliceBoard(of: tree)
-    acceptedNodes = []
-    askedAgain = []
-    returned = [:]
-    bars = []
-    audits = [:]
-    lostNow = lost.isEmpty ? [] : lost.filter { $0.value <= step }.keys.sorted()
+    current = StepState(of: tree, without: lost.isEmpty ? [] : lost.filter { $0.value <= step }.keys.sorted())
   }
 
   mutating func stopRequested(_ effects: inout [Effect]) {

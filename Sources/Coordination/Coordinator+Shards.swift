@@ -118,7 +118,7 @@ extension Coordinator {
     guard phase == .computing, let board, let rows = board.missingRows else { return }
     let shortage = board.shortage
     let forgets = settings.memory?.forgetsLostRows ?? false
-    let isFresh = leases.isEmpty && acceptedNodes.isEmpty
+    let isFresh = leases.isEmpty && current.acceptedNodes.isEmpty
     if forgets, isFresh, now - board.begun >= CoordinationLimits.forgetting || shortage.missing == shortage.lost {
       let floor = min(rows.upperBound, version.rows)
       effects.append(

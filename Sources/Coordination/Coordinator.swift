@@ -59,17 +59,7 @@ public struct Coordinator: Sendable {
   var usualDelivery: Duration?
   /// Before this no time ends that `expire` looks at.
   var nothingExpiresBefore = Instant(nanoseconds: 0)
-  var slices: SliceBoard
-  /// The accepted leases' nodes, in the order of acceptance; disjoint.
-  var acceptedNodes: [SliceRange] = []
-  /// By node: those of the step that are computed twice.
-  var audits: [SliceRange: Audit] = [:]
-  /// Who must not get a slice for a while.
-  var bars: [Bar] = []
-  /// Hosts whose "not finite" the coordinator's own computing did not bear out in this step, and that were asked again.
-  var askedAgain: Set<String> = []
-  /// How often each worker gave back a slice of the step.
-  var returned: [Int: [PeerID: Int]] = [:]
+  var current: StepState
 
   // MARK: The run
 
@@ -83,8 +73,6 @@ public struct Coordinator: Sendable {
   var undecodable: Set<Int>
   /// By picture that is lost: the first step without it.
   var lost: [Int: Int]
-  /// Those without which this step is computed, ascending.
-  var lostNow: [Int] = []
   /// The first of both, named.
   var undecodableNames: [String] = []
   /// What leases were given back for, not looked at yet; at most `CoordinationLimits.accusations`.
@@ -138,7 +126,7 @@ public struct Coordinator: Sendable {
     self.tree = SliceTree(count: settings.slices)
     self.version = version
     self.now = now
-    self.slices = SliceBoard(of: tree)
+    self.current = StepState(of: tree, without: [])
     self.quarantined = settings.audits.quarantined
     self.unaudited = settings.audits.unaudited
     self.undecodable = settings.undecodable
@@ -298,22 +286,6 @@ struct OpenLease: Sendable {
   /// Its answer is still to come, in time.
   var isLive: Bool { if case .computing = state { !isOverdue } else { false } }
   var isGranted: Bool { if case .granted = state { true } else { false } }
-}
-
-/// Who must not get a slice for a while.
-struct Bar: Sendable {
-  enum Whom: Hashable, Sendable {
-    case peer(PeerID)
-    /// All workers of a host.
-    case host(String)
-  }
-  let whom: Whom
-  let slice: Int
-  let until: Instant
-
-  func applies(to peer: Peer, at now: Instant) -> Bool {
-    until > now && (whom == .peer(peer.id) || whom == .host(peer.host))
-  }
 }
 
 /// A peer that sent bad messages, or went on saying hello where that is refused.

@@ -112,7 +112,7 @@ extension Coordinator {
     let time = max(now, time)
     return Status(
       step: step, lastStep: settings.lastStep, phase: phaseName, incarnation: settings.incarnation.number,
-      slices: tree.count, acceptedSlices: slices.acceptedCount, durableStep: durableStep,
+      slices: tree.count, acceptedSlices: current.slices.acceptedCount, durableStep: durableStep,
       checkpointInFlight: checkpointInFlight,
       workers: peers.map { peer in
         Status.Worker(
@@ -122,7 +122,7 @@ extension Coordinator {
           acceptedSlices: peer.accepted, undelivered: peer.undelivered,
           secondsSinceHeard: (time - peer.heard) / .seconds(1))
       },
-      undecodablePictures: undecodable.count, lostPictures: lostNow.count, counts: counts, quarantined: quarantined,
+      undecodablePictures: undecodable.count, lostPictures: current.lost.count, counts: counts, quarantined: quarantined,
       memoryShards: memoryStatus(at: time))
   }
 

@@ -1,0 +1,42 @@
+import Messages
+import Numerics
+import Slices
+
+/// What has come of the step that is computed: a new one when the next step begins, or this one begins again.
+struct StepState: Sendable {
+  var slices: SliceBoard
+  /// The accepted leases' nodes, in the order of acceptance; disjoint.
+  var acceptedNodes: [SliceRange] = []
+  /// By node: those that are computed twice.
+  var audits: [SliceRange: Audit] = [:]
+  /// Who must not get a slice for a while.
+  var bars: [Bar] = []
+  /// Hosts whose "not finite" the coordinator's own computing did not bear out, and that were asked again.
+  var askedAgain: Set<String> = []
+  /// By slice: how often each worker gave it back.
+  var returned: [Int: [PeerID: Int]] = [:]
+  /// Pictures without which it is computed, ascending.
+  let lost: [Int]
+
+  /// Nothing computed yet.
+  init(of tree: SliceTree, without lost: [Int]) {
+    slices = SliceBoard(of: tree)
+    self.lost = lost
+  }
+}
+
+/// Who must not get a slice for a while.
+struct Bar: Sendable {
+  enum Whom: Hashable, Sendable {
+    case peer(PeerID)
+    /// All workers of a host.
+    case host(String)
+  }
+  let whom: Whom
+  let slice: Int
+  let until: Instant
+
+  func applies(to peer: Peer, at now: Instant) -> Bool {
+    until > now && (whom == .peer(peer.id) || whom == .host(peer.host))
+  }
+}
