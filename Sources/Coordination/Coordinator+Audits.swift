@@ -152,7 +152,8 @@ extension Coordinator {
 
   /// Whether `peer` should compute an audited node, so that there is an answer to compare with.
   func isToAudit(_ node: SliceRange, by peer: Peer) -> Bool {
-    guard let audit = current.audits[node], node.indices.allSatisfy({ current.slices.copies[$0] < CoordinationLimits.copies }),
+    guard let audit = current.audits[node],
+      node.indices.allSatisfy({ current.slices.copies[$0] < CoordinationLimits.copies }),
       !isWithheld(node, from: peer),
       needsAnswer(audit, whereWorthACopy: { $0.odds(at: now).areWorse(than: peer.time(for: node.count)) })
     else { return false }
@@ -161,12 +162,12 @@ extension Coordinator {
 
   /// Leases of just this node, with answers still to come in time.
   private func liveLeases(of audit: Audit) -> [OpenLease] {
-    audit.leases.compactMap { index(of: $0).map { leases[$0] } }.filter(\.isLive)
+    audit.leases.compactMap { leases[$0] }.filter(\.isLive)
   }
 
   /// Who may answer next, idle or not: on another host than all that have or will, if there is one.
   private func candidates(for node: SliceRange, _ audit: Audit) -> [PeerID] {
-    let holders = audit.leases.compactMap { index(of: $0).map { leases[$0] } }
+    let holders = audit.leases.compactMap { leases[$0] }
     let hosts = Set(audit.answers.map(\.host) + holders.filter { !$0.isOverdue }.compactMap { peers[$0.peer]?.host })
     let others = peers.filter { peer in
       isPresent(peer) && !holders.contains { $0.peer == peer.id } && !audit.answers.contains { $0.peer == peer.id }

@@ -13,25 +13,21 @@ extension Coordinator {
   /// Lets as many payloads come as there is room for, first come first, those of workers on probation last and one at a
   /// time. Of two copies of a slice only one comes; the other waits until it has arrived, for it may fail.
   mutating func grant(_ effects: inout [Effect]) {
-    guard !waiting.isEmpty else { return }
-    var coming = granted.compactMap { index(of: $0).map { leases[$0].slices } }
+    guard !leases.waiting.isEmpty else { return }
+    var coming = leases.granted.compactMap { leases[$0]?.slices }
     for onProbation in [false, true] {
       var place = 0
-      while place < waiting.count, granted.count < CoordinationLimits.gradientsInFlight {
-        let id = waiting[place]
-        if onProbation, granted.contains(where: isOfOneOnProbation) { return }
-        guard let index = index(of: id), case .waiting(let finished, _) = leases[index].state,
+      while place < leases.waiting.count, leases.granted.count < CoordinationLimits.gradientsInFlight {
+        let id = leases.waiting[place]
+        if onProbation, leases.granted.contains(where: isOfOneOnProbation) { return }
+        guard let index = leases.index(of: id), let finished = leases[index].finished,
           isOfOneOnProbation(id) == onProbation, isReadyToCome(leases[index]),
           !coming.contains(where: { $0.overlaps(finished.slices) })
         else {
           place += 1
           continue
         }
-        leases[index].state = .granted(finished, heard: now)
-        leases[index].grantedAt = now
-        leases[index].isArriving = false
-        waiting.remove(at: place)
-        granted.append(id)
+        leases.grant(at: index, at: now)
         coming.append(finished.slices)
         effects.append(.expectPush(id, from: leases[index].peer, finished))
         effects.append(.send(.grant(id), to: leases[index].peer))
@@ -40,7 +36,7 @@ extension Coordinator {
   }
 
   private func isOfOneOnProbation(_ id: LeaseID) -> Bool {
-    index(of: id).flatMap { peers[leases[$0].peer]?.isOnProbation } ?? false
+    leases[id].flatMap { peers[$0.peer]?.isOnProbation } ?? false
   }
 
   /// But for the room.
@@ -54,12 +50,11 @@ extension Coordinator {
 
 extension Coordinator {
   mutating func pushProgressed(_ id: LeaseID) {
-    guard let index = index(of: id), case .granted(let finished, _) = leases[index].state else { return }
-    if let peer = peers[leases[index].peer] { leases[index].grantedAt = begun(leases[index], by: peer) }
-    leases[index].state = .granted(finished, heard: now)
-    leases[index].isArriving = true
-    peers[leases[index].peer]?.heard = now
-    peers[leases[index].peer]?.pushHeard = now
+    guard let index = leases.index(of: id), leases[index].isGranted, let place = peers.place(of: leases[index].peer)
+    else { return }
+    leases.progress(at: index, begun: begun(leases[index], by: peers[place]), at: now)
+    peers[place].heard = now
+    peers[place].pushHeard = now
   }
 
   /// A payload is whole: its worker delivers.
@@ -68,7 +63,7 @@ extension Coordinator {
     if let begun = begun(lease, by: peers[place]) {
       let newest = now - begun
       func mean(_ before: Duration?) -> Duration { before.map { ($0 * 3 + newest) / 4 } ?? newest }
-      usualDelivery = mean(usualDelivery)
+      leases.usualDelivery = mean(leases.usualDelivery)
       peers[place].delivery = mean(peers[place].delivery)
     }
     peers[place].hasDelivered = true
@@ -92,12 +87,10 @@ extension Coordinator {
   /// Takes places away that are of more use to others, and slices from payloads that are late.
   mutating func watchDeliveries(_ effects: inout [Effect]) {
     // What follows may end others of them.
-    for id in granted {
-      guard let index = index(of: id), case .granted(_, let heard) = leases[index].state,
-        let peer = peers[leases[index].peer], let begun = begun(leases[index], by: peer),
-        let grantedAt = leases[index].grantedAt
+    for id in leases.granted {
+      guard let lease = leases[id], case .granted(_, let heard) = lease.state, let peer = peers[lease.peer],
+        let begun = begun(lease, by: peer), let grantedAt = lease.grantedAt
       else { continue }
-      let lease = leases[index]
       guard isPresent(peer) else {
         giveAway(lease)
         effects.append(.abandonPush(id))
@@ -125,7 +118,7 @@ extension Coordinator {
   }
 
   /// How long its payloads usually take; nil when nobody's is known.
-  private func usual(of peer: Peer) -> Duration? { peer.delivery ?? usualDelivery }
+  private func usual(of peer: Peer) -> Duration? { peer.delivery ?? leases.usualDelivery }
 
   /// How long nothing may arrive of a payload that others wait for.
   private func patience(with peer: Peer) -> Duration {
@@ -136,12 +129,11 @@ extension Coordinator {
 
   /// Whether another payload could come in its place, of a worker that delivers as far as is known.
   private func isInTheWay(_ lease: OpenLease) -> Bool {
-    let isFull = granted.count >= CoordinationLimits.gradientsInFlight
-    return waiting.contains { id in
-      guard !isOfOneOnProbation(id), let index = index(of: id), isReadyToCome(leases[index]) else { return false }
-      let slices = leases[index].slices
-      if slices.overlaps(lease.slices) { return leases[index].peer != lease.peer }
-      return isFull && !granted.contains { self.index(of: $0).map { leases[$0].slices.overlaps(slices) } ?? false }
+    let isFull = leases.granted.count >= CoordinationLimits.gradientsInFlight
+    return leases.waiting.contains { id in
+      guard !isOfOneOnProbation(id), let other = leases[id], isReadyToCome(other) else { return false }
+      if other.slices.overlaps(lease.slices) { return other.peer != lease.peer }
+      return isFull && !leases.granted.contains { leases[$0]?.slices.overlaps(other.slices) ?? false }
     }
   }
 
@@ -162,10 +154,8 @@ extension Coordinator {
   }
 
   private mutating func giveAway(_ lease: OpenLease) {
-    guard let index = index(of: lease.id), case .granted(let finished, _) = lease.state else { return }
-    leases[index].state = .waiting(finished, since: now)
-    granted.removeAll { $0 == lease.id }
-    waiting.append(lease.id)
+    guard let index = leases.index(of: lease.id), lease.isGranted else { return }
+    leases.giveUpGrant(at: index, at: now)
     makeOverdue(lease.id)
   }
 
@@ -179,10 +169,7 @@ extension Coordinator {
   /// Others answered a lease. Who takes lease after lease and answers none costs a wait each time, as who announces and
   /// does not deliver does: one whose pace is not known, or that is slower than its own.
   mutating func noteOvertaken(_ id: LeaseID) {
-    guard let index = index(of: id), leases[index].isLive, let place = peers.place(of: leases[index].peer) else {
-      return
-    }
-    let lease = leases[index]
+    guard let lease = leases[id], lease.isLive, let place = peers.place(of: lease.peer) else { return }
     if let expected = lease.expected, (now - lease.issuedAt) * 2 <= expected * 3 { return }
     peers[place].overtaken += 1
     if peers[place].overtaken >= CoordinationLimits.overtaken { putOnProbation(lease.peer) }

@@ -18,7 +18,8 @@ extension Coordinator {
     }
     try require(times == current.slices.isAccepted.map { $0 ? 1 : 0 }, "accepted slices \(times) of step \(step)")
     let isComplete = current.slices.isAccepted.allSatisfy { $0 }
-    try require(isComplete == current.slices.isComplete, "\(current.slices.acceptedCount) slices accepted of step \(step)")
+    try require(
+      isComplete == current.slices.isComplete, "\(current.slices.acceptedCount) slices accepted of step \(step)")
     switch phase {
     case .computing: try require(!isComplete, "step \(step) is complete and not updated")
     case .updating: try require(isComplete, "step \(step) is updated and not complete")
@@ -32,19 +33,21 @@ extension Coordinator {
       try require(peers[lease.peer] != nil, "lease \(lease.id.number) of nobody")
       try require(tree.isNode(lease.slices), "leased \(lease.slices) is no node")
       try require(
-        !lease.slices.indices.contains { current.slices.isAccepted[$0] }, "\(described(lease.slices)) is leased and accepted")
+        !lease.slices.indices.contains { current.slices.isAccepted[$0] },
+        "\(described(lease.slices)) is leased and accepted")
       if !lease.isOverdue { for slice in lease.slices.indices { copies[slice] += 1 } }
     }
     try require(copies.allSatisfy { $0 <= CoordinationLimits.copies }, "copies \(copies)")
     try require(copies == current.slices.copies, "copies \(current.slices.copies), not \(copies)")
     let free = tree.root.indices.map { copies[$0] == 0 && !current.slices.isAccepted[$0] }
     try require(free == tree.root.indices.map { current.slices.free[$0] }, "free slices of step \(step)")
-    try require(free.count { $0 } == current.slices.free.count, "\(current.slices.free.count) free slices of step \(step)")
+    try require(
+      free.count { $0 } == current.slices.free.count, "\(current.slices.free.count) free slices of step \(step)")
     // 3. Queues.
     let queued = leases.filter { if case .waiting = $0.state { true } else { false } }.map(\.id)
-    try require(waiting.sorted() == queued, "waiting \(waiting), but finished \(queued)")
+    try require(leases.waiting.sorted() == queued, "waiting \(leases.waiting), but finished \(queued)")
     let granted = leases.filter(\.isGranted)
-    try require(self.granted.sorted() == granted.map(\.id), "granted \(self.granted)")
+    try require(leases.granted.sorted() == granted.map(\.id), "granted \(leases.granted)")
     try require(granted.count <= CoordinationLimits.gradientsInFlight, "\(granted.count) gradients in flight")
     for (index, lease) in granted.enumerated() {
       try require(
@@ -76,12 +79,14 @@ extension Coordinator {
     for (node, audit) in current.audits {
       try require(tree.isNode(node) && audit.answers.count <= CoordinationLimits.answers, "audit of \(node)")
       try require(audit.leases == leases.filter { $0.slices == node }.map(\.id), "leases \(audit.leases) of \(node)")
-      try require(!node.indices.contains { current.slices.isAccepted[$0] }, "\(described(node)) is audited and accepted")
+      try require(
+        !node.indices.contains { current.slices.isAccepted[$0] }, "\(described(node)) is audited and accepted")
     }
     // 6. Memory shards.
     try board?.checkInvariants()
     // 7. Pictures.
-    try require(current.lost == lost.filter { $0.value <= step }.keys.sorted(), "lost pictures \(current.lost) of step \(step)")
+    try require(
+      current.lost == lost.filter { $0.value <= step }.keys.sorted(), "lost pictures \(current.lost) of step \(step)")
     try require(accusations.count <= CoordinationLimits.accusations, "\(accusations.count) accusations")
     // 8. Checkpoints go forward.
     try require(durableStep ?? 0 <= step && checkpointInFlight ?? 0 <= step, "a checkpoint ahead of step \(step)")

@@ -13,7 +13,7 @@ extension Coordinator {
     var turn = round.idle
     guard !turn.isEmpty else { return }
     round.audits = nodesToAudit(in: round)
-    while !turn.isEmpty, round.hasWork(among: leases, on: current.slices) {
+    while !turn.isEmpty, round.hasWork(among: leases.inOrder, on: current.slices) {
       var waiting = turn.reduce(0) { $0 + (peers[$1].isOnProbation ? 0 : peers[$1].idleThreads) }
       turn = turn.filter { place in
         let idle = peers[place].isOnProbation ? 0 : peers[place].idleThreads
@@ -34,18 +34,17 @@ extension Coordinator {
     guard peers[place].idleThreads > 0,
       peers[place].leases.count
         < (peers[place].isOnProbation ? 1 : CoordinationLimits.leases(threads: peers[place].threads)),
-      round.hasWork(at: peers[place].pace, among: leases, on: current.slices),
+      round.hasWork(at: peers[place].pace, among: leases.inOrder, on: current.slices),
       let node = nodeToLease(to: peers[place], ofThreads: waiting, &round)
     else { return false }
     issue(node, to: place, &effects)
-    round.issued(leases, on: current.slices)
+    round.issued(leases.inOrder, on: current.slices)
     if current.audits[node] != nil { round.audits = nodesToAudit(in: round) }
     return true
   }
 
   private mutating func issue(_ node: SliceRange, to place: Int, _ effects: inout [Effect]) {
     drawAudit(of: node)
-    issued += 1
     let peer = peers[place]
     let threads = min(node.count, peer.idleThreads)
     let rounds = (node.count + threads - 1) / threads
@@ -53,9 +52,9 @@ extension Coordinator {
       peer.pace.map { $0 * (rounds * CoordinationLimits.patience) + CoordinationLimits.stall }
       ?? CoordinationLimits.firstLease
     let lease = OpenLease(
-      id: LeaseID(issued), peer: peer.id, slices: node, issuedAt: now, rounds: rounds, deadline: now + time,
+      leases.next, of: node, to: peer.id, at: now, rounds: rounds, deadline: now + time,
       expected: peer.pace.map { $0 * rounds }, isOverdue: peer.isOnProbation)
-    leases.append(lease)
+    leases.issue(lease)
     if !lease.isOverdue { current.slices.begin(node) }
     current.audits[node]?.leases.append(lease.id)
     peers[place].leases.append(lease.id)
@@ -85,7 +84,7 @@ extension Coordinator {
 
     // 3. Slices that somebody computes, but this worker would probably have sooner: the oldest first. Copies of audited
     // ones are whole, as above.
-    round.findSlow(among: leases, on: current.slices)
+    round.findSlow(among: leases.inOrder, on: current.slices)
     for slow in round.slow ?? [] where slow.odds.areWorse(than: peer.time(for: leases[slow.index].slices.count)) {
       let lease = leases[slow.index]
       guard lease.peer != peer.id, current.audits[lease.slices] == nil else { continue }
@@ -102,7 +101,7 @@ extension Coordinator {
 
   /// What a worker may not have, of slices that are not accepted: what it has, and what is kept from it for a while.
   private func withheld(from peer: Peer) -> [SliceRange] {
-    peer.leases.compactMap { index(of: $0).map { leases[$0].slices } }
+    peer.leases.compactMap { leases[$0]?.slices }
       + current.bars.lazy.filter { $0.applies(to: peer, at: now) }.map { SliceRange(first: $0.slice, count: 1) }
   }
 
@@ -180,25 +179,15 @@ extension Coordinator {
   }
 
   mutating func makeOverdue(_ id: LeaseID) {
-    guard let index = index(of: id), !leases[index].isOverdue else { return }
+    guard let index = leases.index(of: id), !leases[index].isOverdue else { return }
     leases[index].isOverdue = true
     current.slices.end(leases[index].slices)
     counts.expired += 1
   }
 
-  func index(of id: LeaseID) -> Int? {
-    // Numbers ascend.
-    var (low, high) = (0, leases.count)
-    while low < high {
-      let middle = (low + high) / 2
-      if leases[middle].id < id { low = middle + 1 } else { high = middle }
-    }
-    return low < leases.count && leases[low].id == id ? low : nil
-  }
-
   /// Ends a lease without a result; its slices are free unless somebody else has them.
   mutating func drop(_ id: LeaseID, tellWorker: Bool, _ effects: inout [Effect]) {
-    guard let index = index(of: id) else { return }
+    guard let index = leases.index(of: id) else { return }
     let lease = removeLease(at: index)
     if lease.isGranted { effects.append(.abandonPush(id)) }
     if tellWorker { effects.append(.send(.cancel(id), to: lease.peer)) }
@@ -211,11 +200,6 @@ extension Coordinator {
     if !lease.isOverdue { current.slices.end(lease.slices) }
     current.audits[lease.slices]?.leases.removeAll { $0 == lease.id }
     if let place = peers.place(of: lease.peer) { peers[place].leases.removeAll { $0 == lease.id } }
-    switch lease.state {
-    case .computing: break
-    case .waiting: waiting.removeAll { $0 == lease.id }
-    case .granted: granted.removeAll { $0 == lease.id }
-    }
     return lease
   }
 

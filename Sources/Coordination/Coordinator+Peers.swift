@@ -216,7 +216,7 @@ extension Coordinator {
     let held = Set(ready.held)
     var onTheWay = 0
     for lease in peer.leases where !held.contains(lease) {
-      guard let lease = index(of: lease).map({ leases[$0] }) else { continue }
+      guard let lease = leases[lease] else { continue }
       switch lease.state {
       case .computing where now - lease.issuedAt < CoordinationLimits.delivery:
         onTheWay += min(lease.slices.count, peer.threads)

@@ -76,8 +76,8 @@ extension Coordinator {
     guard phase == .computing, pictureInExamination == nil, now >= examineNotBefore else { return }
     if !accusations.isEmpty { accusations = accusations.filter { !$0.pictures.allSatisfy(isPassedOver) } }
     var suspect = accusations.first?.pictures.first { !isPassedOver($0) }
-    for id in waiting where suspect == nil {
-      guard let index = index(of: id), let finished = leases[index].finished else { continue }
+    for id in leases.waiting where suspect == nil {
+      guard let finished = leases[id]?.finished else { continue }
       suspect = finished.undecodable.first { !isPassedOver($0.picture) }?.picture
     }
     guard let suspect else { return }

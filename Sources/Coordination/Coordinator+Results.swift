@@ -5,7 +5,7 @@ import Numerics
 
 extension Coordinator {
   mutating func finished(_ finished: Finished, from peer: PeerID, _ effects: inout [Effect]) {
-    guard let index = index(of: finished.lease) else {
+    guard let index = leases.index(of: finished.lease) else {
       // Late: the lease was taken back, or its slices came from another worker.
       counts.late += 1
       return effects.append(.send(.cancel(finished.lease), to: peer))
@@ -33,8 +33,7 @@ extension Coordinator {
       learnPace(from: lease)
       let bad = zip(lease.slices.indices, finished.losses).filter { !$1.total.isFinite || !$1.targetEntropy.isFinite }
       guard bad.isEmpty else { return gaveNotFinite(lease, &effects) }
-      leases[index].state = .waiting(finished, since: now)
-      waiting.append(lease.id)
+      leases.finish(at: index, with: finished, at: now)
       hear(finished, from: peer, &effects)
     }
   }
@@ -68,7 +67,7 @@ extension Coordinator {
     guard let place = peers.place(of: peer) else { return }
     peers[place].pace = pace
     for lease in peers[place].leases {
-      if let index = index(of: lease) { leases[index].expected = pace * leases[index].rounds }
+      if let index = leases.index(of: lease) { leases[index].expected = pace * leases[index].rounds }
     }
   }
 }
@@ -77,11 +76,10 @@ extension Coordinator {
 
 extension Coordinator {
   mutating func pushArrived(_ id: LeaseID, _ outcome: PushOutcome, _ effects: inout [Effect]) {
-    guard let index = index(of: id), case .granted(let finished, _) = leases[index].state else {
+    guard let lease = leases[id], case .granted(let finished, _) = lease.state else {
       counts.duplicates += 1
       return
     }
-    let lease = leases[index]
     peers[lease.peer]?.heard = now
     switch outcome {
     case .whole:
@@ -99,7 +97,7 @@ extension Coordinator {
   }
 
   private mutating func accept(_ lease: OpenLease, _ finished: Finished, _ effects: inout [Effect]) {
-    if let index = index(of: lease.id) { removeLease(at: index) }
+    if let index = leases.index(of: lease.id) { removeLease(at: index) }
     current.slices.accept(lease.slices)
     current.acceptedNodes.append(lease.slices)
     note(acceptedFrom: lease.peer, finished, &effects)
@@ -127,8 +125,7 @@ extension Coordinator {
 
 extension Coordinator {
   mutating func returned(_ message: Returned, from peer: PeerID, _ effects: inout [Effect]) {
-    guard let index = index(of: message.lease), leases[index].peer == peer else { return }
-    let lease = leases[index]
+    guard let lease = leases[message.lease], lease.peer == peer else { return }
     counts.returned += 1
     drop(lease.id, tellWorker: false, &effects)
     bar(peer, from: lease.slices, for: CoordinationLimits.returnPause)

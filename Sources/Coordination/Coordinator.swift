@@ -47,16 +47,7 @@ public struct Coordinator: Sendable {
 
   // MARK: The step
 
-  /// In the order of their numbers, hence of their issue.
-  var leases: [OpenLease] = []
-  /// Leases ever issued: the last number.
-  var issued: UInt64 = 0
-  /// Finished leases that wait for a grant, first come first.
-  var waiting: [LeaseID] = []
-  /// Leases whose payload is on its way, at most `CoordinationLimits.gradientsInFlight`.
-  var granted: [LeaseID] = []
-  /// How long payloads take from their grant to their last float, a running mean over all workers; nil before the first.
-  var usualDelivery: Duration?
+  var leases = LeaseTable()
   /// Before this no time ends that `expire` looks at.
   var nothingExpiresBefore = Instant(nanoseconds: 0)
   var current: StepState
@@ -246,46 +237,6 @@ struct Peer: Sendable {
 
   /// Whether it is connected and was heard lately: who is not gets nothing, and others get what it has.
   func isPresent(at now: Instant) -> Bool { isConnected && now - heard < CoordinationLimits.silence }
-}
-
-/// A lease that may still be answered.
-struct OpenLease: Sendable {
-  /// Results lie elsewhere: the table of leases is looked through at each event, and stays small so.
-  indirect enum State: Hashable, Sendable {
-    case computing
-    /// Its result waits for a grant since then.
-    case waiting(Finished, since: Instant)
-    /// Its payload is on the way; the last of it arrived then.
-    case granted(Finished, heard: Instant)
-  }
-  let id: LeaseID
-  let peer: PeerID
-  let slices: SliceRange
-  let issuedAt: Instant
-  /// Slices that its worker computes one after the other.
-  let rounds: Int
-  /// When it is overdue, and how long it then had.
-  let deadline: Instant
-  /// How long its worker's pace says that it takes; nil while that is not known.
-  var expected: Duration?
-  var state = State.computing
-  /// Others may get its slices as if they were free.
-  var isOverdue = false
-  /// When its payload was granted, the last time; once the first of it is here, when that could begin to come.
-  var grantedAt: Instant?
-  /// Of that payload something has arrived.
-  var isArriving = false
-
-  var finished: Finished? {
-    switch state {
-    case .computing: nil
-    case .waiting(let finished, _), .granted(let finished, _): finished
-    }
-  }
-
-  /// Its answer is still to come, in time.
-  var isLive: Bool { if case .computing = state { !isOverdue } else { false } }
-  var isGranted: Bool { if case .granted = state { true } else { false } }
 }
 
 /// A peer that sent bad messages, or went on saying hello where that is refused.

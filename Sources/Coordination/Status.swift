@@ -122,7 +122,8 @@ extension Coordinator {
           acceptedSlices: peer.accepted, undelivered: peer.undelivered,
           secondsSinceHeard: (time - peer.heard) / .seconds(1))
       },
-      undecodablePictures: undecodable.count, lostPictures: current.lost.count, counts: counts, quarantined: quarantined,
+      undecodablePictures: undecodable.count, lostPictures: current.lost.count, counts: counts,
+      quarantined: quarantined,
       memoryShards: memoryStatus(at: time))
   }
 

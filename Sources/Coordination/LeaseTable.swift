@@ -1,0 +1,154 @@
+import Messages
+import Numerics
+import Slices
+
+/// The leases that may still be answered, in the order of their numbers, hence of their issue; and how far each answer has
+/// come. A result first waits for a grant, then its payload is on its way: both are queues.
+struct LeaseTable: RandomAccessCollection, Sendable {
+  private(set) var inOrder: [OpenLease] = []
+  /// Leases ever issued: the last number.
+  private(set) var issued: UInt64 = 0
+  /// Finished leases that wait for a grant, first come first.
+  private(set) var waiting: [LeaseID] = []
+  /// Leases whose payload is on its way, at most `CoordinationLimits.gradientsInFlight`.
+  private(set) var granted: [LeaseID] = []
+  /// How long payloads take from their grant to their last float, a running mean over all workers; nil before the first.
+  var usualDelivery: Duration?
+
+  var startIndex: Int { 0 }
+  var endIndex: Int { inOrder.count }
+
+  /// The lease at an index, which holds until one before it is removed.
+  subscript(index: Int) -> OpenLease {
+    _read { yield inOrder[index] }
+    _modify { yield &inOrder[index] }
+  }
+
+  /// A lease; nil once it cannot be answered any more.
+  subscript(id: LeaseID) -> OpenLease? { index(of: id).map { inOrder[$0] } }
+
+  /// - Complexity: O(log leases).
+  func index(of id: LeaseID) -> Int? {
+    // Numbers ascend.
+    var (low, high) = (0, inOrder.count)
+    while low < high {
+      let middle = (low + high) / 2
+      if inOrder[middle].id < id { low = middle + 1 } else { high = middle }
+    }
+    return low < inOrder.count && inOrder[low].id == id ? low : nil
+  }
+}
+
+// MARK: - From its issue to its end
+
+extension LeaseTable {
+  /// The number that the next lease has.
+  var next: LeaseID { LeaseID(issued + 1) }
+
+  mutating func issue(_ lease: OpenLease) {
+    invariant(lease.id == next, "lease \(lease.id.number) after \(issued)")
+    issued += 1
+    inOrder.append(lease)
+  }
+
+  /// Its result is in, and waits for a grant as the last.
+  mutating func finish(at index: Int, with finished: Finished, at now: Instant) {
+    invariant(inOrder[index].finished == nil, "lease \(inOrder[index].id.number) is finished twice")
+    inOrder[index].state = .waiting(finished, since: now)
+    waiting.append(inOrder[index].id)
+  }
+
+  /// Its payload may come.
+  mutating func grant(at index: Int, at now: Instant) {
+    guard case .waiting(let finished, _) = inOrder[index].state else {
+      fatalError("invariant broken: lease \(inOrder[index].id.number) is granted before it waits")
+    }
+    let id = inOrder[index].id
+    inOrder[index].state = .granted(finished, heard: now)
+    inOrder[index].grantedAt = now
+    inOrder[index].isArriving = false
+    waiting.removeAll { $0 == id }
+    granted.append(id)
+  }
+
+  /// Some of its payload is here, of which the first could begin to come at `begun`.
+  mutating func progress(at index: Int, begun: Instant?, at now: Instant) {
+    guard case .granted(let finished, _) = inOrder[index].state else { return }
+    inOrder[index].state = .granted(finished, heard: now)
+    inOrder[index].grantedAt = begun
+    inOrder[index].isArriving = true
+  }
+
+  /// Its payload is not waited for any more: it may be granted again, after all others.
+  mutating func giveUpGrant(at index: Int, at now: Instant) {
+    guard case .granted(let finished, _) = inOrder[index].state else { return }
+    let id = inOrder[index].id
+    inOrder[index].state = .waiting(finished, since: now)
+    granted.removeAll { $0 == id }
+    waiting.append(id)
+  }
+
+  mutating func remove(at index: Int) -> OpenLease {
+    let lease = inOrder.remove(at: index)
+    switch lease.state {
+    case .computing: break
+    case .waiting: waiting.removeAll { $0 == lease.id }
+    case .granted: granted.removeAll { $0 == lease.id }
+    }
+    return lease
+  }
+}
+
+/// A lease that may still be answered.
+struct OpenLease: Sendable {
+  /// Results lie elsewhere: the table of leases is looked through at each event, and stays small so.
+  indirect enum State: Hashable, Sendable {
+    case computing
+    /// Its result waits for a grant since then.
+    case waiting(Finished, since: Instant)
+    /// Its payload is on the way; the last of it arrived then.
+    case granted(Finished, heard: Instant)
+  }
+  let id: LeaseID
+  let peer: PeerID
+  let slices: SliceRange
+  let issuedAt: Instant
+  /// Slices that its worker computes one after the other.
+  let rounds: Int
+  /// When it is overdue, and how long it then had.
+  let deadline: Instant
+  /// How long its worker's pace says that it takes; nil while that is not known.
+  var expected: Duration?
+  fileprivate(set) var state = State.computing
+  /// Others may get its slices as if they were free.
+  var isOverdue = false
+  /// When its payload was granted, the last time; once the first of it is here, when that could begin to come.
+  fileprivate(set) var grantedAt: Instant?
+  /// Of that payload something has arrived.
+  fileprivate(set) var isArriving = false
+
+  init(
+    _ id: LeaseID, of slices: SliceRange, to peer: PeerID, at now: Instant, rounds: Int, deadline: Instant,
+    expected: Duration?, isOverdue: Bool
+  ) {
+    self.id = id
+    self.peer = peer
+    self.slices = slices
+    issuedAt = now
+    self.rounds = rounds
+    self.deadline = deadline
+    self.expected = expected
+    self.isOverdue = isOverdue
+  }
+
+  var finished: Finished? {
+    switch state {
+    case .computing: nil
+    case .waiting(let finished, _), .granted(let finished, _): finished
+    }
+  }
+
+  /// Its answer is still to come, in time.
+  var isLive: Bool { if case .computing = state { !isOverdue } else { false } }
+  var isGranted: Bool { if case .granted = state { true } else { false } }
+}
