@@ -259,7 +259,7 @@ extension Coordinator {
     current.audits[node]?.answers.append(answer)
     current.audits[node]?.since = audit.since ?? now
     // Two that agree are right.
-    if audit.answers.contains(where: { $0.result == answer.result && ($0.host != answer.host || !isOfSeveralHosts) }) {
+    if audit.answers.contains(where: { $0.result == answer.result && ($0.host != answer.host || !hosts.areSeveral) }) {
       settle(node, result, &effects)
     }
   }
@@ -323,11 +323,8 @@ extension Coordinator {
 // MARK: - Quarantine
 
 extension Coordinator {
-  /// The refusal of a host in quarantine.
-  func quarantine(of host: String) -> Refusal? { quarantined.first { $0.host == host }?.refusal }
-
   /// What a checkpoint of a step has to remember: by host, its first step before with an unaudited result.
-  public func unauditedHosts(before step: Int) -> [String: Int] { unaudited.filter { $0.value < step } }
+  public func unauditedHosts(before step: Int) -> [String: Int] { hosts.unaudited.filter { $0.value < step } }
 
   /// A result counts; if nobody compared it, that is remembered until its step is undone.
   mutating func note(acceptedFrom peer: PeerID, _ finished: Finished, _ effects: inout [Effect]) {
@@ -335,7 +332,7 @@ extension Coordinator {
     if wasAudited {
       counts.audited += 1
     } else if let host = peers[peer]?.host {
-      unaudited[host] = min(unaudited[host] ?? step, step)
+      hosts.counts(host, unauditedIn: step)
     }
     guard !current.audits.isEmpty else { return }
     for node in auditedNodes where node.overlaps(finished.slices) {
@@ -352,26 +349,26 @@ extension Coordinator {
 
   /// Drops all that comes from the hosts of wrong answers, for good; goes back, or names what they may have spoilt.
   mutating func convict(_ wrong: [Audit.Answer], _ node: SliceRange, _ effects: inout [Effect]) {
-    var hosts: [QuarantinedHost] = []
+    var convicted: [QuarantinedHost] = []
     var firstStep: Int?
-    for answer in wrong where !hosts.contains(where: { $0.host == answer.host }) {
-      let first = unaudited.removeValue(forKey: answer.host)
+    for answer in wrong where !convicted.contains(where: { $0.host == answer.host }) {
+      let first = hosts.forgetUnaudited(of: answer.host)
       // What is not finite never counts. It makes the host's other results suspect, but is no reason to undo weeks of all
       // others': who may say so may choose when.
       let goesBack =
         settings.audits.goesBack && wrong.contains { $0.host == answer.host && $0.result != .notFinite }
       if let first, goesBack { firstStep = min(firstStep ?? first, first) }
-      hosts.append(
+      convicted.append(
         QuarantinedHost(
           host: answer.host, worker: answer.worker, step: step, firstSlice: node.first, slices: node.count,
           suspectSteps: goesBack ? nil : first.map { [$0, step] }))
     }
     let backTo = firstStep
-    quarantined += hosts
+    hosts.quarantine(convicted)
     counts.wrong += wrong.count
     // Durable before a word of it is said.
-    effects.append(.quarantine(hosts, goingBackTo: backTo))
-    for host in hosts { banish(host, &effects) }
+    effects.append(.quarantine(convicted, goingBackTo: backTo))
+    for host in convicted { banish(host, &effects) }
     guard let backTo else { return }
     effects.append(
       .log(

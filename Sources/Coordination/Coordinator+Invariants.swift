@@ -74,7 +74,7 @@ extension Coordinator {
       try require(isProven(finished), "\(described(lease.slices)) comes before its pictures were looked at")
     }
     for peer in peers {
-      try require(quarantine(of: peer.host) == nil, "\(described(peer.id)) works in quarantine")
+      try require(hosts.quarantine(of: peer.host) == nil, "\(described(peer.id)) works in quarantine")
     }
     for (node, audit) in current.audits {
       try require(tree.isNode(node) && audit.answers.count <= CoordinationLimits.answers, "audit of \(node)")
@@ -86,14 +86,15 @@ extension Coordinator {
     try board?.checkInvariants()
     // 7. Pictures.
     try require(
-      current.lost == lost.filter { $0.value <= step }.keys.sorted(), "lost pictures \(current.lost) of step \(step)")
-    try require(accusations.count <= CoordinationLimits.accusations, "\(accusations.count) accusations")
-    // 8. Checkpoints go forward.
-    try require(durableStep ?? 0 <= step && checkpointInFlight ?? 0 <= step, "a checkpoint ahead of step \(step)")
-    try require(checkpointInFlight == nil || durableStep ?? -1 < step || phase == .stopped, "a checkpoint too many")
-    let mayBegin = phase == .computing && checkpointInFlight == nil && now >= checkpointNotBefore
+      current.lost == pictures.lost(in: step), "lost pictures \(current.lost) of step \(step)")
     try require(
-      !mayBegin || durableStep == step || !checkpointIsOwed && !isTimeForACheckpoint,
-      "a checkpoint of step \(step) is late")
+      pictures.accusations.count <= CoordinationLimits.accusations, "\(pictures.accusations.count) accusations")
+    // 8. Checkpoints go forward.
+    let (durable, inFlight) = (checkpoints.durableStep, checkpoints.inFlight)
+    try require(durable ?? 0 <= step && inFlight ?? 0 <= step, "a checkpoint ahead of step \(step)")
+    try require(inFlight == nil || durable ?? -1 < step || phase == .stopped, "a checkpoint too many")
+    let mayBegin = phase == .computing && checkpoints.mayBegin(at: now)
+    try require(
+      !mayBegin || !checkpoints.isDue(ofStep: step, at: now), "a checkpoint of step \(step) is late")
   }
 }

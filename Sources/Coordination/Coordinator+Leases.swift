@@ -154,7 +154,7 @@ extension Coordinator {
       }
     }
     current.bars.removeAll { $0.until <= now }
-    for (peer, offender) in offenders where now - offender.last >= CoordinationLimits.ignored { offenders[peer] = nil }
+    offenders.expire(at: now)
     nothingExpiresBefore = nextExpiry
   }
 
@@ -174,8 +174,7 @@ extension Coordinator {
       }
     }
     for bar in current.bars { next = min(next, bar.until) }
-    for offender in offenders.values { next = min(next, offender.last + CoordinationLimits.ignored) }
-    return next
+    return min(next, offenders.nextExpiry ?? next)
   }
 
   mutating func makeOverdue(_ id: LeaseID) {

@@ -54,7 +54,7 @@ extension Coordinator {
   }
 
   /// The one host of a run may have been wrong once: a second time in a step it is broken.
-  func mayTryAgain(_ host: String) -> Bool { !isOfSeveralHosts && !current.askedAgain.contains(host) }
+  func mayTryAgain(_ host: String) -> Bool { !hosts.areSeveral && !current.askedAgain.contains(host) }
 
   mutating func askAgain(_ answer: Audit.Answer, _ node: SliceRange, _ effects: inout [Effect]) {
     current.askedAgain.insert(answer.host)

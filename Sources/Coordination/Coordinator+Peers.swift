@@ -8,7 +8,7 @@ extension Coordinator {
   mutating func receive(
     _ message: WorkerMessage, from sender: Sender, _ origin: Origin, _ effects: inout [Effect]
   ) {
-    guard !isIgnored(sender.peer) else { return }
+    guard !offenders.isIgnored(sender.peer) else { return }
     if case .statusRequest = message { return effects.append(.sendStatus(to: sender.peer)) }
     if case .memoryRequest = message { return effects.append(.sendMemory(to: sender.peer)) }
     if case .drainRequest(let shard) = message { return answerDrain(board?.drain(shard), sender.peer, &effects) }
@@ -126,8 +126,7 @@ extension Coordinator {
         &effects)
     }
     // With other threads or on another host it is another worker.
-    if hello.host != firstHost ?? hello.host { isOfSeveralHosts = true }
-    firstHost = firstHost ?? hello.host
+    hosts.meet(hello.host)
     if let known = peers[peer], known.threads != hello.threads || known.host != hello.host { forget(peer, &effects) }
     if peers[peer] == nil {
       makeRoom(for: origin, &effects)
@@ -180,8 +179,8 @@ extension Coordinator {
           + "(\(settings.libraries)): their processors or libraries round differently. Give both the same massl, OpenBLAS "
           + "and libjpeg, or --allow-mixed to do without equal bits.")
     }
-    if let refusal = quarantine(of: hello.host) { return refusal }
-    if unaudited[hello.host] == nil, unaudited.count >= CoordinationLimits.hosts {
+    if let refusal = hosts.quarantine(of: hello.host) { return refusal }
+    guard hosts.hasRoom(for: hello.host) else {
       return Refusal(
         reason: .tooManyPeers,
         text:
@@ -260,37 +259,22 @@ extension Coordinator {
   }
 
   /// Whether there is a place for it in the table of offenders.
-  private func isRemembered(_ peer: PeerID) -> Bool {
-    offenders[peer] != nil || peers[peer] != nil || offenders.count < CoordinationLimits.strangeOffenders
-  }
+  private func isRemembered(_ peer: PeerID) -> Bool { offenders.hasPlace(for: peer, isWorker: peers[peer] != nil) }
 
   /// Counts an offence, where it can be remembered.
   private mutating func isOneTooMany(from peer: PeerID) -> Bool {
-    guard isRemembered(peer) else { return false }
-    if offenders[peer] == nil { makeRoomForAnOffender() }
-    offenders[peer, default: Offender(count: 0, last: now, isIgnored: false)].count += 1
-    offenders[peer]?.last = now
-    return offenders[peer]?.count ?? 0 >= CoordinationLimits.malformedMessages
+    isRemembered(peer) && offenders.count(peer, at: now)
   }
 
   /// Forgets a peer, and hears nothing from it for a while.
   /// - Parameter why: for people, after the peer's name.
   mutating func ignore(_ peer: PeerID, _ why: String, _ effects: inout [Effect]) {
-    if offenders[peer] == nil { makeRoomForAnOffender() }
-    offenders[peer] = Offender(count: CoordinationLimits.malformedMessages, last: now, isIgnored: true)
+    offenders.ignore(peer, at: now)
     // Once a peer in all that time.
     log(
       .error, .badMessages, about: nil, "\(described(peer)) \(why). It is ignored for \(CoordinationLimits.ignored).",
       &effects)
     forget(peer, &effects)
-  }
-
-  func isIgnored(_ peer: PeerID) -> Bool { offenders[peer]?.isIgnored ?? false }
-
-  private mutating func makeRoomForAnOffender() {
-    guard offenders.count >= CoordinationLimits.offenders else { return }
-    let oldest = offenders.min { ($0.value.last, $0.key.rawValue) < ($1.value.last, $1.key.rawValue) }
-    if let oldest { offenders[oldest.key] = nil }
   }
 
   /// A text from outside, short enough for a log line.

@@ -24,16 +24,6 @@ public enum PictureVerdict: Hashable, Sendable {
 
 // MARK: - What workers say of pictures
 
-/// A worker says of a picture that it does not decode. That counts once the coordinator has looked at the file itself, and
-/// no result comes that rests on such a word before: the next picture stands in for one that does not decode, so a
-/// worker whose decoder is broken, or that lies, would train on another. One picture is looked at after the other; what
-/// waits is what is said in results that wait, and a few leases given back.
-struct PictureAccusation: Sendable {
-  let peer: PeerID
-  /// In the order in which it met them.
-  let pictures: [Int]
-}
-
 extension Coordinator {
   /// What is wrong with what a worker says of a lease's pictures; nil if it may have met them all: its slices' own, and
   /// those that stand in for one another.
@@ -45,7 +35,7 @@ extension Coordinator {
     for picture in slices.indices.lazy.flatMap({ settings.pictures(step, $0) }) {
       var picture = picture
       // Where it was before, it went on from there too.
-      while strays.remove(picture) != nil || lost[picture].map({ $0 <= step }) ?? false {
+      while strays.remove(picture) != nil || pictures.isLost(picture, in: step) {
         picture = (picture + 1) % count
       }
       if strays.isEmpty { return nil }
@@ -58,42 +48,40 @@ extension Coordinator {
 
   /// Whether another picture takes its place in this step.
   private func isPassedOver(_ picture: Int) -> Bool {
-    undecodable.contains(picture) || lost[picture].map { $0 <= step } ?? false
+    pictures.isPassedOver(picture, in: step)
   }
 
   /// Notes pictures that a lease was given back for.
   /// - Returns: whether there is anything to look into.
-  mutating func accuse(_ pictures: [UndecodablePicture], by peer: PeerID) -> Bool {
-    guard pictures.contains(where: { !isPassedOver($0.picture) }) else { return false }
-    if accusations.count < CoordinationLimits.accusations {
-      accusations.append(PictureAccusation(peer: peer, pictures: pictures.map(\.picture)))
-    }
+  mutating func accuse(_ reported: [UndecodablePicture], by peer: PeerID) -> Bool {
+    guard reported.contains(where: { !isPassedOver($0.picture) }) else { return false }
+    pictures.accuse(PictureAccusation(peer: peer, pictures: reported.map(\.picture)))
     return true
   }
 
   /// Has the next picture looked at that somebody says does not decode.
   mutating func examinePictures(_ effects: inout [Effect]) {
-    guard phase == .computing, pictureInExamination == nil, now >= examineNotBefore else { return }
-    if !accusations.isEmpty { accusations = accusations.filter { !$0.pictures.allSatisfy(isPassedOver) } }
-    var suspect = accusations.first?.pictures.first { !isPassedOver($0) }
+    guard phase == .computing, pictures.inExamination == nil, now >= pictures.examineNotBefore else { return }
+    pictures.dropSettled(in: step)
+    var suspect = pictures.accusations.first?.pictures.first { !isPassedOver($0) }
     for id in leases.waiting where suspect == nil {
       guard let finished = leases[id]?.finished else { continue }
       suspect = finished.undecodable.first { !isPassedOver($0.picture) }?.picture
     }
     guard let suspect else { return }
-    pictureInExamination = suspect
+    pictures.inExamination = suspect
     effects.append(.examinePicture(suspect))
   }
 
   mutating func pictureExamined(_ picture: Int, _ verdict: PictureVerdict, _ effects: inout [Effect]) {
-    if pictureInExamination == picture { pictureInExamination = nil }
+    if pictures.inExamination == picture { pictures.inExamination = nil }
     switch verdict {
     case .undecodable(let reason): passOver(picture, reason, &effects)
     case .decodes: acquit(picture, &effects)
     case .unavailable(let reason):
-      examineNotBefore = now + CoordinationLimits.returnPause
-      guard now >= complainNotBefore else { return }
-      complainNotBefore = now + CoordinationLimits.complaint
+      pictures.examineNotBefore = now + CoordinationLimits.returnPause
+      guard now >= pictures.complainNotBefore else { return }
+      pictures.complainNotBefore = now + CoordinationLimits.complaint
       effects.append(
         .log(
           .warning, "Pictures cannot be read just now, and step \(step) waits for them: \(shortened(reason))"))
@@ -102,18 +90,17 @@ extension Coordinator {
 
   /// Counts a picture that does not decode, and names it once.
   private mutating func passOver(_ picture: Int, _ reason: String, _ effects: inout [Effect]) {
-    guard undecodable.insert(picture).inserted else { return }
+    guard pictures.foundUndecodable(picture) else { return }
     let name = settings.pictureName(picture)
     let reason = shortened(reason)
     effects.append(.log(.warning, "\(name) cannot be decoded, another picture takes its place: \(reason)"))
-    nameFirst("\(name) (\(reason))")
+    pictures.name("\(name) (\(reason))")
     stopIfTooMany(&effects)
   }
 
   /// Who said of a picture that decodes that it does not has nothing to give.
   private mutating func acquit(_ picture: Int, _ effects: inout [Effect]) {
-    let accusers = accusations.filter { $0.pictures.contains(picture) }.map(\.peer)
-    accusations.removeAll { $0.pictures.contains(picture) }
+    let accusers = pictures.acquit(picture)
     let unfounded = leases.filter { $0.finished?.undecodable.contains { $0.picture == picture } ?? false }
     for lease in unfounded {
       drop(lease.id, tellWorker: true, &effects)
@@ -135,28 +122,28 @@ extension Coordinator {
   public var lostPictures: [Int] { current.lost }
 
   /// Pictures that do not decode, as far as they were met.
-  public var undecodablePictures: Set<Int> { undecodable }
+  public var undecodablePictures: Set<Int> { pictures.undecodable }
 
   /// The coordinator can no longer read these pictures.
   ///
   /// A slice's result depends on which pictures are lost, so all slices of a step go by one list. Where the running step
   /// needs one of them it begins again; else they are lost from the next step on.
   /// - Parameter isMet: whether a slice of this step asked for one of them.
-  mutating func picturesLost(_ pictures: [Int], reason: String, isMet: Bool, _ effects: inout [Effect]) {
-    if let picture = pictureInExamination, pictures.contains(picture) { pictureInExamination = nil }
+  mutating func picturesLost(_ unread: [Int], reason: String, isMet: Bool, _ effects: inout [Effect]) {
+    if let picture = pictures.inExamination, unread.contains(picture) { pictures.inExamination = nil }
     guard phase == .computing || phase == .updating && !isMet else { return }
     let first = isMet ? step : step + 1
-    let new = pictures.filter { 0..<settings.welcome.data.count ~= $0 && lost[$0] ?? .max > first }
+    let new = unread.filter { 0..<settings.welcome.data.count ~= $0 && pictures.lost[$0] ?? .max > first }
     guard !new.isEmpty else { return }
-    let before = new.compactMap { lost[$0] }.filter { $0 > first + 1 }.max()
-    let known = lost
-    for picture in new { lost[picture] = first }
+    let before = new.compactMap { pictures.lost[$0] }.filter { $0 > first + 1 }.max()
+    let known = pictures.lost
+    pictures.lose(new, from: first)
     for picture in new.prefix(CoordinationLimits.undecodableNamed) {
-      nameFirst("\(settings.pictureName(picture)) (lost)")
+      pictures.name("\(settings.pictureName(picture)) (lost)")
     }
     if let why = tooManyPassedOver {
       // Not to be remembered: if they come back, so may the run.
-      lost = known
+      pictures.restore(known)
       return conclude(with: .permanent(why), &effects)
     }
     // Durable before any result that goes by it.
@@ -184,10 +171,6 @@ extension Coordinator {
     effects.append(.startOver(step: step))
   }
 
-  private mutating func nameFirst(_ name: String) {
-    if undecodableNames.count < CoordinationLimits.undecodableNamed { undecodableNames.append(name) }
-  }
-
   private mutating func stopIfTooMany(_ effects: inout [Effect]) {
     if let why = tooManyPassedOver { conclude(with: .permanent(why), &effects) }
   }
@@ -195,16 +178,17 @@ extension Coordinator {
   /// Why the run stops, if it does for its pictures.
   private var tooManyPassedOver: String? {
     let all = settings.welcome.data.count
-    let count = undecodable.count + lost.keys.count { !undecodable.contains($0) }
+    let (lost, count) = (pictures.lost.count, pictures.passedOverCount)
+    let names = pictures.names.joined(separator: ", ")
     let way = "massl fork --data goes on with the data set as it then is."
-    if lost.count > WireLimits.lostPictures {
-      return "\(lost.count) of \(all) pictures cannot be read any more, and \(WireLimits.lostPictures) are borne. The "
-        + "first: \(undecodableNames.joined(separator: ", ")). Bring them back, or \(way)"
+    if lost > WireLimits.lostPictures {
+      return "\(lost) of \(all) pictures cannot be read any more, and \(WireLimits.lostPictures) are borne. The "
+        + "first: \(names). Bring them back, or \(way)"
     }
     guard count * CoordinationLimits.undecodableShare > all else { return nil }
-    let what = lost.isEmpty ? "decoded" : "decoded or read"
+    let what = lost == 0 ? "decoded" : "decoded or read"
     return
       "\(count) of \(all) pictures cannot be \(what), more than one in \(CoordinationLimits.undecodableShare). The first: "
-      + "\(undecodableNames.joined(separator: ", ")). Mend or remove them: \(way)"
+      + "\(names). Mend or remove them: \(way)"
   }
 }

@@ -7,12 +7,10 @@ extension Coordinator {
     invariant(phase == .updating, "an update finished that was not started")
     invariant(updated.step == step + 1, "step \(updated.step) after step \(step)")
     version = updated
-    firstStepDone = firstStepDone ?? now
+    checkpoints.reached(step: step, at: now)
     beginStep()
     phase = .computing
     board?.windowMoved()
-    for every in [settings.checkpointEverySteps, settings.keepEverySteps].compactMap(\.self)
-    where step.isMultiple(of: every) { checkpointIsOwed = true }
     if step == settings.lastStep {
       conclude(with: .finished, &effects)
     } else if isAskedToStop {
@@ -22,7 +20,7 @@ extension Coordinator {
 
   /// Nothing of the version's step is computed yet.
   mutating func beginStep() {
-    current = StepState(of: tree, without: lost.isEmpty ? [] : lost.filter { $0.value <= step }.keys.sorted())
+    current = StepState(of: tree, without: pictures.lost(in: step))
   }
 
   mutating func stopRequested(_ effects: inout [Effect]) {
@@ -44,7 +42,7 @@ extension Coordinator {
   /// Stops once nothing more is to be made durable.
   mutating func conclude(_ effects: inout [Effect]) {
     switch phase {
-    case .concluding(let reason) where checkpointInFlight == nil && durableStep == step:
+    case .concluding(let reason) where checkpoints.inFlight == nil && checkpoints.durableStep == step:
       guard reason == .finished else {
         phase = .stopped
         return effects.append(.stop(reason))
@@ -70,43 +68,25 @@ extension Coordinator {
 extension Coordinator {
   /// Begins a checkpoint of the newest weights if one is due; one at a time, and not while the next weights are made.
   mutating func writeCheckpointIfDue(_ effects: inout [Effect]) {
-    guard checkpointInFlight == nil, now >= checkpointNotBefore else { return }
-    if durableStep == step { checkpointIsOwed = false }
-    guard durableStep != step else { return }
+    guard checkpoints.mayBegin(at: now), checkpoints.durableStep != step else { return }
     switch phase {
     case .concluding: break
     case .computing:
-      guard checkpointIsOwed || isTimeForACheckpoint else { return }
+      guard checkpoints.isDue(ofStep: step, at: now) else { return }
     case .updating, .leaving, .stopped: return
     }
-    checkpointInFlight = step
-    checkpointBegun = now
-    checkpointIsOwed = false
+    checkpoints.begin(step: step, at: now)
     effects.append(.writeCheckpoint(step: step))
   }
 
-  /// Whether so much would be lost that a checkpoint is due by time.
-  var isTimeForACheckpoint: Bool {
-    // Before its first step this process has done nothing.
-    guard let every = settings.checkpointEvery, let firstStepDone else { return false }
-    let pause = max(
-      CoordinationLimits.firstCheckpoint, (now - firstStepDone) / CoordinationLimits.checkpointShare,
-      checkpointTook * CoordinationLimits.checkpointCost)
-    return now - checkpointBegun >= min(every, pause)
-  }
-
   mutating func checkpointFinished(_ step: Int, failure: String?, _ effects: inout [Effect]) {
-    invariant(checkpointInFlight == step, "a checkpoint of step \(step) finished that was not begun")
-    checkpointInFlight = nil
     guard let failure else {
-      checkpointTook = now - checkpointBegun
-      durableStep = step
+      checkpoints.succeeded(step: step, at: now)
       lastCheckpointFailures = 0
       return effects.append(.log(.info, "Checkpoint of step \(step) is durable."))
     }
     counts.failedCheckpoints += 1
-    checkpointIsOwed = true
-    checkpointNotBefore = now + CoordinationLimits.checkpointRetry
+    checkpoints.failed(step: step, at: now)
     effects.append(
       .log(
         .error,
@@ -118,7 +98,7 @@ extension Coordinator {
     guard lastCheckpointFailures >= CoordinationLimits.lastCheckpointTries, isAskedToStop || reason != .finished else {
       return
     }
-    let newest = durableStep.map { "the newest is of step \($0)" } ?? "there is none"
+    let newest = checkpoints.durableStep.map { "the newest is of step \($0)" } ?? "there is none"
     let text = "The last checkpoint, of step \(self.step), could not be written (\(shortened(failure))): \(newest)."
     phase = .stopped
     let last: StopReason =

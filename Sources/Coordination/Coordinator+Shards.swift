@@ -6,7 +6,7 @@ import Numerics
 extension Coordinator {
   /// Checks who says it before what is said.
   mutating func receive(_ message: ShardMessage, from sender: Sender, _ effects: inout [Effect]) {
-    guard !isIgnored(sender.peer) else { return }
+    guard !offenders.isIgnored(sender.peer) else { return }
     if case .hello(let hello) = message { return greet(hello, from: sender, &effects) }
     if board?.wasDrained(sender.peer) ?? false {
       if case .report = message { effects.append(.send(.finished, to: sender.peer)) }

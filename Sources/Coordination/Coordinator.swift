@@ -40,7 +40,7 @@ public struct Coordinator: Sendable {
   // MARK: Peers
 
   var peers = PeerTable()
-  var offenders: [PeerID: Offender] = [:]
+  var offenders = OffenderTable()
   var logBudget = LogBudget()
   /// What passes by itself: rows that nobody gives just now, as a rule.
   var givenBack = GatheredLines("leases were given back for now")
@@ -54,39 +54,9 @@ public struct Coordinator: Sendable {
 
   // MARK: The run
 
-  var quarantined: [QuarantinedHost]
-  /// Of the first worker that this process met, and whether there was one of another host since.
-  var firstHost: String?
-  var isOfSeveralHosts = false
-  /// By host: the first step in which a result of it counts that nobody compared.
-  var unaudited: [String: Int]
-  /// Pictures that the coordinator itself found not to decode: counted once, however often they are met.
-  var undecodable: Set<Int>
-  /// By picture that is lost: the first step without it.
-  var lost: [Int: Int]
-  /// The first of both, named.
-  var undecodableNames: [String] = []
-  /// What leases were given back for, not looked at yet; at most `CoordinationLimits.accusations`.
-  var accusations: [PictureAccusation] = []
-  /// The picture that the process looks at.
-  var pictureInExamination: Int?
-  var examineNotBefore: Instant
-  /// When people may be told again of what is in the way and may pass.
-  var complainNotBefore: Instant
-  /// The newest checkpoint that is durable.
-  var durableStep: Int?
-  /// The step of the checkpoint that is being written.
-  var checkpointInFlight: Int?
-  /// When the last checkpoint was begun, or the coordinator started.
-  var checkpointBegun: Instant
-  /// How long the last one took.
-  var checkpointTook = Duration.zero
-  /// When this process had its first step done.
-  var firstStepDone: Instant?
-  /// A checkpoint came due and has not been begun.
-  var checkpointIsOwed = false
-  /// After a failure, when to try again.
-  var checkpointNotBefore: Instant
+  var hosts: HostTable
+  var pictures: PictureBoard
+  var checkpoints: CheckpointSchedule
   /// Failed tries at the last checkpoint.
   var lastCheckpointFailures = 0
   /// Who holds the memory's extents; nil when the coordinator alone does.
@@ -110,25 +80,15 @@ public struct Coordinator: Sendable {
   ) {
     invariant(settings.slices >= 1, "a step has slices")
     invariant(0...settings.lastStep ~= version.step, "step \(version.step) of \(settings.lastStep)")
-    invariant(settings.checkpointEverySteps ?? 1 >= 1, "a checkpoint every 0 steps")
-    invariant(settings.checkpointEvery ?? .seconds(1) > .zero, "a checkpoint every 0 seconds")
     invariant(durableStep ?? version.step <= version.step, "a checkpoint of the future")
     self.settings = settings
     self.tree = SliceTree(count: settings.slices)
     self.version = version
     self.now = now
     self.current = StepState(of: tree, without: [])
-    self.quarantined = settings.audits.quarantined
-    self.unaudited = settings.audits.unaudited
-    self.undecodable = settings.undecodable
-    self.lost = Dictionary(settings.lost.map { ($0.picture, $0.step) }) { min($0, $1) }
-    self.undecodableNames = settings.undecodable.sorted().prefix(CoordinationLimits.undecodableNamed).map(
-      settings.pictureName)
-    self.examineNotBefore = now
-    self.complainNotBefore = now
-    self.durableStep = durableStep
-    self.checkpointBegun = now
-    self.checkpointNotBefore = now
+    hosts = HostTable(quarantined: settings.audits.quarantined, unaudited: settings.audits.unaudited)
+    pictures = PictureBoard(settings, at: now)
+    checkpoints = CheckpointSchedule(settings.checkpoints, durableStep: durableStep, at: now)
     board = settings.memory.map { ShardBoard($0, resuming: memory, at: now) }
     beginStep()
     if version.step == settings.lastStep { phase = .concluding(.finished) }
@@ -162,7 +122,7 @@ public struct Coordinator: Sendable {
       let (time, failure) = (now, failure.map(shortened))
       board?.probed(shard, address, failure: failure, at: time, &effects)
     case .malformed(let peer?, let reason):
-      if !isIgnored(peer) { offend(peer, reason, &effects) }
+      if !offenders.isIgnored(peer) { offend(peer, reason, &effects) }
     case .malformed(nil, let reason):
       counts.malformed += 1
       log(.warning, .badMessages, about: nil, shortened(reason), &effects)
@@ -237,12 +197,4 @@ struct Peer: Sendable {
 
   /// Whether it is connected and was heard lately: who is not gets nothing, and others get what it has.
   func isPresent(at now: Instant) -> Bool { isConnected && now - heard < CoordinationLimits.silence }
-}
-
-/// A peer that sent bad messages, or went on saying hello where that is refused.
-struct Offender: Sendable {
-  var count: Int
-  var last: Instant
-  /// It went over the limit: nothing from it is answered.
-  var isIgnored: Bool
 }

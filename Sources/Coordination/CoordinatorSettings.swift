@@ -25,12 +25,7 @@ public struct CoordinatorSettings: Sendable {
   public var floatsPerSlice: Int
   /// Slots of the memory that a result says of whether they were chosen.
   public var watchedSlots: Int
-  /// A checkpoint at every multiple of this step; nil for none.
-  public var checkpointEverySteps: Int?
-  /// The same, for checkpoints that are kept for good; nil for none.
-  public var keepEverySteps: Int?
-  /// A checkpoint when the one before was begun so long ago, sooner at first; nil for none.
-  public var checkpointEvery: Duration?
+  public var checkpoints: CheckpointCadence
   /// Workers at once, at most `CoordinationLimits.peers`: fewer where the process may not have as many connections.
   public var peersAtMost = CoordinationLimits.peers
   public var audits = AuditSettings()
@@ -65,9 +60,8 @@ public struct CoordinatorSettings: Sendable {
     self.gradientCount = gradientCount
     self.floatsPerSlice = floatsPerSlice
     self.watchedSlots = watchedSlots
-    self.checkpointEverySteps = checkpointEverySteps
-    self.keepEverySteps = keepEverySteps
-    self.checkpointEvery = checkpointEvery
+    checkpoints = CheckpointCadence(
+      everySteps: checkpointEverySteps, keepEverySteps: keepEverySteps, every: checkpointEvery)
     self.memory = memory
     self.pictureName = pictureName
     self.pictures = pictures

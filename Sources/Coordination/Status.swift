@@ -112,8 +112,8 @@ extension Coordinator {
     let time = max(now, time)
     return Status(
       step: step, lastStep: settings.lastStep, phase: phaseName, incarnation: settings.incarnation.number,
-      slices: tree.count, acceptedSlices: current.slices.acceptedCount, durableStep: durableStep,
-      checkpointInFlight: checkpointInFlight,
+      slices: tree.count, acceptedSlices: current.slices.acceptedCount, durableStep: checkpoints.durableStep,
+      checkpointInFlight: checkpoints.inFlight,
       workers: peers.map { peer in
         Status.Worker(
           peer: String(peer.id.rawValue, radix: 16), name: peer.name, threads: peer.threads,
@@ -122,8 +122,8 @@ extension Coordinator {
           acceptedSlices: peer.accepted, undelivered: peer.undelivered,
           secondsSinceHeard: (time - peer.heard) / .seconds(1))
       },
-      undecodablePictures: undecodable.count, lostPictures: current.lost.count, counts: counts,
-      quarantined: quarantined,
+      undecodablePictures: pictures.undecodable.count, lostPictures: current.lost.count, counts: counts,
+      quarantined: hosts.quarantined,
       memoryShards: memoryStatus(at: time))
   }
 
