@@ -131,7 +131,7 @@ extension Coordinator {
   /// - Parameter isMet: whether a slice of this step asked for one of them.
   mutating func picturesLost(_ unread: [Int], reason: String, isMet: Bool, _ effects: inout [Effect]) {
     if let picture = pictures.inExamination, unread.contains(picture) { pictures.inExamination = nil }
-    guard phase == .computing || phase == .updating && !isMet else { return }
+    guard phase == .computing || isUpdating && !isMet else { return }
     let first = isMet ? step : step + 1
     let new = unread.filter { 0..<settings.welcome.data.count ~= $0 && pictures.lost[$0] ?? .max > first }
     guard !new.isEmpty else { return }

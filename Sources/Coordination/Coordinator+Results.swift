@@ -116,7 +116,7 @@ extension Coordinator {
       drop(copy, tellWorker: true, &effects)
     }
     guard phase == .computing, current.slices.isComplete else { return }
-    phase = .updating
+    phase = .updating(then: nil)
     effects.append(.startUpdate(step: step))
   }
 }

@@ -4,19 +4,23 @@ import Numerics
 
 extension Coordinator {
   mutating func updateFinished(_ updated: VersionIdentity, _ effects: inout [Effect]) {
-    invariant(phase == .updating, "an update finished that was not started")
+    guard case .updating(let end) = phase else {
+      fatalError("invariant broken: an update finished that was not started")
+    }
     invariant(updated.step == step + 1, "step \(updated.step) after step \(step)")
     version = updated
     checkpoints.reached(step: step, at: now)
     beginStep()
     phase = .computing
     board?.windowMoved()
-    if step == settings.lastStep {
-      conclude(with: .finished, &effects)
-    } else if isAskedToStop {
-      conclude(with: .requested, &effects)
+    if step == settings.lastStep, end == nil || end == .requested {
+      phase = .concluding(Conclusion(.finished, givesUp: end == .requested))
+    } else if let end {
+      phase = .concluding(Conclusion(end))
     }
   }
+
+  var isUpdating: Bool { if case .updating = phase { true } else { false } }
 
   /// Nothing of the version's step is computed yet.
   mutating func beginStep() {
@@ -24,28 +28,34 @@ extension Coordinator {
   }
 
   mutating func stopRequested(_ effects: inout [Effect]) {
-    isAskedToStop = true
-    lastCheckpointFailures = 0
-    // An update that runs is waited for: it is short, and its weights are the newest.
-    if phase == .computing { conclude(with: .requested, &effects) }
+    switch phase {
+    case .computing, .updating: conclude(with: .requested, &effects)
+    case .concluding(let end): phase = .concluding(Conclusion(end.reason, givesUp: true))
+    case .leaving, .stopped: break
+    }
   }
 
   /// No more work is given out or taken; the newest weights become durable, then it stops.
   mutating func conclude(with reason: StopReason, _ effects: inout [Effect]) {
-    if case .concluding = phase { return }
+    switch phase {
+    case .concluding, .leaving, .stopped: return
+    // An update that runs is waited for: it is short, and its weights are the newest.
+    case .updating(let before):
+      guard before == nil || before == .requested, reason != before else { return }
+      phase = .updating(then: reason)
+    case .computing: phase = .concluding(Conclusion(reason))
+    }
     if let why = reason.failure { effects.append(.log(.error, why)) }
-    phase = .concluding(reason)
-    lastCheckpointFailures = 0
     for lease in leases { drop(lease.id, tellWorker: true, &effects) }
   }
 
   /// Stops once nothing more is to be made durable.
   mutating func conclude(_ effects: inout [Effect]) {
     switch phase {
-    case .concluding(let reason) where checkpoints.inFlight == nil && checkpoints.durableStep == step:
-      guard reason == .finished else {
+    case .concluding(let end) where checkpoints.inFlight == nil && checkpoints.durableStep == step:
+      guard end.reason == .finished else {
         phase = .stopped
-        return effects.append(.stop(reason))
+        return effects.append(.stop(end.reason))
       }
       phase = .leaving(until: now + CoordinationLimits.farewell)
       for peer in peers { effects.append(.send(.finished, to: peer.id)) }
@@ -82,7 +92,7 @@ extension Coordinator {
   mutating func checkpointFinished(_ step: Int, failure: String?, _ effects: inout [Effect]) {
     guard let failure else {
       checkpoints.succeeded(step: step, at: now)
-      lastCheckpointFailures = 0
+      if case .concluding(let end) = phase { phase = .concluding(Conclusion(end.reason, givesUp: end.givesUp)) }
       return effects.append(.log(.info, "Checkpoint of step \(step) is durable."))
     }
     counts.failedCheckpoints += 1
@@ -92,17 +102,14 @@ extension Coordinator {
         .error,
         "The checkpoint of step \(step) failed: \(shortened(failure)). The run goes on; the next try is in "
           + "\(CoordinationLimits.checkpointRetry)."))
-    guard case .concluding(let reason) = phase else { return }
-    lastCheckpointFailures += 1
-    // A run that reached its end waits for its disk, unless it is asked to leave.
-    guard lastCheckpointFailures >= CoordinationLimits.lastCheckpointTries, isAskedToStop || reason != .finished else {
-      return
-    }
+    guard case .concluding(var end) = phase else { return }
+    end.failures += 1
+    guard end.givesUp, end.failures >= CoordinationLimits.lastCheckpointTries else { return phase = .concluding(end) }
     let newest = checkpoints.durableStep.map { "the newest is of step \($0)" } ?? "there is none"
     let text = "The last checkpoint, of step \(self.step), could not be written (\(shortened(failure))): \(newest)."
     phase = .stopped
     let last: StopReason =
-      switch reason {
+      switch end.reason {
       case .finished, .requested, .goesBack: .retryable(text)
       case .failed(let why): .failed("\(why) \(text)")
       case .permanent(let why): .permanent("\(why) \(text)")

@@ -19,13 +19,27 @@ public struct Coordinator: Sendable {
   enum Phase: Hashable, Sendable {
     /// Slices of the step are leased.
     case computing
-    /// Every slice is accepted; the process works out the next weights.
-    case updating
-    /// No more work: the newest weights are to become durable, then it stops for this reason.
-    case concluding(StopReason)
+    /// Every slice is accepted; the process works out the next weights. With them the run ends, if there is a reason.
+    case updating(then: StopReason?)
+    /// No more work: the newest weights are to become durable, then it stops.
+    case concluding(Conclusion)
     /// The last step is durable; workers were told and say goodbye until then.
     case leaving(until: Instant)
     case stopped
+  }
+
+  struct Conclusion: Hashable, Sendable {
+    let reason: StopReason
+    /// After some tries a checkpoint that cannot be written does not keep the process: a run that reached its end waits for
+    /// its disk, unless it is asked to leave.
+    var givesUp: Bool
+    /// Failed tries at the last checkpoint.
+    var failures = 0
+
+    init(_ reason: StopReason, givesUp: Bool = false) {
+      self.reason = reason
+      self.givesUp = givesUp || reason != .finished
+    }
   }
 
   public let settings: CoordinatorSettings
@@ -57,12 +71,8 @@ public struct Coordinator: Sendable {
   var hosts: HostTable
   var pictures: PictureBoard
   var checkpoints: CheckpointSchedule
-  /// Failed tries at the last checkpoint.
-  var lastCheckpointFailures = 0
   /// Who holds the memory's extents; nil when the coordinator alone does.
   var board: ShardBoard?
-  /// SIGTERM came: at the end, a checkpoint that cannot be written does not keep the process.
-  var isAskedToStop = false
   var counts = Counts()
 
   /// A coordinator that goes on from `version`.
@@ -91,7 +101,7 @@ public struct Coordinator: Sendable {
     checkpoints = CheckpointSchedule(settings.checkpoints, durableStep: durableStep, at: now)
     board = settings.memory.map { ShardBoard($0, resuming: memory, at: now) }
     beginStep()
-    if version.step == settings.lastStep { phase = .concluding(.finished) }
+    if version.step == settings.lastStep { phase = .concluding(Conclusion(.finished)) }
   }
 
   /// The step that is computed or updated.

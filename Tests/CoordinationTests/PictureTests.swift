@@ -108,6 +108,23 @@ struct PictureTests {
     #expect(why.contains("massl fork --data"))
   }
 
+  @Test func tooManyThatAreMetWhileAnUpdateRunsStopTheRunWithItsWeights() throws {
+    var script = Script(slices: 1, pictures: 300, undecodable: [290, 291, 292])
+    let first = try script.join(1)[0]
+    let met = [UndecodablePicture(picture: 0, reason: "no JPEG")]
+    try script.say(.returned(Returned(lease: first.lease, reason: "none decodes", undecodable: met)), 1)
+    #expect(examined(script.effects) == [0])
+    try script.complete(script.join(2)[0], by: 2)
+    #expect(script.effects.contains(.startUpdate(step: 0)))
+    try script.handle(.pictureExamined(0, .undecodable(reason: "no JPEG")))
+    #expect(script.stops.isEmpty && !script.effects.contains(.writeCheckpoint(step: 0)), "nobody has those weights")
+    try script.handle(.updateFinished(Script.version(1)))
+    #expect(script.effects.contains(.writeCheckpoint(step: 1)) && script.leases(to: 2).isEmpty)
+    try script.handle(.checkpointFinished(step: 1, failure: nil))
+    guard case .permanent(let why) = try #require(script.stops.first) else { throw CancellationError() }
+    #expect(why.hasPrefix("4 of 300 pictures cannot be decoded"))
+  }
+
   @Test func whatCannotBeLookedAtNowIsLookedAtAgain() throws {
     var script = Script(slices: 4, pictures: 1000)
     let lease = try script.join(1)[0]
