@@ -172,7 +172,7 @@ extension Coordinator {
     let others = peers.filter { peer in
       isPresent(peer) && !holders.contains { $0.peer == peer.id } && !audit.answers.contains { $0.peer == peer.id }
         && !current.bars.contains { $0.applies(to: peer, at: now) && node.indices.contains($0.slice) }
-        && !peer.isOnProbation
+        && !peer.delivery.isOnProbation
     }
     let elsewhere = others.filter { !hosts.contains($0.host) }
     // Where two are not enough no neighbour of theirs decides.

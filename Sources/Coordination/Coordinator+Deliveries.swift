@@ -36,7 +36,7 @@ extension Coordinator {
   }
 
   private func isOfOneOnProbation(_ id: LeaseID) -> Bool {
-    leases[id].flatMap { peers[$0.peer]?.isOnProbation } ?? false
+    leases[id].flatMap { peers[$0.peer]?.delivery.isOnProbation } ?? false
   }
 
   /// But for the room.
@@ -54,7 +54,7 @@ extension Coordinator {
     else { return }
     leases.progress(at: index, begun: begun(leases[index], by: peers[place]), at: now)
     peers[place].heard = now
-    peers[place].pushHeard = now
+    peers[place].delivery.heard = now
   }
 
   /// A payload is whole: its worker delivers.
@@ -64,20 +64,14 @@ extension Coordinator {
       let newest = now - begun
       func mean(_ before: Duration?) -> Duration { before.map { ($0 * 3 + newest) / 4 } ?? newest }
       leases.usualDelivery = mean(leases.usualDelivery)
-      peers[place].delivery = mean(peers[place].delivery)
+      peers[place].delivery.usual = mean(peers[place].delivery.usual)
     }
-    peers[place].hasDelivered = true
-    peers[place].pushHeard = now
-    peers[place].isOnProbation = false
-    peers[place].silentFor = .zero
-    peers[place].failures = 0
-    peers[place].overtaken = 0
-    peers[place].noLeaseBefore = nil
+    peers[place].delivery.succeeded(at: now)
   }
 
   /// From when on a granted payload could come: a worker pushes one after the other. Kept once the first of it is here.
   private func begun(_ lease: OpenLease, by peer: Peer) -> Instant? {
-    lease.isArriving ? lease.grantedAt : lease.grantedAt.map { max($0, peer.pushHeard ?? $0) }
+    lease.isArriving ? lease.grantedAt : lease.grantedAt.map { max($0, peer.delivery.heard ?? $0) }
   }
 }
 
@@ -109,7 +103,7 @@ extension Coordinator {
       } else {
         isLate = silence >= patience(with: peer)
       }
-      if isSilent || (isLate || peer.isOnProbation) && isInTheWay(lease) {
+      if isSilent || (isLate || peer.delivery.isOnProbation) && isInTheWay(lease) {
         takeAway(lease, silentFor: isSilent || !lease.isArriving ? silence : .zero, &effects)
       } else if isLate {
         makeOverdue(id)
@@ -118,7 +112,7 @@ extension Coordinator {
   }
 
   /// How long its payloads usually take; nil when nobody's is known.
-  private func usual(of peer: Peer) -> Duration? { peer.delivery ?? leases.usualDelivery }
+  private func usual(of peer: Peer) -> Duration? { peer.delivery.usual ?? leases.usualDelivery }
 
   /// How long nothing may arrive of a payload that others wait for.
   private func patience(with peer: Peer) -> Duration {
@@ -143,13 +137,13 @@ extension Coordinator {
     giveAway(lease)
     effects.append(.abandonPush(lease.id))
     putOnProbation(lease.peer)
-    peers[place].silentFor = peers[place].silentFor + silence
+    peers[place].delivery.silentFor = peers[place].delivery.silentFor + silence
     // Before anybody's delivery is known it may be the usual one.
     let limit = usual(of: peers[place]) == nil ? CoordinationLimits.pushSilence : patience(with: peers[place])
-    guard peers[place].silentFor >= limit else { return }
+    guard peers[place].delivery.silentFor >= limit else { return }
     failedToDeliver(
       lease.peer,
-      "announced \(described(lease.slices)), and for \(described(peers[place].silentFor)) after the grant nothing came",
+      "announced \(described(lease.slices)), and for \(described(peers[place].delivery.silentFor)) after the grant nothing came",
       &effects)
   }
 
@@ -162,7 +156,7 @@ extension Coordinator {
   /// Its leases keep no slice from others until it delivers.
   mutating func putOnProbation(_ peer: PeerID) {
     guard let place = peers.place(of: peer) else { return }
-    peers[place].isOnProbation = true
+    peers[place].delivery.isOnProbation = true
     for lease in peers[place].leases { makeOverdue(lease) }
   }
 
@@ -171,8 +165,8 @@ extension Coordinator {
   mutating func noteOvertaken(_ id: LeaseID) {
     guard let lease = leases[id], lease.isLive, let place = peers.place(of: lease.peer) else { return }
     if let expected = lease.expected, (now - lease.issuedAt) * 2 <= expected * 3 { return }
-    peers[place].overtaken += 1
-    if peers[place].overtaken >= CoordinationLimits.overtaken { putOnProbation(lease.peer) }
+    peers[place].delivery.overtaken += 1
+    if peers[place].delivery.overtaken >= CoordinationLimits.overtaken { putOnProbation(lease.peer) }
   }
 
   /// A worker did not deliver what it had announced.
@@ -181,10 +175,10 @@ extension Coordinator {
     guard let place = peers.place(of: peer) else { return }
     putOnProbation(peer)
     counts.undelivered += 1
-    peers[place].silentFor = .zero
-    peers[place].undelivered += 1
-    peers[place].failures += 1
-    let failures = peers[place].failures
+    peers[place].delivery.silentFor = .zero
+    peers[place].delivery.undelivered += 1
+    peers[place].delivery.failures += 1
+    let failures = peers[place].delivery.failures
     guard failures < CoordinationLimits.failures else {
       let text =
         "\(failures) payloads of this worker in a row did not come, though it had announced them: look at its way to port "
@@ -195,7 +189,7 @@ extension Coordinator {
       return ignore(peer, "\(what). \(text)", &effects)
     }
     let pause = CoordinationLimits.returnPause * (1 << (failures - 1))
-    peers[place].noLeaseBefore = now + pause
+    peers[place].delivery.noLeaseBefore = now + pause
     log(
       .warning, .deliveries, about: peer,
       "\(described(peer)) \(what): others compute it. It gets no lease for \(described(pause)), and comes last until it "

@@ -14,9 +14,9 @@ extension Coordinator {
     guard !turn.isEmpty else { return }
     round.audits = nodesToAudit(in: round)
     while !turn.isEmpty, round.hasWork(among: leases.inOrder, on: current.slices) {
-      var waiting = turn.reduce(0) { $0 + (peers[$1].isOnProbation ? 0 : peers[$1].idleThreads) }
+      var waiting = turn.reduce(0) { $0 + (peers[$1].delivery.isOnProbation ? 0 : peers[$1].idleThreads) }
       turn = turn.filter { place in
-        let idle = peers[place].isOnProbation ? 0 : peers[place].idleThreads
+        let idle = peers[place].delivery.isOnProbation ? 0 : peers[place].idleThreads
         defer { waiting -= idle }
         return leaseSlices(to: place, ofThreads: waiting, &round, &effects)
       }
@@ -33,7 +33,7 @@ extension Coordinator {
   ) -> Bool {
     guard peers[place].idleThreads > 0,
       peers[place].leases.count
-        < (peers[place].isOnProbation ? 1 : CoordinationLimits.leases(threads: peers[place].threads)),
+        < (peers[place].delivery.isOnProbation ? 1 : CoordinationLimits.leases(threads: peers[place].threads)),
       round.hasWork(at: peers[place].pace, among: leases.inOrder, on: current.slices),
       let node = nodeToLease(to: peers[place], ofThreads: waiting, &round)
     else { return false }
@@ -53,7 +53,7 @@ extension Coordinator {
       ?? CoordinationLimits.firstLease
     let lease = OpenLease(
       leases.next, of: node, to: peer.id, at: now, rounds: rounds, deadline: now + time,
-      expected: peer.pace.map { $0 * rounds }, isOverdue: peer.isOnProbation)
+      expected: peer.pace.map { $0 * rounds }, isOverdue: peer.delivery.isOnProbation)
     leases.issue(lease)
     if !lease.isOverdue { current.slices.begin(node) }
     current.audits[node]?.leases.append(lease.id)
@@ -80,7 +80,7 @@ extension Coordinator {
       let limit = leaseSize(for: peer, ofThreads: waiting, of: free, round)
       if let node = current.slices.free.largestNode(atMost: limit, outside: withheld(from: peer)) { return node }
     }
-    if peer.isOnProbation { return nil }
+    if peer.delivery.isOnProbation { return nil }
 
     // 3. Slices that somebody computes, but this worker would probably have sooner: the oldest first. Copies of audited
     // ones are whole, as above.

@@ -50,7 +50,7 @@ extension Coordinator {
 
   /// Whether somebody is here who could compute, on another host than these.
   func others(than hosts: [String]) -> Bool {
-    peers.contains { isPresent($0) && !$0.isOnProbation && !hosts.contains($0.host) }
+    peers.contains { isPresent($0) && !$0.delivery.isOnProbation && !hosts.contains($0.host) }
   }
 
   /// The one host of a run may have been wrong once: a second time in a step it is broken.

@@ -23,9 +23,7 @@ extension Coordinator {
   var isUpdating: Bool { if case .updating = phase { true } else { false } }
 
   /// Nothing of the version's step is computed yet.
-  mutating func beginStep() {
-    current = StepState(of: tree, without: pictures.lost(in: step))
-  }
+  mutating func beginStep() { current = StepState(of: tree, without: pictures.lost(in: step)) }
 
   mutating func stopRequested(_ effects: inout [Effect]) {
     switch phase {

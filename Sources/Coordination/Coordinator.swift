@@ -43,7 +43,6 @@ public struct Coordinator: Sendable {
   }
 
   public let settings: CoordinatorSettings
-  public let tree: SliceTree
 
   var phase = Phase.computing
   /// The newest version of weights and memory; its `step` is the one that is computed.
@@ -92,20 +91,20 @@ public struct Coordinator: Sendable {
     invariant(0...settings.lastStep ~= version.step, "step \(version.step) of \(settings.lastStep)")
     invariant(durableStep ?? version.step <= version.step, "a checkpoint of the future")
     self.settings = settings
-    self.tree = SliceTree(count: settings.slices)
     self.version = version
     self.now = now
-    self.current = StepState(of: tree, without: [])
     hosts = HostTable(quarantined: settings.audits.quarantined, unaudited: settings.audits.unaudited)
     pictures = PictureBoard(settings, at: now)
     checkpoints = CheckpointSchedule(settings.checkpoints, durableStep: durableStep, at: now)
     board = settings.memory.map { ShardBoard($0, resuming: memory, at: now) }
-    beginStep()
+    current = StepState(of: SliceTree(count: settings.slices), without: pictures.lost(in: version.step))
     if version.step == settings.lastStep { phase = .concluding(Conclusion(.finished)) }
   }
 
   /// The step that is computed or updated.
   public var step: Int { version.step }
+
+  public var tree: SliceTree { SliceTree(count: settings.slices) }
 
   /// Takes one event in, and says what to do about it, in order.
   ///
@@ -162,49 +161,4 @@ public struct Coordinator: Sendable {
     sayWhatWasLeftOut(&effects)
     return effects
   }
-}
-
-/// A worker that said hello and was welcomed.
-struct Peer: Sendable {
-  var id: PeerID
-  var name: String
-  var host: String
-  /// Where its last hello came from.
-  var origin: Origin
-  var threads: Int
-  /// Threads without work, as it said last, less what was leased since.
-  var idleThreads = 0
-  var heard: Instant
-  /// Its connection stands, as far as is known.
-  var isConnected = true
-  /// What one thread needs for one slice, a running mean; nil before its first result.
-  var pace: Duration?
-  /// Its open leases, in the order of their numbers.
-  var leases: [LeaseID] = []
-  /// Slices of its that were accepted.
-  var accepted = 0
-
-  // MARK: Whether it delivers what it announces
-
-  /// A payload of its was whole, ever.
-  var hasDelivered = false
-  /// When it pushed last.
-  var pushHeard: Instant?
-  /// How long its payloads take from their grant to their last float, a running mean; nil before the first.
-  var delivery: Duration?
-  /// It did not deliver, and has not since: its leases keep no slice from others, and its payloads come last.
-  var isOnProbation = false
-  /// How long, since its last delivery, grants of its waited for a first float.
-  var silentFor = Duration.zero
-  /// Payloads in a row that did not come.
-  var failures = 0
-  /// All of them, for `status`.
-  var undelivered = 0
-  /// It gets no lease before this.
-  var noLeaseBefore: Instant?
-  /// Leases since its last delivery that others answered, when it should have long before.
-  var overtaken = 0
-
-  /// Whether it is connected and was heard lately: who is not gets nothing, and others get what it has.
-  func isPresent(at now: Instant) -> Bool { isConnected && now - heard < CoordinationLimits.silence }
 }

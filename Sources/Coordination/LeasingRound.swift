@@ -48,8 +48,10 @@ struct LeasingRound {
     var leastPace: Int128?
     // Field by field: whole peers would be copied, with all that they refer to.
     for place in peers.indices where peers[place].isPresent(at: now) {
-      if !peers[place].isOnProbation { threads += peers[place].threads }
-      guard peers[place].idleThreads > 0, peers[place].noLeaseBefore.map({ $0 <= now }) ?? true else { continue }
+      if !peers[place].delivery.isOnProbation { threads += peers[place].threads }
+      guard peers[place].idleThreads > 0, peers[place].delivery.noLeaseBefore.map({ $0 <= now }) ?? true else {
+        continue
+      }
       idle.append(place)
       if let pace = peers[place].pace?.attoseconds {
         leastPace = leastPace.map { min($0, pace) } ?? pace

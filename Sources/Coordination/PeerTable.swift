@@ -53,7 +53,7 @@ struct PeerTable: RandomAccessCollection, Sendable {
   /// - Complexity: O(peers).
   func displaced(by origin: Origin) -> PeerID? {
     var (most, displaced) = (count(from: origin) + 2, PeerID?.none)
-    for peer in inOrder where !peer.hasDelivered {
+    for peer in inOrder where !peer.delivery.hasSucceeded {
       let count = count(from: peer.origin)
       if count >= most { (most, displaced) = (count, peer.id) }
     }

@@ -119,7 +119,7 @@ extension Coordinator {
           peer: String(peer.id.rawValue, radix: 16), name: peer.name, threads: peer.threads,
           idleThreads: peer.idleThreads, leases: peer.leases.count,
           slicesPerSecond: peer.pace.map { Double(peer.threads) / max($0 / .seconds(1), 1e-9) },
-          acceptedSlices: peer.accepted, undelivered: peer.undelivered,
+          acceptedSlices: peer.accepted, undelivered: peer.delivery.undelivered,
           secondsSinceHeard: (time - peer.heard) / .seconds(1))
       },
       undecodablePictures: pictures.undecodable.count, lostPictures: current.lost.count, counts: counts,

@@ -1,0 +1,60 @@
+import Messages
+
+/// A worker that said hello and was welcomed.
+struct Peer: Sendable {
+  var id: PeerID
+  var name: String
+  var host: String
+  /// Where its last hello came from.
+  var origin: Origin
+  var threads: Int
+  /// Threads without work, as it said last, less what was leased since.
+  var idleThreads = 0
+  var heard: Instant
+  /// Its connection stands, as far as is known.
+  var isConnected = true
+  /// What one thread needs for one slice, a running mean; nil before its first result.
+  var pace: Duration?
+  /// Its open leases, in the order of their numbers.
+  var leases: [LeaseID] = []
+  /// Slices of its that were accepted.
+  var accepted = 0
+  var delivery = Delivery()
+
+  /// Whether it is connected and was heard lately: who is not gets nothing, and others get what it has.
+  func isPresent(at now: Instant) -> Bool { isConnected && now - heard < CoordinationLimits.silence }
+}
+
+extension Peer {
+  /// Whether a worker delivers what it announces.
+  struct Delivery: Sendable {
+    /// A payload of its was whole, ever.
+    var hasSucceeded = false
+    /// When it pushed last.
+    var heard: Instant?
+    /// How long its payloads take from their grant to their last float, a running mean; nil before the first.
+    var usual: Duration?
+    /// It did not deliver, and has not since: its leases keep no slice from others, and its payloads come last.
+    var isOnProbation = false
+    /// How long, since its last delivery, grants of its waited for a first float.
+    var silentFor = Duration.zero
+    /// Payloads in a row that did not come.
+    var failures = 0
+    /// All of them, for `status`.
+    var undelivered = 0
+    /// It gets no lease before this.
+    var noLeaseBefore: Instant?
+    /// Leases since its last delivery that others answered, when it should have long before.
+    var overtaken = 0
+
+    mutating func succeeded(at now: Instant) {
+      hasSucceeded = true
+      heard = now
+      isOnProbation = false
+      silentFor = .zero
+      failures = 0
+      overtaken = 0
+      noLeaseBefore = nil
+    }
+  }
+}
