@@ -24,11 +24,11 @@ public final class RowStore: Sendable {
   let storage: any Storage
   let directory: String
   /// Held while it is written; taken before `state` where both are.
-  private let ledger: Mutex<ExtentLedger>
-  private let keepsLedger: Bool
-  private let state: Mutex<State>
+  let ledger: Mutex<ExtentLedger>
+  let keepsLedger: Bool
+  let state: Mutex<State>
 
-  private struct State: Sendable {
+  struct State: Sendable {
     var rows: Int
     var floor: Int
     var digest: MemoryDigest
@@ -128,267 +128,10 @@ public final class RowStore: Sendable {
   public var digest: MemoryDigest { state.withLock { $0.digest } }
 }
 
-// MARK: - Appending
+// MARK: - What appending, serving and copying share
 
 extension RowStore {
-  /// Appends rows, `[any, width]`, in order. If it throws (a full disk, say) nothing is appended: try again later.
-  public func append(_ rows: Matrix) throws {
-    invariant(rows.columns == layout.width, "rows of \(rows.columns) floats, not \(layout.width)")
-    try state.withLock { state in
-      // 1. Files first: only rows that are written count.
-      var index = 0
-      var pieces: [(number: Int, records: [UInt8])] = []
-      while index < rows.rows {
-        let number = state.rows + index
-        let count = min(rows.rows - index, layout.capacity - number % layout.capacity)
-        let file = try writableFile(layout.index(of: number), &state)
-        let records = layout.records(of: rows, index..<(index + count), firstNumber: number)
-        state.dirty.insert(layout.index(of: number))
-        try records.withUnsafeBytes { try file.write($0, at: layout.offset(of: number)) }
-        pieces.append((number, records))
-        index += count
-      }
-      // 2. Then what is kept in RAM.
-      for piece in pieces {
-        piece.records.withUnsafeBytes { bytes in
-          layout.forEachRecord(in: bytes, from: piece.number) { number, record in
-            state.digest.append(row: layout.row(of: record))
-            keep(layout.row(of: record), number, &state)
-          }
-        }
-        let end = piece.number + piece.records.count / layout.recordSize
-        if end % layout.capacity == 0 { seal(layout.index(of: piece.number), &state) }
-      }
-      state.rows += rows.rows
-      state.cachedFrom = max(state.cachedFrom, state.rows - state.cacheCapacity)
-    }
-  }
-
-  private func seal(_ index: Int, _ state: inout State) {
-    if let before = state.openedAt {
-      state.newlySealed.append(ExtentRecord(index: index, before: before, after: state.digest.state))
-    }
-    // From here on the chain is known, unless it never was this run's.
-    state.openedAt = keepsLedger ? state.digest.state : nil
-  }
-
-  private func keep(_ row: UnsafeRawBufferPointer, _ number: Int, _ state: inout State) {
-    withPlace(of: number, state) { $0.copyMemory(from: row) }
-  }
-
-  /// Lends a row's place in RAM, if there is a cache.
-  private func withPlace(of number: Int, _ state: borrowing State, _ body: (UnsafeMutableRawBufferPointer) -> Void) {
-    guard let cache = state.cache else { return }
-    let offset = number % state.cacheCapacity * layout.rowSize
-    cache.withMutableBytes(of: 0..<cache.count) {
-      body(UnsafeMutableRawBufferPointer(rebasing: $0[offset..<(offset + layout.rowSize)]))
-    }
-  }
-
-  /// The file of an extent, made with all its space if it is new.
-  private func writableFile(_ index: Int, _ state: inout State) throws -> any StorageFile {
-    let path = "\(directory)/\(layout.name(of: index))"
-    if state.present.contains(index) { return try openFile(index, &state) }
-    let file = try storage.open(path, .replacing)
-    state.namesChanged = true
-    do {
-      try file.allocate(layout.fileSize)
-      try layout.header(of: index).withUnsafeBytes { try file.write($0, at: 0) }
-    } catch {
-      try storage.remove(path)
-      throw error
-    }
-    state.present.insert(index)
-    state.files[index] = file
-    return file
-  }
-
-  /// Returns when all rows appended before the call would survive a power cut, and the ledger names the extents that
-  /// have become whole.
-  ///
-  /// Once synchronizing has failed it always throws: after a failed fsync the kernel may have dropped what it could not
-  /// write, and a second fsync would not say so.
-  /// - Returns: the extents that the ledger names since this call.
-  @discardableResult
-  public func flush() throws -> [ExtentRecord] {
-    let (files, namesChanged, sealed) = try state.withLock { state in
-      if state.flushFailed { throw MemoryBankError.flushFailedBefore(directory: directory) }
-      let files = state.dirty.sorted().compactMap { state.files[$0] }
-      defer { (state.dirty, state.namesChanged) = ([], false) }
-      return (files, state.namesChanged, state.newlySealed)
-    }
-    do {
-      for file in files { try file.synchronize() }
-      if namesChanged { try storage.synchronizeDirectory(directory) }
-    } catch {
-      state.withLock { $0.flushFailed = true }
-      throw error
-    }
-    guard !sealed.isEmpty else { return [] }
-    try change { ledger in for record in sealed { ledger.add(record) } }
-    state.withLock { $0.newlySealed.removeAll { sealed.contains($0) } }
-    return sealed
-  }
-
-  /// Removes the files whose rows are all below `row` and none of which is in `kept`: neither the window nor a kept
-  /// checkpoint needs them.
-  public func prune(below row: Int, except kept: [Range<Int>] = []) throws {
-    let end = min(row, rows)
-    let isGone = { [layout] (index: Int) in
-      let rows = layout.rows(of: index)
-      return rows.upperBound <= end && !kept.contains { $0.overlaps(rows) }
-    }
-    try state.withLock { state in
-      for index in state.present.sorted() where isGone(index) { try removeFile(index, &state) }
-    }
-    // Written with its next change: until then it names extents that nobody looks for.
-    ledger.withLock { $0.forget(where: isGone) }
-  }
-
-  private func removeFile(_ index: Int, _ state: inout State) throws {
-    try storage.remove("\(directory)/\(layout.name(of: index))")
-    state.present.remove(index)
-    state.files[index] = nil
-    state.dirty.remove(index)
-    state.namesChanged = true
-  }
-}
-
-// MARK: - Extents
-
-extension RowStore: ExtentOwner {
-  /// Whole extents, by what a power cut would leave of the ledger.
-  public var sealed: [ExtentRecord] { ledger.withLock { $0.records } }
-
-  /// The shards that hold each whole extent, by the ledger.
-  public var holders: [Int: [Digest]] { ledger.withLock { $0.entries.mapValues(\.holders) } }
-
-  /// The shards that hold extents, by the ledger.
-  public var shards: [Digest: ExtentLedger.Shard] { ledger.withLock { $0.shards } }
-
-  /// Extents that have a file here, the one that is appended to among them.
-  public var localExtents: Set<Int> { state.withLock { $0.present } }
-
-  /// Says durably which shards hold extents from now on; those without a record are left out.
-  /// - Parameter shards: what there is to know of those shards.
-  /// - Throws: `DurabilityError`: then nothing is changed.
-  public func record(holders: [Int: [Digest]], shards: [Digest: ExtentLedger.Shard] = [:]) throws {
-    try change { ledger in
-      for (extent, shards) in holders { ledger.set(holders: shards, of: extent) }
-      ledger.shards = shards
-    }
-  }
-
-  /// Removes the files of extents that shards hold by the ledger; others stay.
-  ///
-  /// A resume at a checkpoint that ends within an extent needs its file: only extents wholly below the oldest kept
-  /// checkpoint's rows may be released.
-  public func release(_ extents: some Sequence<Int>) throws {
-    let elsewhere = ledger.withLock { $0.elsewhere }
-    try state.withLock { state in
-      for extent in extents where elsewhere.contains(extent) && state.present.contains(extent) {
-        try removeFile(extent, &state)
-      }
-    }
-  }
-
-  /// The records of consecutive rows of an extent, for a shard that copies it; checked before they leave.
-  /// - Parameter first: of the extent's rows, 0..<capacity.
-  /// - Throws: `MemoryBankError.extentNotHeld` for rows that are not here, or not yet; `.damagedRow`; `DurabilityError`.
-  public func records(extent: Int, first: Int, count: Int) throws -> [UInt8] {
-    invariant(extent >= 0 && first >= 0 && first < layout.capacity && count > 0, "\(count) rows from \(first) on")
-    let number = extent * layout.capacity + first
-    let count = min(count, layout.capacity - first)
-    let file = try state.withLock { state in
-      guard state.present.contains(extent), number + count <= state.rows else {
-        throw MemoryBankError.extentNotHeld(directory: directory, row: number)
-      }
-      return try openFile(extent, &state)
-    }
-    return try layout.records(in: file, from: number, count: count)
-  }
-
-  /// Begins to fetch a whole extent from a shard: one that is not here, or is damaged.
-  /// - Throws: `DurabilityError`, a full disk among them; nothing is left behind then.
-  public func begin(_ record: ExtentRecord) throws -> ExtentWriter {
-    let number = state.withLock { state in
-      state.copies += 1
-      return state.copies
-    }
-    return try ExtentWriter(
-      owner: self, record: record, mark: 0,
-      path: "\(directory)/\(layout.name(of: record.index))\(ExtentStore.copySuffix)\(number)")
-  }
-
-  func admit(_ file: any StorageFile, _ record: ExtentRecord) throws {
-    try state.withLock { state in
-      try storage.rename(file.path, to: "\(directory)/\(layout.name(of: record.index))")
-      state.files[record.index] = nil
-      state.present.insert(record.index)
-    }
-    try storage.synchronizeDirectory(directory)
-  }
-
-  func ended(_ file: any StorageFile, isSealed: Bool) {
-    if !isSealed { try? storage.remove(file.path) }
-  }
-
-  /// Changes the ledger, and writes it if that is a change.
-  private func change(_ body: (inout ExtentLedger) -> Void) throws {
-    try ledger.withLock { ledger in
-      var changed = ledger
-      body(&changed)
-      guard changed != ledger else { return }
-      try changed.write(to: "\(directory)/\(Self.ledgerName)", run: layout.run, in: storage)
-      ledger = changed
-    }
-  }
-}
-
-// MARK: - Reading
-
-extension RowStore {
-  /// Copies stored rows, by number and in the order given, as they are stored.
-  /// - Parameter target: `numbers.count * layout.rowSize` bytes.
-  /// - Throws: `MemoryBankError.notHeld` for a row that was pruned, is seeded or is yet to come, `.extentNotHeld` for one
-  ///   that was released; `.damagedRow` if the file's bytes do not match their checksum; `DurabilityError`.
-  public func read(_ numbers: [Int], into target: UnsafeMutableRawBufferPointer) throws {
-    invariant(target.count == numbers.count * layout.rowSize, "\(target.count) bytes for \(numbers.count) rows")
-    var fromFiles: [(place: Int, number: Int, file: any StorageFile)] = []
-    try state.withLock { state in
-      for (place, number) in numbers.enumerated() {
-        guard number >= state.floor, number < state.rows else { throw notHeld(number, state) }
-        if number >= state.cachedFrom {
-          let start = place * layout.rowSize
-          withPlace(of: number, state) {
-            UnsafeMutableRawBufferPointer(rebasing: target[start..<(start + layout.rowSize)])
-              .copyMemory(from: UnsafeRawBufferPointer($0))
-          }
-        } else {
-          guard state.present.contains(layout.index(of: number)) else { throw notHeld(number, state) }
-          fromFiles.append((place, number, try openFile(layout.index(of: number), &state)))
-        }
-      }
-    }
-    // Rows in files never change, so that these reads need no lock, and appending does not wait for the disk.
-    try layout.read(fromFiles, into: target)
-  }
-
-  /// Which of these stored rows `read` would find here; the others were released.
-  public func areHere(_ numbers: [Int]) -> [Bool] {
-    state.withLock { state in
-      numbers.map { $0 >= state.cachedFrom || state.present.contains(layout.index(of: $0)) }
-    }
-  }
-
-  private func notHeld(_ number: Int, _ state: borrowing State) -> MemoryBankError {
-    let oldest = state.present.min().map { $0 * layout.capacity } ?? state.rows
-    let held = min(max(oldest, state.floor), state.rows)..<state.rows
-    return held.contains(number)
-      ? .extentNotHeld(directory: directory, row: number) : .notHeld(row: number, held: held)
-  }
-
-  private func openFile(_ index: Int, _ state: inout State) throws -> any StorageFile {
+  func openFile(_ index: Int, _ state: inout State) throws -> any StorageFile {
     if let file = state.files[index] { return file }
     if state.files.count >= Self.openFilesAtMost,
       let idle = state.files.keys.first(where: { !state.dirty.contains($0) })
@@ -399,6 +142,27 @@ extension RowStore {
     try layout.check(headerOf: file, index: index)
     state.files[index] = file
     return file
+  }
+
+  func removeFile(_ index: Int, _ state: inout State) throws {
+    try storage.remove("\(directory)/\(layout.name(of: index))")
+    state.present.remove(index)
+    state.files[index] = nil
+    state.dirty.remove(index)
+    state.namesChanged = true
+  }
+
+  func keep(_ row: UnsafeRawBufferPointer, _ number: Int, _ state: inout State) {
+    withPlace(of: number, state) { $0.copyMemory(from: row) }
+  }
+
+  /// Lends a row's place in RAM, if there is a cache.
+  func withPlace(of number: Int, _ state: borrowing State, _ body: (UnsafeMutableRawBufferPointer) -> Void) {
+    guard let cache = state.cache else { return }
+    let offset = number % state.cacheCapacity * layout.rowSize
+    cache.withMutableBytes(of: 0..<cache.count) {
+      body(UnsafeMutableRawBufferPointer(rebasing: $0[offset..<(offset + layout.rowSize)]))
+    }
   }
 
   /// Reads the rows from `first` on into the cache, many at a time; from the last one on whose file is not here.
@@ -417,6 +181,17 @@ extension RowStore {
         }
         number += count
       }
+    }
+  }
+
+  /// Changes the ledger, and writes it if that is a change.
+  func change(_ body: (inout ExtentLedger) -> Void) throws {
+    try ledger.withLock { ledger in
+      var changed = ledger
+      body(&changed)
+      guard changed != ledger else { return }
+      try changed.write(to: "\(directory)/\(Self.ledgerName)", run: layout.run, in: storage)
+      ledger = changed
     }
   }
 }
