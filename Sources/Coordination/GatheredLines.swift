@@ -3,6 +3,9 @@
 ///
 ///     if let line = lines.note("Lease 7 was given back: no rows.", number: 7, at: now) { log(line) }
 ///     if let line = lines.rest(at: now) { log(line) }       // now and then
+///
+/// It is for what a process meets by itself, and names the numbers of what met it. What peers can cause as often as they
+/// like goes through `LogBudget`, which bounds lines by peer and kind, and forgets what they were about.
 public struct GatheredLines: Sendable {
   /// What is counted, and by which numbers it is known: "leases were given back for want of rows".
   private let what: String
