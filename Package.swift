@@ -47,10 +47,10 @@ let package = Package(
     .target(name: "Checkpoints", dependencies: ["Numerics", "Networks", "Durability", "Printing"]),
     .target(name: "Slices"),
     .target(name: "Threads", dependencies: ["Numerics"]),
-    .target(name: "Messages", dependencies: ["Numerics", "Slices"]),
+    .target(name: "Messages", dependencies: ["Numerics", "MemoryBank", "Slices"]),
     .target(
       name: "Wire",
-      dependencies: ["CZeroMQ", "CProtobufC", "CMessages", "Numerics", "Slices", "Threads", "Messages"]),
+      dependencies: ["CZeroMQ", "CProtobufC", "CMessages", "Numerics", "MemoryBank", "Slices", "Threads", "Messages"]),
     .target(name: "Coordination", dependencies: ["Numerics", "Slices", "Messages"]),
     .target(
       name: "Training",
@@ -112,7 +112,9 @@ let package = Package(
     .testTarget(name: "DurabilityTests", dependencies: ["Durability", "TestSupport", "Threads"]),
     .testTarget(name: "MemoryBankTests", dependencies: ["MemoryBank", "Numerics", "Durability", "TestSupport"]),
     .testTarget(name: "CheckpointsTests", dependencies: ["Checkpoints", "Numerics", "Durability", "TestSupport"]),
-    .testTarget(name: "WireTests", dependencies: ["Slices", "Threads", "Messages", "Wire", "Numerics", "TestSupport"]),
+    .testTarget(
+      name: "WireTests",
+      dependencies: ["MemoryBank", "Slices", "Threads", "Messages", "Wire", "Numerics", "TestSupport"]),
     .testTarget(
       name: "CoordinationTests",
       dependencies: [

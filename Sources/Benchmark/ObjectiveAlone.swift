@@ -28,7 +28,7 @@ public final class ObjectiveAlone: @unchecked Sendable {
     }
     student = embeddings(configuration.viewsPerImage * batch, 1)
     teacher = embeddings(2 * batch, 2)
-    blocks = plan.blockPlan(step: 0, rows: 0, floor: 0).seededBlocks(plan.seededRows)
+    blocks = plan.blockPlan(of: MemoryVersion(step: 0, rows: 0)).seededBlocks(plan.seededRows)
     let shape = LossShape(
       batch: batch, globalBatch: configuration.batchSize, views: configuration.viewsPerImage, width: width,
       blockSize: configuration.blockSize, blockCount: configuration.blocksUsed)

@@ -118,7 +118,8 @@ private final class ServedShard: Sendable {
     let keys = memory.configuration.memoryKeys
     var step = 0
     while requests.count < RowServing.frames {
-      let blocks = keys.blockPlan(step: step, rows: memory.rows, floor: 0)
+      let version = MemoryVersion(step: step, rows: memory.rows)
+      let blocks = keys.blockPlan(of: version)
       for block in 0..<blocks.blockCount where requests.count < RowServing.frames {
         var missing = [UInt8](repeating: 0, count: (blocks.blockSize + 7) / 8)
         for (position, row) in blocks.rows(block: block, at: Array(0..<blocks.blockSize)).enumerated()
@@ -126,9 +127,9 @@ private final class ServedShard: Sendable {
           missing.setBit(position)
         }
         requests += RowRequest.requests(
-          block: block, missing: missing, positions: blocks.blockSize,
+          of: version, block: block, missing: missing, positions: blocks.blockSize,
           rowsAtMost: WireLimits.bulkBytes / memory.layout.rowSize
-        ).map { ($0.message(step: step, rows: memory.rows, floor: 0), $0.rows) }
+        ).map { (.rows($0), $0.rows) }
       }
       step += 1
     }

@@ -38,7 +38,7 @@ public final class WholeStep: @unchecked Sendable {
       let side = view < 2 ? configuration.imageSize : configuration.localSize
       return drawnMatrix(rows: configuration.sliceSize, columns: 3 * side * side, UInt64(view))
     }
-    blocks = plan.blockPlan(step: 0, rows: 0, floor: 0)
+    blocks = plan.blockPlan(of: MemoryVersion(step: 0, rows: 0))
       .seededBlocks(plan.seededRows)
     computers = try (0..<self.threads).map { _ in try SliceComputer(plan) }
     gradients = (0..<plan.slices).map { _ in FloatBuffer(count: plan.layout.count) }

@@ -18,12 +18,10 @@ public struct MemoryKeys: Hashable, Sendable {
     self.seed = seed
   }
 
-  /// - Parameters:
-  ///   - rows: enqueued before the step.
-  ///   - floor: rows below it are seeded.
-  public func blockPlan(step: Int, rows: Int, floor: Int) -> BlockPlan {
+  /// Which rows are in which block of a step.
+  public func blockPlan(of version: MemoryVersion) -> BlockPlan {
     BlockPlan(
-      window: MemoryWindow(size: size, rows: rows, floor: floor), blockSize: blockSize, blocksPerStep: blocksPerStep,
-      granule: granule, seed: seed, step: step)
+      window: MemoryWindow(size: size, rows: version.rows, floor: version.floor), blockSize: blockSize,
+      blocksPerStep: blocksPerStep, granule: granule, seed: seed, step: version.step)
   }
 }

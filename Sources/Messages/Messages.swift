@@ -1,3 +1,4 @@
+import MemoryBank
 import Numerics
 import Slices
 
@@ -275,6 +276,9 @@ public struct Lease: Hashable, Sendable {
     self.holdersVersion = holdersVersion
     self.lost = lost
   }
+
+  /// Which rows its step's memory has.
+  public var memoryVersion: MemoryVersion { MemoryVersion(step: step, rows: rows, floor: memoryFloor) }
 }
 
 // MARK: - Bulk
@@ -283,10 +287,7 @@ public struct Lease: Hashable, Sendable {
 public enum BulkRequest: Hashable, Sendable {
   /// Floats `offset ..< offset + count` of a network's parameters at a step.
   case weights(network: Network, step: Int, offset: Int, count: Int)
-  /// Rows at positions `first ..< first + count` of block `block` of the step's permutation; only those whose bit is set
-  /// in `missing` (bit i of byte i / 8, little-endian) are sent, in position order. `rows` and `floor` are the lease's:
-  /// with them whoever holds rows knows which ones these are.
-  case rows(step: Int, rows: Int, floor: Int, block: Int, first: Int, count: Int, missing: [UInt8])
+  case rows(RowRequest)
   /// The bytes of a picture from `offset` on, unless the asker's own file has this size and digest.
   case picture(index: Int, offset: Int, own: PictureIdentity?)
   /// Floats `offset ..< offset + frame` of a granted lease's payload; the frame follows.

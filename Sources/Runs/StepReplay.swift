@@ -144,7 +144,7 @@ extension StepReplay {
       try apply(changesOf: version.step, to: &plan, &version)
       let blocks = try checkpoint.withRows {
         try memory.blocks(
-          plan.blockPlan(step: version.step, rows: version.rows, floor: version.floor),
+          plan.blockPlan(of: version.memoryVersion),
           seeded: plan.seededRows)
       }
       let isLast = version.step == step

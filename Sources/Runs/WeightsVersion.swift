@@ -47,6 +47,9 @@ package struct WeightsVersion: Sendable {
       studentDigest: student.digest, teacherDigest: teacher.digest, memory: MemoryDigest().state, rows: 0, floor: 0)
   }
 
+  /// Which rows its step's memory has.
+  package var memoryVersion: MemoryVersion { MemoryVersion(step: step, rows: rows, floor: floor) }
+
   /// The same, but that the rows below `floor` are forgotten.
   package func forgetting(below floor: Int) -> WeightsVersion {
     var version = self

@@ -1,5 +1,6 @@
 import Configuration
 import Networks
+import MemoryBank
 import Numerics
 import Vision
 
@@ -27,7 +28,7 @@ public func probeDigest() throws -> Digest {
   let plan = try RunPlan(configuration: configuration, pictures: 4)
   let computer = try SliceComputer(plan)
   let weights = initialParameters(layout: plan.layout, seed: configuration.seed)
-  let blocks = plan.blockPlan(step: 0, rows: 0, floor: 0).seededBlocks(plan.seededRows)
+  let blocks = plan.blockPlan(of: MemoryVersion(step: 0, rows: 0)).seededBlocks(plan.seededRows)
   var stream = RandomStream(RandomKey(seed: 1, purpose: .synthesis))
   let jpeg = Picture(width: 61, height: 57, pixels: (0..<61 * 57 * 3).map { _ in UInt8(stream.uniform() * 255) }).jpeg()
   let sum = try computer.compute(

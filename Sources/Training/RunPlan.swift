@@ -118,13 +118,7 @@ extension RunPlan {
   }
 
   /// Which rows are in which block of a step.
-  ///
-  /// - Parameters:
-  ///   - rows: enqueued before the step.
-  ///   - floor: rows below it are seeded.
-  public func blockPlan(step: Int, rows: Int, floor: Int) -> BlockPlan {
-    configuration.memoryKeys.blockPlan(step: step, rows: rows, floor: floor)
-  }
+  public func blockPlan(of version: MemoryVersion) -> BlockPlan { configuration.memoryKeys.blockPlan(of: version) }
 
   /// How memory rows are stored and sent.
   public var rowType: RowType { configuration.rowType }
@@ -139,8 +133,8 @@ extension RunPlan {
   public func extentLayout(run: Digest) -> ExtentLayout { configuration.extentLayout(run: run) }
 
   /// Which rows are in the memory.
-  public func memoryWindow(rows: Int, floor: Int) -> MemoryWindow {
-    MemoryWindow(size: configuration.memorySize, rows: rows, floor: floor)
+  public func memoryWindow(of version: MemoryVersion) -> MemoryWindow {
+    MemoryWindow(size: configuration.memorySize, rows: version.rows, floor: version.floor)
   }
 
   /// The floor of this plan's memory where it was `old` rows large, and its floor `floor`: rows below the old window

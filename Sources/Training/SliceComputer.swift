@@ -298,7 +298,7 @@ extension SliceComputer {
   /// The slots of the rows that were nearest to a teacher view.
   private func chosen(step: Int) -> [UInt8] {
     // Which row is in a slot plays no part.
-    let order = plan.blockPlan(step: step, rows: 0, floor: 0)
+    let order = plan.blockPlan(of: MemoryVersion(step: step, rows: 0))
     var marks = SlotMarks(size: plan.configuration.memorySize)
     let rows = 2 * plan.configuration.sliceSize
     for (index, position) in loss.nearest.enumerated() {

@@ -1,6 +1,7 @@
 internal import CMessages
 internal import CProtobufC
 import Glibc
+import MemoryBank
 import Messages
 import Numerics
 import Slices
@@ -286,10 +287,12 @@ extension FieldReader {
     if count % 8 != 0, missing[missing.count - 1] >> UInt8(count % 8) != 0 {
       throw bad("rows_request.missing", "has bits past its \(count) rows")
     }
-    return .rows(
+    let version = MemoryVersion(
       step: try step(c.step, "rows_request.step"), rows: try offset(c.rows, "rows_request.rows"),
-      floor: try offset(c.memory_floor, "rows_request.memory_floor"), block: try offset(c.block, "rows_request.block"),
-      first: try offset(c.first, "rows_request.first"), count: count, missing: missing)
+      floor: try offset(c.memory_floor, "rows_request.memory_floor"))
+    let block = try offset(c.block, "rows_request.block")
+    let first = try offset(c.first, "rows_request.first")
+    return .rows(RowRequest(version: version, block: block, positions: first..<(first + count), missing: missing))
   }
 
   func pictureRequest(_ c: Massl__PictureRequest) throws(WireError) -> BulkRequest {

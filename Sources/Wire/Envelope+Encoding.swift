@@ -285,16 +285,16 @@ extension MessageMemory {
       c.pointee.count = number(count, below: WireLimits.bulkFloats + 1)
       envelope.pointee.weights_request = c
       envelope.pointee.body_case = MASSL__ENVELOPE__BODY_WEIGHTS_REQUEST
-    case .rows(let step, let rows, let floor, let block, let first, let count, let missing):
+    case .rows(let rows):
       let c = make(Massl__RowsRequest.self, massl__rows_request__init)
-      c.pointee.step = number(step)
-      c.pointee.block = number(block)
-      c.pointee.first = number(first)
-      c.pointee.count = number(count, below: WireLimits.rowsPerRequest + 1)
-      invariant(missing.count == (count + 7) / 8, "one bit a row")
-      c.pointee.missing = bytes(missing)
-      c.pointee.rows = number(rows)
-      c.pointee.memory_floor = number(floor)
+      c.pointee.step = number(rows.version.step)
+      c.pointee.block = number(rows.block)
+      c.pointee.first = number(rows.positions.lowerBound)
+      c.pointee.count = number(rows.positions.count, below: WireLimits.rowsPerRequest + 1)
+      invariant(rows.missing.count == (rows.positions.count + 7) / 8, "one bit a row")
+      c.pointee.missing = bytes(rows.missing)
+      c.pointee.rows = number(rows.version.rows)
+      c.pointee.memory_floor = number(rows.version.floor)
       envelope.pointee.rows_request = c
       envelope.pointee.body_case = MASSL__ENVELOPE__BODY_ROWS_REQUEST
     case .picture(let index, let offset, let own):

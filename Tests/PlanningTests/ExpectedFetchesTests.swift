@@ -22,7 +22,7 @@ struct ExpectedFetchesTests {
     var (fetched, counted) = (0, 0)
     for step in 0..<1200 {
       // Rows of a memory that has been full for long.
-      let order = plan.blockPlan(step: step, rows: 4096 + 8 * step, floor: 0)
+      let order = plan.blockPlan(of: MemoryVersion(step: step, rows: 4096 + 8 * step))
       // All that is here is taken before anything is fetched, as workers do.
       let missing = (0..<order.blockCount).map { cache.gather(order, block: $0, positions: 0..<64, into: block) }
       let counts = missing.map { $0.reduce(0) { $0 + $1.nonzeroBitCount } }

@@ -86,7 +86,7 @@ import Wire
       in: context, payload: .max, pause: 0, refusing: 2 * WireLimits.bulkFloats)
     let bulk = try client(context, coordinator.endpoint)
     defer { bulk.stop() }
-    #expect(throws: WorkerError.refused("no such lease")) {
+    #expect(throws: BulkError.refused(by: coordinator.endpoint, reason: "no such lease")) {
       try bulk.push(gradient: gradient, tail: tail, lease: LeaseID(5))
     }
   }
@@ -105,7 +105,7 @@ import Wire
     let context = try Context()
     let bulk = try client(context, endpoint)
     defer { bulk.stop() }
-    #expect(throws: WorkerError.refused("the second")) {
+    #expect(throws: BulkError.refused(by: endpoint, reason: "the second")) {
       _ = try bulk.ask(.picture(index: 0, offset: 0, own: nil))
     }
   }

@@ -124,7 +124,8 @@ import Wire
     try byte.withUnsafeBytes { try file.write($0, at: place) }
     let client = try coordinator.client(of: shard.endpoint)
     defer { client.stop() }
-    #expect(throws: WorkerError.refused("\(MemoryBankError.damagedRow(file: path, row: 3))")) {
+    let damage = "\(MemoryBankError.damagedRow(file: path, row: 3))"
+    #expect(throws: BulkError.refused(by: shard.endpoint, reason: damage)) {
       _ = try client.ask(.records(extent: 0, first: 0, count: 8))
     }
     #expect(try change(coordinator) == .damaged(0))

@@ -14,20 +14,22 @@ import Training
         let holders = [[Int]](repeating: [0], count: count)
         return (.holders(HolderTable(version: 1, first: first, shards: [shard], holders: holders)), nil)
       }
-      guard case .rows(let step, _, _, let block, let first, let count, let missing) = request else { return nil }
-      let blocks = plan.blockPlan(step: step, rows: plan.configuration.batchSize * step, floor: 0)
-      let wanted = (0..<count).filter { missing[$0 / 8] >> UInt8($0 % 8) & 1 == 1 }
-        .map { blocks.row(block: block, position: first + $0) }
+      guard case .rows(let asked) = request else { return nil }
+      let step = asked.version.step
+      let blocks = plan.blockPlan(of: MemoryVersion(step: step, rows: plan.configuration.batchSize * step))
+      let wanted = asked.positions.enumerated()
+        .filter { asked.missing[$0.offset / 8] >> UInt8($0.offset % 8) & 1 == 1 }
+        .map { blocks.row(block: asked.block, position: $0.element) }
       let width = plan.configuration.bottleneckDim
       let rows = FloatBuffer(wanted.flatMap { [Float](repeating: Float($0), count: width) })
-      return (.rows(step: step, block: block, first: first), .floats(rows, 0..<rows.count))
+      return (.rows(step: step, block: asked.block, first: asked.positions.lowerBound), .floats(rows, 0..<rows.count))
     }
   }
 
   private static func asked(_ requests: [BulkRequest]) -> Int {
     requests.reduce(0) { count, request in
-      guard case .rows(_, _, _, _, _, _, let missing) = request else { return count }
-      return count + missing.reduce(0) { $0 + $1.nonzeroBitCount }
+      guard case .rows(let asked) = request else { return count }
+      return count + asked.missing.reduce(0) { $0 + $1.nonzeroBitCount }
     }
   }
 
@@ -40,9 +42,9 @@ import Training
     let rows = WorkerRows(plan: plan, bytes: 1 << 20, incarnation: Incarnation(1))
     let memory = FloatBuffer(count: 16 * 16)
     func gather(step: Int, _ incarnation: UInt64) throws -> Int {
-      let blocks = plan.blockPlan(step: step, rows: 6 * step, floor: 0)
+      let blocks = plan.blockPlan(of: MemoryVersion(step: step, rows: 6 * step))
       let gathered = try rows.gather(
-        step: step, rows: 6 * step, floor: 0, known: 6 * step, in: Incarnation(incarnation),
+        MemoryVersion(step: step, rows: 6 * step), below: 6 * step, in: Incarnation(incarnation),
         from: Self.holders(plan, bulk), into: memory)
       #expect(gathered.missing.allSatisfy { $0.allSatisfy { $0 == 0 } })
       for block in 0..<2 {
@@ -58,7 +60,7 @@ import Training
     #expect(try gather(step: 4, 1) == 6)
     // It resumes at step 3, with 18 rows: those from 18 on go, those that fell out of the window since come again.
     rows.begin(Incarnation(2), rows: 18)
-    #expect(throws: WorkerError.refused("the coordinator started anew")) { try gather(step: 4, 1) }
+    #expect(throws: WorkerError.outdated) { try gather(step: 4, 1) }
     #expect(try gather(step: 4, 2) == 6)
     #expect(try gather(step: 4, 2) == 0)
   }
@@ -71,7 +73,7 @@ import Training
     let rows = WorkerRows(plan: plan, bytes: 4 * (16 * 4 + 24), incarnation: Incarnation(1))
     for expected in [16, 12] {
       _ = try rows.gather(
-        step: 3, rows: 18, floor: 0, known: 18, in: Incarnation(1), from: Self.holders(plan, bulk),
+        MemoryVersion(step: 3, rows: 18), below: 18, in: Incarnation(1), from: Self.holders(plan, bulk),
         into: FloatBuffer(count: 16 * 16))
       #expect(Self.asked(coordinator.takeAsked()) == expected)
     }
@@ -89,7 +91,7 @@ import Training
       (3, RowTraffic(cached: 10, fetched: 6)),
     ] {
       let gathered = try rows.gather(
-        step: step, rows: 6 * step, floor: 0, known: 6 * step, in: Incarnation(1), from: Self.holders(plan, bulk),
+        MemoryVersion(step: step, rows: 6 * step), below: 6 * step, in: Incarnation(1), from: Self.holders(plan, bulk),
         into: FloatBuffer(count: 16 * 16))
       #expect(gathered.traffic == expected)
     }
@@ -104,12 +106,13 @@ import Training
     let rows = WorkerRows(plan: plan, bytes: 0, incarnation: Incarnation(1))
     let holders = Self.holders(plan, bulk)
     let memory = FloatBuffer(count: 16 * 16)
-    let gathered = try rows.gather(
-      step: 3, rows: 18, floor: 0, known: 12, in: Incarnation(1), from: holders, into: memory)
+    var gathered = try rows.gather(
+      MemoryVersion(step: 3, rows: 18), below: 12, in: Incarnation(1), from: holders, into: memory)
     #expect(Self.asked(coordinator.takeAsked()) == 10)
-    #expect(try rows.complete(gathered, in: Incarnation(1), from: holders) == RowTraffic(cached: 0, fetched: 16))
+    try rows.complete(&gathered, in: Incarnation(1), from: holders)
+    #expect(gathered.traffic == RowTraffic(cached: 0, fetched: 16))
     #expect(Self.asked(coordinator.takeAsked()) == 6)
-    let blocks = plan.blockPlan(step: 3, rows: 18, floor: 0)
+    let blocks = plan.blockPlan(of: MemoryVersion(step: 3, rows: 18))
     for block in 0..<2 {
       for position in 0..<8 {
         #expect(memory[(block * 8 + position) * 16 + 5] == Float(blocks.row(block: block, position: position)))
@@ -139,9 +142,9 @@ import Training
       let memory = FloatBuffer(count: 16 * 16)
       let begun = ContinuousClock.now
       _ = try WorkerRows(plan: plan, bytes: 0, incarnation: Incarnation(1)).gather(
-        step: 3, rows: 18, floor: 0, known: 18, in: Incarnation(1), from: holders, into: memory)
+        MemoryVersion(step: 3, rows: 18), below: 18, in: Incarnation(1), from: holders, into: memory)
       #expect(ContinuousClock.now - begun < .seconds(10), "without another holder it takes 20 s to find out")
-      let blocks = plan.blockPlan(step: 3, rows: 18, floor: 0)
+      let blocks = plan.blockPlan(of: MemoryVersion(step: 3, rows: 18))
       #expect(memory[5] == Float(blocks.row(block: 0, position: 0)))
     }
     #expect(Self.asked(silent.takeAsked()) == 16, "one of the two asked it first")
@@ -168,7 +171,7 @@ import Training
     let times = try (0..<2).map { _ in
       try ContinuousClock().measure {
         _ = try rows.gather(
-          step: 3, rows: 18, floor: 0, known: 18, in: Incarnation(1), from: holders, into: memory)
+          MemoryVersion(step: 3, rows: 18), below: 18, in: Incarnation(1), from: holders, into: memory)
       }
     }
     #expect(times[0] > .milliseconds(400) && times[1] < .milliseconds(400), "\(times)")

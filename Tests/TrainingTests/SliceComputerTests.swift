@@ -34,7 +34,7 @@ struct SmallRun {
     configuration.koleoWeight = koleo
     plan = try RunPlan(configuration: configuration, pictures: 21)
     weights = initialParameters(layout: plan.layout, seed: 3)
-    blocks = plan.blockPlan(step: 0, rows: 0, floor: 0).seededBlocks(plan.seededRows)
+    blocks = plan.blockPlan(of: MemoryVersion(step: 0, rows: 0)).seededBlocks(plan.seededRows)
   }
 
   static func jpeg(_ index: Int) -> [UInt8] {
@@ -66,7 +66,7 @@ struct SmallRun {
     let computer = try SliceComputer(run.plan)
     let sum = try run.sum(slice: 1, step: 3, by: computer)
     let teacher = computer.lastTeacherEmbeddings
-    let order = run.plan.blockPlan(step: 3, rows: 0, floor: 0)
+    let order = run.plan.blockPlan(of: MemoryVersion(step: 3, rows: 0))
     var marks = SlotMarks(size: 64)
     for (index, block) in run.blocks.enumerated() {
       for row in 0..<teacher.rows {

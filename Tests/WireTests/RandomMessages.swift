@@ -1,3 +1,4 @@
+import MemoryBank
 import Messages
 import Numerics
 import Slices
@@ -25,6 +26,7 @@ func everyMessage(_ random: inout SplitMix64) -> [Message] {
   let rows = 1 + Int.random(in: 0..<100, using: &random)
   var missing = (0..<(rows + 7) / 8).map { _ in UInt8.random(in: 0...255, using: &random) }
   if rows % 8 != 0 { missing[missing.count - 1] &= UInt8(1 << (rows % 8)) - 1 }
+  let position = random.number()
   let total = 1 + random.number(below: 1 << 40)
   let network = Network.allCases.randomElement(using: &random)!
   let lease = LeaseID(random.next())
@@ -92,8 +94,9 @@ func everyMessage(_ random: inout SplitMix64) -> [Message] {
         count: 1 + random.number(below: WireLimits.bulkFloats))),
     .bulkRequest(
       .rows(
-        step: random.number(), rows: random.number(), floor: random.number(), block: random.number(),
-        first: random.number(), count: rows, missing: missing)),
+        RowRequest(
+          version: MemoryVersion(step: random.number(), rows: random.number(), floor: random.number()),
+          block: random.number(), positions: position..<(position + rows), missing: missing))),
     .bulkRequest(.picture(index: random.number(), offset: random.number(), own: nil)),
     .bulkRequest(
       .picture(

@@ -108,10 +108,7 @@ package final class CoordinatorBulk: Sendable {
       switch request {
       case .weights(let network, let step, let offset, let count):
         reply = try weights(network, step, offset, count, into: required(frame))
-      case .rows(let step, let rows, let floor, let block, let first, let count, let missing):
-        reply = try answers.rows(
-          step: step, rows: rows, floor: floor, block: block, first: first, count: count, missing: missing,
-          into: required(frame))
+      case .rows(let rows): reply = try answers.rows(rows, into: required(frame))
       case .records(let extent, let first, let count):
         reply = try answers.records(extent: extent, first: first, count: count, into: required(frame))
       case .holders(let first, let count): reply = (.holders(holders(first, count)), nil)

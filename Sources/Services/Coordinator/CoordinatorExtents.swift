@@ -68,7 +68,7 @@ final class CoordinatorExtents: Sendable {
     startThread(named: "massl-probe") { [self] in
       let failure: String?
       do {
-        let answers = BoundedQueue<(index: Int, result: Result<BulkClient.Answer, WorkerError>)>(capacity: 1)
+        let answers = BulkClient.Answers(capacity: 1)
         try clients.client(of: .shard(address)).send(
           .records(extent: 0, first: 0, count: 1), index: 0, to: answers)
         if case .element((_, .success)) = answers.next(within: Self.probePatience) {

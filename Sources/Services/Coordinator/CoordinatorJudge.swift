@@ -113,54 +113,29 @@ final class CoordinatorJudge: Sendable {
     let version = weights.current
     let configuration = plan.configuration
     let (size, width) = (configuration.blockSize, configuration.bottleneckDim)
-    let fetch = BlockFetch(
-      plan, step: step, rows: version.rows, floor: version.floor,
-      into: FloatBuffer(count: configuration.blocksUsed * size * width))
+    let cache = RowCache(memorySize: configuration.memorySize, bytes: 0, seeded: plan.seededRows)
+    let shards = RowHolders(layout: rows.layout, peer: PeerID(rawValue: 0), asksCoordinator: false) { [clients] in
+      try clients.client(of: $0)
+    }
+    var blocks = StepBlocks(
+      plan, of: version.memoryVersion, from: cache, into: FloatBuffer(count: configuration.blocksUsed * size * width))
     while true {
       guard weights.current.step == step, !isStopping.load(ordering: .acquiring) else { throw Outdated() }
       // As a step waits for rows whose shards are away, so does its judgement.
       do {
-        try gather(fetch, holders)
+        // Rows that are here come from here, the others from shards.
+        try blocks.read(from: rows)
+        let stored = plan.memoryWindow(of: version.memoryVersion).stored
+        if !stored.isEmpty { try shards.take(rows: stored, piece: holders) }
+        try blocks.fetch(below: version.rows, from: shards, keeping: cache)
         break
-      } catch let error as WorkerError where error.isPassing {
+      } catch let error as BulkError where error.isPassing {
         Thread.sleep(forTimeInterval: Self.pause)
       }
     }
     return StepInputs(
-      step: step, student: version.student, teacher: version.teacher, memory: fetch.memory, blockSize: size,
+      step: step, student: version.student, teacher: version.teacher, memory: blocks.memory, blockSize: size,
       width: width)
-  }
-
-  /// Rows that are here come from here, the others from shards.
-  private func gather(_ fetch: BlockFetch, _ holders: (Int, Int) -> HolderTable) throws {
-    let (blocks, rowSize) = (fetch.blocks, rows.layout.rowSize)
-    let cache = RowCache(memorySize: plan.configuration.memorySize, bytes: 0, seeded: plan.seededRows)
-    let stored = blocks.window.stored
-    let view =
-      try stored.isEmpty
-      ? HolderView(layout: rows.layout) : HolderView(layout: rows.layout, rows: stored, table: holders)
-    var pieces: [RowFetch.Piece] = []
-    for block in 0..<blocks.blockCount {
-      let matrix = fetch.matrix(block)
-      var missing = cache.gather(blocks, block: block, positions: 0..<blocks.blockSize, into: matrix)
-      let places = missing.setBits
-      let numbers = blocks.rows(block: block, at: places)
-      let here = zip(places, zip(numbers, rows.areHere(numbers))).compactMap { $1.1 ? (place: $0, number: $1.0) : nil }
-      var found = [UInt8](repeating: 0, count: here.count * rowSize)
-      try found.withUnsafeMutableBytes { found in
-        try rows.read(here.map(\.number), into: found)
-        for (index, place) in here.map(\.place).enumerated() {
-          let row = UnsafeRawBufferPointer(rebasing: found[(index * rowSize)..<((index + 1) * rowSize)])
-          plan.rowType.load(row, into: matrix.row(at: place))
-          missing.clearBit(place)
-        }
-      }
-      pieces += try fetch.pieces(block, missing: &missing, known: fetch.rows, by: view) { holders in
-        guard !holders.isEmpty else { throw WorkerError.rowsUnavailable("no memory shard that has them is here") }
-        return try holders.map { try clients.client(of: .shard(view.shards[$0])) }
-      }
-    }
-    try fetch.run(pieces, cache)
   }
 
   private func judge(_ work: Work, _ inputs: StepInputs, _ computer: SliceComputer) throws -> Event {

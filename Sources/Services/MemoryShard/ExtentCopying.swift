@@ -140,7 +140,7 @@ final class ExtentCopying: Sendable {
       let asked = BulkReply.records(extent: record.index, first: writer.rows)
       let (reply, frame) = try client.ask(.records(extent: record.index, first: writer.rows, count: count))
       guard reply == asked, let frame, frame.count == count * layout.recordSize else {
-        throw WorkerError.otherBits("records of extent \(record.index)")
+        throw BulkError.otherBits("records of extent \(record.index)", from: client.endpoint)
       }
       try onDisk { try frame.withBytes { try writer.append(records: $0) } }
       rest(since: start, frame.count, of: identity)

@@ -71,11 +71,9 @@ package final class ShardServing: Sendable {
     do {
       let (reply, bulk): (BulkReply, Bulk)
       switch request {
-      case .rows(let step, let rows, let floor, let block, let first, let count, let missing):
-        (reply, bulk) = try answers.rows(
-          step: step, rows: rows, floor: floor, block: block, first: first, count: count, missing: missing,
-          into: frame)
-        state.counts.rows += missing.reduce(0) { $0 + $1.nonzeroBitCount }
+      case .rows(let rows):
+        (reply, bulk) = try answers.rows(rows, into: frame)
+        state.counts.rows += rows.rows
       case .records(let extent, let first, let count):
         (reply, bulk) = try answers.records(extent: extent, first: first, count: count, into: frame)
       case .weights, .picture, .push, .holders:

@@ -33,7 +33,7 @@ final class SourceClients: Sendable {
     self.security = security
   }
 
-  /// - Throws: `WireError` for an address that can never be reached; `WorkerError.bulkUnanswered` once stopped.
+  /// - Throws: `WireError` for an address that can never be reached; `BulkError.unanswered` once stopped.
   func client(of source: ExtentSource) throws -> BulkClient {
     switch source {
     case .coordinator: try client(at: nil)
@@ -43,7 +43,7 @@ final class SourceClients: Sendable {
 
   private func client(at address: ShardAddress?) throws -> BulkClient {
     try state.withLock { state in
-      guard !state.isStopped else { throw WorkerError.bulkUnanswered(nil) }
+      guard !state.isStopped else { throw BulkError.unanswered(nil) }
       if let client = state.clients[address] { return client }
       let client =
         try address.map {

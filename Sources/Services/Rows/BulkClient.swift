@@ -13,12 +13,14 @@ import Wire
 package final class BulkClient: Sendable {
   /// A reply with its frame.
   package typealias Answer = (reply: BulkReply, bulk: BulkFrame?)
+  /// Takes what comes of requests, in any order, each with the index that its asker gave it.
+  typealias Answers = BoundedQueue<(index: Int, result: Result<Answer, BulkError>)>
 
   /// Without an answer for so long the coordinator is taken for gone.
   static let patience = Duration.seconds(20)
 
   private struct Waiting: Sendable {
-    var answers: BoundedQueue<(index: Int, result: Result<Answer, WorkerError>)>
+    var answers: Answers
     var index: Int
     /// Nil for a push, which is many messages.
     var request: BulkRequest?
@@ -70,7 +72,7 @@ package final class BulkClient: Sendable {
         }
       }
       look()
-      func unanswered() -> WorkerError { .bulkUnanswered(reach.value.withLock { $0.silence }) }
+      func unanswered() -> BulkError { .unanswered(reach.value.withLock { $0.silence }) }
       switch event {
       case .received(.malformed(_, let error, _)): complain("\(error)")
       case .received(let received): Self.take(received, state)
@@ -92,16 +94,16 @@ package final class BulkClient: Sendable {
         let now = ContinuousClock.now
         Self.fail(state, unanswered()) { $0.deadline < now }
         Self.askAgain(as: sender, over: socket, state)
-      case .failed: Self.fail(state, .bulkUnanswered(nil))
+      case .failed: Self.fail(state, .unanswered(nil))
       }
     }
   }
 
   /// Ends the thread; whoever waits for an answer gets an error.
   package func stop() {
-    Self.fail(state, .bulkUnanswered(nil))
+    Self.fail(state, .unanswered(nil))
     thread.stop()
-    Self.fail(state, .bulkUnanswered(nil))
+    Self.fail(state, .unanswered(nil))
   }
 
   private static func take(_ received: Received, _ state: Arc<Mutex<State>>) {
@@ -114,7 +116,7 @@ package final class BulkClient: Sendable {
 
   /// Nothing that was sent over it will be answered.
   private static func connectionBroke(_ state: Arc<Mutex<State>>) {
-    fail(state, .bulkUnanswered(nil)) { $0.request == nil }
+    fail(state, .unanswered(nil)) { $0.request == nil }
     state.value.withLock { $0.unasked = $0.waiting.keys.sorted() }
   }
 
@@ -141,7 +143,7 @@ package final class BulkClient: Sendable {
 
   /// Ends the wait of those for which `isOver` holds.
   private static func fail(
-    _ state: Arc<Mutex<State>>, _ error: WorkerError, where isOver: (Waiting) -> Bool = { _ in true }
+    _ state: Arc<Mutex<State>>, _ error: BulkError, where isOver: (Waiting) -> Bool = { _ in true }
   ) {
     let ended = state.value.withLock { state in
       let ended = state.waiting.filter { isOver($0.value) }
@@ -155,9 +157,9 @@ package final class BulkClient: Sendable {
   /// held.
   ///
   /// - Parameter take: called in this thread with the request's index, in any order.
-  /// - Throws: `WorkerError.bulkUnanswered`; `.refused` with the coordinator's reason; what `take` throws.
+  /// - Throws: `BulkError.unanswered`; `.refused` with the reason of whoever is asked; what `take` throws.
   package func ask(_ requests: [BulkRequest], take: (Int, BulkReply, BulkFrame?) throws -> Void) throws {
-    let answers = BoundedQueue<(index: Int, result: Result<Answer, WorkerError>)>(capacity: WireLimits.requestsUnderWay)
+    let answers = Answers(capacity: WireLimits.requestsUnderWay)
     var sent = 0
     var received = 0
     while received < requests.count {
@@ -167,14 +169,14 @@ package final class BulkClient: Sendable {
       }
       guard let (index, result) = answers.next() else { throw unanswered }
       let (reply, bulk) = try result.get()
-      if case .unavailable(let reason) = reply { throw WorkerError.refused(reason) }
+      if case .unavailable(let reason) = reply { throw BulkError.refused(by: endpoint, reason: reason) }
       try take(index, reply, bulk)
       received += 1
     }
   }
 
   /// Asks for one thing.
-  /// - Throws: `WorkerError.bulkUnanswered`; `.refused` with the coordinator's reason.
+  /// - Throws: `BulkError.unanswered`; `.refused` with the reason of whoever is asked.
   package func ask(_ request: BulkRequest) throws -> Answer {
     var answer: Answer?
     try ask([request]) { _, reply, bulk in answer = (reply, bulk) }
@@ -184,10 +186,10 @@ package final class BulkClient: Sendable {
 
   /// Pushes a granted lease's payload, gradient first, as fast as the coordinator takes it.
   ///
-  /// - Throws: `WorkerError.bulkUnanswered`; `.refused` with the coordinator's reason, whichever chunk it refused. Then
+  /// - Throws: `BulkError.unanswered`; `.refused` with the reason of whoever is asked, whichever chunk it refused. Then
   ///   libzmq may still read the buffers, so nobody may write them again.
   package func push(gradient: FloatBuffer, tail: FloatBuffer, lease: LeaseID) throws {
-    let answers = BoundedQueue<(index: Int, result: Result<Answer, WorkerError>)>(capacity: 1)
+    let answers = Answers(capacity: 1)
     // One number for all chunks: there is one answer, to the last one or to the first that is refused.
     let exchange = open(nil, index: 0, answers)
     defer { state.value.withLock { $0.waiting[exchange] = nil } }
@@ -208,8 +210,8 @@ package final class BulkClient: Sendable {
     guard let (_, result) = answers.next() else { throw unanswered }
     switch try result.get().reply {
     case .pushed(lease): return
-    case .unavailable(let reason): throw WorkerError.refused(reason)
-    default: throw WorkerError.otherBits("the answer to a push")
+    case .unavailable(let reason): throw BulkError.refused(by: endpoint, reason: reason)
+    default: throw BulkError.otherBits("the answer to a push", from: endpoint)
     }
   }
 
@@ -219,7 +221,7 @@ package final class BulkClient: Sendable {
   }
 
   private func open(
-    _ request: BulkRequest?, index: Int, _ answers: BoundedQueue<(index: Int, result: Result<Answer, WorkerError>)>
+    _ request: BulkRequest?, index: Int, _ answers: Answers
   ) -> UInt64 {
     state.value.withLock { state in
       defer { state.next += 1 }
@@ -234,7 +236,7 @@ package final class BulkClient: Sendable {
   /// - Parameter answers: has room for it: nobody waits to add to it.
   func send(
     _ request: BulkRequest, index: Int,
-    to answers: BoundedQueue<(index: Int, result: Result<Answer, WorkerError>)>
+    to answers: Answers
   ) {
     let exchange = open(request, index: index, answers)
     let envelope = Envelope(sender: sender, message: .bulkRequest(request), exchange: exchange)
@@ -244,5 +246,5 @@ package final class BulkClient: Sendable {
     }
   }
 
-  private var unanswered: WorkerError { .bulkUnanswered(reach.value.withLock { $0.silence }) }
+  private var unanswered: BulkError { .unanswered(reach.value.withLock { $0.silence }) }
 }

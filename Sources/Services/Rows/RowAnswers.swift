@@ -37,15 +37,15 @@ package struct RowAnswers: Sendable {
 
   /// - Parameter buffer: of `bufferFloats`, that nobody else holds; sent from where it is.
   /// - Throws: `Unavailable`; what reading throws.
-  func rows(
-    step: Int, rows: Int, floor: Int, block: Int, first: Int, count: Int, missing: [UInt8], into buffer: FloatBuffer
-  ) throws -> (BulkReply, Bulk) {
-    let blocks = keys.blockPlan(step: step, rows: rows, floor: floor)
+  func rows(_ request: RowRequest, into buffer: FloatBuffer) throws -> (BulkReply, Bulk) {
+    let blocks = keys.blockPlan(of: request.version)
+    let (block, positions) = (request.block, request.positions)
     guard block < blocks.blockCount else { throw Unavailable("block \(block) of \(blocks.blockCount)") }
-    guard first <= blocks.blockSize, count <= blocks.blockSize - first else {
-      throw Unavailable("positions \(first) to \(first + count) of a block of \(blocks.blockSize)")
+    guard positions.upperBound <= blocks.blockSize else {
+      throw Unavailable(
+        "positions \(positions.lowerBound) to \(positions.upperBound) of a block of \(blocks.blockSize)")
     }
-    let wanted = blocks.rows(block: block, at: missing.setBits.map { first + $0 })
+    let wanted = blocks.rows(block: block, at: request.missing.setBits.map { positions.lowerBound + $0 })
     let bytes = wanted.count * source.layout.rowSize
     guard !wanted.isEmpty, bytes <= WireLimits.bulkBytes else {
       throw Unavailable(
@@ -55,7 +55,7 @@ package struct RowAnswers: Sendable {
     try buffer.withMutableBytes(of: 0..<buffer.count) {
       try source.read(wanted, into: UnsafeMutableRawBufferPointer(rebasing: $0[..<bytes]))
     }
-    return (.rows(step: step, block: block, first: first), .leading(buffer, bytes: bytes))
+    return (request.reply, .leading(buffer, bytes: bytes))
   }
 
   /// - Parameter buffer: as for `rows`.

@@ -31,7 +31,6 @@ struct RowFetch {
   }
 
   private var pieces: [Piece]
-  private let message: (RowRequest) -> BulkRequest
   private var progress: [Progress]
   /// Pieces that each client has to answer.
   private var underWay: [ObjectIdentifier: Int] = [:]
@@ -39,26 +38,26 @@ struct RowFetch {
   private let holdersAtMost: Int
   /// A running mean of what an answer takes.
   private var mean: Duration?
-  private let answers: BoundedQueue<(index: Int, result: Result<BulkClient.Answer, WorkerError>)>
+  private let answers: BulkClient.Answers
   /// What each holder said that does not give a piece, the first time.
-  private var failures: [(holder: Endpoint, error: WorkerError)] = []
+  private var failures: [(holder: Endpoint, error: BulkError)] = []
   /// Holders that did not answer in time.
   private(set) var slow: Set<Endpoint> = []
 
-  /// - Parameter message: the request of a piece.
-  init(_ pieces: [Piece], message: @escaping (RowRequest) -> BulkRequest) {
+  init(_ pieces: [Piece]) {
     self.pieces = pieces
-    self.message = message
     progress = Array(repeating: Progress(), count: pieces.count)
     holdersAtMost = pieces.map(\.holders.count).max() ?? 1
     // Each holder of each piece may answer once.
     answers = BoundedQueue(capacity: max(1, pieces.reduce(0) { $0 + $1.holders.count }))
   }
 
-  /// - Parameter take: called in this thread with a piece's index and its rows, once a piece, in any order; throws if
-  ///   they are not what was asked for, and the next holder is asked.
-  /// - Throws: `WorkerError.rowsUnavailable`, with what was said first, if nobody gives a piece; what `take` throws.
-  mutating func run(take: (Int, BulkReply, BulkFrame?) throws -> Void) throws {
+  /// Takes what comes of a request: called in the fetching thread once a request, in any order, with who answered; throws
+  /// `BulkError` if it is not what was asked for, and the next holder is asked.
+  typealias Taker = (RowRequest, BulkReply, BulkFrame?, Endpoint) throws -> Void
+
+  /// - Throws: `BulkError.rowsUnavailable`, with what was said first, if nobody gives a piece; what `take` throws.
+  mutating func run(take: Taker) throws {
     // A slow holder keeps only its own pieces waiting.
     var waiting = Dictionary(grouping: pieces.indices.reversed()) { ObjectIdentifier(pieces[$0].holders[0]) }
     var open = pieces.count
@@ -70,7 +69,7 @@ struct RowFetch {
         }
       }
       switch answers.next(within: patience / 2) {
-      case .closed: throw WorkerError.bulkUnanswered(nil)
+      case .closed: throw BulkError.unanswered(nil)
       case .nothing: break
       case .element((let index, let result)):
         if try settle(index / holdersAtMost, holder: index % holdersAtMost, result, take) { open -= 1 }
@@ -87,33 +86,33 @@ struct RowFetch {
     progress[index].asked += 1
     progress[index].askedAt = .now
     underWay[ObjectIdentifier(client), default: 0] += 1
-    client.send(message(pieces[index].request), index: index * holdersAtMost + holder, to: answers)
+    client.send(.rows(pieces[index].request), index: index * holdersAtMost + holder, to: answers)
   }
 
   /// - Returns: whether the piece is done with this.
   private mutating func settle(
-    _ index: Int, holder: Int, _ result: Result<BulkClient.Answer, WorkerError>,
-    _ take: (Int, BulkReply, BulkFrame?) throws -> Void
+    _ index: Int, holder: Int, _ result: Result<BulkClient.Answer, BulkError>,
+    _ take: Taker
   ) throws -> Bool {
     underWay[ObjectIdentifier(pieces[index].holders[holder]), default: 1] -= 1
     guard !progress[index].isDone else { return false }
+    let endpoint = pieces[index].holders[holder].endpoint
     do {
       let (reply, bulk) = try result.get()
-      if case .unavailable(let reason) = reply { throw WorkerError.refused(reason) }
-      try take(index, reply, bulk)
+      if case .unavailable(let reason) = reply { throw BulkError.refused(by: endpoint, reason: reason) }
+      try take(pieces[index].request, reply, bulk, endpoint)
       let took = ContinuousClock.now - progress[index].askedAt
       mean = mean.map { ($0 * 7 + took) / 8 } ?? took
       progress[index].isDone = true
       return true
-    } catch let error as WorkerError {
-      let endpoint = pieces[index].holders[holder].endpoint
-      if case .bulkUnanswered = error { slow.insert(endpoint) }
+    } catch let error as BulkError {
+      if case .unanswered = error { slow.insert(endpoint) }
       if !failures.contains(where: { $0.holder == endpoint }) { failures.append((endpoint, error)) }
       progress[index].failed += 1
       if progress[index].asked < pieces[index].holders.count {
         ask(index)
       } else if progress[index].failed == progress[index].asked {
-        throw WorkerError.rowsUnavailable(failures.map { "\($0.holder): \($0.error)" }.joined(separator: "; "))
+        throw BulkError.rowsUnavailable(failures.map { "\($0.error)" }.joined(separator: "; "))
       }
       return false
     }

@@ -1,30 +1,14 @@
-import MemoryBank
-import Messages
-import Numerics
 import Synchronization
 import Threads
-
-/// A step's memory blocks, gathered or about to be.
-package struct GatheredBlocks: Sendable {
-  let step: Int
-  let rows: Int
-  let floor: Int
-  /// `[blocks * blockSize, width]`.
-  let memory: FloatBuffer
-  /// What is not in `memory` yet, a bit a position, block by block.
-  package let missing: [[UInt8]]
-  /// What it cost so far, but for waiting.
-  package var traffic: RowTraffic
-}
 
 /// Gathers the next step's rows in a thread of its own, while the slices of this one are computed: all but those that
 /// this step will add, for which rows those are follows from the step's key alone.
 final class BlocksAhead: Sendable {
   /// What is to be gathered, and how.
-  typealias Gathering = @Sendable () throws -> GatheredBlocks
+  typealias Gathering = @Sendable () throws -> StepBlocks
 
   private let work = BoundedQueue<Gathering>(capacity: 1)
-  private let results = BoundedQueue<GatheredBlocks?>(capacity: 1)
+  private let results = BoundedQueue<StepBlocks?>(capacity: 1)
   private let isUnderWay = Mutex(false)
 
   init() {
@@ -42,7 +26,7 @@ final class BlocksAhead: Sendable {
   }
 
   /// What was gathered, once it is; nil if nothing was begun, or nothing came of it.
-  func take() -> GatheredBlocks? {
+  func take() -> StepBlocks? {
     guard isUnderWay.withLock({ $0 }) else { return nil }
     let result = results.next() ?? nil
     isUnderWay.withLock { $0 = false }

@@ -34,7 +34,7 @@ final class StepPreparation {
     blocks = SharedBufferPool(count: configuration.blocksUsed * configuration.blockSize * configuration.bottleneckDim)
   }
 
-  /// - Throws: `WorkerError`: the lease is to be given back.
+  /// - Throws: `BulkError`, `WorkerError`: the lease is to be given back.
   func inputs(for lease: Lease) throws -> StepInputs {
     if let inputs, inputs.step == lease.step { return inputs }
     // Let go of first: as a rule no thread computes with them any more, and this step's take their place.
@@ -56,27 +56,24 @@ final class StepPreparation {
   func stop() { ahead.stop() }
 
   private func memory(for lease: Lease) throws -> (FloatBuffer, RowTraffic) {
-    try holders.bring(
-      to: lease.holdersVersion, rows: plan.memoryWindow(rows: lease.rows, floor: lease.memoryFloor).stored)
-    if let gathered = ahead.take(),
-      gathered.step == lease.step, gathered.rows == lease.rows, gathered.floor == lease.memoryFloor
-    {
-      return (gathered.memory, try rows.complete(gathered, in: incarnation, from: holders))
+    let version = lease.memoryVersion
+    try holders.bring(to: lease.holdersVersion, rows: plan.memoryWindow(of: version).stored)
+    var gathered: StepBlocks
+    if let begun = ahead.take(), begun.version == version {
+      gathered = begun
+      try rows.complete(&gathered, in: incarnation, from: holders)
+    } else {
+      gathered = try rows.gather(version, below: lease.rows, in: incarnation, from: holders, into: blocks.take())
     }
-    let memory = blocks.take()
-    let gathered = try rows.gather(
-      step: lease.step, rows: lease.rows, floor: lease.memoryFloor, known: lease.rows, in: incarnation, from: holders,
-      into: memory)
-    return (memory, gathered.traffic)
+    return (gathered.memory, gathered.traffic)
   }
 
   private func gatherAhead(of lease: Lease) {
     guard lease.step + 1 < plan.lastStep else { return }
-    let (next, known) = (lease.step + 1, lease.rows)
-    let enqueued = lease.rows + plan.configuration.batchSize
-    ahead.begin { [rows, holders, blocks, incarnation, floor = lease.memoryFloor] in
-      try rows.gather(
-        step: next, rows: enqueued, floor: floor, known: known, in: incarnation, from: holders, into: blocks.take())
+    let next = MemoryVersion(
+      step: lease.step + 1, rows: lease.rows + plan.configuration.batchSize, floor: lease.memoryFloor)
+    ahead.begin { [rows, holders, blocks, incarnation, known = lease.rows] in
+      try rows.gather(next, below: known, in: incarnation, from: holders, into: blocks.take())
     }
   }
 
@@ -97,10 +94,10 @@ final class StepPreparation {
       let range = ranges[index]
       guard reply == .weights(network: network, step: lease.step, offset: range.lowerBound), let frame,
         frame.count == range.count * MemoryLayout<Float>.stride
-      else { throw WorkerError.otherBits("a chunk of weights") }
+      else { throw BulkError.otherBits("a chunk of weights", from: bulk.endpoint) }
       frame.copy(into: weights, at: range.lowerBound)
     }
-    guard weights.digest == digest else { throw WorkerError.otherBits("the \(network)'s weights") }
+    guard weights.digest == digest else { throw BulkError.otherBits("the \(network)'s weights", from: bulk.endpoint) }
     return weights
   }
 }

@@ -60,9 +60,11 @@ package final class WorkerPictures: Sendable {
         found[index] = own ?? []
         if own != nil { confirm(index, identity) }
       case .picture(index, 0, let total):
-        guard let frame, frame.count <= total else { throw WorkerError.otherBits("picture \(index)") }
+        guard let frame, frame.count <= total else {
+          throw BulkError.otherBits("picture \(index)", from: bulk.endpoint)
+        }
         if frame.count == total { found[index] = frame.bytes }
-      default: throw WorkerError.otherBits("picture \(index)")
+      default: throw BulkError.otherBits("picture \(index)", from: bulk.endpoint)
       }
     }
     return found
@@ -73,7 +75,7 @@ package final class WorkerPictures: Sendable {
   private func ask(_ requests: [BulkRequest], take: (Int, BulkReply, BulkFrame?) throws -> Void) throws {
     do {
       try bulk.ask(requests, take: take)
-    } catch WorkerError.refused(let reason) {
+    } catch BulkError.refused(_, let reason) {
       throw WorkerError.pictureUnavailable(reason)
     }
   }
@@ -92,7 +94,7 @@ package final class WorkerPictures: Sendable {
   private func confirm(_ index: Int, _ own: PictureIdentity) { confirmed.withLock { $0[index] = own.digest.low } }
 
   /// The bytes of a picture, by its index in the run's data set.
-  /// - Throws: `WorkerError`: a failed read, never a reason to take another picture.
+  /// - Throws: `BulkError`, `WorkerError`: a failed read, never a reason to take another picture.
   package func bytes(_ index: Int) throws -> [UInt8] {
     let (own, identity) = ownFile(index)
     if let own, isConfirmed(index, identity) { return own }
@@ -113,10 +115,12 @@ package final class WorkerPictures: Sendable {
         switch reply {
         case .samePicture(index) where offset == 0: isSame = true
         case .picture(index, offset, let all):
-          guard let frame, frame.count <= all - offset else { throw WorkerError.otherBits("picture \(index)") }
+          guard let frame, frame.count <= all - offset else {
+            throw BulkError.otherBits("picture \(index)", from: bulk.endpoint)
+          }
           bytes += frame.bytes
           total = all
-        default: throw WorkerError.otherBits("picture \(index)")
+        default: throw BulkError.otherBits("picture \(index)", from: bulk.endpoint)
         }
       }
       if isSame { return nil }

@@ -39,63 +39,30 @@ package final class WorkerRows: Sendable {
 // MARK: - A step's blocks
 
 extension WorkerRows {
-  /// Gathers a step's blocks, one after the other, as far as they can be had: rows that are not here are asked for.
+  /// Gathers a step's blocks, as far as they can be had: rows that are not here are asked for.
   ///
   /// - Parameters:
-  ///   - rows: enqueued before the step; `floor`: rows below it are seeded.
   ///   - known: rows from here on are not enqueued yet: they are what is missing in the end.
   ///   - memory: `[blocks * blockSize, width]`.
-  /// - Throws: `WorkerError`, `WireError`.
+  /// - Throws: `WorkerError.outdated`, `BulkError`, `WireError`.
   package func gather(
-    step: Int, rows: Int, floor: Int, known: Int, in incarnation: Incarnation, from holders: RowHolders,
+    _ version: MemoryVersion, below known: Int, in incarnation: Incarnation, from holders: RowHolders,
     into memory: FloatBuffer
-  ) throws -> GatheredBlocks {
-    let fetch = BlockFetch(plan, step: step, rows: rows, floor: floor, into: memory)
-    return try state.withLock { state in
-      guard state.incarnation == incarnation else { throw WorkerError.refused("the coordinator started anew") }
-      let hits = state.cache.hits
-      let positions = 0..<fetch.blocks.blockSize
-      var missing = (0..<fetch.blocks.blockCount).map {
-        state.cache.gather(fetch.blocks, block: $0, positions: positions, into: fetch.matrix($0))
-      }
-      let cached = state.cache.hits - hits
-      let fetched = try run(fetch, &missing, known: known, from: holders, state.cache)
-      return GatheredBlocks(
-        step: step, rows: rows, floor: floor, memory: memory, missing: missing,
-        traffic: RowTraffic(cached: cached, fetched: fetched))
+  ) throws -> StepBlocks {
+    try state.withLock { state in
+      guard state.incarnation == incarnation else { throw WorkerError.outdated }
+      var blocks = StepBlocks(plan, of: version, from: state.cache, into: memory)
+      try blocks.fetch(below: known, from: holders, keeping: state.cache)
+      return blocks
     }
   }
 
   /// Fetches what was missing, now that every row of the step is enqueued.
-  /// - Returns: what all of the step's rows cost, but for waiting.
-  /// - Throws: `WorkerError`, `WireError`.
-  @discardableResult
-  package func complete(
-    _ gathered: GatheredBlocks, in incarnation: Incarnation, from holders: RowHolders
-  ) throws -> RowTraffic {
-    let fetch = BlockFetch(
-      plan, step: gathered.step, rows: gathered.rows, floor: gathered.floor, into: gathered.memory)
-    var (missing, traffic) = (gathered.missing, gathered.traffic)
+  /// - Throws: `WorkerError.outdated`, `BulkError`, `WireError`.
+  package func complete(_ blocks: inout StepBlocks, in incarnation: Incarnation, from holders: RowHolders) throws {
     try state.withLock { state in
-      guard state.incarnation == incarnation else { throw WorkerError.refused("the coordinator started anew") }
-      traffic.fetched += try run(fetch, &missing, known: gathered.rows, from: holders, state.cache)
+      guard state.incarnation == incarnation else { throw WorkerError.outdated }
+      try blocks.fetch(below: blocks.version.rows, from: holders, keeping: state.cache)
     }
-    return traffic
-  }
-
-  /// Fetches what can be had by now; those bits are cleared.
-  /// - Returns: so many rows.
-  private func run(
-    _ fetch: BlockFetch, _ missing: inout [[UInt8]], known: Int, from holders: RowHolders, _ cache: RowCache
-  ) throws -> Int {
-    let view = holders.view
-    var pieces: [RowFetch.Piece] = []
-    for block in missing.indices {
-      pieces += try fetch.pieces(block, missing: &missing[block], known: known, by: view) {
-        try holders.clients(of: $0, in: view)
-      }
-    }
-    try fetch.run(pieces, cache, slow: holders.avoid)
-    return pieces.reduce(0) { $0 + $1.request.rows }
   }
 }

@@ -114,7 +114,7 @@ extension WorkerSession {
     while let work = prepared.next() {
       let lease = work.lease
       do {
-        guard isWanted(lease.lease) else { throw WorkerError.refused("the lease was cancelled") }
+        guard isWanted(lease.lease) else { throw WorkerError.cancelled }
         let inputs = try preparation.inputs(for: lease)
         for slice in lease.slices.indices { _ = tasks.append(SliceTask(work: work, slice: slice, inputs: inputs)) }
       } catch {
@@ -185,7 +185,8 @@ extension WorkerSession {
 extension Returned {
   /// What is said of a lease that cannot be computed, or pushed.
   fileprivate init(_ lease: LeaseID, because error: any Error) {
-    self.init(lease: lease, reason: "\(error)", isPassing: (error as? WorkerError)?.isPassing ?? false)
+    let isPassing = (error as? WorkerError)?.isPassing ?? (error as? BulkError)?.isPassing ?? false
+    self.init(lease: lease, reason: "\(error)", isPassing: isPassing)
     if case VisionError.noneDecodes(let pictures) = error {
       undecodable = pictures.map { UndecodablePicture(picture: $0.index, reason: $0.reason) }
     }

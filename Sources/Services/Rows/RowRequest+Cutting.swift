@@ -1,14 +1,7 @@
+import MemoryBank
 import Messages
 
-/// Consecutive positions of a block whose missing rows fit one answer.
-package struct RowRequest: Equatable, Sendable {
-  package var block: Int
-  package var positions: Range<Int>
-  /// Bit i % 8 of byte i / 8 is for position `positions.lowerBound + i`.
-  package var missing: [UInt8]
-  /// Bits set in `missing`.
-  package var rows: Int
-
+extension RowRequest {
   /// Cuts a block's bitmap, at whole bytes, into requests of at most `rowsAtMost` missing rows; one that would ask for
   /// none is left out.
   ///
@@ -16,7 +9,7 @@ package struct RowRequest: Equatable, Sendable {
   ///   - bitmap: of all positions of the block.
   ///   - rowsAtMost: at least 8.
   package static func requests(
-    block: Int, missing bitmap: [UInt8], positions: Int, rowsAtMost: Int
+    of version: MemoryVersion, block: Int, missing bitmap: [UInt8], positions: Int, rowsAtMost: Int
   ) -> [RowRequest] {
     var requests: [RowRequest] = []
     var start = 0
@@ -25,8 +18,8 @@ package struct RowRequest: Equatable, Sendable {
       if rows > 0 {
         requests.append(
           RowRequest(
-            block: block, positions: (start * 8)..<min(end * 8, positions), missing: Array(bitmap[start..<end]),
-            rows: rows))
+            version: version, block: block, positions: (start * 8)..<min(end * 8, positions),
+            missing: Array(bitmap[start..<end])))
       }
       (start, rows) = (end, 0)
     }
@@ -37,11 +30,5 @@ package struct RowRequest: Equatable, Sendable {
     }
     close(at: bitmap.count)
     return requests
-  }
-
-  package func message(step: Int, rows: Int, floor: Int) -> BulkRequest {
-    .rows(
-      step: step, rows: rows, floor: floor, block: block, first: positions.lowerBound, count: positions.count,
-      missing: missing)
   }
 }

@@ -1,0 +1,108 @@
+import MemoryBank
+import Messages
+import Numerics
+import Training
+
+/// A step's memory blocks, and which of their rows are still to come.
+///
+/// What a cache has, or can compute, is there from the beginning. The others are asked for by the version of the memory,
+/// of all their holders at once.
+package struct StepBlocks: Sendable {
+  let version: MemoryVersion
+  /// `[blocks * blockSize, width]`.
+  let memory: FloatBuffer
+  /// What is not in `memory` yet, a bit a position, block by block.
+  package private(set) var missing: [[UInt8]] = []
+  /// What it cost so far, but for waiting.
+  package private(set) var traffic = RowTraffic()
+  private let plan: BlockPlan
+  private let width: Int
+  private let rowType: RowType
+
+  /// - Parameter memory: `[blocks * blockSize, width]`, filled as far as the cache goes.
+  init(_ run: RunPlan, of version: MemoryVersion, from cache: RowCache, into memory: FloatBuffer) {
+    (self.version, self.memory) = (version, memory)
+    plan = run.blockPlan(of: version)
+    width = run.configuration.bottleneckDim
+    rowType = run.rowType
+    let hits = cache.hits
+    missing = (0..<plan.blockCount).map {
+      cache.gather(plan, block: $0, positions: 0..<plan.blockSize, into: matrix($0))
+    }
+    traffic.cached = cache.hits - hits
+  }
+
+  /// Bytes of a row as it is stored.
+  private var rowSize: Int { width * rowType.bytes }
+
+  /// A block's part of `memory`, `[blockSize, width]`.
+  private func matrix(_ block: Int) -> Matrix {
+    memory.matrix(at: block * plan.blockSize * width, rows: plan.blockSize, columns: width)
+  }
+
+  /// Reads what is missing and is in this store.
+  /// - Throws: what reading throws.
+  mutating func read(from store: RowStore) throws {
+    for block in missing.indices {
+      let positions = missing[block].setBits
+      let numbers = plan.rows(block: block, at: positions)
+      let here = zip(positions, zip(numbers, store.areHere(numbers))).compactMap {
+        $1.1 ? (position: $0, number: $1.0) : nil
+      }
+      var found = [UInt8](repeating: 0, count: here.count * rowSize)
+      try found.withUnsafeMutableBytes { found in
+        try store.read(here.map(\.number), into: found)
+        for (index, position) in here.map(\.position).enumerated() {
+          let row = UnsafeRawBufferPointer(rebasing: found[(index * rowSize)..<((index + 1) * rowSize)])
+          rowType.load(row, into: matrix(block).row(at: position))
+          missing[block].clearBit(position)
+        }
+      }
+    }
+  }
+
+  /// Fetches what is missing of the rows below `known` into the blocks, and into the cache. If it throws, all of it is
+  /// still missing.
+  /// - Throws: `BulkError`, `WireError`.
+  mutating func fetch(below known: Int, from holders: RowHolders, keeping cache: RowCache) throws {
+    var left = missing
+    let table = holders.table
+    var pieces: [RowFetch.Piece] = []
+    for block in left.indices { pieces += try self.pieces(block, &left[block], below: known, from: holders, table) }
+    var fetch = RowFetch(pieces)
+    defer { holders.avoid(fetch.slow) }
+    try fetch.run { request, reply, frame, endpoint in
+      guard reply == request.reply, let frame, frame.count == request.rows * rowSize else {
+        throw BulkError.otherBits("memory rows", from: endpoint)
+      }
+      frame.withBytes {
+        cache.insert(
+          $0, request.missing, of: plan, block: request.block, positions: request.positions,
+          into: matrix(request.block))
+      }
+    }
+    missing = left
+    traffic.fetched += pieces.reduce(0) { $0 + $1.request.rows }
+  }
+
+  /// Requests for those of a block's missing rows that are below `known`, cut so that each fits an answer; their bits
+  /// are cleared.
+  private func pieces(
+    _ block: Int, _ missing: inout [UInt8], below known: Int, from holders: RowHolders, _ table: HolderTable
+  ) throws -> [RowFetch.Piece] {
+    let empty = [UInt8](repeating: 0, count: missing.count)
+    var bitmaps: [[Int]: [UInt8]] = [:]
+    let positions = missing.setBits
+    for (position, row) in zip(positions, plan.rows(block: block, at: positions)) where row < known {
+      bitmaps[table.holders(ofExtent: holders.layout.index(of: row)), default: empty].setBit(position)
+      missing.clearBit(position)
+    }
+    return try bitmaps.flatMap { who, bitmap in
+      let clients = try holders.clients(of: who, in: table)
+      return RowRequest.requests(
+        of: version, block: block, missing: bitmap, positions: plan.blockSize,
+        rowsAtMost: WireLimits.bulkBytes / rowSize
+      ).map { RowFetch.Piece(request: $0, holders: clients) }
+    }
+  }
+}
