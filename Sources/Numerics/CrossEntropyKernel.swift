@@ -12,7 +12,7 @@ public func softmaxRowsMeasuringEntropy(_ x: Matrix) -> Double {
   var entropy = 0.0
   for row in 0..<x.rows {
     let x = x.base + row * x.stride
-    let top = Lanes(repeating: largestElement(x, count: count))
+    let top = Lanes(repeating: largest(of: x, count: count))
     // 1. e = e^(x - largest); their sum; and the sum of e (x - largest).
     var (total, weighted) = (0.0, 0.0)
     var start = 0
@@ -69,7 +69,7 @@ private func residuals(_ x: Matrix, _ first: Matrix, _ second: Matrix, pairs: Do
   for row in 0..<x.rows {
     let x = x.base + row * x.stride
     let (first, second) = (first.base + row * first.stride, second.base + row * second.stride)
-    let top = Lanes(repeating: largestElement(x, count: count))
+    let top = Lanes(repeating: largest(of: x, count: count))
     // 1. e = e^(x - largest); their sum; and the sum of t (x - largest).
     var (total, weighted) = (0.0, 0.0)
     var start = 0
@@ -114,18 +114,6 @@ private func residuals(_ x: Matrix, _ first: Matrix, _ second: Matrix, pairs: Do
     }
   }
   return loss
-}
-
-@inline(__always)
-private func largestElement(_ x: UnsafeMutablePointer<Float>, count: Int) -> Float {
-  var top = Lanes(repeating: -.infinity)
-  var i = 0
-  while i + laneCount <= count {
-    top = larger(top, x.lanes(at: i))
-    i += laneCount
-  }
-  if i < count { top = larger(top, x.lanes(at: i, first: count - i, filler: -.infinity)) }
-  return largest(top)
 }
 
 @inline(__always)

@@ -51,34 +51,18 @@ public func gelu(_ x: Matrix, into y: Matrix) {
 /// - Parameters:
 ///   - x: `[rows, columns]`, the argument: what `geluAddingBias` left there.
 ///   - gradient: `[rows, columns]`, dY going in, dX coming out.
-///   - biasGradient: `[columns]`, gets dX's column sums added, in row order: the bits of `sumRows` without its pass.
-public func geluBackward(_ x: Matrix, gradient: Matrix, addingSumsTo biasGradient: Vector? = nil) {
+public func geluBackward(_ x: Matrix, gradient: Matrix) {
   invariant(x.rows == gradient.rows && x.columns == gradient.columns)
-  invariant(biasGradient?.count ?? x.columns == x.columns)
   let count = x.columns
   let (whole, rest) = (count / laneCount * laneCount, count % laneCount)
   for row in 0..<x.rows {
     let (x, gradient) = (x.base + row * x.stride, gradient.base + row * gradient.stride)
     var i = 0
-    if let sums = biasGradient?.base {
-      while i < whole {
-        let dX = gradient.lanes(at: i) * geluDerivative(x.lanes(at: i))
-        gradient.store(dX, at: i)
-        sums.store(sums.lanes(at: i) + dX, at: i)
-        i += laneCount
-      }
-      if rest > 0 {
-        let dX = gradient.lanes(at: i) * geluDerivative(x.lanes(at: i))
-        gradient.store(dX, at: i, first: rest)
-        sums.store(sums.lanes(at: i) + dX, at: i, first: rest)
-      }
-    } else {
-      while i < whole {
-        gradient.store(gradient.lanes(at: i) * geluDerivative(x.lanes(at: i)), at: i)
-        i += laneCount
-      }
-      if rest > 0 { gradient.store(gradient.lanes(at: i) * geluDerivative(x.lanes(at: i)), at: i, first: rest) }
+    while i < whole {
+      gradient.store(gradient.lanes(at: i) * geluDerivative(x.lanes(at: i)), at: i)
+      i += laneCount
     }
+    if rest > 0 { gradient.store(gradient.lanes(at: i) * geluDerivative(x.lanes(at: i)), at: i, first: rest) }
   }
 }
 

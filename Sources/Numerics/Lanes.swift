@@ -69,3 +69,16 @@ func largest(_ lanes: Lanes) -> Float {
   let two = four.lowHalf.replacing(with: four.highHalf, where: four.highHalf .> four.lowHalf)
   return two.y > two.x ? two.y : two.x
 }
+
+/// Of `count` floats; -infinity of none.
+@inline(__always)
+func largest(of x: UnsafeMutablePointer<Float>, count: Int) -> Float {
+  var top = Lanes(repeating: -.infinity)
+  var i = 0
+  while i + laneCount <= count {
+    top = larger(top, x.lanes(at: i))
+    i += laneCount
+  }
+  if i < count { top = larger(top, x.lanes(at: i, first: count - i, filler: -.infinity)) }
+  return largest(top)
+}

@@ -1,4 +1,4 @@
-/// Softmax of rows, its logarithm and its gradient. Stable: each row's largest logit is taken off first.
+/// Softmax of rows and its gradient. Stable: each row's largest logit is taken off first.
 
 /// x = softmax(scale * x), row by row, in place.
 ///
@@ -13,7 +13,7 @@ public func softmaxRows(_ x: Matrix, scale: Float = 1) {
   for row in 0..<x.rows {
     let x = x.base + row * x.stride
     // 1. The largest.
-    let top = Lanes(repeating: largestOf(x, count: count))
+    let top = Lanes(repeating: largest(of: x, count: count))
     // 2. e^(scale (x - largest)), and their sum.
     var sums = Lanes.zero
     var i = 0
@@ -37,40 +37,6 @@ public func softmaxRows(_ x: Matrix, scale: Float = 1) {
       i += laneCount
     }
     if rest > 0 { x.store(last * share, at: whole, first: rest) }
-  }
-}
-
-/// y = log softmax(scale * x), row by row. `y` may be `x`.
-///
-/// - Parameters:
-///   - x: `[rows, columns]` logits.
-///   - scale: > 0.
-///   - y: `[rows, columns]`.
-public func logSoftmaxRows(_ x: Matrix, scale: Float = 1, into y: Matrix) {
-  invariant(scale > 0 && x.rows == y.rows && x.columns == y.columns)
-  let count = x.columns
-  let (whole, rest) = (count / laneCount * laneCount, count % laneCount)
-  let scales = Lanes(repeating: scale)
-  for row in 0..<x.rows {
-    let (x, y) = (x.base + row * x.stride, y.base + row * y.stride)
-    let top = Lanes(repeating: largestOf(x, count: count))
-    var sums = Lanes.zero
-    var i = 0
-    while i < whole {
-      sums += exponential(ofNonPositive: (x.lanes(at: i) - top) * scales)
-      i += laneCount
-    }
-    if rest > 0 {
-      let last = exponential(ofNonPositive: (x.lanes(at: whole) - top) * scales)
-      sums += Lanes.zero.replacing(with: last, where: firstLanes(rest))
-    }
-    let logarithms = Lanes(repeating: logarithm(sum(sums)))
-    i = 0
-    while i < whole {
-      y.store((x.lanes(at: i) - top) * scales - logarithms, at: i)
-      i += laneCount
-    }
-    if rest > 0 { y.store((x.lanes(at: whole) - top) * scales - logarithms, at: whole, first: rest) }
   }
 }
 
@@ -102,16 +68,4 @@ public func softmaxBackward(_ p: Matrix, gradient dP: Matrix, scale: Float = 1) 
     }
     if rest > 0 { dP.store(scales * p.lanes(at: whole) * (dP.lanes(at: whole) - mean), at: whole, first: rest) }
   }
-}
-
-@inline(__always)
-private func largestOf(_ x: UnsafeMutablePointer<Float>, count: Int) -> Float {
-  var top = Lanes(repeating: -.infinity)
-  var i = 0
-  while i + laneCount <= count {
-    top = larger(top, x.lanes(at: i))
-    i += laneCount
-  }
-  if i < count { top = larger(top, x.lanes(at: i, first: count - i, filler: -.infinity)) }
-  return largest(top)
 }

@@ -36,10 +36,8 @@ public struct ViewSettings: Equatable, Sendable {
 
   public init() {}
 
+  /// Views 0 and 1 of a picture are the global ones; the local ones follow.
   public static let globalViews = 2
-
-  /// Views of a picture: 0 and 1 are the global ones, the local ones follow.
-  public var viewCount: Int { Self.globalViews + localViews }
 
   /// Side of a view, in pixels.
   public func size(ofView view: Int) -> Int { view < Self.globalViews ? globalSize : localSize }

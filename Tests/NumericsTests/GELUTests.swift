@@ -50,20 +50,4 @@ import Testing
     #expect(difference(doubles(y), sums.map { $0.map { $0 * probability($0) } }) < 2e-7)
     #expect(gapsAreWhole(x) && gapsAreWhole(y))
   }
-
-  @Test(arguments: Shape.odd) func backwardAddsItsColumnSums(shape: Shape) {
-    let (x, gradient, bias) = (shape.matrix(salt: 4), shape.matrix(salt: 5), shape.rowVector(salt: 6))
-    let (other, otherBias) = (shape.matrix(salt: 5), shape.rowVector(salt: 6))
-    let expected = zip(doubles(x), doubles(gradient)).map {
-      zip($0, $1).map { $1 * (probability($0) + $0 * density($0)) }
-    }
-    geluBackward(x, gradient: gradient, addingSumsTo: bias)
-    #expect(difference(doubles(gradient), expected) < 1e-6)
-    #expect(gapsAreWhole(gradient))
-    // The fused sums have the bits of the two passes.
-    geluBackward(x, gradient: other)
-    sumRows(of: other, addingTo: otherBias)
-    #expect(gradient.array == other.array)
-    #expect(bias.array == otherBias.array)
-  }
 }

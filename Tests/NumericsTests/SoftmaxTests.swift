@@ -10,24 +10,18 @@ import Testing
   }
 
   @Test(arguments: Shape.odd, [0.125, 1, 25] as [Float]) func matchesNaive(shape: Shape, scale: Float) {
-    let (x, logarithms) = (shape.matrix(salt: 1), shape.matrix(salt: 2))
+    let x = shape.matrix(salt: 1)
     let expected = doubles(x).map { naive($0, scale: Double(scale)) }
-    logSoftmaxRows(x, scale: scale, into: logarithms)
     softmaxRows(x, scale: scale)
     #expect(difference(doubles(x), expected) < 1e-6)
-    #expect(difference(doubles(logarithms), expected.map { $0.map { Foundation.log($0) } }) < 1e-6)
-    #expect(gapsAreWhole(x) && gapsAreWhole(logarithms))
+    #expect(gapsAreWhole(x))
     for row in 0..<x.rows { #expect(abs(doubles(x.row(at: row)).reduce(0, +) - 1) < 1e-5) }
   }
 
   @Test func survivesLogitsOf1e4() {
     let x = FloatBuffer([1e4, -1e4, 1e4, 0, 9_999, -1e4, -1e4, -1e4, -1e4, -1e4]).matrix(rows: 1, columns: 10)
-    let y = FloatBuffer(count: 10).matrix(rows: 1, columns: 10)
-    logSoftmaxRows(x, scale: 10, into: y)
     softmaxRows(x, scale: 10)
     #expect(difference(x.array.map(Double.init), [0.5, 0, 0.5, 0, 0, 0, 0, 0, 0, 0]) < 3e-5)
-    #expect(y.array.allSatisfy { $0.isFinite })
-    #expect(abs(y[0, 1] + 200_000.7) < 0.1)
   }
 
   @Test func oneColumnGivesOne() {

@@ -11,7 +11,7 @@ import Vision
 
   private func views(_ sampler: inout ViewSampler, image: Int, epoch: Int) throws -> [[Float]] {
     let picture = try Fixture.picture()
-    let buffers = (0..<sampler.settings.viewCount).map { view in
+    let buffers = (0..<ViewSettings.globalViews + sampler.settings.localViews).map { view in
       let size = sampler.settings.size(ofView: view)
       return FloatBuffer(count: 3 * size * size)
     }
