@@ -2,7 +2,7 @@ import Networks
 import Numerics
 import Testing
 
-@Suite("Networks start as METHOD's initialisation says, from the seed alone")
+@Suite("Networks start as docs/method.md says, from the seed alone")
 struct InitialParametersTests {
   private func network(depth: Int) throws -> (ParameterLayout, FloatBuffer) {
     let layout = ParameterLayout(

@@ -1,6 +1,6 @@
 import Foundation
 
-/// The block loss as METHOD writes it: pair by pair, block by block, in Double.
+/// The block loss as docs/method.md writes it: pair by pair, block by block, in Double.
 struct NaiveLoss {
   var batch: Int
   var views: Int
