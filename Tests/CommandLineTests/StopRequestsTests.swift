@@ -1,5 +1,6 @@
 import Foundation
 import Glibc
+import TestSupport
 import Testing
 import massl
 
@@ -70,10 +71,9 @@ struct SupervisorTests {
       status = try? supervisor.run()
       ended.signal()
     }
-    let deadline = Date() + 30
-    while !isThere("address"), Date() < deadline { Thread.sleep(forTimeInterval: 0.01) }
+    #expect(eventually(within: 30) { isThere("address") })
     supervisor.requestStop(.leave)
-    while !isThere("told"), Date() < deadline { Thread.sleep(forTimeInterval: 0.01) }
+    #expect(eventually(within: 30) { isThere("told") })
     try during(supervisor, folder)
     #expect(ended.wait(timeout: .now() + 30) == .success)
     return (status, isThere("whole"))

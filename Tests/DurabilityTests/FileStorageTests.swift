@@ -87,8 +87,7 @@ struct FileStorageTests {
         process.executableURL = URL(fileURLWithPath: "/usr/bin/flock")
         process.arguments = ["--nonblock", "\(root)/lock", "true"]
         try process.run()
-        process.waitUntilExit()
-        return process.terminationStatus
+        return try process.exit()
       }
       #expect(try statusOfAnotherProcess() == 1)
       lock.release()

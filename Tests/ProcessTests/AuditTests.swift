@@ -29,16 +29,14 @@ import Testing
     }
     let bad = try worker(["--host", "bad", "--flip-gradient-bit-every", "\(count)"])
     // It shall have its part in the run before it is found.
-    let ready = Date() + 10
-    while Date() < ready, !log(name).contains("'bad/") { Thread.sleep(forTimeInterval: 0.01) }
+    let isThere = eventually(within: 20) { log(name).contains("'bad/") }
+    try #require(isThere, "\(log(name))")
     let good = try worker(["--host", "good"])
     defer {
       for process in [bad, good, coordinator] where process.isRunning { kill(process.processIdentifier, SIGKILL) }
     }
-    let end = Date() + 60
-    while coordinator.isRunning || good.isRunning || bad.isRunning, Date() < end { Thread.sleep(forTimeInterval: 0.01) }
-    try #require(
-      !coordinator.isRunning && !good.isRunning && !bad.isRunning, "\(coordinator.isRunning) \(log(name).suffix(2000))")
+    let haveEnded = eventually(within: 60) { !coordinator.isRunning && !good.isRunning && !bad.isRunning }
+    try #require(haveEnded, "\(coordinator.isRunning) \(log(name).suffix(2000))")
     #expect(coordinator.terminationStatus == 0 && good.terminationStatus == 0 && bad.terminationStatus == 65)
     let words = try String(contentsOfFile: workshop.folder + "/\(name)-bad.log", encoding: .utf8)
     #expect(words.contains("Host 'bad' is in quarantine") && words.contains("quarantine.json"), "\(words)")

@@ -199,7 +199,7 @@ import Testing
     let passing = try Program.start(workshop.coordinator("passing", "tcp://127.0.0.1:0"))
     let address = try workshop.address("passing")
     passing.terminate()
-    passing.waitUntilExit()
+    try passing.exit()
     let worker = try Program.run(["worker", "--coordinator", address], limit: 8, signal: SIGTERM)
     #expect(worker.status == 0 && !worker.wasKilled, "it leaves in order when told to")
     #expect(worker.errors.contains("No answer from a coordinator at \(address) for "))

@@ -50,7 +50,7 @@ final class Chaos {
   private var deaths: [Date] = []
   private(set) var counts: [Blow: Int] = [:]
   /// What happened, for people.
-  private var story: [String] = []
+  private var story: [(time: Date, text: String)] = []
   private let begun = Date()
 
   /// Starts the coordinator alone.
@@ -137,7 +137,7 @@ final class Chaos {
         + text.split(separator: "\n").suffix(15).joined(separator: "\n")
     }
     return "MASSL_SEED=\(seed) swift test -c release --disable-testable-imports --filter ChaosTests\n"
-      + (story.suffix(40) + logs).joined(separator: "\n")
+      + (story.suffix(40).map(\.text) + logs).joined(separator: "\n")
   }
 }
 
@@ -233,7 +233,9 @@ extension Chaos {
   }
 
   private func note(_ text: String) {
-    story.append("\(Int(Date().timeIntervalSince(begun) * 1000)) ms, step \(workshop.steps(name).last ?? 0): \(text)")
+    let now = Date()
+    let milliseconds = Int(now.timeIntervalSince(begun) * 1000)
+    story.append((now, "\(milliseconds) ms, step \(workshop.steps(name).last ?? 0): \(text)"))
   }
 
   private static func end(of process: Process) -> String {
@@ -249,6 +251,15 @@ extension Chaos {
   func gaps() throws -> StepGaps {
     let records = try String(contentsOfFile: workshop.run(name) + "/metrics.jsonl", encoding: .utf8)
     return StepGaps(records: records, deaths: deaths.map(\.timeIntervalSince1970))
+  }
+
+  /// What happened in a time, and in the seconds before it, to those who were hit.
+  /// - Parameter time: in seconds since 1970.
+  func story(of time: ClosedRange<Double>) -> [String] {
+    story.filter {
+      time.lowerBound - 5 <= $0.time.timeIntervalSince1970 && $0.time.timeIntervalSince1970 <= time.upperBound
+    }
+    .map(\.text)
   }
 
   /// Has the workers and shards leave, and looks for steps backwards.

@@ -9,6 +9,9 @@ import Testing
   /// Of runs with shards: some ten files in the memory.
   private static let recipe = ["--extent-rows", "32", "--epochs", "1000"]
 
+  /// In seconds; of a longer one it is said what happened in it.
+  private static let longGap = 3.0
+
   private let workshop: Workshop
   /// Of an undisturbed run.
   private let expected: [String]
@@ -53,6 +56,11 @@ import Testing
       if isSoak {
         print("chaos: seed \(seed - 1), \(runs) runs, \(Self.kills(counts)) kills: \(Self.described(counts))")
         print("chaos: seed \(seed - 1), \(gapsOfRun)")
+        if let longest = gapsOfRun.longest, longest.upperBound - longest.lowerBound > Self.longGap {
+          print(
+            "chaos: the longest gap ended at \(longest.upperBound): \(chaos.story(of: longest).joined(separator: "; "))"
+          )
+        }
       }
     } while Self.kills(counts) < killsWanted ?? 0
     if isSoak { print("chaos: \(runs) runs, \(gaps)") }
@@ -77,13 +85,12 @@ import Testing
     defer {
       for process in workers + [coordinator] where process.isRunning { kill(process.processIdentifier, SIGKILL) }
     }
-    workshop.awaitCheckpoint("halved", of: coordinator)
+    try workshop.awaitCheckpoint("halved", of: coordinator)
     kill(workers[0].processIdentifier, SIGSTOP)
     let steps = workshop.steps("halved")
     #expect(try #require(steps.last) < Self.steps - 20, "stopped too late to show anything: \(steps)")
-    let end = Date() + 60
-    while coordinator.isRunning, Date() < end { Thread.sleep(forTimeInterval: 0.01) }
-    #expect(!coordinator.isRunning && workers[0].isRunning)
+    #expect(try coordinator.exit(within: 60) == 0)
+    #expect(workers[0].isRunning)
     #expect(try workshop.digests("halved", step: Self.steps) == expected)
   }
 }

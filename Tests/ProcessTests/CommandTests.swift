@@ -222,8 +222,7 @@ import Testing
       "worker", "--coordinator", address, "--key", workshop.folder + "/worker.key", "--coordinator-key", keys[0],
     ])
     #expect(worker.status == 0, "\(worker)")
-    coordinator.waitUntilExit()
-    #expect(coordinator.terminationStatus == 0)
+    #expect(try coordinator.exit() == 0)
     #expect(try workshop.digests("secret").count == 3)
   }
 
@@ -233,8 +232,7 @@ import Testing
     // It has no pictures: the coordinator sends them.
     let worker = try Program.run(["worker", "--coordinator", workshop.address("by-hand")])
     #expect(worker.status == 0, "\(worker)")
-    coordinator.waitUntilExit()
-    #expect(coordinator.terminationStatus == 0)
+    #expect(try coordinator.exit() == 0)
     #expect(try workshop.digests("by-hand") == workshop.digests("by-train"))
   }
 
@@ -243,19 +241,18 @@ import Testing
     let coordinator = try Program.start(workshop.coordinator("hasty", "tcp://127.0.0.1:0") + long)
     let worker = try Program.start(["worker", "--coordinator", workshop.address("hasty"), "--stop-with-parent"])
     let metrics = workshop.run("hasty") + "/metrics.jsonl"
-    while (FileManager.default.contents(atPath: metrics) ?? Data()).isEmpty, coordinator.isRunning {
-      Thread.sleep(forTimeInterval: 0.01)
-    }
+    let hasBegun = eventually(within: 40) { FileManager.default.contents(atPath: metrics)?.isEmpty == false }
+    try #require(hasBegun, "no step was done")
     // A file in the place of the directory: no checkpoint can be written, however often it is tried.
     let checkpoints = workshop.run("hasty") + "/checkpoints"
     try FileManager.default.moveItem(atPath: checkpoints, toPath: checkpoints + "-aside")
     try Data().write(to: URL(fileURLWithPath: checkpoints))
     coordinator.terminate()
-    coordinator.waitUntilExit()
+    try coordinator.exit()
     let text = try String(contentsOfFile: workshop.run("hasty") + "/coordinator.log", encoding: .utf8)
     #expect(coordinator.terminationStatus == 75, "\(text)")
     worker.terminate()
-    worker.waitUntilExit()
+    try worker.exit()
   }
 
   @Test func aWorkerFindsACoordinatorThatMoved() throws {
@@ -263,16 +260,16 @@ import Testing
     let first = try Program.start(workshop.coordinator("moving", "tcp://127.0.0.1:0") + long)
     _ = try workshop.address("moving")
     let worker = try Program.start(["worker", "--coordinator", workshop.run("moving") + "/coordinator.address"])
-    workshop.awaitCheckpoint("moving", of: first)
+    try workshop.awaitCheckpoint("moving", of: first)
     kill(first.processIdentifier, SIGKILL)
-    first.waitUntilExit()
+    try first.exit()
     let step = try #require(workshop.steps("moving").last)
     let second = try Program.start(
       workshop.coordinator("moving", "tcp://127.0.0.1:0") + [
         "--max-steps", "\(step + 20)", "--change", "epochs=100000",
       ])
-    second.waitUntilExit()
-    worker.waitUntilExit()
+    try second.exit()
+    try worker.exit()
     #expect(second.terminationStatus == 0 && worker.terminationStatus == 0)
     #expect(workshop.steps("moving").last == step + 20)
     #expect(!workshop.exists("moving/coordinator.address"), "a coordinator that ended leaves no address")
@@ -282,15 +279,11 @@ import Testing
     for signal in [SIGTERM, SIGKILL] {
       let run = "ended-\(signal)"
       let train = try Program.start(workshop.arguments(run) + ["--max-steps", "100000", "--epochs", "100000"])
-      workshop.awaitCheckpoint(run, of: train)
+      try workshop.awaitCheckpoint(run, of: train)
       kill(train.processIdentifier, signal)
-      train.waitUntilExit()
+      try train.exit()
       if signal == SIGTERM { #expect(train.terminationStatus == 0 && train.terminationReason == .exit) }
-      let end = Date() + 20
-      while !(workshop.processes("coordinator") + workshop.processes("worker")).isEmpty, Date() < end {
-        Thread.sleep(forTimeInterval: 0.05)
-      }
-      #expect(workshop.processes("coordinator") == [] && workshop.processes("worker") == [])
+      #expect(eventually(within: 20) { (workshop.processes("coordinator") + workshop.processes("worker")).isEmpty })
     }
   }
 
@@ -300,19 +293,15 @@ import Testing
     let worker = try Program.start(["worker", "--coordinator", "tcp://127.0.0.1:1"])
     usleep(UInt32(milliseconds * 1000))
     worker.terminate()
-    let end = Date() + 15
-    while worker.isRunning, Date() < end { Thread.sleep(forTimeInterval: 0.01) }
-    #expect(!worker.isRunning)
-    if worker.isRunning { kill(worker.processIdentifier, SIGKILL) }
+    try worker.exit(within: 15)
   }
 
   @Test func trainReplacesAWorkerThatSomebodyStopped() throws {
     #expect(try Program.run(workshop.arguments("serene")).status == 0)
     let train = try workshop.train("robbed", workers: 1)
-    workshop.awaitCheckpoint("robbed", of: train)
+    try workshop.awaitCheckpoint("robbed", of: train)
     for process in workshop.processes("worker") { kill(process, SIGTERM) }
-    train.waitUntilExit()
-    #expect(train.terminationStatus == 0)
+    #expect(try train.exit() == 0)
     #expect(try workshop.digests("robbed") == workshop.digests("serene"))
   }
 
@@ -362,10 +351,9 @@ import Testing
   @Test func trainStartsAKilledCoordinatorAgain() throws {
     #expect(try Program.run(workshop.arguments("calm")).status == 0)
     let train = try workshop.train("killed", workers: 2)
-    workshop.awaitCheckpoint("killed", of: train)
+    try workshop.awaitCheckpoint("killed", of: train)
     for process in workshop.processes("coordinator") { kill(process, SIGKILL) }
-    train.waitUntilExit()
-    #expect(train.terminationStatus == 0)
+    #expect(try train.exit() == 0)
     #expect(try workshop.digests("killed") == workshop.digests("calm"))
   }
 }

@@ -21,10 +21,9 @@ import Testing
   }
 
   /// Waits for both to end.
-  private func end(_ coordinator: Process, _ worker: Process) {
-    coordinator.waitUntilExit()
-    worker.waitUntilExit()
-    #expect(coordinator.terminationStatus == 0 && worker.terminationStatus == 0)
+  private func end(_ coordinator: Process, _ worker: Process) throws {
+    #expect(try coordinator.exit() == 0)
+    #expect(try worker.exit() == 0)
   }
 
   private func records(_ run: String) throws -> [[String: Any]] {
@@ -42,21 +41,21 @@ import Testing
     _ = try workshop.address("struck")
     try FileManager.default.removeItem(atPath: "\(data)/\(name)")
     let first = try worker("struck")
-    workshop.awaitCheckpoint("struck", of: process)
+    try workshop.awaitCheckpoint("struck", of: process)
     kill(process.processIdentifier, SIGKILL)
-    process.waitUntilExit()
+    try process.exit()
     kill(first.processIdentifier, SIGKILL)
-    first.waitUntilExit()
+    try first.exit()
     try? FileManager.default.removeItem(atPath: workshop.run("struck") + "/coordinator.address")
     process = try coordinator("struck", on: data)
-    end(process, try worker("struck"))
+    try end(process, worker("struck"))
 
     // 2. The same without a kill.
     let calmData = try workshop.copyOfPictures("calm-pictures")
     let calm = try coordinator("calm", on: calmData)
     _ = try workshop.address("calm")
     try FileManager.default.removeItem(atPath: "\(calmData)/\(name)")
-    end(calm, try worker("calm"))
+    try end(calm, worker("calm"))
     #expect(try workshop.digests("struck") == workshop.digests("calm"))
 
     // 3. What is said of it.
@@ -91,15 +90,15 @@ import Testing
     _ = try workshop.address("waiting")
     try FileManager.default.moveItem(atPath: data, toPath: data + ".away")
     let worker = try worker("waiting")
-    let end = Date() + 20
     var said = ""
-    while !said.contains("no picture of \(data) can be found"), Date() < end {
-      Thread.sleep(forTimeInterval: 0.02)
+    let isSaid = try eventually(within: 20) {
       said = try String(contentsOfFile: log, encoding: .utf8)
+      return said.contains("no picture of \(data) can be found")
     }
-    #expect(said.contains("Pictures cannot be read just now, and step 0 waits for them: no picture of"), "\(said)")
+    #expect(
+      isSaid && said.contains("Pictures cannot be read just now, and step 0 waits for them: no picture of"), "\(said)")
     try FileManager.default.moveItem(atPath: data + ".away", toPath: data)
-    self.end(process, worker)
+    try end(process, worker)
     #expect(!workshop.exists("waiting/lost_pictures.json"))
     #expect(try Program.run(workshop.arguments("calm")).status == 0)
     #expect(try workshop.digests("waiting") == workshop.digests("calm"))

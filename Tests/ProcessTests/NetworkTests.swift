@@ -56,12 +56,9 @@ struct NetworkTests {
   }
 
   private func await(_ what: String, _ condition: () throws -> Bool) throws {
-    let end = Date() + 40
-    while try !condition() {
-      let logs = (["coordinator"] + Self.workers + Self.shards).map(log).joined(separator: "\n")
-      try #require(Date() < end, "\(what) did not come about\n\(logs)")
-      Thread.sleep(forTimeInterval: 0.01)
-    }
+    let cameAbout = try eventually(within: 40, condition)
+    let logs = (["coordinator"] + Self.workers + Self.shards).map(log).joined(separator: "\n")
+    try #require(cameAbout, "\(what) did not come about\n\(logs)")
   }
 
   /// Trains to the middle of the run on one host, the rest on six.

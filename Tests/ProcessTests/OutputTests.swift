@@ -74,7 +74,7 @@ import Testing
     try process.run()
     try errors.fileHandleForWriting.close()
     let text = try errors.fileHandleForReading.readToEnd() ?? Data()
-    process.waitUntilExit()
+    try process.exit()
     return (process.terminationStatus, String(decoding: text, as: UTF8.self))
   }
 

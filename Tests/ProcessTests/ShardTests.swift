@@ -17,9 +17,9 @@ import Testing
       func moved() -> Int { (0..<count).reduce(0) { $0 + runs.files("\(run)-\($1)").count } }
       try runs.await("rows in the shards") { moved() > 8 }
       let computing = try runs.worker(address)
-      owner.waitUntilExit()
-      computing.waitUntilExit()
-      for process in shards { process.waitUntilExit() }
+      try owner.exit()
+      try computing.exit()
+      for process in shards { try process.exit() }
       #expect(owner.terminationStatus == 0 && shards.allSatisfy { $0.terminationStatus == 0 })
       #expect(try runs.workshop.digests(run, step: 40) == runs.expected(), "\(count) shards")
       #expect(moved() > 8, "rows did move")
@@ -34,7 +34,7 @@ import Testing
     try runs.await("rows in the first shard") { runs.files("first").count >= 3 }
     // Killed, and started again with its directory.
     kill(first.processIdentifier, SIGKILL)
-    first.waitUntilExit()
+    try first.exit()
     let again = try runs.shard(address, "first")
     // Another joins, and the first is sent away.
     let second = try runs.shard(address, "second")
@@ -46,11 +46,10 @@ import Testing
     let drained = try Program.run(["memory", "drain", "first", "--coordinator", address])
     #expect(drained.status == 0, "\(drained)")
     let computing = try runs.worker(address)
-    again.waitUntilExit()
-    #expect(again.terminationStatus == 0)
-    owner.waitUntilExit()
-    computing.waitUntilExit()
-    second.waitUntilExit()
+    #expect(try again.exit() == 0)
+    try owner.exit()
+    try computing.exit()
+    try second.exit()
     #expect(try runs.workshop.digests("moved", step: 40) == runs.expected())
     #expect(owner.terminationStatus == 0, "\(runs.log("moved").suffix(800))")
   }
@@ -64,7 +63,7 @@ import Testing
     try runs.await("rows in the shard") { runs.files("\(run)-shard").count > 8 }
     try runs.awaitRelease(address)
     let computing = try workers(address)
-    for process in [owner, holder] + computing { process.waitUntilExit() }
+    for process in [owner, holder] + computing { try process.exit() }
     #expect(owner.terminationStatus == 0 && holder.terminationStatus == 0)
   }
 
@@ -115,7 +114,7 @@ import Testing
     }
     #expect(runs.files("late").count == all - all / 2)
     let computing = try runs.worker(address)
-    for process in [owner, first, second, computing] { process.waitUntilExit() }
+    for process in [owner, first, second, computing] { try process.exit() }
     #expect(owner.terminationStatus == 0)
     #expect(try runs.workshop.digests("grown", step: 40) == runs.expected())
   }
@@ -139,7 +138,7 @@ import Testing
       let shards = try ["a", "b"].map { try runs.shard(address, "\($0)-\(size)") }
       try runs.awaitRelease(address)
       let computing = try runs.worker(address)
-      for process in [owner, computing] + shards { process.waitUntilExit() }
+      for process in [owner, computing] + shards { try process.exit() }
       #expect(try runs.workshop.digests(sharded, step: 40) == expected)
     }
   }
@@ -164,9 +163,9 @@ import Testing
     }
     try runs.awaitRelease(address, peer("worker"))
     let computing = try runs.worker(address, peer("worker"))
-    owner.waitUntilExit()
-    computing.waitUntilExit()
-    for process in shards { process.waitUntilExit() }
+    try owner.exit()
+    try computing.exit()
+    for process in shards { try process.exit() }
     #expect(owner.terminationStatus == 0 && shards.allSatisfy { $0.terminationStatus == 0 })
     #expect(try runs.workshop.digests("secret", step: 40) == runs.expected())
   }
@@ -190,8 +189,7 @@ import Testing
       let shards = try (0..<count).map { try runs.shard(address, "\(folder)/shard-\($0)") }
       let computing = try runs.worker(address)
       for process in [owner, computing] + shards {
-        process.waitUntilExit()
-        #expect(process.terminationStatus == 0)
+        #expect(try process.exit() == 0)
       }
       digests.append(Array(try runs.workshop.digests("\(folder)/run", step: 4).prefix(2)))
       let status = try Program.run(["status", "--run", runs.workshop.run("\(folder)/run"), "--json"])

@@ -10,8 +10,8 @@ import Testing
   init() throws { runs = try ShardedRuns() }
 
   private func finish(_ run: String, _ owner: Process, _ others: Process...) throws {
-    owner.waitUntilExit()
-    for process in others { process.waitUntilExit() }
+    try owner.exit()
+    for process in others { try process.exit() }
     #expect(owner.terminationStatus == 0, "\(runs.log(run).suffix(800))")
     #expect(try runs.workshop.digests(run, step: 40) == runs.expected(), "\(runs.log(run).suffix(800))")
   }
@@ -26,34 +26,32 @@ import Testing
     try runs.awaitRelease(address)
     let endpoint = try #require(try runs.shards(address).first?["endpoint"] as? String)
     kill(shard.processIdentifier, SIGKILL)
-    shard.waitUntilExit()
+    try shard.exit()
     try FileManager.default.removeItem(atPath: runs.directory("only"))
     // Its supervisor starts it again where it was.
     let empty = try runs.shard(address, "only", ["--listen", endpoint])
-    owner.waitUntilExit()
-    #expect(owner.terminationStatus == 65)
+    #expect(try owner.exit() == 65)
     let words = runs.log("lost")
     #expect(words.contains("The memory's rows 96 to "), "\(words.suffix(800))")
     #expect(try words.contains(Self.loss("only")), "\(words.suffix(800))")
     empty.terminate()
-    empty.waitUntilExit()
+    try empty.exit()
 
     // Nothing changed by that: another start says the same.
     owner = try runs.coordinator("lost", ["--row-cache", "0"])
     address = try runs.workshop.address("lost")
     let again = try runs.shard(address, "only", ["--listen", endpoint])
-    owner.waitUntilExit()
-    #expect(owner.terminationStatus == 65)
+    #expect(try owner.exit() == 65)
     again.terminate()
-    again.waitUntilExit()
+    try again.exit()
 
     owner = try runs.coordinator("lost", ["--row-cache", "0", "--forget-lost-rows"])
     address = try runs.workshop.address("lost")
     let last = try runs.shard(address, "only", ["--listen", endpoint])
     let computing = try runs.worker(address)
-    owner.waitUntilExit()
-    computing.waitUntilExit()
-    last.waitUntilExit()
+    try owner.exit()
+    try computing.exit()
+    try last.exit()
     #expect(owner.terminationStatus == 0, "\(runs.log("lost").suffix(800))")
     #expect(runs.log("lost").contains("are forgotten, and computed from their number from step 30 on"))
     #expect(try runs.workshop.digests("lost", step: 40) != runs.expected())
@@ -88,8 +86,7 @@ import Testing
     defer { shard.terminate() }
     try runs.awaitRelease(address)
     try runs.damage(runs.files("rot"))
-    owner.waitUntilExit()
-    #expect(owner.terminationStatus == 65)
+    #expect(try owner.exit() == 65)
     let words = runs.log("rotten")
     #expect(words.contains("Memory shard 'rot' found rows ") && words.contains("Its disk or memory may be broken."))
     #expect(try words.contains(Self.loss("rot")), "\(words.suffix(800))")
@@ -152,8 +149,7 @@ import Testing
     let twice = try refused("same")
     #expect(twice.status == 75 && twice.errors.contains("shard.lock"), "\(twice)")
     one.terminate()
-    one.waitUntilExit()
-    #expect(one.terminationStatus == 0)
+    #expect(try one.exit() == 0)
 
     // Another run's rows.
     let other = try runs.coordinator("other")

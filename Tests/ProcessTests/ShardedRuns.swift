@@ -93,11 +93,8 @@ final class ShardedRuns {
   }
 
   func await(_ what: String, seconds: Double = 30, _ condition: () throws -> Bool) throws {
-    let end = Date() + seconds
-    while try !condition() {
-      try #require(Date() < end, "\(what) did not come about")
-      Thread.sleep(forTimeInterval: 0.05)
-    }
+    let cameAbout = try eventually(within: seconds, condition)
+    try #require(cameAbout, "\(what) did not come about")
   }
 
   /// Until the coordinator let go of all files.

@@ -25,18 +25,11 @@ import Testing
     defer { pthread_sigmask(SIG_SETMASK, &before, nil) }
     let process = try Program.start(arguments, log: log)
     for number in signals { kill(process.processIdentifier, number) }
-    wait(for: process)
+    try process.exit(within: 40)
     return (
       process.terminationReason == .exit ? process.terminationStatus : -1,
       try String(contentsOfFile: log, encoding: .utf8)
     )
-  }
-
-  private func wait(for process: Process) {
-    let end = Date() + 40
-    while process.isRunning, Date() < end { Thread.sleep(forTimeInterval: 0.01) }
-    if process.isRunning { kill(process.processIdentifier, SIGKILL) }
-    process.waitUntilExit()
   }
 
   @Test func aSignalThatCameFirstOfAllEndsAStartWithAWord() throws {
@@ -65,10 +58,10 @@ import Testing
       let address = try workshop.address(name)
       let worker = name == "c" ? try Program.start(["worker", "--coordinator", address]) : nil
       let metrics = workshop.run(name) + "/metrics.jsonl"
-      let end = Date() + 40
-      while (try? Data(contentsOf: URL(fileURLWithPath: metrics)))?.isEmpty ?? true, Date() < end { usleep(10_000) }
+      let hasBegun = eventually(within: 40) { (try? Data(contentsOf: URL(fileURLWithPath: metrics)))?.isEmpty == false }
+      try #require(hasBegun, "\(name) did no step")
       for number in Self.all { kill(process.processIdentifier, number) }
-      wait(for: process)
+      try process.exit(within: 40)
       #expect(process.terminationReason == .exit && process.terminationStatus == 0, "\(name)")
       #expect(try String(contentsOfFile: log, encoding: .utf8).contains("Stopped after a last checkpoint."))
       let steps = try String(contentsOfFile: metrics, encoding: .utf8).split(separator: "\n").count

@@ -5,6 +5,8 @@ import Testing
 struct StepGaps: CustomStringConvertible {
   /// In seconds.
   private(set) var usual: [Double] = []
+  /// When the longest of them began and ended, in seconds since 1970.
+  private(set) var longest: ClosedRange<Double>?
   /// Those in which the coordinator was killed: nobody but its next start can end them.
   private(set) var ofDeaths: [Double] = []
 
@@ -24,6 +26,7 @@ struct StepGaps: CustomStringConvertible {
       if deaths.contains(where: { begin <= $0 && $0 <= end }) {
         ofDeaths.append(end - begin)
       } else {
+        if end - begin > usual.max() ?? 0 { longest = begin...end }
         usual.append(end - begin)
       }
     }

@@ -60,14 +60,10 @@ extension Workshop {
 
   /// Where a run's coordinator listens, once it does.
   func address(_ run: String) throws -> String {
-    let end = Date() + 20
-    while Date() < end {
-      if let text = try? String(contentsOfFile: self.run(run) + "/coordinator.address", encoding: .utf8) {
-        return text.trimmingCharacters(in: .whitespacesAndNewlines)
-      }
-      Thread.sleep(forTimeInterval: 0.02)
-    }
-    throw CocoaError(.fileNoSuchFile)
+    let path = self.run(run) + "/coordinator.address"
+    let isThere = eventually(within: 20) { FileManager.default.fileExists(atPath: path) }
+    try #require(isThere, "the coordinator of run \(run) did not say where it listens")
+    return try String(contentsOfFile: path, encoding: .utf8).trimmingCharacters(in: .whitespacesAndNewlines)
   }
 
   /// Digests of student, teacher and memory in the checkpoint of a step, by default of the last.
@@ -95,8 +91,9 @@ extension Workshop {
   func hasCheckpoint(_ run: String) -> Bool { !steps(run).isEmpty }
 
   /// Returns when the run has a checkpoint, or the process that makes it has ended.
-  func awaitCheckpoint(_ run: String, of process: Process) {
-    while !hasCheckpoint(run), process.isRunning { Thread.sleep(forTimeInterval: 0.005) }
+  func awaitCheckpoint(_ run: String, of process: Process) throws {
+    let isThere = eventually(within: 60) { hasCheckpoint(run) || !process.isRunning }
+    try #require(isThere, "run \(run) has no checkpoint after a minute")
   }
 
   /// Process numbers of this workshop's processes whose command line has `word`.

@@ -243,11 +243,12 @@ import Wire
   private func reopened(
     _ coordinator: ScriptedCoordinator, listen: Endpoint, _ book: LogBook
   ) throws -> (MemoryService, BoundedQueue<MemoryService.Outcome>) {
-    for _ in 0..<500 {
-      do { return try start(coordinator, listen: listen, book) } catch WireError.addressInUse {
-        Thread.sleep(forTimeInterval: 0.01)
-      }
+    var started: (MemoryService, BoundedQueue<MemoryService.Outcome>)?
+    let isFree = try eventually(within: 20) {
+      do { started = try start(coordinator, listen: listen, book) } catch WireError.addressInUse { return false }
+      return true
     }
-    return try start(coordinator, listen: listen, book)
+    try #require(isFree, "the port of the shard before was not let go of")
+    return try #require(started)
   }
 }

@@ -4,6 +4,7 @@ import Foundation
 import Messages
 import Numerics
 import Services
+import TestSupport
 import Synchronization
 import Testing
 import Training
@@ -61,12 +62,13 @@ final class SmallRun: Sendable {
   static func opened(_ options: CoordinatorOptions, log: @escaping ServiceLog = { _, _ in }) throws
     -> CoordinatorService
   {
-    for _ in 0..<500 {
-      do { return try CoordinatorService(options, log: log) } catch WireError.addressInUse {
-        Thread.sleep(forTimeInterval: 0.01)
-      }
+    var service: CoordinatorService?
+    let isFree = try eventually(within: 20) {
+      do { service = try CoordinatorService(options, log: log) } catch WireError.addressInUse { return false }
+      return true
     }
-    return try CoordinatorService(options, log: log)
+    try #require(isFree, "the port of the coordinator before was not let go of")
+    return try #require(service)
   }
 
   /// Student's, teacher's and memory's, of a checkpoint.
@@ -86,10 +88,6 @@ final class LogBook: Sendable {
 
   /// Waits until a line contains `text`.
   func waits(for text: String, seconds: Int = 20) -> Bool {
-    for _ in 0..<seconds * 100 {
-      if lines.contains(where: { $0.contains(text) }) { return true }
-      Thread.sleep(forTimeInterval: 0.01)
-    }
-    return false
+    eventually(within: Double(seconds)) { lines.contains { $0.contains(text) } }
   }
 }

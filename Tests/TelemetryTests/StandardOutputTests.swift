@@ -44,7 +44,7 @@ struct StandardOutputTests {
     try reader.run()
     try StandardOutput.write(String(repeating: "x", count: 1 << 20), to: writing)
     try text.fileHandleForWriting.close()
-    reader.waitUntilExit()
+    try reader.exit()
     #expect(String(decoding: count.fileHandleForReading.availableData, as: UTF8.self) == "1048577\n")
   }
 }

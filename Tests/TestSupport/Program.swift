@@ -62,9 +62,7 @@ public enum Program {
     process.standardError = try FileHandle(forWritingTo: files[1])
     try process.run()
     for (seconds, number) in [(limit, signal), (30, SIGKILL)] {
-      let end = Date() + seconds
-      while process.isRunning, Date() < end { Thread.sleep(forTimeInterval: 0.01) }
-      if process.isRunning { kill(process.processIdentifier, number) }
+      if !eventually(within: seconds, { !process.isRunning }) { kill(process.processIdentifier, number) }
     }
     process.waitUntilExit()
     let texts = try files.map { String(decoding: try Data(contentsOf: $0), as: UTF8.self) }

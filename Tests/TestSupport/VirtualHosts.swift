@@ -124,7 +124,7 @@ extension VirtualHosts {
     (process.standardOutput, process.standardError) = (output, errors)
     try process.run()
     // A few lines at most: the pipes never fill.
-    process.waitUntilExit()
+    try process.exit()
     func text(_ pipe: Pipe) -> String { String(decoding: pipe.fileHandleForReading.availableData, as: UTF8.self) }
     guard process.terminationStatus == 0 else {
       let words = text(errors).trimmingCharacters(in: .whitespacesAndNewlines)
