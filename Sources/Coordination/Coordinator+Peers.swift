@@ -65,11 +65,9 @@ extension Coordinator {
     effects.append(.send(.refusal(refusal), to: peer))
   }
 
-  /// For people: name and number of a peer.
+  /// For people: name and fingerprint of a peer.
   func described(_ peer: PeerID) -> String {
-    let number = String(peer.rawValue, radix: 16)
-    guard let known = peers[peer] else { return "peer \(number)" }
-    return "worker '\(known.name)' (\(number))"
+    peers[peer].map { "worker '\($0.name)' (\(peer.fingerprint))" } ?? "\(peer)"
   }
 
   func isPresent(_ peer: Peer) -> Bool { peer.isPresent(at: now) }
@@ -134,9 +132,9 @@ extension Coordinator {
         id: peer, name: hello.name, host: hello.host, origin: origin, threads: hello.threads, heard: now)
       log(.info, .joins, about: peer, "\(described(peer)) joins with \(hello.threads) threads.", &effects)
     } else {
-      peers[peer]?.origin = origin
       // Said twice, or the welcome was lost. What it holds it says with `ready`.
       peers[peer]?.name = hello.name
+      peers[peer]?.origin = origin
       peers[peer]?.threads = hello.threads
       peers[peer]?.idleThreads = 0
       peers[peer]?.heard = now

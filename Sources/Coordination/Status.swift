@@ -50,8 +50,11 @@ public struct Status: Hashable, Codable, Sendable {
   }
 
   public struct Worker: Hashable, Codable, Sendable {
-    public var peer: String
+    /// As in the log: it tells workers of one name apart.
+    public var fingerprint: String
+    /// What it calls itself: its host and process, "lab7/4711".
     public var name: String
+    public var host: String
     public var threads: Int
     public var idleThreads: Int
     public var leases: Int
@@ -116,7 +119,7 @@ extension Coordinator {
       checkpointInFlight: checkpoints.inFlight,
       workers: peers.map { peer in
         Status.Worker(
-          peer: String(peer.id.rawValue, radix: 16), name: peer.name, threads: peer.threads,
+          fingerprint: peer.id.fingerprint, name: peer.name, host: peer.host, threads: peer.threads,
           idleThreads: peer.idleThreads, leases: peer.leases.count,
           slicesPerSecond: peer.pace.map { Double(peer.threads) / max($0 / .seconds(1), 1e-9) },
           acceptedSlices: peer.accepted, undelivered: peer.delivery.undelivered,

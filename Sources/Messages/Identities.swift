@@ -30,11 +30,14 @@ public struct PeerID: Hashable, Sendable {
 }
 
 extension PeerID: CustomStringConvertible {
-  /// "peer 00c0ffee00c0ffee".
-  public var description: String {
-    let digits = String(rawValue, radix: 16)
-    return "peer " + String(repeating: "0", count: 16 - digits.count) + digits
+  /// Eight hexadecimal digits by which people tell peers apart. They are the first of a digest: whoever reads them in a
+  /// log or a status cannot speak under the id.
+  public var fingerprint: String {
+    String(Digest(of: withUnsafeBytes(of: rawValue.bigEndian) { Array($0) }).description.prefix(8))
   }
+
+  /// "peer 0123abcd", with its fingerprint.
+  public var description: String { "peer \(fingerprint)" }
 }
 
 /// A lease, unique within an incarnation.

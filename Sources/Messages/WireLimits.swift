@@ -26,9 +26,9 @@ public enum WireLimits {
 
   // MARK: Queues
 
-  /// Messages that wait for one control peer: minutes of heartbeats.
+  /// Messages that wait to be sent to one control peer: minutes of heartbeats.
   public static let controlMessagesQueued = 1024
-  /// Messages that wait for one bulk peer: 64 MiB of chunks, enough to keep 10 Gbit/s busy over 50 ms.
+  /// Messages that wait to be sent to one bulk peer: 64 MiB of chunks, enough to keep 10 Gbit/s busy over 50 ms.
   public static let bulkMessagesQueued = 64
 
   /// Requests of one call, or pieces at one holder, that are under way at once: enough to hide a round trip, few enough
@@ -41,11 +41,16 @@ public enum WireLimits {
 
   // MARK: Connections
 
-  /// Bytes of one message that is not over: the largest one, and a frame to spare. In libzmq's memory a frame without
-  /// bytes, two on the wire, takes 64.
-  public static let unfinishedMessageBytes = frameBytes + 2 * bulkBytes
+  /// Bytes of one message that is not over: the largest one, which has no bulk frame, and some to spare. In libzmq's
+  /// memory a frame without bytes, two on the wire, takes 64.
+  public static let unfinishedMessageBytes = frameBytes + bulkBytes / 4
   /// The same, of all connections of a socket: of those that push, few do so at a time.
-  public static let unfinishedBytes = 16 << 20
+  public static let unfinishedBytes = 8 << 20
+  /// Bytes of whole messages that libzmq holds for a socket until they are handed over, all connections together; where
+  /// payloads arrive, besides those that are granted.
+  public static let backlogBytes = 64 << 20
+  /// What libzmq takes for a frame besides its bytes, at most.
+  package static let frameMemory = 128
   /// Descriptors that a process keeps for its files, its threads and whom it connects to, whoever connects to it.
   public static let reservedDescriptors = 128
   /// How often the system of each side of an idle connection has the other's acknowledge something.

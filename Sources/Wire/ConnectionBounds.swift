@@ -10,6 +10,10 @@ import Messages
 /// handed over though the socket was empty since, is part of an unfinished message. Whoever has more of that than any
 /// message of ours is cut off.
 ///
+/// Nor may libzmq stop reading, for that can end the process (`SocketHandle` has why). So whole messages that were not
+/// handed over are counted in the same way, with the memory that frames of the size of those before take, and while there
+/// is too much of them, who has the most is cut off.
+///
 /// Belongs to the thread that owns the socket.
 struct ConnectionBounds {
   private struct Connection {
@@ -30,6 +34,16 @@ struct ConnectionBounds {
     var open = -ConnectionBounds.handshakeBytes
     /// Those of them that libzmq had read.
     var unfinished = 0
+    /// Bytes of frames handed over since the last look, as they came over the wire, and how many frames.
+    var deliveredOnWire = 0
+    var frames = 0
+    /// Bytes received and not handed over at the last look, to the byte where the other side is libzmq, whole messages
+    /// among them. What is lost to a rounding is made good when the socket is empty.
+    var backlog = -ConnectionBounds.handshakeBytes
+    /// Memory that a byte of its on the wire takes, from the frames that were handed over last.
+    var weight = 1.0
+    /// What its backlog takes.
+    var backlogMemory: Int { Int(Double(max(0, backlog)) * weight) }
   }
 
   /// Between looks.
@@ -48,6 +62,8 @@ struct ConnectionBounds {
 
   /// Connections at once.
   private let atMost: Int
+  /// Memory for all backlogs.
+  private let backlogAtMost: Int
   private var open: [Int32: Connection] = [:]
   /// When to look next.
   private(set) var nextLook: ContinuousClock.Instant
@@ -56,9 +72,19 @@ struct ConnectionBounds {
   private var wasEmpty = false
   /// Messages handed over since the last look.
   private var messages = 0
+  /// Bytes of the heap in use when the socket was first seen to be behind; nil while it is not.
+  private var heapBefore: Int?
+  /// More waits than may, though it is no standing connection's: those that left it were gone before anybody looked. Until
+  /// the socket is empty newcomers are turned away, and what is left of ended connections is to be thrown away.
+  private var isOverrun = false
+  /// Connections that were cut off for what waited of theirs, until another one has their descriptor.
+  private var silenced: Set<Int32> = []
+  /// Whether there is memory to be given back once the socket is empty.
+  private var owesMemory = false
 
-  init(atMost: Int, at now: ContinuousClock.Instant = .now) {
+  init(atMost: Int, backlogAtMost: Int, at now: ContinuousClock.Instant = .now) {
     self.atMost = atMost
+    self.backlogAtMost = backlogAtMost
     nextLook = now + Self.pause
     lastLook = now
   }
@@ -71,8 +97,13 @@ extension ConnectionBounds {
   /// - Returns: that there are too many, if so: one was cut off, who never spoke if there is such a one, else this.
   mutating func opened(_ descriptor: Int32, at now: ContinuousClock.Instant = .now) -> CutOff? {
     closed(descriptor)
+    silenced.remove(descriptor)
     guard let address = Self.address(of: descriptor) else { return nil }
     open[descriptor] = Connection(address: address, openedAt: now, spokeAt: now)
+    if isOverrun {
+      cut(descriptor)
+      return .overrun
+    }
     guard open.count > atMost else { return nil }
     for other in Array(open.keys) where !isThere(other) { closed(other) }
     guard open.count > atMost else { return nil }
@@ -93,8 +124,14 @@ extension ConnectionBounds {
     guard let index = open.index(forKey: message.descriptor) else { return }
     open.values[index].hasSpoken = true
     open.values[index].delivered += message.bytes + message.count * Self.frameOverhead
+    open.values[index].deliveredOnWire += message.wireBytes
+    open.values[index].frames += message.count
     if isKnown { open.values[index].isKnown = true }
   }
+
+  /// Whether what came over a connection is to be thrown away unread.
+  /// - Parameter stands: whether the connection does.
+  func throwsAway(_ descriptor: Int32, stands: Bool) -> Bool { silenced.contains(descriptor) || isOverrun && !stands }
 
   /// The socket has no message.
   mutating func wereEmptied() { wasEmpty = true }
@@ -139,7 +176,9 @@ extension ConnectionBounds {
     guard now >= nextLook else { return [] }
     // libzmq takes messages from its connections in turn: with so many every one that had a whole message gave one.
     let haveAllBeenAsked = wasEmpty || messages > 2 * open.count
+    let isEmpty = wasEmpty
     (wasEmpty, messages) = (false, 0)
+    watchHeap(isEmpty)
     let pings = Int((now - lastLook) / .milliseconds(1)) * Self.pingBytes / 1000
     lastLook = now
     var suspects: [Int32] = []
@@ -155,6 +194,13 @@ extension ConnectionBounds {
       if now - connection.spokeAt > Self.idle { gone.append(descriptor) }
       let more = received - connection.received - connection.delivered - pings
       connection.open = max(0, connection.open + more)
+      connection.backlog += received - connection.received - connection.deliveredOnWire - pings
+      connection.backlog = isEmpty ? connection.open : max(-Self.handshakeBytes, connection.backlog)
+      if connection.deliveredOnWire > 0 {
+        let memory = connection.deliveredOnWire + connection.frames * WireLimits.frameMemory
+        connection.weight = Double(memory) / Double(connection.deliveredOnWire)
+      }
+      (connection.deliveredOnWire, connection.frames) = (0, 0)
       connection.received = received
       (connection.hasSpoken, connection.delivered) = (false, 0)
       connection.unfinished = connection.open
@@ -163,7 +209,47 @@ extension ConnectionBounds {
     }
     for descriptor in gone { cut(descriptor) }
     nextLook = now + (open.values.contains { $0.unfinished > WireLimits.bulkBytes } ? Self.shortPause : Self.pause)
-    return cutOff(suspects)
+    return cutOff(suspects) + cutOffBacklogs(at: now)
+  }
+
+  /// Connections that ended are not counted any more, but for the memory of the whole process. Four times the bound, for
+  /// other threads take some of it.
+  private mutating func watchHeap(_ isEmpty: Bool) {
+    guard !isEmpty else {
+      (heapBefore, isOverrun) = (nil, false)
+      // Of millions of small messages malloc keeps all pages.
+      if owesMemory { malloc_trim(0) }
+      owesMemory = false
+      return
+    }
+    let heap = mallinfo2().uordblks
+    heapBefore = heapBefore.map { min($0, heap) } ?? heap
+    isOverrun = heap - (heapBefore ?? heap) > 4 * backlogAtMost
+    owesMemory = owesMemory || isOverrun
+  }
+
+  /// Who has the most, while all have too much together.
+  private mutating func cutOffBacklogs(at now: ContinuousClock.Instant) -> [CutOff] {
+    let estimate = open.values.reduce(0) { $0 + $1.backlogMemory }
+    if estimate > backlogAtMost / 4 { nextLook = now + Self.shortPause }
+    guard estimate > backlogAtMost else { return [] }
+    // What the system holds is bounded by itself.
+    var memory = open.mapValues { $0.backlogMemory }
+    for (descriptor, connection) in open where connection.backlogMemory > 0 {
+      let waiting = Double(Self.bytesWaiting(on: descriptor)) * connection.weight
+      memory[descriptor] = max(0, connection.backlogMemory - Int(waiting))
+    }
+    var total = memory.values.reduce(0, +)
+    var cuts: [CutOff] = []
+    for (descriptor, bytes) in memory.sorted(by: { $0.value > $1.value }) {
+      guard total > backlogAtMost, let address = open[descriptor]?.address else { break }
+      total -= bytes
+      guard cut(descriptor) else { continue }
+      silenced.insert(descriptor)
+      owesMemory = true
+      cuts.append(.backlog(from: address, bytes: bytes))
+    }
+    return cuts
   }
 
   /// Those that have too much each; then, while all have too much together, who has been at it for the longest.
@@ -179,6 +265,7 @@ extension ConnectionBounds {
         guard connection.unfinished > limit, limit > 0 || total > WireLimits.unfinishedBytes else { return false }
         total -= connection.unfinished
         if cut(descriptor) { cuts.append(.endlessMessage(from: connection.address, bytes: connection.unfinished)) }
+        owesMemory = true
         return true
       }
     }

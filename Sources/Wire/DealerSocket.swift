@@ -23,7 +23,7 @@ public final class DealerSocket: MessageSocket, @unchecked Sendable {
   private let handle: SocketHandle
   private let monitor: SocketMonitor
   private var complaints = Complaints()
-  private var bounds = ConnectionBounds(atMost: .max)
+  private var bounds = ConnectionBounds(atMost: .max, backlogAtMost: WireLimits.backlogBytes)
   private let keys: ClientKeys?
   /// When to connect anew, unless libzmq says before that it does so by itself.
   private var reconnectAt: ContinuousClock.Instant?
@@ -72,6 +72,7 @@ public final class DealerSocket: MessageSocket, @unchecked Sendable {
       try handle.set(ZMQ_CURVE_SERVERKEY, bytes: keys.server.bytes)
       try handle.set(ZMQ_CURVE_PUBLICKEY, bytes: keys.own.publicKey.bytes)
       try handle.set(ZMQ_CURVE_SECRETKEY, bytes: keys.own.secret)
+      handle.countsSeals()
     }
     monitor = try SocketMonitor(of: handle.raw, in: context)
     guard !endpoint.isName else {

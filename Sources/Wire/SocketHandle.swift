@@ -10,22 +10,28 @@ import Numerics
 final class SocketHandle {
   let context: Context
   let raw: UnsafeMutableRawPointer
+  /// What encryption adds to a frame on the wire.
+  private var sealBytes = 0
+  /// Whether each message begins with the name of the connection that brought it.
+  private let namesConnections: Bool
   private var owner: pthread_t?
 
   init(_ type: Int32, in context: Context, for traffic: Traffic) throws(WireError) {
     guard let raw = zmq_socket(context.handle, type) else { throw .lastError(in: "zmq_socket") }
     self.context = context
     self.raw = raw
+    namesConnections = type == ZMQ_ROUTER
     // A frame that announces more ends the connection before anything is allocated for it.
     try set(ZMQ_MAXMSGSIZE, Int64(WireLimits.frameBytes))
     try set(ZMQ_SNDHWM, Int32(traffic.messagesQueued))
-    try set(ZMQ_RCVHWM, Int32(traffic.messagesQueued))
+    // Without a bound: where libzmq stops reading for one, and the connection breaks, a ping that was left in its buffer
+    // ends the whole process by an assertion (libzmq 4.3.4, `!_io_error`). `ConnectionBounds` has the bound.
+    try set(ZMQ_RCVHWM, Int32(0))
     // On closing, last words (a goodbye, "the run is over") have a second to leave.
     try set(ZMQ_LINGER, Int32(1000))
     // A host that vanished without a word is found out by the system, which has it acknowledge something every two
     // seconds, and what was sent: on a control socket soon, on a bulk socket later, for a process that is stopped with a
-    // full buffer looks the same. libzmq's own pings are not used: where a connection breaks whose messages wait for room,
-    // the next ping to or from it ends the whole process by an assertion (libzmq 4.3.4, `!_io_error`).
+    // full buffer looks the same. libzmq's own pings would say it later, and the same assertion is theirs.
     try set(ZMQ_TCP_MAXRT, Int32(traffic.unacknowledged.milliseconds))
     try set(ZMQ_TCP_KEEPALIVE, Int32(1))
     try set(ZMQ_TCP_KEEPALIVE_IDLE, Int32(WireLimits.probeEvery.components.seconds))
@@ -49,6 +55,9 @@ final class SocketHandle {
       throw .lastError(in: "zmq_setsockopt(\(option))")
     }
   }
+
+  /// Has frames counted as CurveZMQ sends them: with the command's name and flags, a nonce, and a seal.
+  func countsSeals() { sealBytes = 8 + 1 + 8 + 16 }
 
   /// IPv4 addresses are taken as such; names and `*` may be of either kind.
   func setFamily(for endpoint: Endpoint) throws(WireError) { try set(ZMQ_IPV6, Int32(endpoint.isIPv4 ? 0 : 1)) }
@@ -112,8 +121,9 @@ extension SocketHandle {
   struct Frames {
     var frames: [BulkFrame] = []
     var count = 0
-    /// Of all frames.
+    /// Of all frames; and as they came over the wire.
     var bytes = 0
+    var wireBytes = 0
     /// Of the connection that brought it; -1 if that is not known.
     var descriptor: Int32 = -1
   }
@@ -134,6 +144,9 @@ extension SocketHandle {
       }
       message.count += 1
       message.bytes += Int(bytes)
+      let sealed = Int(bytes) + sealBytes
+      // A name is the router's own, and did not come over the wire.
+      if message.count > 1 || !namesConnections { message.wireBytes += sealed + (sealed > 255 ? 9 : 2) }
       if message.count <= limit { message.frames.append(frame) }
       if zmq_msg_more(frame.message) == 0 {
         message.descriptor = zmq_msg_get(frame.message, ZMQ_SRCFD)

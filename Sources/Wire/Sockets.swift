@@ -105,13 +105,15 @@ public final class RouterSocket: MessageSocket, @unchecked Sendable {
   public let unbound: [WireError]
 
   /// Of a name it takes all addresses that this machine has.
-  /// - Parameter connectionsAtMost: newcomers beyond are turned away.
+  /// - Parameters:
+  ///   - connectionsAtMost: newcomers beyond are turned away.
+  ///   - payloadBytes: how much peers may push at a time, all together.
   /// - Throws: `addressInUse`, `cannotBind`, `unknownHost`.
   public init(
     in context: Context, listeningOn endpoint: Endpoint, for traffic: Traffic, security: Security<ServerKeys>,
-    connectionsAtMost: Int = .max
+    connectionsAtMost: Int = .max, payloadBytes: Int = 0
   ) throws(WireError) {
-    bounds = ConnectionBounds(atMost: connectionsAtMost)
+    bounds = ConnectionBounds(atMost: connectionsAtMost, backlogAtMost: WireLimits.backlogBytes + payloadBytes)
     handle = try SocketHandle(ZMQ_ROUTER, in: context, for: traffic)
     // Without it a message to a peer that left vanishes without a word.
     try handle.set(ZMQ_ROUTER_MANDATORY, Int32(1))
@@ -122,6 +124,7 @@ public final class RouterSocket: MessageSocket, @unchecked Sendable {
       authenticator = try context.authenticate(with: keys.allowed)
       try handle.set(ZMQ_CURVE_SERVER, Int32(1))
       try handle.set(ZMQ_CURVE_SECRETKEY, bytes: keys.own.secret)
+      handle.countsSeals()
     }
     monitor = try SocketMonitor(of: handle.raw, in: context)
     (self.endpoint, unbound) = try Self.bind(handle, to: endpoint)
@@ -177,6 +180,11 @@ public final class RouterSocket: MessageSocket, @unchecked Sendable {
       if let complaint = complaints.next() { return .malformed(peer: nil, complaint) }
       if ready.message {
         guard let message = try handle.receiveFrames(atMost: 3) else { continue }
+        let stands = connections.standing[message.descriptor] != nil
+        if bounds.throwsAway(message.descriptor, stands: stands) {
+          if let deadline, deadline <= .now { return nil }
+          continue
+        }
         let received = check(message)
         bounds.delivered(message, isKnown: connections.speaker(over: message.descriptor) != nil)
         if let received { return received }
@@ -293,7 +301,7 @@ public final class RouterSocket: MessageSocket, @unchecked Sendable {
 // MARK: - Both
 
 /// Once a wait is over, and before what it found is received.
-/// - Returns: who was cut off for a message without an end.
+/// - Returns: who was cut off for what came of it.
 func lookedAt(_ bounds: inout ConnectionBounds, _ ready: SocketHandle.Readiness) -> [CutOff] {
   if !ready.message { bounds.wereEmptied() }
   return bounds.look()

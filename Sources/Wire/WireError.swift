@@ -62,8 +62,12 @@ public enum WireError: Error, Equatable {
 public enum CutOff: Hashable, Sendable {
   /// So many bytes of one message came, and it was not over.
   case endlessMessage(from: String, bytes: Int)
+  /// So many bytes of memory are taken by its messages, which came faster than anybody could look at them.
+  case backlog(from: String, bytes: Int)
   /// There are more connections than the process has room for.
   case tooMany(atMost: Int)
+  /// More messages wait than can be looked at, from connections that have ended.
+  case overrun
 }
 
 /// Why two processes could not begin to talk. libzmq tells neither side all of it.
@@ -119,9 +123,15 @@ extension WireError: CustomStringConvertible {
     case .cutOff(let endpoint, .endlessMessage(let address, let bytes)):
       "\(address) was cut off at \(endpoint): \(bytes >> 20) MiB of one message came, which was not over. "
         + "Check what runs there: no massl sends such a message."
+    case .cutOff(let endpoint, .backlog(let address, let bytes)):
+      "\(address) was cut off at \(endpoint): \(bytes >> 20) MiB of its messages waited here, which come faster than they can "
+        + "be looked at. Check what runs there: no massl sends so much unasked."
     case .cutOff(let endpoint, .tooMany(let atMost)):
       "\(endpoint) has \(atMost) connections, as many as this process has room for: newcomers are turned away. "
         + "Raise the limit of open files (ulimit -n), or find out who connects."
+    case .cutOff(let endpoint, .overrun):
+      "\(endpoint) is overrun by connections that leave messages and end: newcomers are turned away until these are gone. "
+        + "Find out who connects; with keys nobody else can."
     case .handshakeFailed(let endpoint, let failure): Self.sentence(for: failure, at: endpoint)
     case .addressInUse(let endpoint):
       "\(endpoint) is in use by another process. Stop that one (it may be a coordinator that still runs), "

@@ -61,7 +61,8 @@ enum StatusText {
       rows.append(
         (
           "worker",
-          "\(worker.name): \(worker.threads) threads, \(worker.idleThreads) idle, \(worker.leases) leases, \(rate), "
+          "\(worker.name)\(worker.name.hasPrefix(worker.host) ? "" : " of \(worker.host)") (\(worker.fingerprint)): "
+            + "\(worker.threads) threads, \(worker.idleThreads) idle, \(worker.leases) leases, \(rate), "
             + String(format: "heard %.1f s ago", worker.secondsSinceHeard)
             + (worker.undelivered > 0 ? ", \(worker.undelivered) payloads not delivered" : "")
         ))

@@ -30,7 +30,7 @@ struct FloodTests {
     let counted = said.filter { $0.contains(" left out in ") }
     #expect(counted.count == 1 && counted[0].contains("on refused workers and shards."), "\(counted)")
     // Other kinds have lines of their own.
-    #expect(try lines(script.say(.goodbye, 1)) == ["worker 'host' (1) leaves."])
+    #expect(try lines(script.say(.goodbye, 1)) == ["worker 'host' (\(PeerID(rawValue: 1).fingerprint)) leaves."])
   }
 
   @Test func aPeersNextLineOfAKindComesWithTheCountOfThoseBetween() throws {

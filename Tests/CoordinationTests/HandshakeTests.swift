@@ -101,6 +101,18 @@ struct HandshakeTests {
     #expect(try !script.say(Script.hello(), 1, after: 61_000).isEmpty)
   }
 
+  @Test func statusAndLogNameWorkersAndTellNobodyTheirIds() throws {
+    var script = Script()
+    let id: UInt64 = 0xC0FF_EE00_C0FF_EE01
+    try script.say(Script.hello(name: "lab7/4711", host: "lab7"), id)
+    let worker = try #require(script.status.workers.first)
+    #expect(worker.name == "lab7/4711" && worker.host == "lab7" && worker.fingerprint.count == 8)
+    let lines = script.effects.compactMap { if case .log(_, let line) = $0 { line } else { nil } }
+    #expect(lines == ["worker 'lab7/4711' (\(worker.fingerprint)) joins with 1 threads."])
+    #expect(!"\(worker) \(PeerID(rawValue: id))".contains(String(id, radix: 16).prefix(8)))
+    #expect(worker.fingerprint != PeerID(rawValue: id + 1).fingerprint)
+  }
+
   @Test func statusIsAnsweredToAnybody() throws {
     var script = Script()
     try script.handle(

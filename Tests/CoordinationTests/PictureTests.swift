@@ -88,7 +88,7 @@ struct PictureTests {
       }
     }
     #expect(script.stops.isEmpty && script.status.undecodablePictures == 0)
-    #expect(script.status.workers.map(\.peer) == [])
+    #expect(script.status.workers.isEmpty)
   }
 
   @Test func overOnePercentStopsTheRunNamingThem() throws {

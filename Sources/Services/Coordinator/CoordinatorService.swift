@@ -89,7 +89,9 @@ public final class CoordinatorService: Sendable {
     directory = resumed.directory
     resumedStep = resumed.version.step
 
-    sockets = try CoordinatorSockets(options, log: log)
+    let payload = MemoryLayout<Float>.stride * (plan.layout.count + plan.slices * plan.floatsPerSlice)
+    sockets = try CoordinatorSockets(
+      options, payloadBytes: CoordinationLimits.gradientsInFlight * payload, log: log)
 
     // The number is durable before a word is sent.
     let incarnation = Incarnation(try directory.nextIncarnation())

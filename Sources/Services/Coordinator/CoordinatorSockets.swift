@@ -8,14 +8,15 @@ struct CoordinatorSockets: Sendable {
   let control: RouterSocket
   let bulk: RouterSocket
 
+  /// - Parameter payloadBytes: of all payloads that may be on their way at once.
   /// - Throws: `WireError`.
-  init(_ options: CoordinatorOptions, log: ServiceLog) throws {
+  init(_ options: CoordinatorOptions, payloadBytes: Int, log: ServiceLog) throws {
     context = try Context()
     control = try RouterSocket(
       in: context, listeningOn: options.listen, for: .control, security: options.security,
       connectionsAtMost: Self.controlConnections)
     let port = options.listen.port == 0 || options.listen.port == 65_535 ? 0 : options.listen.port + 1
-    bulk = try Self.bulkSocket(in: context, options, port: port)
+    bulk = try Self.bulkSocket(in: context, options, port: port, payloadBytes: payloadBytes)
     for error in control.unbound + bulk.unbound { log(.warning, "\(error)") }
   }
 
@@ -28,12 +29,12 @@ struct CoordinatorSockets: Sendable {
   /// Within a machine, where no firewall has to know the port, it may be any if another program has this one: a port
   /// that the system chose for the control socket may have any neighbour the next time.
   private static func bulkSocket(
-    in context: Context, _ options: CoordinatorOptions, port: Int
+    in context: Context, _ options: CoordinatorOptions, port: Int, payloadBytes: Int
   ) throws(WireError) -> RouterSocket {
     func socket(_ port: Int) throws(WireError) -> RouterSocket {
       try RouterSocket(
         in: context, listeningOn: options.listen.withPort(port), for: .bulk, security: options.security,
-        connectionsAtMost: ProcessLimits.connections - controlConnections)
+        connectionsAtMost: ProcessLimits.connections - controlConnections, payloadBytes: payloadBytes)
     }
     do {
       return try socket(port)
