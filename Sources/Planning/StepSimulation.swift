@@ -81,7 +81,7 @@ struct StepSimulation {
   var workers: [Worker]
   private var links: LinkModel
   var clock = 0.0
-  private var agenda = EventQueue<Happening>()
+  private var queue = EventQueue<Double, Happening>()
   private var errands: [Int: (open: Int, then: Happening)] = [:]
   private var nextErrand = 0
 
@@ -147,7 +147,7 @@ extension StepSimulation {
     // All are there before the first is welcomed: it would else hold a large lease that others could overtake.
     for index in workers.indices { tell(.tick, worker: index) }
     while done < warmUp + counted {
-      let (next, flow) = (agenda.next, links.untilNext())
+      let (next, flow) = (queue.next, links.untilNext())
       invariant(next != nil || flow != nil, "step \(done) of a rehearsal waits for nothing")
       if let flow, next.map({ clock + flow <= $0 }) ?? true {
         clock += flow
@@ -155,13 +155,13 @@ extension StepSimulation {
       } else if let next {
         for errand in links.pass(max(0, next - clock)) { arrived(errand) }
         clock = max(clock, next)
-        if let happening = agenda.take() { happens(happening) }
+        if let happening = queue.take()?.element { happens(happening) }
       }
     }
     return summary()
   }
 
-  mutating func after(_ seconds: Double, _ happening: Happening) { agenda.add(happening, at: clock + seconds) }
+  mutating func after(_ seconds: Double, _ happening: Happening) { queue.add(happening, at: clock + seconds) }
 
   /// Has bytes sent, from several machines at once; `then` happens when all are there.
   mutating func send(

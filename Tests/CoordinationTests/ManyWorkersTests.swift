@@ -1,5 +1,6 @@
 import Coordination
 import Messages
+import Slices
 import Testing
 
 @Suite("Hundreds of workers are leased a step's slices without a look at all of them for each")
@@ -22,11 +23,12 @@ struct ManyWorkersTests {
   }
 }
 
-/// Workers that compute, push and beat without a fault, as many as there may be.
+/// The machines of workers that compute, push and beat without a fault, as many as there may be.
 private struct Crowd {
   private enum Happening {
-    case computed(Int, LeaseID)
-    case pushed(LeaseID)
+    case toWorker(CoordinatorMessage, Int)
+    case computed(Int, Lease)
+    case pushed(Int, LeaseID)
     case updated
     case beat(Int)
   }
@@ -37,8 +39,10 @@ private struct Crowd {
   /// The most leases that a worker held.
   private(set) var busiest = 0
   private var accepted = 0
-  private var queue = EventQueue<Happening>()
-  private var held: [[LeaseID: (lease: Lease, isComputing: Bool)]]
+  private var queue = EventQueue<UInt64, Happening>()
+  private var machines: [WorkerMachine]
+  private var held: [Set<LeaseID>]
+  private let tree: SliceTree
   private let threads: Int
   /// Milliseconds that each worker needs for a slice on each thread.
   private let paces: [UInt64]
@@ -46,76 +50,90 @@ private struct Crowd {
   /// - Parameter spread: milliseconds by which workers may be slower than the fastest, which needs 1000 for a slice.
   init(workers: Int, threads: Int, slices: Int, spread: Int, auditRate: Double = 0) {
     script = Script(slices: slices, lastStep: 1000, audits: AuditSettings(rate: auditRate, seed: 5))
-    held = Array(repeating: [:], count: workers)
+    machines = (0..<workers).map { worker in
+      let hello = Hello(
+        protocolVersion: 2, name: "host", host: "host-\(worker % 64)", threads: threads, probe: Script.probe)
+      return WorkerMachine(
+        WorkerMachine.Settings(hello: hello, peer: PeerID(rawValue: UInt64(worker)), coordinator: "here"),
+        at: Instant(nanoseconds: 0))
+    }
+    held = Array(repeating: [], count: workers)
+    tree = SliceTree(count: slices)
     self.threads = threads
     paces = (0..<workers).map { 1000 + UInt64($0 * 7919 % 101 * spread / 100) }
   }
 
   mutating func run(steps: Int) throws {
-    for worker in held.indices {
-      say(Script.hello(host: "host-\(worker % 64)", threads: threads), worker)
+    for worker in machines.indices {
+      tell(.tick, worker)
+      queue.add(.beat(worker), at: 1000 + UInt64(worker))
     }
-    for worker in held.indices {
-      sayReady(worker)
-      queue.push(.beat(worker), at: 1000 + UInt64(worker))
-    }
-    while acceptedSlices.count < steps, let next = queue.pop() {
+    while acceptedSlices.count < steps, let next = queue.take() {
       script.time = max(script.time, next.time)
       happens(next.element)
     }
     try script.coordinator.checkInvariants()
+    for machine in machines { try machine.checkInvariants() }
   }
 
-  /// Without a check after each event, which looks at everything.
-  private mutating func handle(_ event: Event) {
-    for effect in script.coordinator.handle(event, at: Instant(nanoseconds: script.time * 1_000_000)) {
-      carryOut(effect)
-    }
-  }
-
-  private mutating func say(_ message: WorkerMessage, _ worker: Int) {
-    handle(.message(message, from: script.sender(UInt64(worker))))
-  }
-
-  private mutating func carryOut(_ effect: Effect) {
-    switch effect {
-    case .send(.lease(let lease), let peer):
-      let worker = Int(peer.rawValue)
-      held[worker][lease.lease] = (lease, true)
-      busiest = max(busiest, held[worker].count)
-      let rounds = (lease.slices.count + threads - 1) / threads
-      queue.push(.computed(worker, lease.lease), at: script.time + UInt64(rounds) * paces[worker])
-    case .send(.cancel(let lease), let peer): held[Int(peer.rawValue)][lease] = nil
-    case .send(.grant(let lease), _): queue.push(.pushed(lease), at: script.time + 2)
-    case .accept(let id, let finished):
-      accepted += finished.slices.count
-      for worker in held.indices { held[worker][id] = nil }
-    case .startUpdate: queue.push(.updated, at: script.time + 10)
-    default: break
-    }
-  }
+  private var now: Instant { Instant(nanoseconds: script.time * 1_000_000) }
 
   private mutating func happens(_ happening: Happening) {
     switch happening {
-    case .computed(let worker, let id):
-      if let lease = held[worker][id]?.lease {
-        held[worker][id]?.isComputing = false
-        say(.finished(Script.result(of: lease)), worker)
-      }
-      sayReady(worker)
-    case .pushed(let id): handle(.pushArrived(id, .whole))
+    case .toWorker(let message, let worker):
+      let sender = Sender(run: Script.run, incarnation: script.incarnation, peer: PeerID(rawValue: .max))
+      tell(.received(message, from: sender), worker)
+    case .computed(let worker, let lease):
+      tell(.work(.computed(Script.result(of: lease)), session: 1), worker)
+      tell(.work(.slicesEnded(lease.lease, count: lease.slices.count), session: 1), worker)
+    case .pushed(let worker, let lease):
+      handle(.pushArrived(lease, .whole))
+      tell(.work(.pushed(lease), session: 1), worker)
     case .updated:
       acceptedSlices.append(accepted)
       accepted = 0
       handle(.updateFinished(Script.version(script.coordinator.step + 1)))
     case .beat(let worker):
-      sayReady(worker)
-      queue.push(.beat(worker), at: script.time + 1000)
+      tell(.tick, worker)
+      queue.add(.beat(worker), at: script.time + 1000)
     }
   }
+}
 
-  private mutating func sayReady(_ worker: Int) {
-    let busy = held[worker].values.reduce(0) { $0 + ($1.isComputing ? min($1.lease.slices.count, threads) : 0) }
-    say(.ready(Ready(idleThreads: max(0, threads - busy), held: held[worker].keys.sorted())), worker)
+// MARK: - The coordinator
+
+extension Crowd {
+  /// Without a check after each event, which looks at everything.
+  private mutating func handle(_ event: Event) {
+    for effect in script.coordinator.handle(event, at: now) {
+      switch effect {
+      case .send(let message, let peer): queue.add(.toWorker(message, Int(peer.rawValue)), at: script.time)
+      case .accept(_, let finished): accepted += finished.slices.count
+      case .startUpdate: queue.add(.updated, at: script.time + 10)
+      default: break
+      }
+    }
+  }
+}
+
+// MARK: - The workers
+
+extension Crowd {
+  private mutating func tell(_ event: WorkerEvent, _ worker: Int) {
+    for effect in machines[worker].handle(event, at: now) {
+      switch effect {
+      case .say(let message, let sender): handle(.message(message, from: sender))
+      case .join:
+        tell(.joined(LeaseBounds(steps: 1000, tree: tree, pictures: 1000)), worker)
+      case .compute(let lease):
+        held[worker].insert(lease.lease)
+        busiest = max(busiest, held[worker].count)
+        let rounds = (lease.slices.count + threads - 1) / threads
+        queue.add(.computed(worker, lease), at: script.time + UInt64(rounds) * paces[worker])
+      case .push(let lease): queue.add(.pushed(worker, lease), at: script.time + 2)
+      case .forget(let lease): held[worker].remove(lease)
+      case .leave, .log, .stop: break
+      }
+    }
   }
 }

@@ -30,6 +30,7 @@ struct ShardSimulationTests {
     for kind in [
       "shardCrashes", "crashes", "partitions", "losses", "lostDisks", "damages", "additions", "drained", "fetches",
       "copies", "failedCopies", "removals", "releases", "waits", "olderCheckpoints", "failedProbes", "moves",
+      "fullDisks", "lateAssignments",
     ] {
       #expect(sum[kind, default: 0] > 5, "\(kind): \(sum)")
     }
@@ -37,9 +38,12 @@ struct ShardSimulationTests {
 
   // MARK: Mistakes that must be found, to show that the alarm rings
 
-  private func found(_ bug: ShardSimulation.PlantedBug, under faults: ShardSimulation.Faults) -> [String] {
-    (0..<60 as Range<UInt64>).compactMap { seed in
-      var world = ShardSimulation(seed: seed, replicas: 1, shards: 3, faults: faults, bug: bug)
+  private func found(
+    _ bug: ShardSimulation.PlantedBug, under faults: ShardSimulation.Faults, replicas: Int = 1
+  ) -> some Sequence<String> {
+    // No more than are looked at.
+    (0..<60 as Range<UInt64>).lazy.compactMap { seed in
+      var world = ShardSimulation(seed: seed, replicas: replicas, shards: 3, faults: faults, bug: bug)
       world.run(eventsAtMost: 6_000)
       return world.broken
     }

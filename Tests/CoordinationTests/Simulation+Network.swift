@@ -32,7 +32,7 @@ extension Simulation {
 
   mutating func isStopped(_ index: Int, _ happening: Happening) -> Bool {
     guard workers[index].stoppedUntil > time else { return false }
-    queue.push(happening, at: workers[index].stoppedUntil)
+    queue.add(happening, at: workers[index].stoppedUntil)
     return true
   }
 
@@ -64,7 +64,7 @@ extension Simulation {
   /// The same for the coordinator.
   mutating func isCoordinatorStopped(_ happening: Happening) -> Bool {
     guard coordinator.stoppedUntil > time else { return false }
-    queue.push(happening, at: coordinator.stoppedUntil)
+    queue.add(happening, at: coordinator.stoppedUntil)
     return true
   }
 }

@@ -84,7 +84,7 @@ struct Simulation {
   let bug: PlantedBug?
   var faults: Faults
   var random: SplitMix64
-  var queue = EventQueue<Happening>()
+  var queue = EventQueue<UInt64, Happening>()
   private(set) var time: UInt64 = 0
   var workers: [SimulatedWorker] = []
   var coordinator: SimulatedCoordinator
@@ -199,7 +199,7 @@ struct Simulation {
   mutating func run(toStep goal: Int?, eventsAtMost limit: Int) {
     let end = events + limit
     while events < end, broken == nil, coordinator.stopped == nil, goal.map({ step < $0 }) ?? true,
-      let (at, happening) = queue.pop()
+      let (at, happening) = queue.take()
     {
       time = at
       events += 1
@@ -208,7 +208,7 @@ struct Simulation {
   }
 
   mutating func schedule(_ happening: Happening, in delay: UInt64) {
-    queue.push(happening, at: time + delay)
+    queue.add(happening, at: time + delay)
   }
 
   mutating func fail(_ message: String) { if broken == nil { broken = message } }

@@ -17,7 +17,8 @@ import Wire
     ///   - refusing: the offset of a chunk that is answered with `unavailable`.
     init(in context: Context, payload: Int, pause: UInt32, refusing: Int? = nil) throws {
       let router = try RouterSocket(
-        in: context, listeningOn: Endpoint("tcp://127.0.0.1:0"), for: .bulk, security: .none(.loopback))
+        in: context, listeningOn: Endpoint("tcp://127.0.0.1:0"), for: .bulk, security: .none(.loopback),
+        payloadBytes: BulkClientPushesWholePayloads.chunks * WireLimits.bulkBytes)
       endpoint = router.endpoint
       startThread(named: "slow") { [self] in
         while let received = try? router.receive(timeout: .seconds(30)) {

@@ -66,6 +66,13 @@ import Wire
     try coordinator.nextOfShard { if case .report(let report) = $0 { report.changes.last } else { nil } }.value
   }
 
+  /// Passes over reports until one ends with this.
+  private func wait(for change: ExtentChange, _ coordinator: ScriptedCoordinator) throws {
+    _ = try coordinator.nextOfShard {
+      if case .report(let report) = $0, report.changes.last == change { true } else { nil }
+    }
+  }
+
   @Test("Damage that a request meets is said, served no further and mended, and the shard goes on") func damage() throws
   {
     defer { try? FileManager.default.removeItem(atPath: folder) }
@@ -74,7 +81,7 @@ import Wire
     // What holds a service ends with this call.
     let first = try meetsDamage(coordinator, whole, held)
 
-    // 4. Once it ended, the next one has its address, its directory and its rows.
+    // 5. Once it ended, the next one has its address, its directory and its rows.
     let (again, ended) = try reopened(coordinator, listen: first.address.endpoint, LogBook())
     let second = try coordinator.nextOfShard { if case .hello(let hello) = $0 { hello } else { nil } }.value
     #expect(second.shard == first.shard && second.held == [held] && second.address == first.address)
@@ -131,9 +138,17 @@ import Wire
     #expect(try change(coordinator) == .damaged(0))
     #expect(book.waits(for: "Extents 0 in \(folder)/shard are damaged"))
 
-    // 3. It is told again, and has it whole again.
+    // 3. To a coordinator that does not know it, it does not claim to have it.
+    let unknown = Refusal(reason: .unknownPeer, text: "Who are you?")
+    try coordinator.say(.refusal(unknown), to: sender.peer)
+    let again = try coordinator.nextOfShard { if case .hello(let hello) = $0 { hello } else { nil } }.value
+    #expect(again.held.isEmpty)
+    try coordinator.welcomeShard(sender.peer)
+    try wait(for: .damaged(0), coordinator)
+
+    // 4. It is told again, and has it whole again.
     try coordinator.say(.assignment(Assignment(number: 2, heard: 2, extents: [assigned])), to: sender.peer)
-    #expect(try change(coordinator) == .held(held))
+    try wait(for: .held(held), coordinator)
     #expect(try client.ask(.records(extent: 0, first: 0, count: 8)).bulk?.count == 8 * coordinator.layout.recordSize)
 
     shard.requestStop()

@@ -18,48 +18,40 @@ import Wire
 /// from whoever has it, checks, makes durable and reports. A coordinator that is away is waited for, and rows are
 /// served meanwhile.
 ///
-/// Threads: the control socket's, the bulk socket's, one that copies, one that reads its files through for damage.
+/// What it says and does is decided by a `ShardMachine`, which `run` gives everything that happens, one after the other:
+/// what the control socket's thread hears, and what the threads that copy, serve and read through report.
+///
+/// Threads: the one that runs, the control socket's, the bulk socket's, one that copies, one that reads its files through
+/// for damage.
 public final class MemoryService: Sendable {
   public typealias Outcome = PeerOutcome
 
   private static let tick = Duration.milliseconds(200)
-  /// So long after its start another process with this shard's identity may be its own predecessor.
-  private static let duplicatePatience = Duration.seconds(15)
+  /// What the control socket hears waits while so many events do. What other threads report is dropped then, for it is
+  /// told again: a copy is assigned again, damage is met again.
+  private static let eventsQueued = 1024
 
   private let options: MemoryOptions
   private let log: ServiceLog
   private let context: Context
   private let line: ControlConnection
-  private let contact: Mutex<CoordinatorContact>
   private let directory: ShardDirectory
   private let storage: any Storage
   private let bulkSocket: RouterSocket
   private let address: ShardAddress
-  private let outcome = BoundedQueue<Result<Outcome, any Error>>(capacity: 1)
+  private let events = BoundedQueue<ShardEvent>(capacity: MemoryService.eventsQueued)
   private let serving = Mutex<ShardServing?>(nil)
-  private let state: Mutex<State>
-  private let begun = ContinuousClock.now
+  /// Nil until the shape of the rows is known.
+  private let store: Mutex<ExtentStore?>
 
-  private struct State: Sendable {
-    /// Nil until the shape of the rows is known.
-    var store: ExtentStore?
-    /// From a welcome on.
-    var session: Session?
-    /// What has happened to extents and is not known to be heard.
-    var changes: [ExtentChange] = []
-    /// The number of the first of `changes`.
-    var firstChange: UInt64 = 0
-    /// Damage that was reported.
-    var damaged: Set<Int> = []
-    var assignment = UInt64(0)
-    var problem = ""
-    var isFull = false
-    var failedCopies = GatheredLines("extents could not be copied")
-  }
-
-  private struct Session: Sendable {
-    var sender: Sender
-    var copying: ExtentCopying
+  /// Of the thread that runs.
+  private struct State {
+    var machine: ShardMachine
+    /// From `.join` to `.leave`.
+    var copying: ExtentCopying?
+    var ending: ShardEnding?
+    /// Why it cannot go on, if that is no word of the machine's.
+    var failure: (any Error)?
   }
 
   /// Opens the directory and the socket that serves; nobody is answered before `run`.
@@ -90,10 +82,7 @@ public final class MemoryService: Sendable {
     let key: PublicKey? = if case .curve(let keys) = options.serving { keys.own.publicKey } else { nil }
     address = ShardAddress(endpoint: endpoint.onThisMachine, key: key)
     line = ControlConnection(to: options.coordinator, log: log)
-    contact = Mutex(
-      CoordinatorContact(
-        as: line.peer, to: "\(options.coordinator)", givesUpAfter: options.givesUpAfter, at: .now))
-    state = Mutex(State(store: store))
+    self.store = Mutex(store)
   }
 
   /// Where it serves rows.
@@ -103,139 +92,100 @@ public final class MemoryService: Sendable {
   public var shard: ShardID { directory.shard }
 
   /// Serves until the run is over, it was drained, or `requestStop` is called. May be called once.
-  /// - Throws: `MemoryError`; `WireError` for an endpoint that can never be reached.
+  /// - Throws: `MemoryError`; `DurabilityError` once the directory is another's; `WireError` for an endpoint that can
+  ///   never be reached.
   public func run() throws -> Outcome {
-    try line.open(in: context, security: options.security, tick: Self.tick) { [self] in handle($0) }
+    let store = store.withLock { $0 }
+    var state = State(
+      machine: ShardMachine(
+        ShardMachine.Settings(
+          name: options.name, shard: directory.shard, address: address, capacity: options.capacity,
+          run: directory.layout.map { RunIdentity($0.run) }, peer: line.peer, coordinator: "\(options.coordinator)",
+          directory: options.directory, givesUpAfter: options.givesUpAfter),
+        holding: store?.held ?? [:], at: .now))
+    try line.open(in: context, security: options.security, tick: Self.tick) { [events] in
+      _ = events.append(ShardEvent($0))
+    }
     let bulk = try SocketThread(
       named: "massl-bulk", owning: bulkSocket, outboxCapacity: 1, tick: .milliseconds(20)
     ) { [self] event, socket in
       serving.withLock { $0 }?.handle(event, socket)
     }
+    // What opening found.
+    noteDamage()
     let scrub = ExtentScrub { [self] in
-      state.withLock { $0.store }
+      self.store.withLock { $0 }
     } report: { [self] in
       noteDamage()
     }
-    let result = outcome.next() ?? .success(.stopped)
+    while state.ending == nil, let event = events.next() { handle(event, &state) }
+    // Nobody waits for room from here on.
+    events.close()
     scrub.stop()
-    let session = state.withLock { state in
-      defer { state.session = nil }
-      return state.session
-    }
-    session?.copying.stop()
-    if let session { say(.goodbye, session.sender) }
     line.close()
     bulk.stop()
     // Let go of, for what it reports to holds this.
     serving.withLock { $0 = nil }
     directory.release()
-    return try result.get()
+    switch state.ending {
+    case .finished: return .finished
+    case .stopped, nil: return .stopped
+    case .silent: return .silent
+    case .turnedAway(let reason):
+      throw MemoryError.turnedAway(coordinator: "\(options.coordinator)", reason: reason)
+    case .socketFailed(let reason):
+      throw MemoryError.socketFailed(coordinator: "\(options.coordinator)", reason: reason)
+    case .failed:
+      invariant(state.failure != nil, "a memory shard failed for no reason")
+      throw state.failure!
+    }
   }
 
   /// Leaves; its rows stay on disk. From any thread.
-  public func requestStop() { _ = outcome.tryAppend(.success(.stopped)) }
+  public func requestStop() { _ = events.append(.stopRequested) }
+}
 
-  private func end(_ error: any Error) { _ = outcome.tryAppend(.failure(error)) }
-
-  private func say(_ message: ShardMessage, _ sender: Sender) {
-    line.say(.shard(message), from: sender)
+extension ShardEvent {
+  fileprivate init(_ event: ControlConnection.Event) {
+    switch event {
+    case .received(let message, let sender): self = .received(message, from: sender)
+    case .connectionLost: self = .connectionLost
+    case .tick: self = .tick
+    case .failed(let reason): self = .socketFailed(reason: reason)
+    }
   }
 }
 
-// MARK: - The control socket's thread
+// MARK: - What the machine says
 
 extension MemoryService {
-  private func handle(_ event: ControlConnection.Event) {
-    switch event {
-    case .received(let message, let sender): receive(message, from: sender)
-    case .connectionLost:
-      contact.withLock { $0.connectionLost(at: .now) }
-      // At once it would go the way of the last word: the next look says what is due.
-      return
-    case .tick: break
-    case .failed(let reason):
-      end(MemoryError.socketFailed(coordinator: "\(options.coordinator)", reason: reason))
-    }
-    for duty in contact.withLock({ $0.duties(at: .now, log: log) }) {
-      switch duty {
-      case .sayHello: hello()
-      case .showLife: report()
-      case .giveUp: _ = outcome.tryAppend(.success(.silent))
+  private func handle(_ event: ShardEvent, _ state: inout State) {
+    let served = serving.withLock { $0 }?.counts ?? ShardServing.Counts()
+    state.machine.figures = ShardFigures(
+      used: store.withLock { $0 }?.used ?? 0, servedRows: served.rows, servedBytes: served.bytes)
+    for effect in state.machine.handle(event, at: .now) {
+      // What was carried out before may have ended it.
+      guard state.ending == nil else { return }
+      switch effect {
+      case .say(let message, let sender): line.say(.shard(message), from: sender)
+      case .join(let welcome, let sender): join(welcome, sender, &state)
+      case .leave:
+        state.copying?.stop()
+        state.copying = nil
+      case .copy(let extents): copy(extents, &state)
+      case .remove(let extent): remove(extent, &state)
+      case .log(let level, let text): log(level, text)
+      case .stop(let ending): state.ending = ending
       }
     }
   }
 
-  private func hello() {
-    let hello = state.withLock { state in
-      // What is held is said whole, so that what happened before need not be said.
-      state.firstChange += UInt64(state.changes.count)
-      state.changes = []
-      let held = (state.store?.held ?? [:]).map { HeldExtent(index: $0, after: $1) }.sorted { $0.index < $1.index }
-      return ShardHello(
-        protocolVersion: WireLimits.protocolVersion, name: options.name, shard: directory.shard, address: address,
-        capacity: options.capacity, held: held, changes: state.firstChange)
-    }
-    let run = directory.layout.map { RunIdentity($0.run) } ?? RunIdentity(high: 0, low: 0)
-    let heard = contact.withLock { $0.sender }
-    let incarnation = heard.run == run ? heard.incarnation : Incarnation(0)
-    say(.hello(hello), Sender(run: run, incarnation: incarnation, peer: line.peer))
+  private func fail(_ error: any Error, _ state: inout State) {
+    state.failure = error
+    handle(.failed, &state)
   }
 
-  private func report() {
-    let served = serving.withLock { $0 }?.counts ?? ShardServing.Counts()
-    let (report, sender) = state.withLock { state in
-      return (
-        ShardReport(
-          first: state.firstChange, changes: Array(state.changes.prefix(WireLimits.extentsAssigned)),
-          used: state.store?.used ?? 0, capacity: options.capacity, isFull: state.isFull, servedRows: served.rows,
-          servedBytes: served.bytes, assignment: state.assignment, problem: state.problem), state.session?.sender
-      )
-    }
-    if let sender { say(.report(report), sender) }
-  }
-
-  private func receive(_ message: CoordinatorMessage, from sender: Sender) {
-    let session = state.withLock { $0.session }
-    let isOfSession = session?.sender.run == sender.run && session?.sender.incarnation == sender.incarnation
-    guard contact.withLock({ $0.hear(message, from: sender, at: .now, log: log) }) != .stranger else { return }
-    switch message {
-    case .shardWelcome(let welcome):
-      // A welcome comes again when a hello was sent twice.
-      guard !isOfSession else { return }
-      session?.copying.stop()
-      join(welcome, as: Sender(run: sender.run, incarnation: sender.incarnation, peer: line.peer))
-    case .assignment(let assignment): if isOfSession, let session { take(assignment, session) }
-    case .refusal(let refusal): refused(refusal, session)
-    case .finished:
-      guard isOfSession else { return }
-      log(.info, "Nothing is left to do here: the run is over, or this shard was drained.")
-      _ = outcome.tryAppend(.success(.finished))
-    case .welcome, .lease, .grant, .cancel, .heartbeat, .status, .memory, .drain: break
-    }
-  }
-
-  private func refused(_ refusal: Refusal, _ session: Session?) {
-    let age = ContinuousClock.now - begun
-    switch refusal.reason {
-    case .unknownPeer:
-      guard let session else { return log(.warning, refusal.text) }
-      session.copying.stop()
-      state.withLock { $0.session = nil }
-      contact.withLock { $0.isUnknown(at: .now) }
-      log(.info, "\(refusal.text) Saying hello again.")
-    case .malformed, .tooManyPeers: log(.warning, refusal.text)
-    // The other process may be dead already, and the coordinator not know it yet.
-    case .duplicateShard where age < Self.duplicatePatience:
-      log(.warning, refusal.text)
-    default: end(MemoryError.turnedAway(coordinator: "\(options.coordinator)", reason: refusal.text))
-    }
-  }
-}
-
-// MARK: - A session
-
-extension MemoryService {
-  private func join(_ welcome: ShardWelcome, as sender: Sender) {
+  private func join(_ welcome: ShardWelcome, _ sender: Sender, _ state: inout State) {
     do {
       let layer = try ConfigurationLayer(recipe: welcome.configuration, file: "the coordinator's configuration")
       let configuration = try RunConfiguration(layers: [layer])
@@ -250,112 +200,68 @@ extension MemoryService {
         context: context, sender: sender,
         coordinator: options.coordinator.withPort(welcome.bulkPort), control: line.address, security: options.security
       ) { [log] in log(.warning, $0) }
-      let copying = ExtentCopying(
+      state.copying = ExtentCopying(
         layout: layout, clients: clients, bytesPerSecond: configuration.memoryCopyRate, begin: { try store.begin($0) }
-      ) { [self] in copied($0) }
-      state.withLock { state in
-        state.session = Session(sender: sender, copying: copying)
-        state.assignment = 0
-      }
-      contact.withLock { $0.welcomed(at: .now) }
-      log(.info, "Joined the run at \(options.coordinator), incarnation \(sender.incarnation.number).")
-      report()
+      ) { [events] in _ = events.tryAppend(.extent(ExtentProgress($0))) }
+      handle(.joined, &state)
     } catch let error as ConfigurationError {
-      end(
-        MemoryError.turnedAway(
-          coordinator: "\(options.coordinator)", reason: "its run cannot be joined: \(error)"))
+      handle(.couldNotJoin(reason: "\(error)"), &state)
     } catch {
-      end(error)
+      fail(error, &state)
     }
   }
 
   private func open(_ layout: ExtentLayout) throws -> ExtentStore {
-    if let store = state.withLock({ $0.store }), store.layout == layout { return store }
+    if let store = store.withLock({ $0 }), store.layout == layout { return store }
     try directory.adopt(layout)
-    let store = try ExtentStore(storage: storage, directory: options.directory, layout: layout)
-    state.withLock { $0.store = store }
-    return store
+    let new = try ExtentStore(storage: storage, directory: options.directory, layout: layout)
+    store.withLock { $0 = new }
+    return new
   }
 
-  private func take(_ assignment: Assignment, _ session: Session) {
-    // One that was overtaken on the way says what is no longer so.
-    guard let store = state.withLock({ assignment.number >= $0.assignment ? $0.store : nil }) else { return }
+  private func copy(_ extents: [AssignedExtent], _ state: inout State) {
+    do { try directory.verifyLock() } catch let error as DurabilityError where error.isLostLock {
+      return fail(error, &state)
+    } catch {
+      // What cannot be known now is asked again with the next assignment; a copy is written to a name of its own.
+    }
+    guard let store = store.withLock({ $0 }) else { return }
+    let (held, damaged) = (store.held, store.damaged)
+    let there = extents.map { ExtentRecord($0.extent) }.filter {
+      held[$0.index] == $0.mark && !damaged.contains($0.index)
+    }
+    let indices = Set(there.map(\.index))
+    state.copying?.copy(extents.filter { !indices.contains($0.extent.index) })
+    // Copied as this was assigned: its end waits to be told, or could not be.
+    for record in there { handle(.extent(.held(HeldExtent(index: record.index, after: record.mark))), &state) }
+  }
+
+  private func remove(_ extent: Int, _ state: inout State) {
     do {
       try directory.verifyLock()
-      for extent in assignment.removed where store.held[extent] != nil || store.damaged.contains(extent) {
-        try store.remove(extent)
-        note(.removed(extent))
-      }
-    } catch let error as DurabilityError {
-      if error.isLostLock { return end(error) }
-      log(.error, "An extent could not be removed: \(error)")
+      try store.withLock { $0 }?.remove(extent)
+      handle(.extent(.removed(extent)), &state)
+    } catch let error as DurabilityError where error.isLostLock {
+      fail(error, &state)
     } catch {
-      log(.error, "An extent could not be removed: \(error)")
+      handle(.extent(.notRemoved(extent, reason: "\(error)")), &state)
     }
-    let held = store.held
-    func isHeld(_ assigned: AssignedExtent) -> Bool {
-      held[assigned.extent.index] == ExtentRecord(assigned.extent).mark
-        && !store.damaged.contains(assigned.extent.index)
-    }
-    state.withLock { state in
-      // Those that were heard need not be said again.
-      let heard = min(UInt64(state.changes.count), assignment.heard - min(assignment.heard, state.firstChange))
-      state.changes.removeFirst(Int(heard))
-      state.firstChange += heard
-      guard assignment.number > state.assignment else { return }
-      state.assignment = assignment.number
-      // A disk without room has none until a copy succeeds.
-      guard !assignment.extents.isEmpty else { return }
-      state.problem = ""
-      state.isFull = false
-    }
-    session.copying.copy(assignment.extents.filter { !isHeld($0) })
   }
 
-  private func copied(_ outcome: ExtentCopying.Outcome) {
-    switch outcome {
-    case .held(let record):
-      state.withLock { state in
-        state.damaged.remove(record.index)
-        state.isFull = false
-        state.problem = ""
-      }
-      note(.held(HeldExtent(index: record.index, after: record.mark)))
-    case .noRoom(let extent, let reason):
-      log(.error, "No room for extent \(extent): \(reason)")
-      state.withLock { state in
-        state.isFull = true
-        state.problem = "no room for extent \(extent): \(reason)"
-      }
-    case .failed(let extent, let reason):
-      let line = "Extent \(extent) could not be copied: \(reason)"
-      let time = ContinuousClock.now - begun
-      let said = state.withLock { state in
-        state.problem = "extent \(extent) could not be copied: \(reason)"
-        return state.failedCopies.note(line, number: UInt64(clamping: extent), at: time)
-      }
-      if let said { log(.warning, said) }
-    }
-    report()
-  }
-
-  private func note(_ change: ExtentChange) { state.withLock { $0.changes.append(change) } }
-
-  /// Says which extents turned out to be damaged since it was last said.
+  /// Tells which extents are damaged, from any thread.
   private func noteDamage() {
-    let found = state.withLock { state -> [Int] in
-      let found = (state.store?.damaged ?? []).subtracting(state.damaged).sorted()
-      state.damaged.formUnion(found)
-      state.changes += found.map { .damaged($0) }
-      return found
+    let damaged = store.withLock { $0 }?.damaged ?? []
+    if !damaged.isEmpty { _ = events.tryAppend(.damaged(damaged)) }
+  }
+}
+
+extension ExtentProgress {
+  fileprivate init(_ outcome: ExtentCopying.Outcome) {
+    switch outcome {
+    case .held(let record): self = .held(HeldExtent(index: record.index, after: record.mark))
+    case .noRoom(let extent, let reason): self = .noRoom(extent, reason: reason)
+    case .failed(let extent, let reason): self = .notCopied(extent, reason: reason)
     }
-    guard !found.isEmpty else { return }
-    let named = found.prefix(8).map(String.init).joined(separator: ", ")
-    let more = found.count > 8 ? " and \(found.count - 8) more, up to \(found[found.count - 1])," : ""
-    log(
-      .error,
-      "Extents \(named)\(more) in \(options.directory) are damaged: copied again from whoever has them.")
-    report()
   }
 }
 
