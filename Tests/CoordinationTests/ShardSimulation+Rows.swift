@@ -60,6 +60,17 @@ extension ShardSimulation {
     }
   }
 
+  /// Whoever is told to remove an extent does not count as one who has it, before it is told.
+  mutating func checkThatNobodyCountsOn(_ extent: Int, of shard: SimulatedShard) {
+    // At an address that was another's before, that one may count for a while yet.
+    guard !shards.contains(where: { $0.id != shard.id && $0.address == shard.address }),
+      let table = machine?.holders(first: extent, count: 1), let holders = table.holders.first
+    else { return }
+    if holders.contains(where: { table.shards[$0] == shard.address }) {
+      fail("extent \(extent) goes from \(shard.id), which counts for it")
+    }
+  }
+
   /// For a word that is said each second, and lost one time in five at most.
   private static let patience = 40 * second
 }

@@ -43,10 +43,11 @@ extension ShardSimulation {
   }
 
   mutating func shard(_ index: Int, hears message: CoordinatorMessage, of life: Incarnation) {
-    if case .assignment(let assignment) = message, let newest = shards[index].machine?.assignment,
-      assignment.number < newest
-    {
-      note("lateAssignments")
+    var message = message
+    if case .assignment(var assignment) = message, let newest = shards[index].machine?.assignment {
+      if assignment.number < newest { note("lateAssignments") }
+      if bug == .heedsOvertakenAssignments { assignment.number = max(assignment.number, newest) }
+      message = .assignment(assignment)
     }
     tell(
       .received(message, from: Sender(run: Self.run, incarnation: life, peer: PeerID(rawValue: 0))), shard: index)
@@ -81,6 +82,7 @@ extension ShardSimulation {
     case .copy(let extents): copy(extents, index)
     case .remove(let extent):
       note("removals")
+      checkThatNobodyCountsOn(extent, of: shards[index])
       shards[index].disk[extent] = nil
       tell(.extent(.removed(extent)), shard: index)
     case .log: break

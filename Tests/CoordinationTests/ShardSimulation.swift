@@ -16,6 +16,8 @@ struct ShardSimulation {
     case reportsLedgersEarly
     /// A shard says that it has an extent when it begins to copy it.
     case reportsCopiesEarly
+    /// A shard takes an assignment for the newest, whenever it comes.
+    case heedsOvertakenAssignments
   }
 
   struct Faults {

@@ -60,4 +60,11 @@ struct ShardSimulationTests {
     faults.drain = 0.3
     #expect(found(.reportsCopiesEarly, under: faults).contains { $0.contains("is on no disk") })
   }
+
+  @Test func aShardThatHeedsOvertakenAssignmentsIsFound() {
+    var faults = ShardSimulation.Faults.none
+    (faults.drain, faults.addition, faults.lateness, faults.duplication) = (0.3, 0.2, 0.5, 0.5)
+    faults.longestDelay = 30 * ShardSimulation.second
+    #expect(found(.heedsOvertakenAssignments, under: faults).contains { $0.contains("which counts for it") })
+  }
 }
