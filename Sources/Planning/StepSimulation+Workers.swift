@@ -230,7 +230,7 @@ extension StepSimulation {
   private func finished(_ lease: Lease) -> Finished {
     Finished(
       lease: lease.lease, step: lease.step, slices: lease.slices, payload: Digest(high: 2, low: 2),
-      payloadCount: plan.layout.count + lease.slices.count * plan.floatsPerSlice,
+      payloadCount: plan.payloadCount(slices: lease.slices.count),
       losses: lease.slices.indices.map { _ in SliceLoss(consistency: 0, koleo: 0, targetEntropy: 0) }, undecodable: [])
   }
 
@@ -242,7 +242,7 @@ extension StepSimulation {
 
   private mutating func push(_ id: LeaseID, _ index: Int) {
     guard let lease = workers[index].work[id]?.lease else { return }
-    let payload = floats + Double(lease.slices.count * plan.floatsPerSlice)
+    let payload = Double(plan.payloadCount(slices: lease.slices.count))
     outcome.pushes += 1
     send([(4 * payload, machine(index))], .gradients, to: 0, then: .pushed(index, id))
   }

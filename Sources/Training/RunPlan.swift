@@ -73,6 +73,9 @@ extension RunPlan {
 
   /// Floats in a slice's tail: its rows, then the student's and the teacher's statistics.
   public var floatsPerSlice: Int { rowFloats + 2 * statisticsLayout.count }
+
+  /// Floats in the payload of so many slices: their gradient, added up, then each one's tail.
+  public func payloadCount(slices: Int) -> Int { layout.count + slices * floatsPerSlice }
 }
 
 // MARK: - Orders

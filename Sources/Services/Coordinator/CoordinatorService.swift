@@ -89,7 +89,7 @@ public final class CoordinatorService: Sendable {
     directory = resumed.directory
     resumedStep = resumed.version.step
 
-    let payload = MemoryLayout<Float>.stride * (plan.layout.count + plan.slices * plan.floatsPerSlice)
+    let payload = MemoryLayout<Float>.stride * plan.payloadCount(slices: plan.slices)
     sockets = try CoordinatorSockets(
       options, payloadBytes: CoordinationLimits.gradientsInFlight * payload, log: log)
 
