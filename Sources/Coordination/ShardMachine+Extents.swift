@@ -18,12 +18,8 @@ extension ShardMachine {
     for extent in assignment.removed where held[extent] != nil || damaged.contains(extent) {
       effects.append(.remove(extent))
     }
-    effects.append(
-      .copy(assignment.extents.filter { !isHeld($0.extent) }))
+    effects.append(.copy(assignment.extents.filter { held[$0.extent.index] != $0.extent.mark }))
   }
-
-  /// A digest of 0 is marked by 1, for 0 marks an extent that is not whole.
-  private func isHeld(_ extent: ExtentIdentity) -> Bool { held[extent.index] == max(1, extent.after.low) }
 }
 
 // MARK: - From the threads

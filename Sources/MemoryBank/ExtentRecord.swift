@@ -14,5 +14,8 @@ public struct ExtentRecord: Hashable, Sendable, Codable {
   }
 
   /// Tells this content from any other of the same extent: the low half of `after`, and never 0.
-  public var mark: UInt64 { after.low == 0 ? 1 : after.low }
+  public var mark: UInt64 { Self.mark(of: after) }
+
+  /// The mark of an extent that leaves the chain there.
+  public static func mark(of after: Digest) -> UInt64 { after.low == 0 ? 1 : after.low }
 }

@@ -1,3 +1,4 @@
+import MemoryBank
 import Numerics
 
 // What memory shards and the coordinator say to each other: a shard says what it holds, the coordinator what it should.
@@ -14,6 +15,9 @@ public struct ExtentIdentity: Hashable, Sendable {
     self.before = before
     self.after = after
   }
+
+  /// What a shard that holds it says of it, and writes in its file.
+  public var mark: UInt64 { ExtentRecord.mark(of: after) }
 }
 
 /// Where a shard's bulk socket can be reached, by workers and by other shards.
