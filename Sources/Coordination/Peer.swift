@@ -28,8 +28,6 @@ struct Peer: Sendable {
 extension Peer {
   /// Whether a worker delivers what it announces.
   struct Delivery: Sendable {
-    /// A payload of its was whole, ever.
-    var hasSucceeded = false
     /// When it pushed last.
     var heard: Instant?
     /// How long its payloads take from their grant to their last float, a running mean; nil before the first.
@@ -47,8 +45,10 @@ extension Peer {
     /// Leases since its last delivery that others answered, when it should have long before.
     var overtaken = 0
 
+    /// A payload of its was whole, ever.
+    var hasSucceeded: Bool { usual != nil }
+
     mutating func succeeded(at now: Instant) {
-      hasSucceeded = true
       heard = now
       isOnProbation = false
       silentFor = .zero
