@@ -7,11 +7,16 @@ import Numerics
 public struct Incoming: Sendable {
   /// Who sent it: on a router, who may speak over the connection that brought it.
   public var peer: PeerID
-  /// Where it came from.
-  public var origin: Origin
   public var envelope: Envelope
   /// Present exactly when `envelope.message.carriesBulk`.
   public var bulk: BulkFrame?
+  /// Who sent it proved to have it; nil without keys.
+  let key: PublicKey?
+  /// Of who sent it, in numbers.
+  let address: String?
+
+  /// Where it came from: worked out where it is asked for, which is not with every chunk of a payload.
+  public var origin: Origin { key.map { .key($0) } ?? Origin(address: address ?? "") }
 }
 
 /// What a socket received.
@@ -347,8 +352,8 @@ func received(
       return malformed("a bulk frame of \(bulk.count) bytes, no multiple of \(envelope.message.bulkUnit)")
     }
   }
-  let origin = key.map { Origin.key($0) } ?? Origin(address: first.peerAddress ?? "")
-  return .message(Incoming(peer: envelope.sender.peer, origin: origin, envelope: envelope, bulk: bulk))
+  return .message(
+    Incoming(peer: envelope.sender.peer, envelope: envelope, bulk: bulk, key: key, address: first.peerAddress))
 }
 
 extension BulkFrame {
