@@ -82,7 +82,9 @@ import Wire
     let first = try meetsDamage(coordinator, whole, held)
 
     // 5. Once it ended, the next one has its address, its directory and its rows.
-    let (again, ended) = try reopened(coordinator, listen: first.address.endpoint, LogBook())
+    let (again, ended) = try oncePortIsFree {
+      try start(coordinator, listen: first.address.endpoint, LogBook())
+    }
     let second = try coordinator.nextOfShard { if case .hello(let hello) = $0 { hello } else { nil } }.value
     #expect(second.shard == first.shard && second.held == [held] && second.address == first.address)
     again.requestStop()
@@ -252,18 +254,5 @@ import Wire
   private static func residentBytes() throws -> Int {
     let fields = try String(contentsOfFile: "/proc/self/statm", encoding: .utf8).split(separator: " ")
     return (Int(fields[1]) ?? 0) * 4096
-  }
-
-  /// In one process the last thread of the one before lets go of the port a moment after `run`.
-  private func reopened(
-    _ coordinator: ScriptedCoordinator, listen: Endpoint, _ book: LogBook
-  ) throws -> (MemoryService, BoundedQueue<MemoryService.Outcome>) {
-    var started: (MemoryService, BoundedQueue<MemoryService.Outcome>)?
-    let isFree = try eventually(within: 20) {
-      do { started = try start(coordinator, listen: listen, book) } catch WireError.addressInUse { return false }
-      return true
-    }
-    try #require(isFree, "the port of the shard before was not let go of")
-    return try #require(started)
   }
 }

@@ -4,8 +4,8 @@ import Foundation
 import Messages
 import Numerics
 import Services
-import TestSupport
 import Synchronization
+import TestSupport
 import Testing
 import Training
 import Vision
@@ -58,17 +58,11 @@ final class SmallRun: Sendable {
       security: .none(.loopback), probe: Self.probe)
   }
 
-  /// A service, once the one before has let go of its port: in one process its last thread does so a moment after `run`.
+  /// A service, once the one before has let go of its port.
   static func opened(_ options: CoordinatorOptions, log: @escaping ServiceLog = { _, _ in }) throws
     -> CoordinatorService
   {
-    var service: CoordinatorService?
-    let isFree = try eventually(within: 20) {
-      do { service = try CoordinatorService(options, log: log) } catch WireError.addressInUse { return false }
-      return true
-    }
-    try #require(isFree, "the port of the coordinator before was not let go of")
-    return try #require(service)
+    try oncePortIsFree { try CoordinatorService(options, log: log) }
   }
 
   /// Student's, teacher's and memory's, of a checkpoint.
@@ -78,6 +72,18 @@ final class SmallRun: Sendable {
     let manifest = try #require(object as? [String: Any])
     return try ["student", "teacher", "memory"].map { try #require(manifest[$0] as? String) }
   }
+}
+
+/// What opens a socket, once a service of this process that had its port has let go of it: its last thread does so a moment
+/// after `run`.
+func oncePortIsFree<Opened>(_ open: () throws -> Opened) throws -> Opened {
+  var opened: Opened?
+  let isFree = try eventually(within: 20) {
+    do { opened = try open() } catch WireError.addressInUse { return false }
+    return true
+  }
+  try #require(isFree, "the port of the service before was not let go of")
+  return try #require(opened)
 }
 
 /// Lines of a log, from any thread.
