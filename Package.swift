@@ -44,7 +44,6 @@ let package = Package(
     .target(name: "Objective", dependencies: ["Numerics"], swiftSettings: arithmetic),
     .target(name: "Optimization", dependencies: ["Numerics"], swiftSettings: arithmetic),
     .target(name: "MemoryBank", dependencies: ["Numerics", "Durability"]),
-    .target(name: "Checkpoints", dependencies: ["Numerics", "Networks", "Durability", "Printing"]),
     .target(name: "Slices"),
     .target(name: "Threads", dependencies: ["Numerics"]),
     .target(name: "Messages", dependencies: ["Numerics", "MemoryBank", "Slices"]),
@@ -52,6 +51,8 @@ let package = Package(
       name: "Wire",
       dependencies: ["CZeroMQ", "CProtobufC", "CMessages", "Numerics", "MemoryBank", "Slices", "Threads", "Messages"]),
     .target(name: "Coordination", dependencies: ["Numerics", "Slices", "Messages"]),
+    .target(
+      name: "Checkpoints", dependencies: ["Numerics", "Networks", "Durability", "Printing", "Coordination"]),
     .target(
       name: "Training",
       dependencies: [

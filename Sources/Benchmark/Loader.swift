@@ -6,7 +6,7 @@ import Vision
 ///
 /// `@unchecked Sendable`: sampler and row number i are used by thread i alone; the rest is only read.
 public final class Loader: @unchecked Sendable {
-  private let plan: RunPlan
+  private let definition: RunDefinition
   private let data: DataSet
   private let threads: Int
   private let samplers: [ViewSampler]
@@ -14,20 +14,20 @@ public final class Loader: @unchecked Sendable {
   /// Pictures a round.
   private let count: Int
 
-  init(_ plan: RunPlan, data: DataSet, threads: Int) {
-    self.plan = plan
+  init(_ definition: RunDefinition, data: DataSet, threads: Int) {
+    self.definition = definition
     self.data = data
     self.threads = threads
-    count = min(data.count, 16 * threads * plan.configuration.sliceSize)
-    let settings = ViewSettings(plan.configuration)
-    let seed = plan.configuration.seed
+    count = min(data.count, 16 * threads * definition.configuration.sliceSize)
+    let settings = ViewSettings(definition.configuration)
+    let seed = definition.configuration.seed
     samplers = (0..<threads).map { _ in ViewSampler(settings: settings, seed: seed) }
-    let side = max(plan.configuration.imageSize, plan.configuration.localSize)
+    let side = max(definition.configuration.imageSize, definition.configuration.localSize)
     rows = (0..<threads).map { _ in FloatBuffer(count: 3 * side * side) }
   }
 
-  public static func measure(_ plan: RunPlan, data: DataSet, threads: Int, rounds: Int) throws -> Figure {
-    let loader = Loader(plan, data: data, threads: threads)
+  public static func measure(_ definition: RunDefinition, data: DataSet, threads: Int, rounds: Int) throws -> Figure {
+    let loader = Loader(definition, data: data, threads: threads)
     let seconds = try Timing.medians(rounds: rounds, [{ loader.run(cutting: false) }, { loader.run(cutting: true) }])
     let images = Double(loader.count) / seconds[1]
     return Figure(
@@ -38,7 +38,7 @@ public final class Loader: @unchecked Sendable {
 
   private func run(cutting: Bool) {
     let next = Counter()
-    let configuration = plan.configuration
+    let configuration = definition.configuration
     Timing.onThreads(threads) { [self] thread in
       var sampler = samplers[thread]
       while let index = next.next(below: count) {

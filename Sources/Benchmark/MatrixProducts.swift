@@ -18,10 +18,10 @@ public enum MatrixProducts {
   static let ceilingName = "sgemm \(ceilingSide)^3"
 
   /// - Parameters:
-  ///   - plan: whose step's shapes are measured.
+  ///   - definition: whose step's shapes are measured.
   ///   - threads: products at once, each on one thread.
-  public static func measure(_ plan: RunPlan, threads: Int, rounds: Int) throws -> [Figure] {
-    let products = ([ceiling] + shapes(of: plan)).map { SimultaneousProducts($0, threads: threads) }
+  public static func measure(_ definition: RunDefinition, threads: Int, rounds: Int) throws -> [Figure] {
+    let products = ([ceiling] + shapes(of: definition)).map { SimultaneousProducts($0, threads: threads) }
     let seconds = try Timing.medians(rounds: rounds, products.map { product in { product.run() } })
     let rates = zip(products, seconds).map { $0.operations / $1 / 1e9 }
     return zip(products, rates).dropFirst().map { product, rate in
@@ -32,8 +32,8 @@ public enum MatrixProducts {
 
   static let ceiling = Shape(name: ceilingName, rows: ceilingSide, inner: ceilingSide, columns: ceilingSide)
 
-  static func shapes(of plan: RunPlan) -> [Shape] {
-    let (architecture, configuration) = (plan.architecture, plan.configuration)
+  static func shapes(of definition: RunDefinition) -> [Shape] {
+    let (architecture, configuration) = (definition.architecture, definition.configuration)
     let (d, batch) = (architecture.embedDim, configuration.sliceSize)
     let global = 2 * batch * architecture.tokens(side: configuration.imageSize)
     let localViews = min(configuration.localViewsPerGroup, configuration.localCropsNumber)

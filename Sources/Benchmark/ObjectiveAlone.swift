@@ -7,7 +7,7 @@ import Training
 ///
 /// `@unchecked Sendable`: loss and gradient number i are used by thread i alone; the rest is only read.
 public final class ObjectiveAlone: @unchecked Sendable {
-  private let plan: RunPlan
+  private let definition: RunDefinition
   private let threads: Int
   private let student: Matrix
   private let teacher: Matrix
@@ -15,10 +15,10 @@ public final class ObjectiveAlone: @unchecked Sendable {
   private let losses: [ConsistencyLoss]
   private let gradients: [Matrix]
 
-  init(_ plan: RunPlan, threads: Int) {
-    let configuration = plan.configuration
-    self.plan = plan
-    self.threads = min(threads, plan.slices)
+  init(_ definition: RunDefinition, threads: Int) {
+    let configuration = definition.configuration
+    self.definition = definition
+    self.threads = min(threads, definition.slices)
     let (batch, width) = (configuration.sliceSize, configuration.bottleneckDim)
     func embeddings(_ rows: Int, _ number: UInt64) -> Matrix {
       let drawn = drawnMatrix(rows: rows, columns: width, number)
@@ -28,7 +28,7 @@ public final class ObjectiveAlone: @unchecked Sendable {
     }
     student = embeddings(configuration.viewsPerImage * batch, 1)
     teacher = embeddings(2 * batch, 2)
-    blocks = plan.blockPlan(of: MemoryVersion(step: 0, rows: 0)).seededBlocks(plan.seededRows)
+    blocks = definition.blockDraw(of: MemoryVersion(step: 0, rows: 0)).seededBlocks(definition.seededRows)
     let shape = LossShape(
       batch: batch, globalBatch: configuration.batchSize, views: configuration.viewsPerImage, width: width,
       blockSize: configuration.blockSize, blockCount: configuration.blocksUsed)
@@ -39,13 +39,13 @@ public final class ObjectiveAlone: @unchecked Sendable {
     gradients = (0..<self.threads).map { _ in FloatBuffer(count: rows * width).matrix(rows: rows, columns: width) }
   }
 
-  public static func measure(_ plan: RunPlan, threads: Int, rounds: Int) throws -> Figure {
-    let objective = ObjectiveAlone(plan, threads: threads)
+  public static func measure(_ definition: RunDefinition, threads: Int, rounds: Int) throws -> Figure {
+    let objective = ObjectiveAlone(definition, threads: threads)
     let ceiling = SimultaneousProducts(MatrixProducts.ceiling, threads: threads)
     let seconds = try Timing.medians(rounds: rounds, [{ ceiling.run() }, { objective.run() }])
-    let images = Double(plan.configuration.batchSize) / seconds[1]
+    let images = Double(definition.configuration.batchSize) / seconds[1]
     return Figure(
-      "objective", images * plan.lossOperationsPerImage / 1e9, unit: "GFLOP/s",
+      "objective", images * definition.lossOperationsPerImage / 1e9, unit: "GFLOP/s",
       ceiling: .init(MatrixProducts.ceilingName, ceiling.operations / seconds[0] / 1e9),
       digest: "\(objective.gradients[0].buffer.digest)", imagesPerSecond: images, peakBytes: Timing.peakBytes)
   }
@@ -55,9 +55,9 @@ public final class ObjectiveAlone: @unchecked Sendable {
     Timing.onThreads(threads) { [self] thread in
       // A copy shares the buffers that were made for it.
       var loss = losses[thread]
-      while next.next(below: plan.slices) != nil {
+      while next.next(below: definition.slices) != nil {
         fill(gradients[thread], with: 0)
-        loss.begin(teacher: teacher, temperature: plan.teacherTemperature[0])
+        loss.begin(teacher: teacher, temperature: definition.teacherTemperature[0])
         _ = loss.add(student: student, firstView: 0, blocks: blocks, to: gradients[thread])
       }
     }

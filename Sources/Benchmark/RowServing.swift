@@ -119,7 +119,7 @@ private final class ServedShard: Sendable {
     var step = 0
     while requests.count < RowServing.frames {
       let version = MemoryVersion(step: step, rows: memory.rows)
-      let blocks = keys.blockPlan(of: version)
+      let blocks = keys.blockDraw(of: version)
       for block in 0..<blocks.blockCount where requests.count < RowServing.frames {
         var missing = [UInt8](repeating: 0, count: (blocks.blockSize + 7) / 8)
         for (position, row) in blocks.rows(block: block, at: Array(0..<blocks.blockSize)).enumerated()

@@ -11,7 +11,7 @@ import Training
 ///
 /// `@unchecked Sendable`: computer number i is used by thread i alone; the rest is only read, or behind a mutex.
 public final class WholeStep: @unchecked Sendable {
-  private let plan: RunPlan
+  private let definition: RunDefinition
   private let threads: Int
   private let views: [Matrix]
   private let blocks: [Matrix]
@@ -30,33 +30,33 @@ public final class WholeStep: @unchecked Sendable {
   }
 
   /// - Throws: `NetworkError` for view sizes that the network cannot have.
-  public init(_ plan: RunPlan, threads: Int) throws {
-    self.plan = plan
-    self.threads = min(threads, plan.slices)
-    let configuration = plan.configuration
+  public init(_ definition: RunDefinition, threads: Int) throws {
+    self.definition = definition
+    self.threads = min(threads, definition.slices)
+    let configuration = definition.configuration
     views = (0..<configuration.viewsPerImage).map { view in
       let side = view < 2 ? configuration.imageSize : configuration.localSize
       return drawnMatrix(rows: configuration.sliceSize, columns: 3 * side * side, UInt64(view))
     }
-    blocks = plan.blockPlan(of: MemoryVersion(step: 0, rows: 0))
-      .seededBlocks(plan.seededRows)
-    computers = try (0..<self.threads).map { _ in try SliceComputer(plan) }
-    gradients = (0..<plan.slices).map { _ in FloatBuffer(count: plan.layout.count) }
-    func weights() -> FloatBuffer { initialParameters(layout: plan.layout, seed: configuration.seed) }
+    blocks = definition.blockDraw(of: MemoryVersion(step: 0, rows: 0))
+      .seededBlocks(definition.seededRows)
+    computers = try (0..<self.threads).map { _ in try SliceComputer(definition) }
+    gradients = (0..<definition.slices).map { _ in FloatBuffer(count: definition.layout.count) }
+    func weights() -> FloatBuffer { initialParameters(layout: definition.layout, seed: configuration.seed) }
     state = Mutex(
       State(
-        student: weights(), teacher: weights(), optimizer: plan.optimizer.makeState(), spareStudent: weights(),
-        spareTeacher: weights(), spareOptimizer: plan.optimizer.makeState()))
+        student: weights(), teacher: weights(), optimizer: definition.optimizer.makeState(), spareStudent: weights(),
+        spareTeacher: weights(), spareOptimizer: definition.optimizer.makeState()))
   }
 
   /// The method's operations a second beside sgemm's, in turn.
-  public static func measure(_ plan: RunPlan, threads: Int, rounds: Int) throws -> Figure {
-    let step = try WholeStep(plan, threads: threads)
+  public static func measure(_ definition: RunDefinition, threads: Int, rounds: Int) throws -> Figure {
+    let step = try WholeStep(definition, threads: threads)
     let ceiling = SimultaneousProducts(MatrixProducts.ceiling, threads: threads)
     let seconds = try Timing.medians(rounds: rounds, [{ ceiling.run() }, { step.run() }])
-    let images = Double(plan.configuration.batchSize) / seconds[1]
+    let images = Double(definition.configuration.batchSize) / seconds[1]
     return Figure(
-      "step", images * plan.operationsPerImage / 1e9, unit: "GFLOP/s",
+      "step", images * definition.operationsPerImage / 1e9, unit: "GFLOP/s",
       ceiling: .init(MatrixProducts.ceilingName, ceiling.operations / seconds[0] / 1e9), digest: step.digest,
       imagesPerSecond: images, peakBytes: Timing.peakBytes)
   }
@@ -68,16 +68,16 @@ public final class WholeStep: @unchecked Sendable {
   package func run() {
     let (student, teacher) = state.withLock { ($0.student, $0.teacher) }
     let next = Counter()
-    let sums = Mutex([SliceSum?](repeating: nil, count: plan.slices))
+    let sums = Mutex([SliceSum?](repeating: nil, count: definition.slices))
     Timing.onThreads(threads) { [self] thread in
-      while let slice = next.next(below: plan.slices) {
+      while let slice = next.next(below: definition.slices) {
         let sum = computers[thread].compute(
           step: 0, slice: slice, views: views, student: student, teacher: teacher, blocks: blocks,
           into: gradients[slice])
         sums.withLock { $0[slice] = sum }
       }
     }
-    var tree = TreeSum<SliceSum>(tree: plan.tree)
+    var tree = TreeSum<SliceSum>(tree: definition.tree)
     for sum in sums.withLock({ $0 }) {
       guard let sum else { continue }
       tree.insert(sum, at: sum.slices) { SliceSum.adding($0, $1) }
@@ -88,11 +88,11 @@ public final class WholeStep: @unchecked Sendable {
 
   private func update(_ total: SliceSum) {
     state.withLock { state in
-      _ = plan.optimizer.update(
-        state.student, gradient: total.gradient, state: state.optimizer, learningRate: plan.learningRate[0],
-        weightDecay: plan.weightDecay[0], into: state.spareStudent, &state.spareOptimizer)
+      _ = definition.optimizer.update(
+        state.student, gradient: total.gradient, state: state.optimizer, learningRate: definition.learningRate[0],
+        weightDecay: definition.weightDecay[0], into: state.spareStudent, &state.spareOptimizer)
       averageTeacher(
-        state.teacher, student: state.spareStudent, momentum: plan.momentum[0], into: state.spareTeacher)
+        state.teacher, student: state.spareStudent, momentum: definition.momentum[0], into: state.spareTeacher)
       (state.student, state.spareStudent) = (state.spareStudent, state.student)
       (state.teacher, state.spareTeacher) = (state.spareTeacher, state.teacher)
       (state.optimizer, state.spareOptimizer) = (state.spareOptimizer, state.optimizer)

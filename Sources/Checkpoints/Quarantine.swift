@@ -1,3 +1,4 @@
+import Coordination
 import Durability
 import Foundation
 
@@ -8,31 +9,8 @@ public struct Quarantine: Codable, Equatable, Sendable {
   static let formatVersion = 1
   static let file = "quarantine.json"
 
-  public struct Host: Codable, Equatable, Sendable {
-    public var host: String
-    /// The name of the worker that gave a wrong result.
-    public var worker: String
-    /// What was wrong: slices of this step.
-    public var step: Int
-    public var firstSlice: Int
-    public var slices: Int
-    /// Steps that may be wrong, first and last, if the run went on with them.
-    public var suspectSteps: [Int]?
-
-    public init(
-      host: String, worker: String, step: Int, firstSlice: Int, slices: Int, suspectSteps: [Int]? = nil
-    ) {
-      self.host = host
-      self.worker = worker
-      self.step = step
-      self.firstSlice = firstSlice
-      self.slices = slices
-      self.suspectSteps = suspectSteps
-    }
-  }
-
   public var formatVersion = Quarantine.formatVersion
-  public var hosts: [Host] = []
+  public var hosts: [QuarantinedHost] = []
   /// The run is to go back: checkpoints of later steps do not count. Nil once they are set aside.
   public var goesBackTo: Int?
   /// The earliest step that the run ever went back to. From there on one incarnation's memory rows are not another's.

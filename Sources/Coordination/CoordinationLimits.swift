@@ -64,7 +64,7 @@ public enum CoordinationLimits {
 
   /// Copies of a slice that are computed at once by workers that are not overdue. The second is for a worker that
   /// is slow, the third for two of them; more would only load the machines.
-  public static let copies = 3
+  public static let attempts = 3
 
   /// A lease that its worker does not list is lost only after so long: before, the two messages may have crossed.
   public static let delivery = heartbeat * 2
@@ -114,7 +114,7 @@ public enum CoordinationLimits {
   public static let returnPause = Duration.seconds(2)
 
   /// A worker whose result was not finite does not get that slice again before this, for another one shall judge.
-  public static let judgement = Duration.seconds(60)
+  public static let otherHost = Duration.seconds(60)
 
   /// Leases given back for pictures that do not decode that wait for the coordinator's own look; it takes milliseconds.
   public static let accusations = 64
@@ -142,7 +142,7 @@ public enum CoordinationLimits {
   public static let answers = 3
 
   /// How often the coordinator may fail to compute a node that it is to judge before it gives up.
-  public static let judgements = 3
+  public static let recomputations = 3
 
   /// Hosts with unaudited results that a run remembers, in each checkpoint's manifest.
   public static let hosts = 65_536

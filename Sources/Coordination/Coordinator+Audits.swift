@@ -98,18 +98,18 @@ public struct AuditSettings: Sendable {
   /// What decides which; workers must not know it.
   public var seed: UInt64 = 0
   /// Whether the run goes back to before what a host found wrong may have spoilt, or goes on.
-  public var goesBack = true
+  public var rollsBack = true
   public var quarantined: [QuarantinedHost] = []
   /// By host: the first step in which a result of it counts that nobody compared.
   public var unaudited: [String: Int] = [:]
 
   public init(
-    rate: Double = 0, seed: UInt64 = 0, goesBack: Bool = true, quarantined: [QuarantinedHost] = [],
+    rate: Double = 0, seed: UInt64 = 0, rollsBack: Bool = true, quarantined: [QuarantinedHost] = [],
     unaudited: [String: Int] = [:]
   ) {
     self.rate = rate
     self.seed = seed
-    self.goesBack = goesBack
+    self.rollsBack = rollsBack
     self.quarantined = quarantined
     self.unaudited = unaudited
   }
@@ -153,7 +153,7 @@ extension Coordinator {
   /// Whether `peer` should compute an audited node, so that there is an answer to compare with.
   func isToAudit(_ node: SliceRange, by peer: Peer) -> Bool {
     guard let audit = current.audits[node],
-      node.indices.allSatisfy({ current.slices.copies[$0] < CoordinationLimits.copies }),
+      node.indices.allSatisfy({ current.slices.attempts[$0] < CoordinationLimits.attempts }),
       !isWithheld(node, from: peer),
       needsAnswer(audit, whereWorthACopy: { $0.odds(at: now).areWorse(than: peer.time(for: node.count)) })
     else { return false }
@@ -171,7 +171,7 @@ extension Coordinator {
     let hosts = Set(audit.answers.map(\.host) + holders.filter { !$0.isOverdue }.compactMap { peers[$0.peer]?.host })
     let others = peers.filter { peer in
       isPresent(peer) && !holders.contains { $0.peer == peer.id } && !audit.answers.contains { $0.peer == peer.id }
-        && !current.bars.contains { $0.applies(to: peer, at: now) && node.indices.contains($0.slice) }
+        && !current.exclusions.contains { $0.applies(to: peer, at: now) && node.indices.contains($0.slice) }
         && !peer.delivery.isOnProbation
     }
     let elsewhere = others.filter { !hosts.contains($0.host) }
@@ -184,7 +184,7 @@ extension Coordinator {
   }
 
   /// Asks the coordinator's own computing where nobody else will answer, or not soon.
-  mutating func requestJudgements(_ effects: inout [Effect]) {
+  mutating func requestRecomputations(_ effects: inout [Effect]) {
     guard phase == .computing, !current.audits.isEmpty else { return }
     for node in auditedNodes {
       guard let audit = current.audits[node], audit.isOpen, !audit.isAsked, let since = audit.since,
@@ -205,7 +205,7 @@ extension Coordinator {
       if isLate { for lease in strangers { putOnProbation(lease.peer) } }
       current.audits[node]?.isAsked = true
       counts.judged += 1
-      effects.append(.judge(step: step, node))
+      effects.append(.recompute(step: step, node))
     }
   }
 }
@@ -244,7 +244,7 @@ extension Coordinator {
     let result = Self.comparable(finished)
     let answer = Audit.Answer(peer: id, host: peer.host, worker: peer.name, result: .finite(result))
     if let verdict = audit.verdict {
-      if result != verdict { convict([answer], node, &effects) }
+      if result != verdict { quarantine([answer], node, &effects) }
       return
     }
     // Where right results may differ none is compared: what is finite counts.
@@ -265,7 +265,7 @@ extension Coordinator {
   }
 
   /// The coordinator's own answer.
-  mutating func judged(_ finished: Finished, notFinite: [Int], _ effects: inout [Effect]) {
+  mutating func recomputed(_ finished: Finished, notFinite: [Int], _ effects: inout [Effect]) {
     let node = finished.slices
     guard phase == .computing, finished.step == step, let audit = current.audits[node], audit.isAsked else { return }
     current.audits[node]?.isAsked = false
@@ -279,7 +279,7 @@ extension Coordinator {
     current.audits[node]?.isAbandoned = true
   }
 
-  mutating func judgementFailed(of node: SliceRange, in step: Int, reason: String, _ effects: inout [Effect]) {
+  mutating func recomputationFailed(of node: SliceRange, in step: Int, reason: String, _ effects: inout [Effect]) {
     guard phase == .computing, step == self.step, var audit = current.audits[node], audit.isAsked else { return }
     audit.isAsked = false
     // So others may try again too.
@@ -290,7 +290,7 @@ extension Coordinator {
     // The disk or the network may recover.
     audit.askAgainAt = now + CoordinationLimits.returnPause
     let why = "\(described(node)) could not be computed by the coordinator, to audit it: \(shortened(reason))"
-    guard audit.failures >= CoordinationLimits.judgements else { return effects.append(.log(.warning, why)) }
+    guard audit.failures >= CoordinationLimits.recomputations else { return effects.append(.log(.warning, why)) }
     let finite = Set(audit.answers.map(\.result)).subtracting([.notFinite])
     guard finite.count > 1 || finite.isEmpty || settings.audits.rate >= 1 else {
       audit.isAbandoned = true
@@ -315,7 +315,7 @@ extension Coordinator {
     if let only = wrong.first, wrong.count == 1, only.result == .notFinite, mayTryAgain(only.host) {
       askAgain(only, node, &effects)
     } else if !wrong.isEmpty {
-      convict(wrong, node, &effects)
+      quarantine(wrong, node, &effects)
     }
   }
 }
@@ -348,27 +348,27 @@ extension Coordinator {
   }
 
   /// Drops all that comes from the hosts of wrong answers, for good; goes back, or names what they may have spoilt.
-  mutating func convict(_ wrong: [Audit.Answer], _ node: SliceRange, _ effects: inout [Effect]) {
-    var convicted: [QuarantinedHost] = []
+  mutating func quarantine(_ wrong: [Audit.Answer], _ node: SliceRange, _ effects: inout [Effect]) {
+    var quarantined: [QuarantinedHost] = []
     var firstStep: Int?
-    for answer in wrong where !convicted.contains(where: { $0.host == answer.host }) {
+    for answer in wrong where !quarantined.contains(where: { $0.host == answer.host }) {
       let first = hosts.forgetUnaudited(of: answer.host)
       // What is not finite never counts. It makes the host's other results suspect, but is no reason to undo weeks of all
       // others': who may say so may choose when.
-      let goesBack =
-        settings.audits.goesBack && wrong.contains { $0.host == answer.host && $0.result != .notFinite }
-      if let first, goesBack { firstStep = min(firstStep ?? first, first) }
-      convicted.append(
+      let rollsBack =
+        settings.audits.rollsBack && wrong.contains { $0.host == answer.host && $0.result != .notFinite }
+      if let first, rollsBack { firstStep = min(firstStep ?? first, first) }
+      quarantined.append(
         QuarantinedHost(
           host: answer.host, worker: answer.worker, step: step, firstSlice: node.first, slices: node.count,
-          suspectSteps: goesBack ? nil : first.map { [$0, step] }))
+          suspectSteps: rollsBack ? nil : first.map { [$0, step] }))
     }
     let backTo = firstStep
-    hosts.quarantine(convicted)
+    hosts.quarantine(quarantined)
     counts.wrong += wrong.count
     // Durable before a word of it is said.
-    effects.append(.quarantine(convicted, goingBackTo: backTo))
-    for host in convicted { banish(host, &effects) }
+    effects.append(.quarantine(quarantined, rollingBackTo: backTo))
+    for host in quarantined { disconnect(host, &effects) }
     guard let backTo else { return }
     effects.append(
       .log(
@@ -377,10 +377,10 @@ extension Coordinator {
           + "or before it, or to its beginning."))
     for lease in leases { drop(lease.id, tellWorker: true, &effects) }
     phase = .stopped
-    effects.append(.stop(.goesBack(toStep: backTo)))
+    effects.append(.stop(.rollsBack(toStep: backTo)))
   }
 
-  private mutating func banish(_ host: QuarantinedHost, _ effects: inout [Effect]) {
+  private mutating func disconnect(_ host: QuarantinedHost, _ effects: inout [Effect]) {
     let suspect =
       host.suspectSteps.map { " Steps \($0[0]) to \($0[1]) are suspect: results of it count in them unseen." } ?? ""
     effects.append(

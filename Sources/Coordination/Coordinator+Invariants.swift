@@ -28,18 +28,18 @@ extension Coordinator {
     // 2. Leases are open for a reason, and within limits.
     try require(phase == .computing || leases.isEmpty, "\(leases.count) leases while \(phase)")
     try require(zip(leases, leases.dropFirst()).allSatisfy { $0.id < $1.id }, "leases out of order")
-    var copies = [Int](repeating: 0, count: tree.count)
+    var attempts = [Int](repeating: 0, count: tree.count)
     for lease in leases {
       try require(peers[lease.peer] != nil, "lease \(lease.id.number) of nobody")
       try require(tree.isNode(lease.slices), "leased \(lease.slices) is no node")
       try require(
         !lease.slices.indices.contains { current.slices.isAccepted[$0] },
         "\(described(lease.slices)) is leased and accepted")
-      if !lease.isOverdue { for slice in lease.slices.indices { copies[slice] += 1 } }
+      if !lease.isOverdue { for slice in lease.slices.indices { attempts[slice] += 1 } }
     }
-    try require(copies.allSatisfy { $0 <= CoordinationLimits.copies }, "copies \(copies)")
-    try require(copies == current.slices.copies, "copies \(current.slices.copies), not \(copies)")
-    let free = tree.root.indices.map { copies[$0] == 0 && !current.slices.isAccepted[$0] }
+    try require(attempts.allSatisfy { $0 <= CoordinationLimits.attempts }, "attempts \(attempts)")
+    try require(attempts == current.slices.attempts, "attempts \(current.slices.attempts), not \(attempts)")
+    let free = tree.root.indices.map { attempts[$0] == 0 && !current.slices.isAccepted[$0] }
     try require(free == tree.root.indices.map { current.slices.free[$0] }, "free slices of step \(step)")
     try require(
       free.count { $0 } == current.slices.free.count, "\(current.slices.free.count) free slices of step \(step)")

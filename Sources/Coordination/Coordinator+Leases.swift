@@ -89,9 +89,9 @@ extension Coordinator {
       let lease = leases[slow.index]
       guard lease.peer != peer.id, current.audits[lease.slices] == nil else { continue }
       let withheld = withheld(from: peer)
-      for copy in 1..<CoordinationLimits.copies {
+      for copy in 1..<CoordinationLimits.attempts {
         let node = tree.largestNode(below: lease.slices, atMost: peer.idleThreads) { slice in
-          current.slices.copies[slice] == copy && !withheld.contains { $0.indices.contains(slice) }
+          current.slices.attempts[slice] == copy && !withheld.contains { $0.indices.contains(slice) }
         }
         if let node { return node }
       }
@@ -102,7 +102,7 @@ extension Coordinator {
   /// What a worker may not have, of slices that are not accepted: what it has, and what is kept from it for a while.
   private func withheld(from peer: Peer) -> [SliceRange] {
     peer.leases.compactMap { leases[$0]?.slices }
-      + current.bars.lazy.filter { $0.applies(to: peer, at: now) }.map { SliceRange(first: $0.slice, count: 1) }
+      + current.exclusions.lazy.filter { $0.applies(to: peer, at: now) }.map { SliceRange(first: $0.slice, count: 1) }
   }
 
   /// Whether a worker may not have all of a node's slices.
@@ -153,7 +153,7 @@ extension Coordinator {
         if !isPresent(peer) { makeOverdue(lease.id) }
       }
     }
-    current.bars.removeAll { $0.until <= now }
+    current.exclusions.removeAll { $0.until <= now }
     offenders.expire(at: now)
     nothingExpiresBefore = nextExpiry
   }
@@ -173,7 +173,7 @@ extension Coordinator {
       case .waiting, .granted: break
       }
     }
-    for bar in current.bars { next = min(next, bar.until) }
+    for exclusion in current.exclusions { next = min(next, exclusion.until) }
     return min(next, offenders.nextExpiry ?? next)
   }
 
@@ -203,18 +203,18 @@ extension Coordinator {
   }
 
   /// Keeps `slices` from a worker for a while.
-  mutating func bar(_ peer: PeerID, from slices: SliceRange, for duration: Duration) {
-    bar(.peer(peer), from: slices, for: duration)
+  mutating func exclude(_ peer: PeerID, from slices: SliceRange, for duration: Duration) {
+    exclude(.peer(peer), from: slices, for: duration)
   }
 
   /// Keeps `slices` from a worker, or all of a host, for a while.
-  mutating func bar(_ whom: Bar.Whom, from slices: SliceRange, for duration: Duration) {
-    unbar(whom, from: slices)
-    current.bars += slices.indices.map { Bar(whom: whom, slice: $0, until: now + duration) }
+  mutating func exclude(_ whom: Exclusion.Whom, from slices: SliceRange, for duration: Duration) {
+    readmit(whom, from: slices)
+    current.exclusions += slices.indices.map { Exclusion(whom: whom, slice: $0, until: now + duration) }
   }
 
-  mutating func unbar(_ whom: Bar.Whom, from slices: SliceRange) {
-    current.bars.removeAll { $0.whom == whom && slices.indices.contains($0.slice) }
+  mutating func readmit(_ whom: Exclusion.Whom, from slices: SliceRange) {
+    current.exclusions.removeAll { $0.whom == whom && slices.indices.contains($0.slice) }
   }
 
   /// For people.

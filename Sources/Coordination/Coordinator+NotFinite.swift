@@ -13,7 +13,7 @@ extension Coordinator {
     let answer = Audit.Answer(peer: peer.id, host: peer.host, worker: peer.name, result: .notFinite)
     var audit = current.audits[node] ?? Audit()
     if audit.verdict != nil, lease.finished == nil {
-      return mayTryAgain(peer.host) ? askAgain(answer, node, &effects) : convict([answer], node, &effects)
+      return mayTryAgain(peer.host) ? askAgain(answer, node, &effects) : quarantine([answer], node, &effects)
     }
     // Else it is the payload that others agreed on: they agreed on what is not finite.
     let agreed = audit.verdict
@@ -29,7 +29,7 @@ extension Coordinator {
     // One that is on its way already is not called back.
     audit.isAbandoned = copies.contains(where: \.isGranted)
     current.audits[node] = audit
-    bar(.host(peer.host), from: node, for: CoordinationLimits.judgement)
+    exclude(.host(peer.host), from: node, for: CoordinationLimits.otherHost)
     let isForAnotherHost = audit.accusers.count == 1 && others(than: [peer.host])
     log(
       .warning, .notFinite, about: peer.id,
@@ -59,7 +59,7 @@ extension Coordinator {
   mutating func askAgain(_ answer: Audit.Answer, _ node: SliceRange, _ effects: inout [Effect]) {
     current.askedAgain.insert(answer.host)
     counts.wrong += 1
-    unbar(.host(answer.host), from: node)
+    readmit(.host(answer.host), from: node)
     log(
       .error, .notFinite, about: nil,
       "\(described(node)) was not finite from '\(answer.worker)', and is finite as the coordinator itself computes it: "

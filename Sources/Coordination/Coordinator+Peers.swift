@@ -88,7 +88,7 @@ extension Coordinator {
   mutating func forget(_ peer: PeerID, _ effects: inout [Effect]) {
     for lease in peers[peer]?.leases ?? [] { drop(lease, tellWorker: false, &effects) }
     peers[peer] = nil
-    current.bars.removeAll { $0.whom == .peer(peer) }
+    current.exclusions.removeAll { $0.whom == .peer(peer) }
     for slice in current.returned.keys { current.returned[slice]?[peer] = nil }
   }
 }

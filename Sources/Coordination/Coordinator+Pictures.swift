@@ -104,7 +104,7 @@ extension Coordinator {
     let unfounded = leases.filter { $0.finished?.undecodable.contains { $0.picture == picture } ?? false }
     for lease in unfounded {
       drop(lease.id, tellWorker: true, &effects)
-      bar(lease.peer, from: lease.slices, for: CoordinationLimits.returnPause)
+      exclude(lease.peer, from: lease.slices, for: CoordinationLimits.returnPause)
     }
     let peers = accusers + unfounded.map(\.peer)
     for (place, peer) in peers.enumerated() where !peers[..<place].contains(peer) {

@@ -16,7 +16,7 @@ extension Coordinator {
     }
     if let problem = problem(of: finished, for: lease) {
       drop(lease.id, tellWorker: true, &effects)
-      bar(peer, from: lease.slices, for: CoordinationLimits.returnPause)
+      exclude(peer, from: lease.slices, for: CoordinationLimits.returnPause)
       return offend(peer, problem, &effects)
     }
     switch lease.state {
@@ -27,7 +27,7 @@ extension Coordinator {
       counts.duplicates += 1
     case .granted, .waiting:
       drop(lease.id, tellWorker: true, &effects)
-      bar(peer, from: lease.slices, for: CoordinationLimits.returnPause)
+      exclude(peer, from: lease.slices, for: CoordinationLimits.returnPause)
       offend(peer, "two different results for lease \(lease.id.number)", &effects)
     case .computing:
       learnPace(from: lease)
@@ -88,7 +88,7 @@ extension Coordinator {
     case .damaged:
       counts.damaged += 1
       drop(id, tellWorker: true, &effects)
-      bar(lease.peer, from: lease.slices, for: CoordinationLimits.returnPause)
+      exclude(lease.peer, from: lease.slices, for: CoordinationLimits.returnPause)
       failedToDeliver(lease.peer, "pushed other bits than it had announced for \(described(lease.slices))", &effects)
     case .notFinite:
       delivered(lease)
@@ -128,7 +128,7 @@ extension Coordinator {
     guard let lease = leases[message.lease], lease.peer == peer else { return }
     counts.returned += 1
     drop(lease.id, tellWorker: false, &effects)
-    bar(peer, from: lease.slices, for: CoordinationLimits.returnPause)
+    exclude(peer, from: lease.slices, for: CoordinationLimits.returnPause)
     if let problem = problem(of: message.undecodable, on: lease.slices) { return offend(peer, problem, &effects) }
     if lease.isGranted {
       failedToDeliver(peer, "gave \(described(lease.slices)) back instead of pushing it", &effects)
@@ -151,10 +151,10 @@ extension Coordinator {
     for slice in lease.slices.indices { current.returned[slice, default: [:]][peer, default: 0] += 1 }
     let reason = shortened(message.reason)
     let present = peers.filter(isPresent)
-    let hopeless = lease.slices.indices.filter { slice in
+    let permanent = lease.slices.indices.filter { slice in
       present.allSatisfy { current.returned[slice]?[$0.id] ?? 0 >= CoordinationLimits.returns }
     }
-    guard let slice = hopeless.first else {
+    guard let slice = permanent.first else {
       return log(
         .warning, .returns, about: peer, "\(described(peer)) gave back \(described(lease.slices)): \(reason)", &effects)
     }

@@ -108,7 +108,7 @@ extension Coordinator {
     phase = .stopped
     let last: StopReason =
       switch end.reason {
-      case .finished, .requested, .goesBack: .retryable(text)
+      case .finished, .requested, .rollsBack: .retryable(text)
       case .failed(let why): .failed("\(why) \(text)")
       case .permanent(let why): .permanent("\(why) \(text)")
       case .retryable(let why): .retryable("\(why) \(text)")

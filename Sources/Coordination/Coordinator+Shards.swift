@@ -114,7 +114,7 @@ extension Coordinator {
 
   mutating func planMemory(_ effects: inout [Effect]) {
     let (time, window) = (now, storedWindow)
-    board?.plan(at: time, window: window, &effects)
+    board?.reconcile(at: time, window: window, &effects)
     guard phase == .computing, let board, let rows = board.missingRows else { return }
     let shortage = board.shortage
     let forgets = settings.memory?.forgetsLostRows ?? false
@@ -131,7 +131,7 @@ extension Coordinator {
       effects.append(.raiseFloor(to: floor))
       let window = storedWindow
       self.board?.windowMoved()
-      self.board?.plan(at: time, window: window, &effects)
+      self.board?.reconcile(at: time, window: window, &effects)
     } else if !shortage.lost.isEmpty, !forgets {
       conclude(with: .permanent(board.loss(of: rows)), &effects)
     } else if self.board?.complains(at: time) ?? false {

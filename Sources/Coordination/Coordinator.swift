@@ -139,8 +139,9 @@ public struct Coordinator: Sendable {
     case .pushArrived(let lease, let outcome): pushArrived(lease, outcome, &effects)
     case .updateFinished(let updated): updateFinished(updated, &effects)
     case .checkpointFinished(let step, let failure): checkpointFinished(step, failure: failure, &effects)
-    case .judged(let finished, let notFinite): judged(finished, notFinite: notFinite, &effects)
-    case .judgementFailed(let step, let node, let reason): judgementFailed(of: node, in: step, reason: reason, &effects)
+    case .recomputed(let finished, let notFinite): recomputed(finished, notFinite: notFinite, &effects)
+    case .recomputationFailed(let step, let node, let reason):
+      recomputationFailed(of: node, in: step, reason: reason, &effects)
     case .pictureExamined(let picture, let verdict): pictureExamined(picture, verdict, &effects)
     case .picturesLost(let pictures, let reason, let isMet):
       picturesLost(pictures, reason: reason, isMet: isMet, &effects)
@@ -150,7 +151,7 @@ public struct Coordinator: Sendable {
     // Whatever happened, time has passed, and something may have become possible.
     expire(&effects)
     if let line = givenBack.rest(at: now.sinceStart) { effects.append(.log(.warning, line)) }
-    requestJudgements(&effects)
+    requestRecomputations(&effects)
     examinePictures(&effects)
     watchDeliveries(&effects)
     grant(&effects)

@@ -45,7 +45,7 @@ public enum Event: Hashable, Sendable {
   /// An extent is in a file of the coordinator's own, durable, or could not be fetched for this reason.
   case extentFetched(Int, failure: String?)
   /// A shard answered at this address, or did not for this reason.
-  case shardProbed(ShardID, ShardAddress, failure: String?)
+  case shardProbed(ShardID, BulkAddress, failure: String?)
   /// Bytes came that are no message, or count for nothing; from nobody if they cannot be held against a peer.
   case malformed(from: PeerID?, reason: String)
   /// Some of a granted lease's payload has arrived; at least once a second while chunks come.
@@ -58,9 +58,9 @@ public enum Event: Hashable, Sendable {
   case checkpointFinished(step: Int, failure: String?)
   /// What the coordinator's own computing says about a node that it was to judge; the lease means nothing. With the
   /// node's slices whose loss, gradient or rows are not finite: all of them if only their sum is not.
-  case judged(Finished, notFinite: [Int] = [])
+  case recomputed(Finished, notFinite: [Int] = [])
   /// It could not be computed.
-  case judgementFailed(step: Int, SliceRange, reason: String)
+  case recomputationFailed(step: Int, SliceRange, reason: String)
   /// A picture that was to be looked at, or why it could not be.
   case pictureExamined(Int, PictureVerdict)
   /// The coordinator tried to read these pictures, and cannot any more, though others of the data set are there. `isMet`:
@@ -114,7 +114,7 @@ public enum Effect: Hashable, Sendable {
   /// Remove the coordinator's own files of these extents: shards hold them.
   case releaseExtents([Int])
   /// See whether a shard answers requests at the address that it gives out.
-  case probeShard(ShardID, ShardAddress)
+  case probeShard(ShardID, BulkAddress)
   /// Pull an extent into a file of the coordinator's own.
   case fetchExtent(AssignedExtent)
   /// Rows below this are seeded from now on, in the version of this step: `--forget-lost-rows`.
@@ -129,7 +129,7 @@ public enum Effect: Hashable, Sendable {
   case startUpdate(step: Int)
   case writeCheckpoint(step: Int)
   /// Compute a node of the step here too, and say what comes of it.
-  case judge(step: Int, SliceRange)
+  case recompute(step: Int, SliceRange)
   /// See whether a picture's file decodes: `pictureExamined` or `picturesLost` says. One at a time.
   case examinePicture(Int)
   /// Remember these durably before any later effect: from their steps on the run goes on without them.
@@ -138,7 +138,7 @@ public enum Effect: Hashable, Sendable {
   case startOver(step: Int)
   /// Remember these durably before any later effect; with them, if the run is to go back, that only checkpoints of this
   /// step and before count.
-  case quarantine([QuarantinedHost], goingBackTo: Int?)
+  case quarantine([QuarantinedHost], rollingBackTo: Int?)
   /// All is said and durable: leave.
   case stop(StopReason)
   case log(LogLevel, String)
@@ -152,7 +152,7 @@ public enum StopReason: Hashable, Sendable {
   /// Asked to; the last checkpoint is written.
   case requested
   /// To be opened again, from the newest checkpoint of this step or before it.
-  case goesBack(toStep: Int)
+  case rollsBack(toStep: Int)
   /// This cannot go on; a sentence. Whether another start helps is not known.
   case failed(String)
   /// The same: every start would end here.
@@ -163,7 +163,7 @@ public enum StopReason: Hashable, Sendable {
   /// Why it failed, if it did.
   public var failure: String? {
     switch self {
-    case .finished, .requested, .goesBack: nil
+    case .finished, .requested, .rollsBack: nil
     case .failed(let why), .permanent(let why), .retryable(let why): why
     }
   }

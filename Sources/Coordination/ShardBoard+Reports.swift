@@ -110,7 +110,7 @@ extension ShardBoard {
 
   /// Whether it answered at an address. It may be gone since it was asked, or have another address.
   mutating func probed(
-    _ id: ShardID, _ address: ShardAddress, failure: String?, at now: Instant, _ effects: inout [Effect]
+    _ id: ShardID, _ address: BulkAddress, failure: String?, at now: Instant, _ effects: inout [Effect]
   ) {
     guard let shard = shards[id], shard.connection.address == address, !shard.connection.isReachable else { return }
     guard let failure else {

@@ -34,7 +34,7 @@ extension ShardBoard {
     /// It was heard after its hello: a hello alone may be a dead process's, delayed on its way.
     var hasReported = false
     /// Nil while it has not said hello.
-    var address: ShardAddress?
+    var address: BulkAddress?
     /// Where it served before the coordinator started, if it did.
     var formerEndpoint: Endpoint?
     /// The coordinator had an answer from there: rows at an address that is wrong would be nowhere.
@@ -44,11 +44,11 @@ extension ShardBoard {
     var complained: Instant?
     /// When it was last heard, or the board began.
     var heard: Instant
-    /// Lately; set by `plan`.
+    /// Lately; set by `reconcile`.
     var isHeard = false
-    /// Heard lately, and reachable; set by `plan`.
+    /// Heard lately, and reachable; set by `reconcile`.
     var isPresent = false
-    /// Its copies count, though it may be away for a moment; set by `plan`.
+    /// Its copies count, though it may be away for a moment; set by `reconcile`.
     var isCounted = true
   }
 

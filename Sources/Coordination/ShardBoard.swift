@@ -51,7 +51,7 @@ struct ShardBoard: Sendable {
   /// Who was told to leave; a bounded number, the newest last.
   var drained: [PeerID] = []
   var ledger: LedgerWriting
-  /// Something changed that `plan` has not looked at.
+  /// Something changed that `reconcile` has not looked at.
   var isDirty = true
   var unfetched = GatheredLines("extents could not be fetched")
 
@@ -103,7 +103,7 @@ struct ShardBoard: Sendable {
 
   func wasDrained(_ peer: PeerID) -> Bool { drained.contains(peer) }
 
-  /// Who holds what is not what it was: workers, the ledger and `plan` are to know.
+  /// Who holds what is not what it was: workers, the ledger and `reconcile` are to know.
   mutating func touch() {
     version += 1
     isDirty = true
@@ -121,7 +121,7 @@ extension ShardBoard {
   ///
   /// - Parameter window: the rows of the step's memory that are stored.
   /// - Complexity: O(shards); O(extents * holders) when something changed.
-  mutating func plan(at now: Instant, window: Range<Int>, _ effects: inout [Effect]) {
+  mutating func reconcile(at now: Instant, window: Range<Int>, _ effects: inout [Effect]) {
     for shard in shardsInOrder { watch(shard, at: now, &effects) }
     if isDirty {
       isDirty = false

@@ -19,7 +19,7 @@ public struct ShardMachine: Sendable {
     public var name: String
     public var shard: ShardID
     /// Where it serves rows.
-    public var address: ShardAddress
+    public var address: BulkAddress
     /// Bytes that it offers.
     public var capacity: Int
     /// Whose rows it has; nil in a directory that no run has used yet.
@@ -35,7 +35,7 @@ public struct ShardMachine: Sendable {
     public var givesUpAfter: Duration?
 
     public init(
-      name: String, shard: ShardID, address: ShardAddress, capacity: Int, run: RunIdentity?,
+      name: String, shard: ShardID, address: BulkAddress, capacity: Int, run: RunIdentity?,
       protocolVersion: UInt32 = WireLimits.protocolVersion, peer: PeerID, coordinator: String, directory: String,
       givesUpAfter: Duration? = nil
     ) {

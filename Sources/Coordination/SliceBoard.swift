@@ -8,14 +8,14 @@ struct SliceBoard: Sendable {
   private(set) var isAccepted: [Bool]
   private(set) var acceptedCount = 0
   /// Of each slice that are computed by workers that are not overdue.
-  private(set) var copies: [Int]
+  private(set) var attempts: [Int]
   /// Those that are not accepted, and that nobody computes who is not overdue.
   private(set) var free: FreeSlices
 
   /// Nothing computed yet.
   init(of tree: SliceTree) {
     isAccepted = [Bool](repeating: false, count: tree.count)
-    copies = [Int](repeating: 0, count: tree.count)
+    attempts = [Int](repeating: 0, count: tree.count)
     free = FreeSlices(of: tree)
   }
 
@@ -24,7 +24,7 @@ struct SliceBoard: Sendable {
   /// One more worker computes these slices.
   mutating func begin(_ node: SliceRange) {
     for slice in node.indices {
-      copies[slice] += 1
+      attempts[slice] += 1
       free[slice] = false
     }
   }
@@ -32,8 +32,8 @@ struct SliceBoard: Sendable {
   /// One worker less computes these slices, or is in time with them.
   mutating func end(_ node: SliceRange) {
     for slice in node.indices {
-      copies[slice] -= 1
-      free[slice] = copies[slice] == 0 && !isAccepted[slice]
+      attempts[slice] -= 1
+      free[slice] = attempts[slice] == 0 && !isAccepted[slice]
     }
   }
 
@@ -49,5 +49,5 @@ struct SliceBoard: Sendable {
   }
 
   /// Whether one more worker may compute any of these slices.
-  func hasRoom(in node: SliceRange) -> Bool { node.indices.contains { copies[$0] < CoordinationLimits.copies } }
+  func hasRoom(in node: SliceRange) -> Bool { node.indices.contains { attempts[$0] < CoordinationLimits.attempts } }
 }

@@ -10,7 +10,7 @@ struct StepState: Sendable {
   /// By node: those that are computed twice.
   var audits: [SliceRange: Audit] = [:]
   /// Who must not get a slice for a while.
-  var bars: [Bar] = []
+  var exclusions: [Exclusion] = []
   /// Hosts whose "not finite" the coordinator's own computing did not bear out, and that were asked again.
   var askedAgain: Set<String> = []
   /// By slice: how often each worker gave it back.
@@ -26,7 +26,7 @@ struct StepState: Sendable {
 }
 
 /// Who must not get a slice for a while.
-struct Bar: Sendable {
+struct Exclusion: Sendable {
   enum Whom: Hashable, Sendable {
     case peer(PeerID)
     /// All workers of a host.

@@ -19,8 +19,8 @@ public struct MemoryKeys: Hashable, Sendable {
   }
 
   /// Which rows are in which block of a step.
-  public func blockPlan(of version: MemoryVersion) -> BlockPlan {
-    BlockPlan(
+  public func blockDraw(of version: MemoryVersion) -> BlockDraw {
+    BlockDraw(
       window: MemoryWindow(size: size, rows: version.rows, floor: version.floor), blockSize: blockSize,
       blocksPerStep: blocksPerStep, granule: granule, seed: seed, step: version.step)
   }

@@ -6,9 +6,9 @@ import Numerics
 /// memory a row's place is its slot, and it stays until the row that follows it in the slot comes; with less, the row
 /// that came first goes first. Seeded rows are computed when asked for, and kept only where every slot has a place.
 ///
-///     let missing = cache.gather(plan, block: b, positions: 0..<plan.blockSize, into: block)
+///     let missing = cache.gather(draw, block: b, positions: 0..<draw.blockSize, into: block)
 ///     // ask for the rows whose bits are set, then
-///     cache.insert(received, missing, of: plan, block: b, positions: 0..<plan.blockSize, into: block)
+///     cache.insert(received, missing, of: draw, block: b, positions: 0..<draw.blockSize, into: block)
 ///
 /// Rows are kept as they are stored and sent. RAM is taken as rows come, and bookkeeping (at most 24 bytes a row, within
 /// the bound) follows from the room, not from the memory's size.
@@ -71,15 +71,15 @@ extension RowCache {
   /// Copies those of a block's rows that are here, or that can be computed, into the matrix.
   /// - Parameter matrix: the whole block, `[blockSize, width]`; other positions are not touched.
   /// - Returns: which rows must be fetched: bit i % 8 of byte i / 8 is for position `positions.lowerBound + i`.
-  public func gather(_ plan: BlockPlan, block: Int, positions: Range<Int>, into matrix: Matrix) -> [UInt8] {
-    invariant(matrix.rows == plan.blockSize && matrix.columns == seeded.width)
+  public func gather(_ draw: BlockDraw, block: Int, positions: Range<Int>, into matrix: Matrix) -> [UInt8] {
+    invariant(matrix.rows == draw.blockSize && matrix.columns == seeded.width)
     var missing = [UInt8](repeating: 0, count: (positions.count + 7) / 8)
-    for (index, row) in plan.rows(block: block, at: Array(positions)).enumerated() {
+    for (index, row) in draw.rows(block: block, at: Array(positions)).enumerated() {
       let target = matrix.row(at: positions.lowerBound + index)
       if let place = place(of: row) {
-        if !plan.window.isSeeded(row) { hits += 1 }
+        if !draw.window.isSeeded(row) { hits += 1 }
         withBytes(ofPlace: place) { seeded.rowType.load(UnsafeRawBufferPointer($0), into: target) }
-      } else if plan.window.isSeeded(row) {
+      } else if draw.window.isSeeded(row) {
         seeded.write(row: row, into: target)
         if holdsAll {
           let place = makePlace(for: row)
@@ -97,14 +97,14 @@ extension RowCache {
   ///   - received: as they are stored, one after the other; as many as there are bits set in missing.
   ///   - missing: as `gather` returned it for the same positions.
   public func insert(
-    _ received: UnsafeRawBufferPointer, _ missing: [UInt8], of plan: BlockPlan, block: Int, positions: Range<Int>,
+    _ received: UnsafeRawBufferPointer, _ missing: [UInt8], of draw: BlockDraw, block: Int, positions: Range<Int>,
     into matrix: Matrix
   ) {
-    invariant(matrix.rows == plan.blockSize && matrix.columns == seeded.width)
+    invariant(matrix.rows == draw.blockSize && matrix.columns == seeded.width)
     invariant(
       received.count == missing.reduce(0) { $0 + $1.nonzeroBitCount } * rowSize, "\(received.count) bytes of rows")
     let wanted = missing.setBits.map { positions.lowerBound + $0 }
-    for (index, number) in plan.rows(block: block, at: wanted).enumerated() {
+    for (index, number) in draw.rows(block: block, at: wanted).enumerated() {
       let row = UnsafeRawBufferPointer(rebasing: received[(index * rowSize)..<((index + 1) * rowSize)])
       seeded.rowType.load(row, into: matrix.row(at: wanted[index]))
       keep(row, number)

@@ -1,7 +1,9 @@
 import Numerics
 
-/// One run of training, from its first start to its end, over all restarts: 16 random bytes made with the run directory.
-public struct RunIdentity: Hashable, Sendable {
+/// 128 random bits that name a thing for as long as it lives, over all restarts of its processes.
+///
+/// `Thing` keeps the name of one kind of thing from standing for another's.
+public struct Identity<Thing>: Hashable, Sendable {
   public let high: UInt64
   public let low: UInt64
 
@@ -14,6 +16,27 @@ public struct RunIdentity: Hashable, Sendable {
   public init(_ digest: Digest) { self.init(high: digest.high, low: digest.low) }
   public var digest: Digest { Digest(high: high, low: low) }
 }
+
+extension Identity: Comparable {
+  public static func < (left: Self, right: Self) -> Bool { (left.high, left.low) < (right.high, right.low) }
+}
+
+extension Identity: CustomStringConvertible {
+  /// 32 lower-case hexadecimal digits.
+  public var description: String { digest.description }
+}
+
+/// What an `Identity` may name.
+public enum Identified {
+  public enum Run {}
+  public enum Shard {}
+}
+
+/// One run of training, from its first start to its end; made with the run directory.
+public typealias RunIdentity = Identity<Identified.Run>
+
+/// A memory shard, which keeps it in its directory, with its rows.
+public typealias ShardID = Identity<Identified.Shard>
 
 /// One start of a coordinator on its run directory. Each start durably adds one before a word is sent,
 /// so a message of an older incarnation is known by its number.
@@ -45,24 +68,4 @@ public struct LeaseID: Hashable, Comparable, Sendable {
   public let number: UInt64
   public init(_ number: UInt64) { self.number = number }
   public static func < (left: LeaseID, right: LeaseID) -> Bool { left.number < right.number }
-}
-
-/// A memory shard: 128 random bits that it keeps in its directory, with its rows.
-public struct ShardID: Hashable, Comparable, Sendable, CustomStringConvertible {
-  public let high: UInt64
-  public let low: UInt64
-
-  public init(high: UInt64, low: UInt64) {
-    self.high = high
-    self.low = low
-  }
-
-  /// From its form in files.
-  public init(_ digest: Digest) { self.init(high: digest.high, low: digest.low) }
-  public var digest: Digest { Digest(high: high, low: low) }
-
-  public static func < (left: ShardID, right: ShardID) -> Bool { (left.high, left.low) < (right.high, right.low) }
-
-  /// 32 lower-case hexadecimal digits.
-  public var description: String { digest.description }
 }

@@ -21,7 +21,7 @@ public struct ExtentIdentity: Hashable, Sendable {
 }
 
 /// Where a shard's bulk socket can be reached, by workers and by other shards.
-public struct ShardAddress: Hashable, Sendable {
+public struct BulkAddress: Hashable, Sendable {
   public var endpoint: Endpoint
   /// The shard's public key; nil where it does without encryption.
   public var key: PublicKey?
@@ -48,7 +48,7 @@ public struct ShardHello: Hashable, Sendable {
   /// For people: its host, which also says whether two shards fail together.
   public var name: String
   public var shard: ShardID
-  public var address: ShardAddress
+  public var address: BulkAddress
   /// Bytes that it offers.
   public var capacity: Int
   /// Every extent that it holds whole and durable.
@@ -57,7 +57,7 @@ public struct ShardHello: Hashable, Sendable {
   public var changes: UInt64
 
   public init(
-    protocolVersion: UInt32, name: String, shard: ShardID, address: ShardAddress, capacity: Int, held: [HeldExtent],
+    protocolVersion: UInt32, name: String, shard: ShardID, address: BulkAddress, capacity: Int, held: [HeldExtent],
     changes: UInt64
   ) {
     self.protocolVersion = protocolVersion
@@ -172,7 +172,7 @@ public struct AssignedExtent: Hashable, Sendable {
 
 public enum ExtentSource: Hashable, Sendable {
   case coordinator
-  case shard(ShardAddress)
+  case shard(BulkAddress)
 }
 
 // MARK: - Bulk
@@ -184,11 +184,11 @@ public struct HolderTable: Hashable, Sendable {
   /// The extent that the first of `holders` is about.
   public var first: Int
   /// Shards that can be asked now.
-  public var shards: [ShardAddress]
+  public var shards: [BulkAddress]
   /// One an extent: indices into `shards`. Of an extent without any the coordinator has the rows.
   public var holders: [[Int]]
 
-  public init(version: UInt64, first: Int, shards: [ShardAddress], holders: [[Int]]) {
+  public init(version: UInt64, first: Int, shards: [BulkAddress], holders: [[Int]]) {
     self.version = version
     self.first = first
     self.shards = shards

@@ -53,10 +53,10 @@ public final class BackboneWorkspace {
     _ architecture: NetworkArchitecture, maximumImages: Int, side: Int, keepsActivations: Bool,
     rowsAtOnce: Int = rowsAtOnce
   ) -> Int {
-    var plan = WindowPlan()
+    var layout = WindowLayout()
     let tiling = Tiling(tokens: architecture.tokens(side: side), rowsAtOnce: rowsAtOnce)
-    _ = Windows(architecture, maximumImages: maximumImages, tiling, keeps: keepsActivations, &plan)
-    return plan.count
+    _ = Windows(architecture, maximumImages: maximumImages, tiling, keeps: keepsActivations, &layout)
+    return layout.count
   }
 
   /// Floats that a workspace has besides, never in shared memory: what interpolates position embeddings.
@@ -77,9 +77,9 @@ public final class BackboneWorkspace {
     invariant(maximumImages > 0 && rowsAtOnce > 0)
     tokens = architecture.tokens(side: side)
     tiling = Tiling(tokens: tokens, rowsAtOnce: rowsAtOnce)
-    var plan = WindowPlan()
-    let windows = Windows(architecture, maximumImages: maximumImages, tiling, keeps: keepsActivations, &plan)
-    let memory = memory ?? FloatBuffer(count: plan.count)
+    var layout = WindowLayout()
+    let windows = Windows(architecture, maximumImages: maximumImages, tiling, keeps: keepsActivations, &layout)
+    let memory = memory ?? FloatBuffer(count: layout.count)
     self.architecture = architecture
     self.maximumImages = maximumImages
     self.side = side
@@ -217,7 +217,7 @@ private struct Window {
 }
 
 /// Lays windows one after the other, each at the start of a cache line.
-private struct WindowPlan {
+private struct WindowLayout {
   var count = 0
 
   mutating func take(_ rows: Int, _ columns: Int) -> Window {
@@ -231,19 +231,20 @@ private struct BlockWindows {
   let input, moments1, normed1, qkv, probabilities, mixed, middle, moments2, normed2, preactivation: Window
 
   init(
-    _ architecture: NetworkArchitecture, images: Int, tokens: Int, queries: Int, keeps: Bool, _ plan: inout WindowPlan
+    _ architecture: NetworkArchitecture, images: Int, tokens: Int, queries: Int, keeps: Bool,
+    _ layout: inout WindowLayout
   ) {
     let (all, queried, width) = (images * tokens, images * queries, architecture.embedDim)
-    input = plan.take(all, width)
-    moments1 = plan.take(all, 2)
-    normed1 = plan.take(all, width)
-    qkv = plan.take(all, 3 * width)
-    probabilities = plan.take(keeps ? queried * architecture.numHeads : queries, tokens)
-    mixed = plan.take(queried, width)
-    middle = plan.take(queried, width)
-    moments2 = plan.take(queried, 2)
-    normed2 = plan.take(queried, width)
-    preactivation = plan.take(queried, architecture.mlpDim)
+    input = layout.take(all, width)
+    moments1 = layout.take(all, 2)
+    normed1 = layout.take(all, width)
+    qkv = layout.take(all, 3 * width)
+    probabilities = layout.take(keeps ? queried * architecture.numHeads : queries, tokens)
+    mixed = layout.take(queried, width)
+    middle = layout.take(queried, width)
+    moments2 = layout.take(queried, 2)
+    normed2 = layout.take(queried, width)
+    preactivation = layout.take(queried, architecture.mlpDim)
   }
 }
 
@@ -258,7 +259,7 @@ private struct Windows {
   let scratch: ScratchWindows?
 
   init(
-    _ architecture: NetworkArchitecture, maximumImages: Int, _ tiling: Tiling, keeps: Bool, _ plan: inout WindowPlan
+    _ architecture: NetworkArchitecture, maximumImages: Int, _ tiling: Tiling, keeps: Bool, _ layout: inout WindowLayout
   ) {
     let (tokens, width) = (tiling.tokens, architecture.embedDim)
     let tile = tiling.largestTile(ofAtMost: maximumImages)
@@ -273,23 +274,23 @@ private struct Windows {
       let isCutShort = keeps && architecture.isCutShort(block: block)
       blocks.append(
         BlockWindows(
-          architecture, images: images, tokens: tokens, queries: isCutShort ? 1 : tokens, keeps: keeps, &plan))
+          architecture, images: images, tokens: tokens, queries: isCutShort ? 1 : tokens, keeps: keeps, &layout))
     }
     self.blocks = blocks
-    patches = plan.take(images * tokens, architecture.patchFloats)
-    pooled = plan.take(images, width)
-    outputMoments = plan.take(images, 2)
+    patches = layout.take(images * tokens, architecture.patchFloats)
+    pooled = layout.take(images, width)
+    outputMoments = layout.take(images, 2)
     // 2. What each tile overwrites.
     let rows = tile * tokens
-    tokenTable = plan.take(tokens, width)
-    branch = plan.take(rows, width)
-    hidden = plan.take(rows, architecture.mlpDim)
-    attentionScratch = plan.take(tokens, tokens)
-    output = architecture.useMeanPooling ? plan.take(rows, width) : nil
+    tokenTable = layout.take(tokens, width)
+    branch = layout.take(rows, width)
+    hidden = layout.take(rows, architecture.mlpDim)
+    attentionScratch = layout.take(tokens, tokens)
+    output = architecture.useMeanPooling ? layout.take(rows, width) : nil
     scratch =
       keeps
       ? ScratchWindows(
-        stream: plan.take(rows, width), classStream: plan.take(tile, width), normed: plan.take(rows, width),
-        wide: plan.take(rows, max(architecture.mlpDim, 3 * width))) : nil
+        stream: layout.take(rows, width), classStream: layout.take(tile, width), normed: layout.take(rows, width),
+        wide: layout.take(rows, max(architecture.mlpDim, 3 * width))) : nil
   }
 }

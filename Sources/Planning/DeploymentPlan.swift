@@ -89,15 +89,15 @@ public struct DeploymentPlan: Sendable, Encodable {
   public let processes: [Process]
   public let links: [Link]
 
-  /// - Parameter plan: of the run; its pictures may be no more than a batch, for only schedules follow from them.
+  /// - Parameter definition: of the run; its pictures may be no more than a batch, for only schedules follow from them.
   /// - Precondition: the deployment's numbers are positive, its workers and shards within `WireLimits`.
-  public init(_ plan: RunPlan, on deployment: Deployment) {
-    let sizes = DeploymentSizes(plan, deployment)
+  public init(_ definition: RunDefinition, on deployment: Deployment) {
+    let sizes = DeploymentSizes(definition, deployment)
     let fetches = ExpectedFetches(
-      plan, cacheRows: sizes.cachedRows, unsealed: deployment.shards == 0 ? nil : sizes.unsealedRows)
-    let rehearsed = StepSimulation.run(plan, on: deployment, fetches)
-    let operations = plan.operationsPerImage
-    let batch = Double(plan.configuration.batchSize)
+      definition, cacheRows: sizes.cachedRows, unsealed: deployment.shards == 0 ? nil : sizes.unsealedRows)
+    let rehearsed = StepSimulation.run(definition, on: deployment, fetches)
+    let operations = definition.operationsPerImage
+    let batch = Double(definition.configuration.batchSize)
 
     workers = deployment.workers
     threads = deployment.threads
@@ -106,10 +106,10 @@ public struct DeploymentPlan: Sendable, Encodable {
     sgemmPerSecond = deployment.sgemmPerSecond
     efficiency = deployment.efficiency
     copyBytesPerSecond = deployment.copyBytesPerSecond
-    parameters = plan.layout.count
+    parameters = definition.layout.count
     operationsPerImage = operations
     operationsPerStep = operations * batch
-    slicesPerStep = plan.slices
+    slicesPerStep = definition.slices
     stepSeconds = rehearsed.seconds
     imagesPerSecond = batch / rehearsed.seconds
     imagesPerSecondOfComputing =
@@ -118,14 +118,14 @@ public struct DeploymentPlan: Sendable, Encodable {
       weights: rehearsed.phases.weights, rows: rehearsed.phases.rows, slices: rehearsed.phases.slices,
       gradients: rehearsed.phases.gradients, update: rehearsed.phases.update)
     gradientsPerStep = rehearsed.pushes
-    memoryRows = plan.configuration.memorySize
+    memoryRows = definition.configuration.memorySize
     rowsPerStep = fetches.drawn
     rowsFetchedPerStep = fetches.fetched
     rowHitShare = fetches.hitShare
     uses = Self.uses(rehearsed, deployment).sorted { $0.share > $1.share }
     saturatesFirst = uses[0].resource
     processes = sizes.processes(rehearsed)
-    links = LinkLoads(plan, deployment, fetches, rehearsed, sizes).links
+    links = LinkLoads(definition, deployment, fetches, rehearsed, sizes).links
   }
 
   private static func uses(_ rehearsed: StepSimulation.Outcome, _ deployment: Deployment) -> [Use] {

@@ -6,32 +6,32 @@ import Training
 
 /// Bytes in the processes and on the disks of a deployment.
 struct DeploymentSizes {
-  let plan: RunPlan
+  let definition: RunDefinition
   let deployment: Deployment
   let layout: ExtentLayout
   /// Rows that a worker's cache has room for.
   let cachedRows: Int
 
-  init(_ plan: RunPlan, _ deployment: Deployment) {
-    self.plan = plan
+  init(_ definition: RunDefinition, _ deployment: Deployment) {
+    self.definition = definition
     self.deployment = deployment
-    layout = plan.extentLayout(run: Digest(high: 0, low: 0))
+    layout = definition.extentLayout(run: Digest(high: 0, low: 0))
     cachedRows = RowCache.capacity(
-      memorySize: plan.configuration.memorySize, bytes: deployment.workerRowCache, rowSize: layout.rowSize)
+      memorySize: definition.configuration.memorySize, bytes: deployment.workerRowCache, rowSize: layout.rowSize)
   }
 
   /// Bytes of one set of weights, or a gradient.
-  var weightBytes: Int { 4 * plan.layout.count }
+  var weightBytes: Int { 4 * definition.layout.count }
 
   /// Student, teacher and the optimizer's moments.
-  var versionBytes: Int { (2 + plan.optimizer.rule.momentNames.count) * weightBytes }
+  var versionBytes: Int { (2 + definition.optimizer.rule.momentNames.count) * weightBytes }
 
   /// Tensors of a checkpoint's three files.
-  var checkpointBytes: Int { versionBytes + 2 * 4 * plan.statisticsLayout.count }
+  var checkpointBytes: Int { versionBytes + 2 * 4 * definition.statisticsLayout.count }
 
   /// Steps from one checkpoint to the next, at this pace; nil if none is written before the end.
   func checkpointSteps(stepSeconds: Double) -> Double? {
-    let configuration = plan.configuration
+    let configuration = definition.configuration
     let bySteps = configuration.checkpointEverySteps > 0 ? Double(configuration.checkpointEverySteps) : nil
     let byTime =
       configuration.checkpointEveryMinutes > 0
@@ -56,16 +56,16 @@ extension DeploymentSizes {
   /// Rows that checkpoints keep beyond those in the memory.
   private func rowsOfCheckpoints(_ rehearsed: StepSimulation.Outcome) -> Int {
     let steps = checkpointSteps(stepSeconds: rehearsed.seconds) ?? 0
-    return Int(steps * Double(plan.configuration.batchSize * plan.configuration.keepCheckpoints))
+    return Int(steps * Double(definition.configuration.batchSize * definition.configuration.keepCheckpoints))
   }
 
   private func coordinator(_ rehearsed: StepSimulation.Outcome) -> DeploymentPlan.Process {
-    let configuration = plan.configuration
+    let configuration = definition.configuration
     let cached = min(configuration.memorySize, deployment.coordinatorRowCache / layout.rowSize)
     let rows = rowsOfCheckpoints(rehearsed)
     // Shards let go of by the coordinator what no start from a kept checkpoint appends to.
     let local = extents(holding: deployment.shards > 0 ? rows : configuration.memorySize + rows)
-    let judge = plan.workFloats + 2 * blockFloats
+    let recomputation = definition.workFloats + 2 * blockFloats
     return DeploymentPlan.Process(
       "coordinator",
       memory: [
@@ -74,12 +74,14 @@ extension DeploymentSizes {
         .init(content: "a version that is being checkpointed", bytes: versionBytes),
         .init(
           content: "gradients on their way and in the tree's sum", bytes: rehearsed.coordinatorGradients * weightBytes),
-        .init(content: "new rows and statistics", bytes: 3 * 4 * plan.slices * plan.floatsPerSlice),
+        .init(content: "new rows and statistics", bytes: 3 * 4 * definition.slices * definition.floatsPerSlice),
         .init(content: "row cache", bytes: cached * layout.rowSize),
         .init(
           content: "pictures between chunks",
           bytes: deployment.pictureBytes > 0 ? WireLimits.pictureBytesKept : 0),
-        .init(content: "judging an audit, while it does", bytes: configuration.auditRate > 0 ? 4 * judge : 0),
+        .init(
+          content: "recomputing an audited node, while it does",
+          bytes: configuration.auditRate > 0 ? 4 * recomputation : 0),
       ],
       disk: [
         .init(
@@ -90,7 +92,7 @@ extension DeploymentSizes {
   }
 
   private var blockFloats: Int {
-    plan.configuration.blocksUsed * plan.configuration.blockSize * plan.configuration.bottleneckDim
+    definition.configuration.blocksUsed * definition.configuration.blockSize * definition.configuration.bottleneckDim
   }
 
   private func worker(_ rehearsed: StepSimulation.Outcome) -> DeploymentPlan.Process {
@@ -99,7 +101,9 @@ extension DeploymentSizes {
       "worker", count: deployment.workers,
       memory: [
         .init(content: "weights and gradients", bytes: rehearsed.workerBuffers * weightBytes),
-        .init(content: "work memory of \(deployment.threads) threads", bytes: deployment.threads * 4 * plan.workFloats),
+        .init(
+          content: "work memory of \(deployment.threads) threads", bytes: deployment.threads * 4 * definition.workFloats
+        ),
         .init(content: "blocks of this step and the next", bytes: 2 * 4 * blockFloats),
         .init(content: "row cache", bytes: cachedRows * (layout.rowSize + RowCache.bookkeeping)),
         .init(content: "frames that arrive", bytes: frames),
@@ -107,8 +111,8 @@ extension DeploymentSizes {
   }
 
   private func shard(_ rehearsed: StepSimulation.Outcome) -> DeploymentPlan.Process {
-    let replicas = min(plan.configuration.memoryReplicas, deployment.shards)
-    let all = extents(holding: plan.configuration.memorySize + rowsOfCheckpoints(rehearsed)) * replicas
+    let replicas = min(definition.configuration.memoryReplicas, deployment.shards)
+    let all = extents(holding: definition.configuration.memorySize + rowsOfCheckpoints(rehearsed)) * replicas
     let frames = min(WireLimits.framesAnswered, deployment.workers * WireLimits.requestsUnderWay)
     return DeploymentPlan.Process(
       "shard", count: deployment.shards,

@@ -29,8 +29,8 @@ public struct ExpectedFetches: Sendable, Equatable {
   /// - Parameters:
   ///   - cacheRows: rows that the worker's cache has room for.
   ///   - unsealed: of the newest rows, those that only the coordinator has; nil if it has all of them.
-  public init(_ plan: RunPlan, cacheRows: Int, unsealed: Double?) {
-    let configuration = plan.configuration
+  public init(_ definition: RunDefinition, cacheRows: Int, unsealed: Double?) {
+    let configuration = definition.configuration
     let (size, batch) = (Double(configuration.memorySize), Double(configuration.batchSize))
     drawn = Double(configuration.blocksUsed * configuration.blockSize)
     let share = drawn / size

@@ -8,18 +8,19 @@ struct LinkLoads {
   private let rehearsed: StepSimulation.Outcome
 
   init(
-    _ plan: RunPlan, _ deployment: Deployment, _ fetches: ExpectedFetches, _ rehearsed: StepSimulation.Outcome,
+    _ definition: RunDefinition, _ deployment: Deployment, _ fetches: ExpectedFetches,
+    _ rehearsed: StepSimulation.Outcome,
     _ sizes: DeploymentSizes
   ) {
     self.rehearsed = rehearsed
-    let (configuration, workers, shards) = (plan.configuration, deployment.workers, deployment.shards)
+    let (configuration, workers, shards) = (definition.configuration, deployment.workers, deployment.shards)
     let (sent, received) = (rehearsed.links.sent, rehearsed.links.received)
     let steps = Double(rehearsed.steps)
     func mean(_ machines: [[Traffic: Double]], _ of: Range<Int>, _ kind: Traffic) -> Double {
       of.isEmpty ? 0 : of.reduce(0) { $0 + machines[$1][kind, default: 0] } / Double(of.count) / steps
     }
     let (ofWorkers, ofShards) = (1..<1 + workers, 1 + workers..<1 + workers + shards)
-    let chunks = Double(WireLimits.frames(ofFloats: plan.layout.count))
+    let chunks = Double(WireLimits.frames(ofFloats: definition.layout.count))
 
     // 1. Weights and gradients. A worker without slices pulls nothing.
     let weights = mean(received, ofWorkers, .weights)
@@ -32,12 +33,12 @@ struct LinkLoads {
     let fromCoordinator = sent[0][.rows, default: 0] / Double(workers) / steps
     add(
       "coordinator", "each worker", "memory rows", workers, fromCoordinator,
-      requests: Self.requests(fromCoordinator, plan, sizes, calls: 2))
+      requests: Self.requests(fromCoordinator, definition, sizes, calls: 2))
     if shards > 0 {
       let fromShard = mean(sent, ofShards, .rows)
       add(
         "each shard", "all workers", "memory rows", shards, fromShard,
-        requests: Double(workers) * Self.requests(fromShard / Double(workers), plan, sizes, calls: 1))
+        requests: Double(workers) * Self.requests(fromShard / Double(workers), definition, sizes, calls: 1))
       let copied = mean(received, ofShards, .extents)
       add(
         "coordinator, shards", "each shard", "whole extents", shards, copied,
@@ -71,10 +72,12 @@ struct LinkLoads {
   }
 
   /// Requests for so many bytes of rows: full frames, but at least one a block and call.
-  private static func requests(_ bytes: Double, _ plan: RunPlan, _ sizes: DeploymentSizes, calls: Int) -> Double {
+  private static func requests(_ bytes: Double, _ definition: RunDefinition, _ sizes: DeploymentSizes, calls: Int)
+    -> Double
+  {
     let rows = bytes / Double(sizes.layout.rowSize)
     let aFrame = Double(WireLimits.bulkBytes / sizes.layout.rowSize)
     // A block of which nothing is missing is not asked for.
-    return min(rows, max(rows / aFrame, Double(calls * plan.configuration.blocksUsed)))
+    return min(rows, max(rows / aFrame, Double(calls * definition.configuration.blocksUsed)))
   }
 }

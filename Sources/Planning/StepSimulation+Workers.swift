@@ -84,7 +84,7 @@ extension StepSimulation {
     case .say(let message, let sender): handle(.message(message, from: sender))
     case .join(_, _, let session):
       workers[index].session = session
-      tell(.joined(LeaseBounds(steps: Self.steps, tree: plan.tree, pictures: plan.pictures)), worker: index)
+      tell(.joined(LeaseBounds(steps: Self.steps, tree: definition.tree, pictures: definition.pictures)), worker: index)
     case .compute(let lease): take(lease, index)
     case .push(let lease): push(lease, index)
     case .forget(let lease): drop(lease, index)
@@ -160,14 +160,14 @@ extension StepSimulation {
     workers[index].aheadStep = workers[index].step + 1
     // Rows that are here are copied first, then the others asked for.
     workers[index].ahead = .underWay
-    let copied = 2 * fetches.drawn * Double(plan.configuration.bottleneckDim)
+    let copied = 2 * fetches.drawn * Double(definition.configuration.bottleneckDim)
     after(deployment.seconds(passingFloats: copied), .gatheredAhead(index))
     prepare(index)
   }
 
   /// Who sends so many rows, and how many bytes.
   func rowParts(_ rows: Double, _ index: Int, isNewest: Bool = false) -> [(bytes: Double, from: Int)] {
-    let rowSize = Double(plan.configuration.bottleneckDim * plan.rowType.bytes)
+    let rowSize = Double(definition.configuration.bottleneckDim * definition.rowType.bytes)
     let others = max(0, fetches.fromCoordinator - fetches.newest)
     let own = deployment.shards == 0 || isNewest ? rows : min(rows, others)
     let shards = 0..<deployment.shards
@@ -187,7 +187,7 @@ extension StepSimulation {
       workers[index].idle -= 1
       workers[index].hold(1)
       let range = SliceRange(first: slice - work.lease.slices.first, count: 1)
-      let pictures = Double(deployment.pictureBytes * plan.configuration.sliceSize)
+      let pictures = Double(deployment.pictureBytes * definition.configuration.sliceSize)
       send([(pictures, 0)], .pictures, to: machine(index), then: .picturesHere(index, lease, range))
     }
   }
@@ -230,7 +230,7 @@ extension StepSimulation {
   private func finished(_ lease: Lease) -> Finished {
     Finished(
       lease: lease.lease, step: lease.step, slices: lease.slices, payload: Digest(high: 2, low: 2),
-      payloadCount: plan.payloadCount(slices: lease.slices.count),
+      payloadCount: definition.payloadCount(slices: lease.slices.count),
       losses: lease.slices.indices.map { _ in SliceLoss(consistency: 0, koleo: 0, targetEntropy: 0) }, undecodable: [])
   }
 
@@ -242,7 +242,7 @@ extension StepSimulation {
 
   private mutating func push(_ id: LeaseID, _ index: Int) {
     guard let lease = workers[index].work[id]?.lease else { return }
-    let payload = Double(plan.payloadCount(slices: lease.slices.count))
+    let payload = Double(definition.payloadCount(slices: lease.slices.count))
     outcome.pushes += 1
     send([(4 * payload, machine(index))], .gradients, to: 0, then: .pushed(index, id))
   }

@@ -71,7 +71,7 @@ struct StepSimulation {
   /// The coordinator's patience is for peers that are slow or gone. There are none: its time passes slowly.
   private static let coordinatorPace = 1e-4
 
-  let plan: RunPlan
+  let definition: RunDefinition
   let deployment: Deployment
   let fetches: ExpectedFetches
   let floats: Double
@@ -96,27 +96,28 @@ struct StepSimulation {
   private var linksBefore: LinkModel
   private var nextShard = 0
 
-  static func run(_ plan: RunPlan, on deployment: Deployment, _ fetches: ExpectedFetches) -> Outcome {
-    var rehearsal = StepSimulation(plan, deployment, fetches)
+  static func run(_ definition: RunDefinition, on deployment: Deployment, _ fetches: ExpectedFetches) -> Outcome {
+    var rehearsal = StepSimulation(definition, deployment, fetches)
     return rehearsal.run()
   }
 
-  private init(_ plan: RunPlan, _ deployment: Deployment, _ fetches: ExpectedFetches) {
-    self.plan = plan
+  private init(_ definition: RunDefinition, _ deployment: Deployment, _ fetches: ExpectedFetches) {
+    self.definition = definition
     self.deployment = deployment
     self.fetches = fetches
-    floats = Double(plan.layout.count)
-    let configuration = plan.configuration
+    floats = Double(definition.layout.count)
+    let configuration = definition.configuration
     let rate = deployment.sgemmPerSecond * deployment.efficiency / Double(deployment.threads)
     // A share of the slices is computed twice, for audits.
     let audited = deployment.workers > 1 ? configuration.auditRate : 0
-    sliceSeconds = Double(configuration.sliceSize) * plan.operationsPerImage / rate * (1 + audited)
+    sliceSeconds = Double(configuration.sliceSize) * definition.operationsPerImage / rate * (1 + audited)
     let probe = Digest(high: 0, low: 1)
     var settings = CoordinatorSettings(
       run: Self.identity, incarnation: Self.incarnation, protocolVersion: WireLimits.protocolVersion, probe: probe,
       welcome: Welcome(
-        configuration: "", bulkPort: 1, data: DataIdentity(count: plan.pictures, digest: probe), rows: 0),
-      slices: plan.slices, lastStep: Self.steps, gradientCount: plan.layout.count, floatsPerSlice: plan.floatsPerSlice,
+        configuration: "", bulkPort: 1, data: DataIdentity(count: definition.pictures, digest: probe), rows: 0),
+      slices: definition.slices, lastStep: Self.steps, gradientCount: definition.layout.count,
+      floatsPerSlice: definition.floatsPerSlice,
       pictureName: { "\($0)" }, pictures: { _, _ in [] })
     settings.audits = AuditSettings()
     coordinator = Coordinator(
@@ -125,7 +126,7 @@ struct StepSimulation {
     links = LinkModel(
       machines: 1 + deployment.workers + deployment.shards, bytesPerSecond: deployment.linkBytesPerSecond)
     linksBefore = links
-    sum = TreeSum(tree: plan.tree)
+    sum = TreeSum(tree: definition.tree)
     outcome = Outcome(links: links)
   }
 
@@ -245,7 +246,7 @@ extension StepSimulation {
 
   private mutating func startUpdate() {
     updateBegan = max(updateIsFreeAt, clock)
-    let seconds = deployment.seconds(passingFloats: Double(plan.optimizer.rule.floatsPassedPerWeight) * floats)
+    let seconds = deployment.seconds(passingFloats: Double(definition.optimizer.rule.floatsPassedPerWeight) * floats)
     updateIsFreeAt = updateBegan + seconds
     outcome.updating += seconds
     after(updateIsFreeAt - clock, .updated)
@@ -253,7 +254,7 @@ extension StepSimulation {
 
   private mutating func updated() {
     gradients -= 1
-    sum = TreeSum(tree: plan.tree)
+    sum = TreeSum(tree: definition.tree)
     done += 1
     if done > warmUp {
       let slowest = workers.max { $0.lastSlice < $1.lastSlice }
@@ -274,11 +275,11 @@ extension StepSimulation {
     guard done < warmUp + counted else { return }
     // The rows that shards copy, in the background.
     if deployment.shards > 0 {
-      let record = Double(plan.extentLayout(run: Digest(high: 0, low: 0)).recordSize)
-      let replicas = min(plan.configuration.memoryReplicas, deployment.shards)
+      let record = Double(definition.extentLayout(run: Digest(high: 0, low: 0)).recordSize)
+      let replicas = min(definition.configuration.memoryReplicas, deployment.shards)
       for _ in 0..<replicas {
         send(
-          [(Double(plan.configuration.batchSize) * record, 0)], .extents,
+          [(Double(definition.configuration.batchSize) * record, 0)], .extents,
           to: 1 + deployment.workers + nextShard % deployment.shards, then: .nothing)
         nextShard += 1
       }

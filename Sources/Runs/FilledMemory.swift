@@ -107,7 +107,7 @@ extension FilledMemory {
   /// Makes `DIRECTORY/run` anew: a run with initial weights and this memory.
   /// - Throws: `ConfigurationError`, `NetworkError` for settings that do not fit; `CheckpointError`, `DurabilityError`.
   package func writeRun(on data: DataSet) throws {
-    let plan = try RunPlan(configuration: configuration, pictures: data.count)
+    let definition = try RunDefinition(configuration: configuration, pictures: data.count)
     let path = "\(directory)/run"
     try storage.remove(path)
     var identity = IdentityGenerator(of: layout.run)
@@ -118,10 +118,10 @@ extension FilledMemory {
     invariant(run.run == layout.run, "a run of another identity")
     try storage.makeDurableDirectory(run.memoryPath)
     try ledger.write(to: "\(run.memoryPath)/\(RowStore.ledgerName)", run: layout.run, in: storage)
-    let version = WeightsVersion.initial(plan)
+    let version = WeightsVersion.initial(definition)
     let last = ledger[rows / layout.capacity - 1]?.record.after ?? MemoryDigest().state
     try run.checkpoints().write(
-      version.content(plan),
+      version.content(definition),
       Manifest(
         run: run.run, incarnation: 0, step: 0, epoch: 0, student: version.studentDigest,
         teacher: version.teacherDigest, memory: last, rows: rows, floor: 0, oldestRow: 0, data: run.data,

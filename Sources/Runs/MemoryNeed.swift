@@ -21,32 +21,32 @@ public struct MemoryNeed: Sendable, Equatable {
   private init(_ shares: [Share]) { self.shares = shares }
 
   /// Of a coordinator: weights and moments, those of the next step, and a gradient.
-  public static func coordinator(of plan: RunPlan) -> MemoryNeed {
-    let version = 2 + plan.optimizer.rule.momentNames.count
+  public static func coordinator(of definition: RunDefinition) -> MemoryNeed {
+    let version = 2 + definition.optimizer.rule.momentNames.count
     return MemoryNeed([
       Share(
         content: "the network's weights, moments and gradient (embed_dim, depth, head_hidden_dim)",
-        bytes: (2 * version + 1) * plan.weightBytes),
+        bytes: (2 * version + 1) * definition.weightBytes),
       Share(content: "the program", bytes: programBytes),
     ])
   }
 
   /// Of a worker of so many threads: weights, a gradient for each thread, what they compute in, and blocks.
-  public static func worker(of plan: RunPlan, threads: Int) -> MemoryNeed {
-    let busy = min(threads, plan.slices)
-    let configuration = plan.configuration
+  public static func worker(of definition: RunDefinition, threads: Int) -> MemoryNeed {
+    let busy = min(threads, definition.slices)
+    let configuration = definition.configuration
     let block = 4 * configuration.blocksUsed * configuration.blockSize * configuration.bottleneckDim
     return MemoryNeed([
       Share(
         content: "the network's weights and a gradient for each thread (embed_dim, depth, head_hidden_dim)",
-        bytes: (2 + busy) * plan.weightBytes),
+        bytes: (2 + busy) * definition.weightBytes),
       Share(
         content: "the slices that \(busy) \(busy == 1 ? "thread computes" : "threads compute") at once (--threads, "
           + "slice_size, image_size, local_views_per_group)",
-        bytes: busy * 4 * plan.workFloats),
+        bytes: busy * 4 * definition.workFloats),
       // The next step's are gathered beside.
       Share(
-        content: "a step's blocks (block_size, blocks_per_step)", bytes: (plan.lastStep > 1 ? 2 : 1) * block),
+        content: "a step's blocks (block_size, blocks_per_step)", bytes: (definition.lastStep > 1 ? 2 : 1) * block),
       Share(content: "the program", bytes: programBytes),
     ])
   }
@@ -66,6 +66,6 @@ public struct MemoryNeed: Sendable, Equatable {
   public func rest(of allowance: Allowance) -> Int { max(0, allowance.memory.usable - bytes) }
 }
 
-extension RunPlan {
+extension RunDefinition {
   fileprivate var weightBytes: Int { 4 * layout.count }
 }

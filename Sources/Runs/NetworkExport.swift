@@ -14,9 +14,9 @@ import Training
 public func exportNetwork(
   _ file: String, of checkpoint: Checkpoint, to path: String, in storage: any Storage
 ) throws -> Int {
-  let plan = try RunPlan(of: checkpoint.manifest)
-  let groups = plan.tensorGroups(
-    FloatBuffer(count: plan.layout.count), initialStatistics(layout: plan.statisticsLayout))
+  let definition = try RunDefinition(of: checkpoint.manifest)
+  let groups = definition.tensorGroups(
+    FloatBuffer(count: definition.layout.count), initialStatistics(layout: definition.statisticsLayout))
   let isStudent = file == Checkpoint.studentFile
   try checkpoint.load(
     CheckpointContent(student: isStudent ? groups : [], teacher: isStudent ? [] : groups, optimizer: []))

@@ -34,17 +34,17 @@ struct ReplayedMemory {
 
   /// A step's blocks, each `[blockSize, width]`.
   /// - Throws: `MemoryBankError`; `DurabilityError`.
-  func blocks(_ plan: BlockPlan, seeded: SeededRows) throws -> [Matrix] {
-    let numbers = (0..<plan.blockCount).lazy.flatMap { block in
-      (0..<plan.blockSize).lazy.map { plan.row(block: block, position: $0) }
+  func blocks(_ draw: BlockDraw, seeded: SeededRows) throws -> [Matrix] {
+    let numbers = (0..<draw.blockCount).lazy.flatMap { block in
+      (0..<draw.blockSize).lazy.map { draw.row(block: block, position: $0) }
     }
     // All that is missing is said at once.
-    try files.find(numbers.filter { $0 < stored && !plan.window.isSeeded($0) })
-    return try (0..<plan.blockCount).map { block in
-      let matrix = FloatBuffer(count: plan.blockSize * seeded.width)
-        .matrix(rows: plan.blockSize, columns: seeded.width)
-      for position in plan.writeSeededRows(of: block, seeded, into: matrix) {
-        let (row, place) = (plan.row(block: block, position: position), matrix.rows(position..<position + 1))
+    try files.find(numbers.filter { $0 < stored && !draw.window.isSeeded($0) })
+    return try (0..<draw.blockCount).map { block in
+      let matrix = FloatBuffer(count: draw.blockSize * seeded.width)
+        .matrix(rows: draw.blockSize, columns: seeded.width)
+      for position in draw.writeSeededRows(of: block, seeded, into: matrix) {
+        let (row, place) = (draw.row(block: block, position: position), matrix.rows(position..<position + 1))
         if row < stored {
           _ = try files.read(row..<row + 1, into: place)
         } else {

@@ -39,8 +39,8 @@ public struct RunFork: Sendable {
 
   private let source: String
   private let checkpoint: Checkpoint
-  private let old: RunPlan
-  private let new: RunPlan
+  private let old: RunDefinition
+  private let new: RunDefinition
   /// The new run's, if it is another than the old one's.
   private let otherData: DataRecord?
   /// Directories of the old run's memory shards.
@@ -65,10 +65,10 @@ public struct RunFork: Sendable {
     checkpoint = try RunDirectory.checkpoint(of: run, step: step, in: storage)
     let manifest = checkpoint.manifest
     try ShardDirectory.check(shards, areOf: manifest.run, in: storage)
-    old = try RunPlan(of: manifest)
+    old = try RunDefinition(of: manifest)
     let record = data.map { DataRecord(count: $0.count, digest: $0.identity.digest) }
     otherData = record == manifest.data ? nil : record
-    new = try RunPlan(
+    new = try RunDefinition(
       configuration: old.configuration.changed(by: [changes]), pictures: (otherData ?? manifest.data).count)
     guard new.layout == old.layout, new.statisticsLayout == old.statisticsLayout,
       new.configuration.optimizer == old.configuration.optimizer

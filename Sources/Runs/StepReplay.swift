@@ -19,7 +19,7 @@ public struct StepReplay: Sendable {
   private let step: Int
   private let slice: Int?
   private let checkpoint: Checkpoint
-  private let plan: RunPlan
+  private let definition: RunDefinition
   /// Trajectory keys that were changed after the checkpoint.
   private let changes: [ConfigurationChange]
   private let lost: [LostPictureRecord]
@@ -53,15 +53,17 @@ public struct StepReplay: Sendable {
       steps.reversed().lazy.compactMap { try? directory.checkpoint(ofStep: $0).manifest }.first
       ?? checkpoint.manifest
     changes = Array(newest.changes.dropFirst(checkpoint.manifest.changes.count))
-    plan = try RunPlan(of: checkpoint.manifest)
+    definition = try RunDefinition(of: checkpoint.manifest)
     lost = try RunDirectory.lostPictures(of: run, in: storage)
-    if let slice, !(0..<plan.slices ~= slice) { throw RunError.noSuchSlice(slice: slice, slices: plan.slices) }
-    let last = try RunPlan(of: newest).lastStep
+    if let slice, !(0..<definition.slices ~= slice) {
+      throw RunError.noSuchSlice(slice: slice, slices: definition.slices)
+    }
+    let last = try RunDefinition(of: newest).lastStep
     guard step < last else { throw RunError.noSuchStep(run: run, step: step, lastStep: last) }
   }
 
   /// What the results' bits depend on, beside the run.
-  public var computeClass: ComputeClassName { plan.configuration.computeClass }
+  public var computeClass: ComputeClassName { definition.configuration.computeClass }
 }
 
 // MARK: - The result
@@ -133,29 +135,30 @@ extension StepReplay {
     guard given == manifest.data else {
       throw CheckpointError.otherData(run: run, saved: manifest.data, given: given)
     }
-    var plan = plan
-    var version = try WeightsVersion(of: checkpoint, plan)
+    var definition = definition
+    var version = try WeightsVersion(of: checkpoint, definition)
     var memory = ReplayedMemory(
       manifest,
       files: try StoredRows(
-        in: "\(run)/memory", shards: shards, layout: plan.extentLayout(run: manifest.run), storage: storage),
-      rowType: plan.rowType)
+        in: "\(run)/memory", shards: shards, layout: definition.extentLayout(run: manifest.run), storage: storage),
+      rowType: definition.rowType)
     while true {
-      try apply(changesOf: version.step, to: &plan, &version)
+      try apply(changesOf: version.step, to: &definition, &version)
       let blocks = try checkpoint.withRows {
         try memory.blocks(
-          plan.blockPlan(of: version.memoryVersion),
-          seeded: plan.seededRows)
+          definition.blockDraw(of: version.memoryVersion),
+          seeded: definition.seededRows)
       }
       let isLast = version.step == step
-      let wanted = slice.flatMap { isLast ? $0..<$0 + 1 : nil } ?? 0..<plan.slices
-      let computed = try compute(wanted, plan, version, blocks, data, watching: isLast)
+      let wanted = slice.flatMap { isLast ? $0..<$0 + 1 : nil } ?? 0..<definition.slices
+      let computed = try compute(wanted, definition, version, blocks, data, watching: isLast)
       guard let sum = computed.sum.total else {
         return Report(step: step, checkpointStep: manifest.step, slices: computed.slices, total: nil)
       }
       do {
-        let (next, gradientNorm) = try version.next(sum, plan) { FloatBuffer(count: plan.layout.count) }
-        memory.append(plan.gatherRows(sum.tail, into: FloatBuffer(count: plan.slices * plan.rowFloats)))
+        let (next, gradientNorm) = try version.next(sum, definition) { FloatBuffer(count: definition.layout.count) }
+        memory.append(
+          definition.gatherRows(sum.tail, into: FloatBuffer(count: definition.slices * definition.rowFloats)))
         version = next
         version.rows = memory.rows
         version.memory = memory.digest.state
@@ -174,13 +177,13 @@ extension StepReplay {
   private static func norm(_ gradient: FloatBuffer) -> Double { sumOfSquares(gradient.vector).squareRoot() }
 
   /// From a step on that a run was resumed at with other settings, they count.
-  private func apply(changesOf step: Int, to plan: inout RunPlan, _ version: inout WeightsVersion) throws {
+  private func apply(changesOf step: Int, to definition: inout RunDefinition, _ version: inout WeightsVersion) throws {
     let due = changes.filter { $0.step == step }
     guard !due.isEmpty else { return }
-    let old = plan.configuration
+    let old = definition.configuration
     let layer = try ConfigurationLayer(assignments: due.filter { !$0.isOfFloor }.map { "\($0.key)=\($0.to)" })
-    plan = try RunPlan(configuration: old.changed(by: [layer]), pictures: plan.pictures)
-    version.floor = plan.floor(version.floor, rows: version.rows, memoryWas: old.memorySize)
+    definition = try RunDefinition(configuration: old.changed(by: [layer]), pictures: definition.pictures)
+    version.floor = definition.floor(version.floor, rows: version.rows, memoryWas: old.memorySize)
     for change in due where change.isOfFloor { version.floor = max(version.floor, Int(change.to) ?? 0) }
   }
 
@@ -192,21 +195,21 @@ extension StepReplay {
   }
 
   private func compute(
-    _ slices: Range<Int>, _ plan: RunPlan, _ version: WeightsVersion, _ blocks: [Matrix], _ data: DataSet,
+    _ slices: Range<Int>, _ definition: RunDefinition, _ version: WeightsVersion, _ blocks: [Matrix], _ data: DataSet,
     watching: Bool
   ) throws -> (sum: TreeSum<SliceSum>, slices: [Slice]) {
-    let state = Mutex(Computed(sum: TreeSum(tree: plan.tree)))
+    let state = Mutex(Computed(sum: TreeSum(tree: definition.tree)))
     let lost = Set(lost.lazy.filter { $0.step <= version.step }.map(\.picture))
     let next = Atomic(slices.lowerBound)
     // Only read, by all threads.
     nonisolated(unsafe) let blocks = blocks
     forEachChunk(min(slices.count, Allowance.current.processors.usable)) { _ in
       do {
-        let computer = try SliceComputer(plan)
+        let computer = try SliceComputer(definition)
         while true {
           let slice = next.wrappingAdd(1, ordering: .relaxed).oldValue
           guard slice < slices.upperBound, state.withLock({ $0.failure == nil }) else { return }
-          let gradient = FloatBuffer(count: plan.layout.count)
+          let gradient = FloatBuffer(count: definition.layout.count)
           var first: NotFinitePlace?
           let sum: SliceSum
           if watching {

@@ -13,48 +13,50 @@ extension WeightsVersion {
   ///
   /// - Parameters:
   ///   - total: the sum over all slices of this step.
-  ///   - take: gives buffers for `plan.layout.count` floats that nobody else holds.
+  ///   - take: gives buffers for `definition.layout.count` floats that nobody else holds.
   /// - Throws: `RunError.notFinite`.
   package func next(
-    _ total: SliceSum, _ plan: RunPlan, taking take: () -> FloatBuffer
+    _ total: SliceSum, _ definition: RunDefinition, taking take: () -> FloatBuffer
   ) throws -> (version: WeightsVersion, gradientNorm: Double) {
     // 1. Weights.
     let (student, teacher) = (take(), take())
     var optimizer = OptimizerState(steps: self.optimizer.steps, moments: self.optimizer.moments.map { _ in take() })
-    let report = plan.optimizer.update(
-      self.student, gradient: total.gradient, state: self.optimizer, learningRate: plan.learningRate[step],
-      weightDecay: plan.weightDecay[step], into: student, &optimizer)
+    let report = definition.optimizer.update(
+      self.student, gradient: total.gradient, state: self.optimizer, learningRate: definition.learningRate[step],
+      weightDecay: definition.weightDecay[step], into: student, &optimizer)
     guard report.gradientNorm.isFinite else { throw RunError.notFinite(step: step) }
-    averageTeacher(self.teacher, student: student, momentum: plan.momentum[step], into: teacher)
+    averageTeacher(self.teacher, student: student, momentum: definition.momentum[step], into: teacher)
     // 2. Running statistics.
     func statistics(_ old: FloatBuffer?, at offset: Int) -> FloatBuffer? {
-      old.map { average($0, total.tail, at: offset, plan) }
+      old.map { average($0, total.tail, at: offset, definition) }
     }
     var next = self
     next.step = step + 1
     (next.student, next.teacher, next.optimizer) = (student, teacher, optimizer)
-    next.studentStatistics = statistics(studentStatistics, at: plan.rowFloats)
-    next.teacherStatistics = statistics(teacherStatistics, at: plan.rowFloats + plan.statisticsLayout.count)
+    next.studentStatistics = statistics(studentStatistics, at: definition.rowFloats)
+    next.teacherStatistics = statistics(teacherStatistics, at: definition.rowFloats + definition.statisticsLayout.count)
     (next.studentDigest, next.teacherDigest) = (student.digest, teacher.digest)
     return (next, report.gradientNorm)
   }
 
   /// keep * old + (1 - keep) * the mean over the slices, which are added in their order.
   /// - Parameter offset: where the statistics begin in a slice's tail.
-  private func average(_ old: FloatBuffer, _ tail: FloatBuffer, at offset: Int, _ plan: RunPlan) -> FloatBuffer {
+  private func average(_ old: FloatBuffer, _ tail: FloatBuffer, at offset: Int, _ definition: RunDefinition)
+    -> FloatBuffer
+  {
     let mean = FloatBuffer(count: old.count)
-    for slice in 0..<plan.slices {
-      addScaled(tail.vector(at: slice * plan.floatsPerSlice + offset, count: old.count), by: 1, to: mean.vector)
+    for slice in 0..<definition.slices {
+      addScaled(tail.vector(at: slice * definition.floatsPerSlice + offset, count: old.count), by: 1, to: mean.vector)
     }
     let new = FloatBuffer(count: old.count)
     Numerics.average(
-      old.vector, keep: statisticsKeep, mean.vector, gain: (1 - statisticsKeep) / Float(plan.slices),
+      old.vector, keep: statisticsKeep, mean.vector, gain: (1 - statisticsKeep) / Float(definition.slices),
       into: new.vector)
     return new
   }
 }
 
-extension RunPlan {
+extension RunDefinition {
   /// Copies a step's new memory rows out of its slices' tails, `[batchSize, bottleneckDim]`.
   package func gatherRows(_ tail: FloatBuffer, into rows: FloatBuffer) -> Matrix {
     for slice in 0..<slices {
@@ -71,10 +73,10 @@ extension RunPlan {
 extension WeightsVersion {
   /// What a checkpoint holds.
   /// - Throws: `CheckpointError`.
-  package init(of checkpoint: Checkpoint, _ plan: RunPlan) throws {
+  package init(of checkpoint: Checkpoint, _ definition: RunDefinition) throws {
     let manifest = checkpoint.manifest
-    self = .zero(plan)
-    try checkpoint.load(content(plan))
+    self = .zero(definition)
+    try checkpoint.load(content(definition))
     step = manifest.step
     optimizer.steps = manifest.optimizer.steps
     rows = manifest.rows

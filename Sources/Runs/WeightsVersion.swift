@@ -31,19 +31,23 @@ package struct WeightsVersion: Sendable {
   package var changes: [ConfigurationChange] = []
 
   /// A run's first: drawn weights, the teacher's equal to the student's.
-  package static func initial(_ plan: RunPlan) -> WeightsVersion {
-    make(plan, student: initialParameters(layout: plan.layout, seed: plan.configuration.seed))
+  package static func initial(_ definition: RunDefinition) -> WeightsVersion {
+    make(definition, student: initialParameters(layout: definition.layout, seed: definition.configuration.seed))
   }
 
   /// Weights that are to be loaded.
-  static func zero(_ plan: RunPlan) -> WeightsVersion { make(plan, student: FloatBuffer(count: plan.layout.count)) }
+  static func zero(_ definition: RunDefinition) -> WeightsVersion {
+    make(definition, student: FloatBuffer(count: definition.layout.count))
+  }
 
-  private static func make(_ plan: RunPlan, student: FloatBuffer) -> WeightsVersion {
-    let teacher = FloatBuffer(count: plan.layout.count)
+  private static func make(_ definition: RunDefinition, student: FloatBuffer) -> WeightsVersion {
+    let teacher = FloatBuffer(count: definition.layout.count)
     copy(student.vector, into: teacher.vector)
     return WeightsVersion(
-      step: 0, student: student, teacher: teacher, studentStatistics: initialStatistics(layout: plan.statisticsLayout),
-      teacherStatistics: initialStatistics(layout: plan.statisticsLayout), optimizer: plan.optimizer.makeState(),
+      step: 0, student: student, teacher: teacher,
+      studentStatistics: initialStatistics(layout: definition.statisticsLayout),
+      teacherStatistics: initialStatistics(layout: definition.statisticsLayout),
+      optimizer: definition.optimizer.makeState(),
       studentDigest: student.digest, teacherDigest: teacher.digest, memory: MemoryDigest().state, rows: 0, floor: 0)
   }
 
@@ -75,16 +79,17 @@ package struct WeightsVersion: Sendable {
   }
 
   /// Its buffers by the names that they have in a checkpoint.
-  package func content(_ plan: RunPlan) -> CheckpointContent {
+  package func content(_ definition: RunDefinition) -> CheckpointContent {
     CheckpointContent(
-      student: plan.tensorGroups(student, studentStatistics), teacher: plan.tensorGroups(teacher, teacherStatistics),
-      optimizer: zip(plan.optimizer.rule.momentNames, optimizer.moments).map {
-        TensorGroup(prefix: $0 + ".", buffer: $1, entries: plan.layout.tensors.map { TensorEntry($0) })
+      student: definition.tensorGroups(student, studentStatistics),
+      teacher: definition.tensorGroups(teacher, teacherStatistics),
+      optimizer: zip(definition.optimizer.rule.momentNames, optimizer.moments).map {
+        TensorGroup(prefix: $0 + ".", buffer: $1, entries: definition.layout.tensors.map { TensorEntry($0) })
       })
   }
 }
 
-extension RunPlan {
+extension RunDefinition {
   /// A network's buffers by the names that they have in a file.
   /// - Parameter statistics: nil without BatchNorm.
   func tensorGroups(_ weights: FloatBuffer, _ statistics: FloatBuffer?) -> [TensorGroup] {

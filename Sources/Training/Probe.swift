@@ -8,7 +8,7 @@ import Vision
 /// are equal round alike.
 ///
 /// Each process of a run computes it as it starts, in some 50 ms.
-/// - Throws: what making the fixed plan throws: nothing, in a build that works.
+/// - Throws: what making the fixed definition throws: nothing, in a build that works.
 public func probeDigest() throws -> Digest {
   var configuration = RunConfiguration()
   configuration.embedDim = 96
@@ -25,15 +25,15 @@ public func probeDigest() throws -> Digest {
   configuration.epochs = 40
   configuration.memorySize = 512
   configuration.blockSize = 256
-  let plan = try RunPlan(configuration: configuration, pictures: 4)
-  let computer = try SliceComputer(plan)
-  let weights = initialParameters(layout: plan.layout, seed: configuration.seed)
-  let blocks = plan.blockPlan(of: MemoryVersion(step: 0, rows: 0)).seededBlocks(plan.seededRows)
+  let definition = try RunDefinition(configuration: configuration, pictures: 4)
+  let computer = try SliceComputer(definition)
+  let weights = initialParameters(layout: definition.layout, seed: configuration.seed)
+  let blocks = definition.blockDraw(of: MemoryVersion(step: 0, rows: 0)).seededBlocks(definition.seededRows)
   var stream = RandomStream(RandomKey(seed: 1, purpose: .synthesis))
   let jpeg = Picture(width: 61, height: 57, pixels: (0..<61 * 57 * 3).map { _ in UInt8(stream.uniform() * 255) }).jpeg()
   let sum = try computer.compute(
     step: 0, slice: 0, student: weights, teacher: weights, blocks: blocks,
-    into: FloatBuffer(count: plan.layout.count)
+    into: FloatBuffer(count: definition.layout.count)
   ) { _ in jpeg }
   return Digest(of: [sum.payloadDigest, productsProbe(), try decodingProbe()].flatMap { Array("\($0)".utf8) })
 }

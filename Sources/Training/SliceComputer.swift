@@ -19,7 +19,7 @@ import Vision
 /// With BatchNorm the head sees all views of the slice at once, so its group is the slice: features of all groups
 /// first, then head, loss and head back, then each group's backbone back.
 public final class SliceComputer {
-  public let plan: RunPlan
+  public let definition: RunDefinition
 
   private let backbone: Backbone
   private let head: ProjectionHead
@@ -54,18 +54,18 @@ public final class SliceComputer {
   }
 
   /// - Throws: `NetworkError` if patches do not divide a view's side.
-  public init(_ plan: RunPlan) throws {
-    self.plan = plan
-    let configuration = plan.configuration
-    let architecture = plan.architecture
+  public init(_ definition: RunDefinition) throws {
+    self.definition = definition
+    let configuration = definition.configuration
+    let architecture = definition.architecture
     let batch = configuration.sliceSize
     backbone = Backbone(architecture)
     head = ProjectionHead(architecture)
     sampler = ViewSampler(settings: ViewSettings(configuration), seed: configuration.seed)
-    loss = ConsistencyLoss(shape: plan.lossShape, studentTemperature: configuration.studentTemp)
+    loss = ConsistencyLoss(shape: definition.lossShape, studentTemperature: configuration.studentTemp)
     koleo = configuration.koleoWeight > 0 ? KoLeo(batch: batch, globalBatch: configuration.batchSize) : nil
 
-    groups = try Self.makeGroups(plan)
+    groups = try Self.makeGroups(definition)
     let views = configuration.viewsPerImage
     let largest = configuration.useBNInHead ? views : groups.map(\.views.count).max()!
     teacherWorkspace = try BackboneWorkspace(
@@ -81,24 +81,25 @@ public final class SliceComputer {
     featureGradient = matrix(views * batch, architecture.embedDim)
     embeddings = matrix(views * batch, architecture.bottleneckDim)
     embeddingGradient = matrix(views * batch, architecture.bottleneckDim)
-    let statistics = plan.statisticsLayout.count
+    let statistics = definition.statisticsLayout.count
     studentStatistics = statistics > 0 ? FloatBuffer(count: statistics) : nil
     teacherStatistics = statistics > 0 ? FloatBuffer(count: statistics) : nil
   }
 
-  private static func makeGroups(_ plan: RunPlan) throws -> [ViewGroup] {
-    let configuration = plan.configuration
+  private static func makeGroups(_ definition: RunDefinition) throws -> [ViewGroup] {
+    let configuration = definition.configuration
     // With BatchNorm all groups wait for the head together; without, one follows the other in the same memory.
     let shared =
-      configuration.useBNInHead ? nil : FloatBuffer(count: plan.viewGroups.map(plan.activationFloats).max()!)
-    return try plan.viewGroups.map { range in
-      let side = plan.side(of: range)
+      configuration.useBNInHead
+      ? nil : FloatBuffer(count: definition.viewGroups.map(definition.activationFloats).max()!)
+    return try definition.viewGroups.map { range in
+      let side = definition.side(of: range)
       let images = range.count * configuration.sliceSize
       let pixels = 3 * side * side
       return ViewGroup(
         views: range, pixels: FloatBuffer(count: images * pixels).matrix(rows: images, columns: pixels),
         workspace: try BackboneWorkspace(
-          plan.architecture, maximumImages: images, side: side, keepsActivations: true, memory: shared))
+          definition.architecture, maximumImages: images, side: side, keepsActivations: true, memory: shared))
     }
   }
 }
@@ -109,16 +110,16 @@ extension SliceComputer {
   /// Computes one slice.
   ///
   /// - Parameters:
-  ///   - student: and `teacher`: the step's weights, laid out by `plan.layout`; only read.
+  ///   - student: and `teacher`: the step's weights, laid out by `definition.layout`; only read.
   ///   - blocks: the step's memory blocks, each `[blockSize, bottleneckDim]`; only read.
-  ///   - gradient: laid out by `plan.layout`; cleared first, and part of the result.
+  ///   - gradient: laid out by `definition.layout`; cleared first, and part of the result.
   ///   - lost: pictures that others take the places of, as if they did not decode.
   ///   - bytes: gives a picture's JPEG bytes by its index in the data set; what it throws is passed on.
   public func compute(
     step: Int, slice: Int, student: FloatBuffer, teacher: FloatBuffer, blocks: [Matrix], into gradient: FloatBuffer,
     without lost: Set<Int> = [], bytes: @escaping (Int) throws -> [UInt8]
   ) throws -> SliceSum {
-    let indices = plan.pictures(step: step, slice: slice)
+    let indices = definition.pictures(step: step, slice: slice)
     let undecodable = try cutViews(of: indices, step: step, without: lost, bytes: bytes)
     let draws = groups.map { dropPath(step: step, indices: indices, views: $0.views) }
     return compute(
@@ -134,8 +135,8 @@ extension SliceComputer {
     step: Int, slice: Int, student: FloatBuffer, teacher: FloatBuffer, blocks: [Matrix], into gradient: FloatBuffer,
     without lost: Set<Int> = [], bytes: @escaping (Int) throws -> [UInt8]
   ) throws -> (sum: SliceSum, firstNotFinite: NotFinitePlace?) {
-    let watch = NotFiniteWatch(pictures: plan.pictures(step: step, slice: slice))
-    watch.look(plan.layout, student: student, teacher: teacher, blocks: blocks)
+    let watch = NotFiniteWatch(pictures: definition.pictures(step: step, slice: slice))
+    watch.look(definition.layout, student: student, teacher: teacher, blocks: blocks)
     self.watch = watch
     observe(watch)
     defer {
@@ -146,7 +147,7 @@ extension SliceComputer {
       step: step, slice: slice, student: student, teacher: teacher, blocks: blocks, into: gradient,
       without: lost, bytes: bytes)
     // Backward goes from the last tensor to the first.
-    watch.look(.parameterGradient, plan.layout.tensors.reversed(), gradient)
+    watch.look(.parameterGradient, definition.layout.tensors.reversed(), gradient)
     return (sum, watch.first)
   }
 
@@ -164,8 +165,8 @@ extension SliceComputer {
     step: Int, slice: Int, views: [Matrix], student: FloatBuffer, teacher: FloatBuffer, blocks: [Matrix],
     into gradient: FloatBuffer
   ) -> SliceSum {
-    let batch = plan.configuration.sliceSize
-    invariant(views.count == plan.configuration.viewsPerImage, "\(views.count) views")
+    let batch = definition.configuration.sliceSize
+    invariant(views.count == definition.configuration.viewsPerImage, "\(views.count) views")
     for group in groups {
       for (place, view) in group.views.enumerated() {
         copy(views[view], into: group.pixels.rows(place * batch..<(place + 1) * batch))
@@ -186,8 +187,8 @@ extension SliceComputer {
   private func cutViews(
     of indices: [Int], step: Int, without lost: Set<Int>, bytes: @escaping (Int) throws -> [UInt8]
   ) throws -> [UndecodablePicture] {
-    let source = PictureSource(count: plan.pictures, without: lost, read: bytes)
-    let epoch = plan.epoch(ofStep: step)
+    let source = PictureSource(count: definition.pictures, without: lost, read: bytes)
+    let epoch = definition.epoch(ofStep: step)
     var undecodable: [UndecodablePicture] = []
     for (place, index) in indices.enumerated() {
       let (picture, failures) = try source.picture(index)
@@ -204,16 +205,16 @@ extension SliceComputer {
 
   /// Which branches the group's images skip: one stream of numbers for each image and view.
   private func dropPath(step: Int, indices: [Int], views: Range<Int>) -> DropPathDraw? {
-    guard plan.architecture.dropPathRate > 0 else { return nil }
+    guard definition.architecture.dropPathRate > 0 else { return nil }
     var streams = views.flatMap { view in
       indices.map { index in
         RandomStream(
           RandomKey(
-            seed: plan.configuration.seed, purpose: .dropPath, step: UInt64(step), image: UInt64(index),
+            seed: definition.configuration.seed, purpose: .dropPath, step: UInt64(step), image: UInt64(index),
             view: UInt32(view)))
       }
     }
-    return DropPathDraw(plan.architecture, images: streams.count) { image, _, rate in
+    return DropPathDraw(definition.architecture, images: streams.count) { image, _, rate in
       streams[image].bool(probability: Double(rate))
     }
   }
@@ -222,7 +223,7 @@ extension SliceComputer {
     step: Int, slice: Int, draws: [DropPathDraw?], student: FloatBuffer, teacher: FloatBuffer, blocks: [Matrix],
     into gradient: FloatBuffer, undecodable: [UndecodablePicture]
   ) -> SliceSum {
-    let configuration = plan.configuration
+    let configuration = definition.configuration
     let batch = configuration.sliceSize
     fill(gradient.vector, with: 0)
     fill(embeddingGradient, with: 0)
@@ -238,7 +239,7 @@ extension SliceComputer {
     head.forward(
       teacherFeatures, parameters: teacher, workspace: teacherHead, into: teacherEmbeddings,
       statistics: teacherStatistics)
-    loss.begin(teacher: teacherEmbeddings, temperature: plan.teacherTemperature[step])
+    loss.begin(teacher: teacherEmbeddings, temperature: definition.teacherTemperature[step])
 
     // 2. Student, forward, loss and backward.
     var consistency = 0.0
@@ -277,14 +278,14 @@ extension SliceComputer {
     }
 
     // 3. What stays apart slice by slice: the teacher's embeddings of view 1, and the statistics.
-    let tail = FloatBuffer(count: plan.floatsPerSlice)
+    let tail = FloatBuffer(count: definition.floatsPerSlice)
     copy(
       teacherEmbeddings.rows(batch..<2 * batch),
       into: tail.matrix(at: 0, rows: batch, columns: configuration.bottleneckDim))
     if let studentStatistics, let teacherStatistics {
       let count = studentStatistics.count
-      copy(studentStatistics.vector, into: tail.vector(at: plan.rowFloats, count: count))
-      copy(teacherStatistics.vector, into: tail.vector(at: plan.rowFloats + count, count: count))
+      copy(studentStatistics.vector, into: tail.vector(at: definition.rowFloats, count: count))
+      copy(teacherStatistics.vector, into: tail.vector(at: definition.rowFloats + count, count: count))
     }
     return SliceSum(
       slices: SliceRange(first: slice, count: 1), gradient: gradient, tail: tail,
@@ -298,9 +299,9 @@ extension SliceComputer {
   /// The slots of the rows that were nearest to a teacher view.
   private func chosen(step: Int) -> [UInt8] {
     // Which row is in a slot plays no part.
-    let order = plan.blockPlan(of: MemoryVersion(step: step, rows: 0))
-    var marks = SlotMarks(size: plan.configuration.memorySize)
-    let rows = 2 * plan.configuration.sliceSize
+    let order = definition.blockDraw(of: MemoryVersion(step: step, rows: 0))
+    var marks = SlotMarks(size: definition.configuration.memorySize)
+    let rows = 2 * definition.configuration.sliceSize
     for (index, position) in loss.nearest.enumerated() {
       marks.mark(order.slot(block: index / rows, position: position))
     }
@@ -308,7 +309,7 @@ extension SliceComputer {
   }
 
   private func rows(of group: ViewGroup) -> Range<Int> {
-    let batch = plan.configuration.sliceSize
+    let batch = definition.configuration.sliceSize
     return group.views.lowerBound * batch..<group.views.upperBound * batch
   }
 
@@ -335,12 +336,13 @@ extension SliceComputer {
   /// KoLeo of the two global views, without its weight.
   private func addKoLeo() -> Double {
     guard koleo != nil else { return 0 }
-    let batch = plan.configuration.sliceSize
+    let batch = definition.configuration.sliceSize
     var value = 0.0
     for view in 0..<2 {
       let rows = view * batch..<(view + 1) * batch
       value += koleo!.add(
-        embeddings: embeddings.rows(rows), weight: plan.configuration.koleoWeight, to: embeddingGradient.rows(rows))
+        embeddings: embeddings.rows(rows), weight: definition.configuration.koleoWeight,
+        to: embeddingGradient.rows(rows))
     }
     return value
   }

@@ -10,22 +10,22 @@ import Training
 enum TrainingCase {
   static func replay(_ fields: CaseFields, _ tensors: SafetensorsFile) throws -> [GoldenCase.Comparison] {
     let steps = try fields.integer("steps")
-    let plan = try plan(fields, steps: steps)
-    let computer = try SliceComputer(plan)
+    let definition = try definition(fields, steps: steps)
+    let computer = try SliceComputer(definition)
     let rates = try fields.numbers("lr")
     let decay = try fields.number("weight_decay")
     let momentum = try fields.number("momentum_teacher")
     var worst = Worst()
 
-    var student = try tensors.parameters(plan.layout, prefix: "step0.student.")
-    var teacher = try tensors.parameters(plan.layout, prefix: "step0.teacher.")
-    var state = plan.optimizer.makeState()
+    var student = try tensors.parameters(definition.layout, prefix: "step0.student.")
+    var teacher = try tensors.parameters(definition.layout, prefix: "step0.teacher.")
+    var state = definition.optimizer.makeState()
     for step in 0..<steps {
       let prefix = "step\(step)."
-      let gradient = FloatBuffer(count: plan.layout.count)
+      let gradient = FloatBuffer(count: definition.layout.count)
       let sum = computer.compute(
-        step: step, slice: 0, views: try views(prefix, plan, tensors), student: student, teacher: teacher,
-        blocks: try blocks(prefix, plan, tensors), into: gradient)
+        step: step, slice: 0, views: try views(prefix, definition, tensors), student: student, teacher: teacher,
+        blocks: try blocks(prefix, definition, tensors), into: gradient)
 
       // 1. Forward.
       try worst.add("student embeddings", computer.studentEmbeddings.array, tensors, prefix + "student_embeddings")
@@ -35,30 +35,30 @@ enum TrainingCase {
       try worst.add("loss, consistency", [Float(sum.losses[0].consistency)], tensors, prefix + "loss_ce")
 
       // 2. Backward.
-      let references = try plan.layout.tensors.map { try tensors.floats(of: prefix + "gradient." + $0.name) }
+      let references = try definition.layout.tensors.map { try tensors.floats(of: prefix + "gradient." + $0.name) }
       let largest = references.map(scale).max() ?? 0
-      for (tensor, theirs) in zip(plan.layout.tensors, references) {
+      for (tensor, theirs) in zip(definition.layout.tensors, references) {
         worst.add(
           "gradients", largestDifference(Array(gradient.array[tensor.range]), theirs),
           bound: 1e-4 * scale(theirs) + 1e-5 * largest)
       }
 
       // 3. Update.
-      let nextStudent = FloatBuffer(count: plan.layout.count)
-      let nextTeacher = FloatBuffer(count: plan.layout.count)
-      var nextState = plan.optimizer.makeState()
-      plan.optimizer.update(
+      let nextStudent = FloatBuffer(count: definition.layout.count)
+      let nextTeacher = FloatBuffer(count: definition.layout.count)
+      var nextState = definition.optimizer.makeState()
+      definition.optimizer.update(
         student, gradient: gradient, state: state, learningRate: rates[step], weightDecay: decay, into: nextStudent,
         &nextState)
       averageTeacher(teacher, student: nextStudent, momentum: momentum, into: nextTeacher)
       state = nextState
-      for (tensor, gradient) in zip(plan.layout.tensors, references) {
+      for (tensor, gradient) in zip(definition.layout.tensors, references) {
         let name = tensor.name
         let rate = rates[0...step].reduce(0, +)
         let theirStudent = try tensors.floats(of: "step\(step + 1).student." + name)
         let theirTeacher = try tensors.floats(of: "step\(step + 1).teacher." + name)
         let bounds = gradient.indices.map { index in
-          plan.configuration.optimizer == .adamw
+          definition.configuration.optimizer == .adamw
             ? (Double(gradient[index].magnitude) > 1e-4 * largest ? 0.05 : 2.1) * rate
             : 1e-5 * scale(theirStudent)
         }
@@ -70,14 +70,14 @@ enum TrainingCase {
       }
 
       // 4. Enqueue.
-      let memory = try enqueued(sum, prefix, plan, tensors)
+      let memory = try enqueued(sum, prefix, definition, tensors)
       try worst.add("memory", memory, tensors, "step\(step + 1).memory")
       (student, teacher) = (nextStudent, nextTeacher)
     }
     return worst.comparisons
   }
 
-  private static func plan(_ fields: CaseFields, steps: Int) throws -> RunPlan {
+  private static func definition(_ fields: CaseFields, steps: Int) throws -> RunDefinition {
     var configuration = RunConfiguration()
     configuration.embedDim = try fields.integer("embed_dim")
     configuration.depth = try fields.integer("depth")
@@ -110,21 +110,25 @@ enum TrainingCase {
     guard try fields.numbers("lr").count >= steps else {
       throw VerificationError.notACase(fields.path, problem: "'lr' has fewer than \(steps) values")
     }
-    return try RunPlan(configuration: configuration, pictures: configuration.batchSize)
+    return try RunDefinition(configuration: configuration, pictures: configuration.batchSize)
   }
 
-  private static func views(_ prefix: String, _ plan: RunPlan, _ tensors: SafetensorsFile) throws -> [Matrix] {
-    try (0..<plan.configuration.viewsPerImage).map { view in
+  private static func views(_ prefix: String, _ definition: RunDefinition, _ tensors: SafetensorsFile) throws
+    -> [Matrix]
+  {
+    try (0..<definition.configuration.viewsPerImage).map { view in
       let values = try tensors.floats(of: prefix + "crop\(view)")
-      let batch = plan.configuration.sliceSize
+      let batch = definition.configuration.sliceSize
       return FloatBuffer(values).matrix(rows: batch, columns: values.count / batch)
     }
   }
 
-  private static func blocks(_ prefix: String, _ plan: RunPlan, _ tensors: SafetensorsFile) throws -> [Matrix] {
-    let (width, size) = (plan.configuration.bottleneckDim, plan.configuration.blockSize)
+  private static func blocks(_ prefix: String, _ definition: RunDefinition, _ tensors: SafetensorsFile) throws
+    -> [Matrix]
+  {
+    let (width, size) = (definition.configuration.bottleneckDim, definition.configuration.blockSize)
     let memory = FloatBuffer(try tensors.floats(of: prefix + "memory"))
-      .matrix(rows: plan.configuration.memorySize, columns: width)
+      .matrix(rows: definition.configuration.memorySize, columns: width)
     let slots = try tensors.integers(of: prefix + "permutation")
     return stride(from: 0, to: slots.count, by: size).map { start in
       let block = FloatBuffer(count: size * width).matrix(rows: size, columns: width)
@@ -135,13 +139,13 @@ enum TrainingCase {
 
   /// The memory after the step: the slice's rows at the ring pointer.
   private static func enqueued(
-    _ sum: SliceSum, _ prefix: String, _ plan: RunPlan, _ tensors: SafetensorsFile
+    _ sum: SliceSum, _ prefix: String, _ definition: RunDefinition, _ tensors: SafetensorsFile
   ) throws -> [Float] {
     var memory = try tensors.floats(of: prefix + "memory")
-    let width = plan.configuration.bottleneckDim
+    let width = definition.configuration.bottleneckDim
     let pointer = try tensors.integers(of: prefix + "memory_pointer")[0]
-    for row in 0..<plan.configuration.sliceSize {
-      let slot = (pointer + row) % plan.configuration.memorySize
+    for row in 0..<definition.configuration.sliceSize {
+      let slot = (pointer + row) % definition.configuration.memorySize
       for column in 0..<width { memory[slot * width + column] = sum.tail[row * width + column] }
     }
     return memory

@@ -137,7 +137,7 @@ extension FieldReader {
     guard c.n_counts <= WireLimits.extentsPerRequest else {
       throw bad("holders.counts", "has \(c.n_counts) extents, more than \(WireLimits.extentsPerRequest)")
     }
-    var shards: [ShardAddress] = []
+    var shards: [BulkAddress] = []
     for index in 0..<c.n_shards { shards.append(try address(c.shards[index], "holders.shards")) }
     var holders: [[Int]] = []
     holders.reserveCapacity(c.n_counts)
@@ -164,7 +164,7 @@ extension FieldReader {
 // MARK: - Single fields
 
 extension FieldReader {
-  func address(_ c: UnsafeMutablePointer<Massl__ShardAddress>?, _ field: String) throws(WireError) -> ShardAddress {
+  func address(_ c: UnsafeMutablePointer<Massl__ShardAddress>?, _ field: String) throws(WireError) -> BulkAddress {
     guard let c = c?.pointee else { throw bad(field, "is missing") }
     let text = try text(c.endpoint, field + ".endpoint", WireLimits.shortText)
     let endpoint: Endpoint
@@ -179,6 +179,6 @@ extension FieldReader {
     }
     guard c.key.len == 0 || c.key.len == 32 else { throw bad(field + ".key", "has \(c.key.len) bytes, not 32") }
     let key = Array(UnsafeBufferPointer(start: c.key.data, count: c.key.len))
-    return ShardAddress(endpoint: endpoint, key: key.isEmpty ? nil : PublicKey(bytes: key))
+    return BulkAddress(endpoint: endpoint, key: key.isEmpty ? nil : PublicKey(bytes: key))
   }
 }

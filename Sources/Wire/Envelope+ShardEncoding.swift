@@ -69,7 +69,7 @@ extension MessageMemory {
     return c
   }
 
-  private func write(_ address: ShardAddress) -> UnsafeMutablePointer<Massl__ShardAddress> {
+  private func write(_ address: BulkAddress) -> UnsafeMutablePointer<Massl__ShardAddress> {
     let c = make(Massl__ShardAddress.self, massl__shard_address__init)
     c.pointee.endpoint = text(address.endpoint.description, cutTo: WireLimits.shortText)
     if let key = address.key { c.pointee.key = bytes(key.bytes) }

@@ -49,11 +49,11 @@ package struct BenchCommand: ParsableCommand {
       guard 1...1000 ~= rounds else { throw ValidationError("--rounds must be from 1 to 1000.") }
     }
 
-    /// The configuration's plan, over one batch of pictures or the data set's; in its compute class's environment.
-    func plan(pictures: Int? = nil) throws -> RunPlan {
+    /// The configuration's definition, over one batch of pictures or the data set's; in its compute class's environment.
+    func definition(pictures: Int? = nil) throws -> RunDefinition {
       let configuration = try RunConfiguration(layers: settings.layers())
       try Relaunch.ensure(ComputeClass(configuration.computeClass))
-      return try RunPlan(configuration: configuration, pictures: pictures ?? configuration.batchSize)
+      return try RunDefinition(configuration: configuration, pictures: pictures ?? configuration.batchSize)
     }
 
     func show(_ figures: [Figure]) throws {
@@ -70,7 +70,8 @@ package struct BenchCommand: ParsableCommand {
       abstract: "Products at the step's own shapes, beside sgemm at 4096^3.")
     @OptionGroup var options: Options
     func run() throws {
-      try options.show(MatrixProducts.measure(options.plan(), threads: options.threadCount, rounds: options.rounds))
+      try options.show(
+        MatrixProducts.measure(options.definition(), threads: options.threadCount, rounds: options.rounds))
     }
   }
 
@@ -79,7 +80,7 @@ package struct BenchCommand: ParsableCommand {
       abstract: "A whole step on ready-made views: the method's operations a second, beside sgemm's.")
     @OptionGroup var options: Options
     func run() throws {
-      try options.show([WholeStep.measure(options.plan(), threads: options.threadCount, rounds: options.rounds)])
+      try options.show([WholeStep.measure(options.definition(), threads: options.threadCount, rounds: options.rounds)])
     }
   }
 
@@ -88,7 +89,9 @@ package struct BenchCommand: ParsableCommand {
       abstract: "The block loss and its gradient, beside sgemm.")
     @OptionGroup var options: Options
     func run() throws {
-      try options.show([ObjectiveAlone.measure(options.plan(), threads: options.threadCount, rounds: options.rounds)])
+      try options.show([
+        ObjectiveAlone.measure(options.definition(), threads: options.threadCount, rounds: options.rounds)
+      ])
     }
   }
 
@@ -102,7 +105,7 @@ package struct BenchCommand: ParsableCommand {
       let data = try DataSet(root: data)
       try options.show([
         Loader.measure(
-          options.plan(pictures: data.count), data: data, threads: options.threadCount, rounds: options.rounds)
+          options.definition(pictures: data.count), data: data, threads: options.threadCount, rounds: options.rounds)
       ])
     }
   }
@@ -111,7 +114,7 @@ package struct BenchCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
       abstract: "Clipping, optimizer, teacher average and digests, beside a copy.")
     @OptionGroup var options: Options
-    func run() throws { try options.show([UpdateAlone.measure(options.plan(), rounds: options.rounds)]) }
+    func run() throws { try options.show([UpdateAlone.measure(options.definition(), rounds: options.rounds)]) }
   }
 
   struct WireBench: TakesThreads {

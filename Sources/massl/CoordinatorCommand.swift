@@ -97,16 +97,16 @@ package struct CoordinatorCommand: EndsInOrder {
     let report = RunReport(
       try MetricsWriter(
         path: service.directory.metricsPath, resumingAt: service.resumedStep, incarnation: service.incarnation.number),
-      service.plan, log: log.line)
+      service.definition, log: log.line)
     defer {
       report.finish()
       // Nobody holds the service then; a signal that comes now is told to the next one.
       signals.tell { _ in }
     }
     switch try service.run(record: { report.take($0) }) {
-    case .finished: log.line(.info, "The run is done: \(service.plan.lastStep) steps.")
+    case .finished: log.line(.info, "The run is done: \(service.definition.lastStep) steps.")
     case .requested: log.line(.info, "Stopped after a last checkpoint. The same command goes on.")
-    case .wentBack: return service.endpoint
+    case .rolledBack: return service.endpoint
     }
     return nil
   }

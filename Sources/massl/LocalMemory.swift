@@ -15,15 +15,15 @@ package struct LocalMemory {
   /// What the processes need, what there is, and what to do.
   package let words: String
 
-  /// - Throws: `RunError.tooLarge` if they cannot run beside each other; what a plan throws.
+  /// - Throws: `RunError.tooLarge` if they cannot run beside each other; what `RunDefinition` throws.
   package init(
     _ configuration: RunConfiguration, workers: Int, threads: Int, rowCache: Int, _ allowance: Allowance
   ) throws {
     // Sizes do not follow from the number of pictures.
-    let plan = try RunPlan(configuration: configuration, pictures: configuration.batchSize)
-    let coordinator = MemoryNeed.coordinator(of: plan)
+    let definition = try RunDefinition(configuration: configuration, pictures: configuration.batchSize)
+    let coordinator = MemoryNeed.coordinator(of: definition)
     let each = (0..<workers).map {
-      MemoryNeed.worker(of: plan, threads: Self.threads(threads, of: $0, of: workers))
+      MemoryNeed.worker(of: definition, threads: Self.threads(threads, of: $0, of: workers))
     }
     let all = each.reduce(coordinator, +)
     try all.check(allowance, who: "A coordinator with \(workers) \(workers == 1 ? "worker" : "workers")")
@@ -31,7 +31,7 @@ package struct LocalMemory {
     coordinatorRowCache = min(RowStore.cacheBytes, share)
     workerRowCache = min(rowCache, share)
     sentence =
-      workerRowCache < min(rowCache, plan.rowBytes)
+      workerRowCache < min(rowCache, definition.rowBytes)
       ? "Memory leaves room for \(Bytes(workerRowCache)) of rows in each worker, fewer than --row-cache allows: others are "
         + "fetched again. \(allowance.memory.words)"
       : nil
@@ -46,7 +46,7 @@ package struct LocalMemory {
   }
 }
 
-extension RunPlan {
+extension RunDefinition {
   /// Of all rows of the memory.
   fileprivate var rowBytes: Int {
     configuration.memorySize * configuration.bottleneckDim * rowType.bytes

@@ -107,7 +107,7 @@ package struct PlanCommand: ParsableCommand {
         "memory_replicas is \(configuration.memoryReplicas), but --shards \(shards): every copy needs a shard of its own."
       )
     }
-    let plan = try RunPlan(configuration: configuration, pictures: configuration.batchSize)
+    let definition = try RunDefinition(configuration: configuration, pictures: configuration.batchSize)
     var deployment = Deployment()
     deployment.workers = workers
     deployment.threads = threads ?? Allowance.current.processors.usable
@@ -124,7 +124,7 @@ package struct PlanCommand: ParsableCommand {
     }
     if let gflops { deployment.sgemmPerSecond = gflops * 1e9 }
     if let copy { deployment.copyBytesPerSecond = copy * 1e9 }
-    let planned = DeploymentPlan(plan, on: deployment)
+    let planned = DeploymentPlan(definition, on: deployment)
     if json {
       try StandardOutput.write(json: String(decoding: JSONEncoder.readable.encode(planned), as: UTF8.self))
     } else {

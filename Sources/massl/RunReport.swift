@@ -11,12 +11,12 @@ final class RunReport: Sendable {
     var printer = ProgressPrinter()
     var newest: ProgressState?
   }
-  private let plan: RunPlan
+  private let definition: RunDefinition
   private let log: ServiceLog
   private let state: Mutex<State>
 
-  init(_ metrics: sending MetricsWriter, _ plan: RunPlan, log: @escaping ServiceLog) {
-    self.plan = plan
+  init(_ metrics: sending MetricsWriter, _ definition: RunDefinition, log: @escaping ServiceLog) {
+    self.definition = definition
     self.log = log
     state = Mutex(State(metrics: metrics))
   }
@@ -24,12 +24,12 @@ final class RunReport: Sendable {
   func take(_ report: StepReport) {
     let record = report.record
     let progress = ProgressState(
-      step: record.step, lastStep: plan.lastStep, epoch: plan.runningEpoch(afterStep: record.step),
-      epochs: plan.epochsBegun,
+      step: record.step, lastStep: definition.lastStep, epoch: definition.runningEpoch(afterStep: record.step),
+      epochs: definition.epochsBegun,
       loss: record.loss, lr: record.lr, imagesPerSecond: record.imagesPerSecond,
-      secondsLeft: plan.secondsLeft(afterStep: record.step, imagesPerSecond: record.imagesPerSecond),
+      secondsLeft: definition.secondsLeft(afterStep: record.step, imagesPerSecond: record.imagesPerSecond),
       workers: record.workers,
-      memoryFilled: min(1, Double(record.memoryRows) / Double(plan.configuration.memorySize)))
+      memoryFilled: min(1, Double(record.memoryRows) / Double(definition.configuration.memorySize)))
     state.withLock { state in
       do { try state.metrics.append(record) } catch { log(.warning, "\(error)") }
       state.newest = progress

@@ -8,31 +8,31 @@ import Training
 /// Figures stand beside ceilings of the same run, and name the bits that were computed.
 @Suite struct FigureTests {
   /// A network that is computed in milliseconds.
-  private func plan(blockSize: Int = 32) throws -> RunPlan {
+  private func definition(blockSize: Int = 32) throws -> RunDefinition {
     var configuration = RunConfiguration()
     (configuration.embedDim, configuration.depth, configuration.numHeads) = (24, 1, 3)
     (configuration.patchSize, configuration.imageSize, configuration.localSize) = (4, 16, 8)
     (configuration.localCropsNumber, configuration.headHiddenDim, configuration.bottleneckDim) = (2, 32, 16)
     (configuration.batchSize, configuration.sliceSize) = (6, 2)
     (configuration.memorySize, configuration.blockSize) = (64, blockSize)
-    return try RunPlan(configuration: configuration, pictures: 6)
+    return try RunDefinition(configuration: configuration, pictures: 6)
   }
 
   @Test func aStepHasTheSameBitsOnOneThreadAndOnThree() throws {
-    func digest(_ plan: RunPlan, threads: Int) throws -> String {
-      let step = try WholeStep(plan, threads: threads)
+    func digest(_ definition: RunDefinition, threads: Int) throws -> String {
+      let step = try WholeStep(definition, threads: threads)
       step.run()
       step.run()
       return step.digest
     }
-    let one = try digest(plan(), threads: 1)
-    #expect(try digest(plan(), threads: 3) == one)
-    #expect(try digest(plan(blockSize: 16), threads: 1) != one)
+    let one = try digest(definition(), threads: 1)
+    #expect(try digest(definition(), threads: 3) == one)
+    #expect(try digest(definition(blockSize: 16), threads: 1) != one)
   }
 
   @Test func productsHaveTheShapesThatTheStepHas() throws {
     // Two local crops, though a group would take ten: 2 views x 2 pictures x 5 tokens.
-    let figures = try MatrixProducts.measure(plan(), threads: 1, rounds: 1)
+    let figures = try MatrixProducts.measure(definition(), threads: 1, rounds: 1)
     #expect(
       figures.prefix(3).map(\.name) == [
         "qkv, global views 68x24x72", "qkv, local views 20x24x72", "mlp, global views 68x24x96",
@@ -53,7 +53,7 @@ import Training
   }
 
   @Test func shardsServeTheSameRowsFromADirectoryThatIsUsedAgain() throws {
-    var configuration = try plan().configuration
+    var configuration = try definition().configuration
     configuration.extentRows = 256
     try withTemporaryDirectory { folder in
       func measure(_ name: String, shards: Int) throws -> [Figure] {

@@ -6,13 +6,13 @@ import Testing
 @Suite("What is audited counts once two hosts agree; who is wrong is named and works no more")
 struct AuditTests {
   private static func script(
-    slices: Int = 1, rate: Double = 1, goesBack: Bool = true, from step: Int = 0, unaudited: [String: Int] = [:],
+    slices: Int = 1, rate: Double = 1, rollsBack: Bool = true, from step: Int = 0, unaudited: [String: Int] = [:],
     quarantined: [QuarantinedHost] = []
   ) -> Script {
     Script(
       slices: slices, from: step,
       audits: AuditSettings(
-        rate: rate, seed: 3, goesBack: goesBack, quarantined: quarantined, unaudited: unaudited))
+        rate: rate, seed: 3, rollsBack: rollsBack, quarantined: quarantined, unaudited: unaudited))
   }
 
   private static func lease(_ leases: [Lease]) throws -> Lease { try #require(leases.first) }
@@ -58,19 +58,19 @@ struct AuditTests {
     try script.say(Script.hello(host: "b"), 3)
     _ = try Self.finish(&script, first, by: 1, bits: 5)
     try script.say(.goodbye, 1)
-    #expect(try script.say(.goodbye, 3).contains(.judge(step: 0, first.slices)))
+    #expect(try script.say(.goodbye, 3).contains(.recompute(step: 0, first.slices)))
     let again = try Self.lease(script.join(2, on: "a"))
     #expect(try !Self.finish(&script, again, by: 2, bits: 5).grants(again, to: 2))
-    let verdict = try script.handle(.judged(Script.result(of: first)), after: 100)
+    let verdict = try script.handle(.recomputed(Script.result(of: first)), after: 100)
     #expect(verdict.contains { if case .quarantine(let hosts, nil) = $0 { hosts.map(\.host) == ["a"] } else { false } })
   }
 
   @Test func withoutAnotherWorkerTheCoordinatorAnswers() throws {
     var script = Self.script()
     let first = try Self.lease(script.join(1))
-    #expect(try Self.finish(&script, first, by: 1).contains(.judge(step: 0, first.slices)))
-    #expect(try !script.handle(.tick, after: 100).contains(.judge(step: 0, first.slices)), "once is enough")
-    #expect(try script.handle(.judged(Script.result(of: first)), after: 100).grants(first, to: 1))
+    #expect(try Self.finish(&script, first, by: 1).contains(.recompute(step: 0, first.slices)))
+    #expect(try !script.handle(.tick, after: 100).contains(.recompute(step: 0, first.slices)), "once is enough")
+    #expect(try script.handle(.recomputed(Script.result(of: first)), after: 100).grants(first, to: 1))
   }
 
   @Test func aThirdHostDecides() throws {
@@ -83,7 +83,7 @@ struct AuditTests {
     let third = try Self.lease(script.join(4, on: "c"))
     let effects = try Self.finish(&script, third, by: 4)
     let wrong = QuarantinedHost(host: "a", worker: "a/1", step: 0, firstSlice: 0, slices: 1)
-    #expect(effects.first == .quarantine([wrong], goingBackTo: nil), "before anything else is said")
+    #expect(effects.first == .quarantine([wrong], rollingBackTo: nil), "before anything else is said")
     #expect(script.refusals.map(\.reason) == [.quarantined])
     #expect(effects.grants(second, to: 2) && !effects.grants(first, to: 1))
     #expect(script.status.quarantined == [wrong] && script.stops.isEmpty)
@@ -101,8 +101,8 @@ struct AuditTests {
     let first = try Self.lease(script.join(1, on: "a"))
     let second = try Self.lease(script.join(2, on: "b"))
     _ = try Self.finish(&script, first, by: 1)
-    #expect(try Self.finish(&script, second, by: 2, bits: 5).contains(.judge(step: 0, first.slices)))
-    #expect(try script.handle(.judged(Script.result(of: first))).grants(first, to: 1))
+    #expect(try Self.finish(&script, second, by: 2, bits: 5).contains(.recompute(step: 0, first.slices)))
+    #expect(try script.handle(.recomputed(Script.result(of: first))).grants(first, to: 1))
     #expect(script.status.quarantined.map(\.host) == ["b"])
   }
 
@@ -112,8 +112,8 @@ struct AuditTests {
     let second = try Self.lease(script.join(2, on: "b"))
     _ = try script.say(.finished(Script.result(of: first, undecodable: [1])), 1)
     try script.say(.finished(Script.result(of: second)), 2)
-    #expect(script.effects.contains(.judge(step: 0, first.slices)))
-    try script.handle(.judged(Script.result(of: first, loss: 1, undecodable: [1])))
+    #expect(script.effects.contains(.recompute(step: 0, first.slices)))
+    try script.handle(.recomputed(Script.result(of: first, loss: 1, undecodable: [1])))
     #expect(script.status.quarantined.map(\.host) == ["b"])
   }
 
@@ -128,11 +128,11 @@ struct AuditTests {
       try script.ready(2, idle: 0, held: [LeaseID(2)], after: 500)
       let effects = script.effects
       try script.ready(1, idle: 1, held: [first.lease], after: 500)
-      if (effects + script.effects).contains(.judge(step: 0, first.slices)) { asked = asked ?? second }
+      if (effects + script.effects).contains(.recompute(step: 0, first.slices)) { asked = asked ?? second }
     }
     // One that has never answered anything is not waited for as long as one that has.
     #expect(try #require(asked) <= 4)
-    #expect(try script.handle(.judged(Script.result(of: first))).grants(first, to: 1))
+    #expect(try script.handle(.recomputed(Script.result(of: first))).grants(first, to: 1))
   }
 
   @Test func forWhoForgetsToAnswerTheCoordinatorDoesSoNotTheNextOne() throws {
@@ -143,9 +143,10 @@ struct AuditTests {
     _ = try Self.finish(&script, first, by: 1)
     try script.ready(1, idle: 0, held: [first.lease], after: 1_900)
     #expect(
-      try script.say(.ready(Ready(idleThreads: 1, held: [])), 2, after: 200).contains(.judge(step: 0, first.slices)))
+      try script.say(.ready(Ready(idleThreads: 1, held: [])), 2, after: 200).contains(.recompute(step: 0, first.slices))
+    )
     #expect(try script.ready(3, idle: 1).isEmpty)
-    #expect(try script.handle(.judged(Script.result(of: first))).grants(first, to: 1))
+    #expect(try script.handle(.recomputed(Script.result(of: first))).grants(first, to: 1))
   }
 
   @Test func whoHasAnsweredBeforeIsAskedBeforeWhoHasNot() throws {
@@ -165,18 +166,18 @@ struct AuditTests {
     var script = Self.script(from: 7, unaudited: ["a": 4, "b": 2])
     let first = try Self.lease(script.join(1, on: "a"))
     _ = try Self.finish(&script, first, by: 1, bits: 5)
-    let effects = try script.handle(.judged(Script.result(of: first)))
+    let effects = try script.handle(.recomputed(Script.result(of: first)))
     let wrong = QuarantinedHost(host: "a", worker: "a/1", step: 7, firstSlice: 0, slices: 1)
-    #expect(effects.first == .quarantine([wrong], goingBackTo: 4))
-    #expect(script.stops == [.goesBack(toStep: 4)])
+    #expect(effects.first == .quarantine([wrong], rollingBackTo: 4))
+    #expect(script.stops == [.rollsBack(toStep: 4)])
     #expect(!effects.contains(.writeCheckpoint(step: 7)))
   }
 
   @Test func toldToReportItGoesOnAndNamesTheSteps() throws {
-    var script = Self.script(goesBack: false, from: 7, unaudited: ["a": 4])
+    var script = Self.script(rollsBack: false, from: 7, unaudited: ["a": 4])
     let first = try Self.lease(script.join(1, on: "a"))
     _ = try Self.finish(&script, first, by: 1, bits: 5)
-    try script.handle(.judged(Script.result(of: first)))
+    try script.handle(.recomputed(Script.result(of: first)))
     #expect(script.stops.isEmpty && script.status.quarantined.first?.suspectSteps == [4, 7])
     let texts = script.effects.compactMap { if case .log(.error, let text) = $0 { text } else { nil } }
     #expect(texts.contains { $0.contains("'a/1'") && $0.contains("Steps 4 to 7 are suspect") })
@@ -188,7 +189,7 @@ struct AuditTests {
     var seen = Self.script(), unseen = Self.script(rate: 0)
     let first = try Self.lease(seen.join(1, on: "a"))
     _ = try Self.finish(&seen, first, by: 1)
-    try seen.handle(.judged(Script.result(of: first)))
+    try seen.handle(.recomputed(Script.result(of: first)))
     try seen.handle(.pushArrived(first.lease, .whole))
     #expect(seen.coordinator.unauditedHosts(before: 1).isEmpty)
     try unseen.complete(Self.lease(unseen.join(1, on: "a")), by: 1)
@@ -202,11 +203,11 @@ struct AuditTests {
       var script = Script(slices: 1, audits: AuditSettings(rate: 0.5, seed: seed))
       let first = try Self.lease(script.join(1, on: "a"))
       guard try !Self.finish(&script, first, by: 1).grants(first, to: 1) else { continue }
-      for round in 1...CoordinationLimits.judgements {
-        #expect(try script.handle(.tick, after: 3000).contains(.judge(step: 0, first.slices)) || round == 1)
+      for round in 1...CoordinationLimits.recomputations {
+        #expect(try script.handle(.tick, after: 3000).contains(.recompute(step: 0, first.slices)) || round == 1)
         try script.ready(1, idle: 0, held: [first.lease])
-        let effects = try script.handle(.judgementFailed(step: 0, first.slices, reason: "read error"))
-        #expect(effects.grants(first, to: 1) == (round == CoordinationLimits.judgements))
+        let effects = try script.handle(.recomputationFailed(step: 0, first.slices, reason: "read error"))
+        #expect(effects.grants(first, to: 1) == (round == CoordinationLimits.recomputations))
       }
       try script.handle(.pushArrived(first.lease, .whole))
       #expect(script.coordinator.unauditedHosts(before: 1) == ["a": 0])
@@ -220,8 +221,8 @@ struct AuditTests {
     let first = try Self.lease(script.join(1, on: "a"))
     if differ { _ = try Self.finish(&script, Self.lease(script.join(2, on: "b")), by: 2, bits: 5) }
     _ = try Self.finish(&script, first, by: 1)
-    for _ in 1...CoordinationLimits.judgements {
-      try script.handle(.judgementFailed(step: 0, first.slices, reason: "read error"))
+    for _ in 1...CoordinationLimits.recomputations {
+      try script.handle(.recomputationFailed(step: 0, first.slices, reason: "read error"))
       try script.handle(.tick, after: 2000)
     }
     try script.handle(.checkpointFinished(step: 0, failure: nil))
@@ -236,8 +237,8 @@ struct AuditTests {
         slices: 1, lastStep: 1000, from: step, audits: AuditSettings(rate: rate, seed: 9))
       let first = try Self.lease(script.join(1))
       let effects = try Self.finish(&script, first, by: 1)
-      if effects.contains(.judge(step: step, first.slices)) { audited += 1 }
-      #expect(effects.grants(first, to: 1) != effects.contains(.judge(step: step, first.slices)))
+      if effects.contains(.recompute(step: step, first.slices)) { audited += 1 }
+      #expect(effects.grants(first, to: 1) != effects.contains(.recompute(step: step, first.slices)))
     }
     #expect(abs(Double(audited) / 1000 - rate) < 0.05)
   }

@@ -12,8 +12,8 @@ struct NotFiniteTests {
     effects.flatMap { if case .quarantine(let hosts, _) = $0 { hosts.map(\.host) } else { [String]() } }
   }
 
-  private func judges(_ effects: [Effect]) -> Bool {
-    effects.contains { if case .judge = $0 { true } else { false } }
+  private func recomputes(_ effects: [Effect]) -> Bool {
+    effects.contains { if case .recompute = $0 { true } else { false } }
   }
 
   private func errors(_ effects: [Effect]) -> [String] {
@@ -41,13 +41,13 @@ struct NotFiniteTests {
     try accuse(&script, first, by: 1)
     #expect(try script.ready(1, idle: 1).isEmpty && script.ready(2, idle: 1).isEmpty, "not on that host")
     try accuse(&script, second, by: 2)
-    #expect(script.stops.isEmpty && !judges(script.effects))
+    #expect(script.stops.isEmpty && !recomputes(script.effects))
     #expect(try script.ready(2, idle: 1).isEmpty && script.ready(1, idle: 1).isEmpty)
 
     // The other host has finite values: two hosts differ, the coordinator decides.
     let other = try lease(script.ready(3, idle: 1))
-    #expect(try script.say(.finished(Script.result(of: other)), 3).contains(.judge(step: 7, other.slices)))
-    let effects = try script.handle(.judged(Script.result(of: other)))
+    #expect(try script.say(.finished(Script.result(of: other)), 3).contains(.recompute(step: 7, other.slices)))
+    let effects = try script.handle(.recomputed(Script.result(of: other)))
     #expect(quarantined(effects) == ["a"] && effects.grants(other, to: 3) && script.stops.isEmpty)
     #expect(script.status.workers.map(\.name) == ["host"])
   }
@@ -56,13 +56,13 @@ struct NotFiniteTests {
     var script = Script(slices: 1, from: 7, durableStep: 7)
     let (first, second) = try accuseOnce(&script)
     #expect(second.slices == first.slices)
-    #expect(try accuse(&script, second, by: 2).contains(.judge(step: 7, first.slices)) && script.stops.isEmpty)
+    #expect(try accuse(&script, second, by: 2).contains(.recompute(step: 7, first.slices)) && script.stops.isEmpty)
 
     var finite = script
-    #expect(try Set(quarantined(finite.handle(.judged(Script.result(of: first))))) == ["a", "b"])
+    #expect(try Set(quarantined(finite.handle(.recomputed(Script.result(of: first))))) == ["a", "b"])
     #expect(finite.stops.isEmpty)
 
-    try script.handle(.judged(Script.result(of: first, loss: .nan), notFinite: [0]))
+    try script.handle(.recomputed(Script.result(of: first, loss: .nan), notFinite: [0]))
     guard case .permanent(let why) = try #require(script.stops.first) else { throw CancellationError() }
     #expect(
       why
@@ -77,9 +77,9 @@ struct NotFiniteTests {
     var script = Script(slices: 1, from: 7, durableStep: 5)
     let first = try lease(script.join(1))
     try script.say(.finished(Script.result(of: first)), 1)
-    #expect(try script.handle(.pushArrived(first.lease, .notFinite)).contains(.judge(step: 7, first.slices)))
+    #expect(try script.handle(.pushArrived(first.lease, .notFinite)).contains(.recompute(step: 7, first.slices)))
     #expect(try script.ready(1, idle: 1).isEmpty && script.status.counts.notFinite == 1)
-    let effects = try script.handle(.judged(Script.result(of: first)))
+    let effects = try script.handle(.recomputed(Script.result(of: first)))
     #expect(errors(effects).contains { $0.contains("of host 'host' may be broken. It is asked once more.") })
     let again = try lease(script.leases(to: 1))
 
@@ -102,7 +102,7 @@ struct NotFiniteTests {
         lease: LeaseID(0), step: 7, slices: node, student: .init(high: 0, low: 0),
         teacher: .init(high: 0, low: 0), rows: 0, memoryFloor: 0, holdersVersion: 0))
     result.losses[0].consistency = .infinity
-    #expect(try script.handle(.judged(result, notFinite: [0])).contains(.writeCheckpoint(step: 7)))
+    #expect(try script.handle(.recomputed(result, notFinite: [0])).contains(.writeCheckpoint(step: 7)))
     try script.handle(.checkpointFinished(step: 7, failure: nil))
     guard case .permanent(let why) = try #require(script.stops.first) else { throw CancellationError() }
     #expect(
@@ -113,8 +113,8 @@ struct NotFiniteTests {
     var script = Script(slices: 1, from: 7, durableStep: 7)
     let first = try lease(script.join(1))
     try accuse(&script, first, by: 1)
-    for _ in 1...CoordinationLimits.judgements {
-      try script.handle(.judgementFailed(step: 7, first.slices, reason: "read error"))
+    for _ in 1...CoordinationLimits.recomputations {
+      try script.handle(.recomputationFailed(step: 7, first.slices, reason: "read error"))
       if script.stops.isEmpty { try script.handle(.tick, after: 2000) }
     }
     guard case .failed(let why) = try #require(script.stops.first) else { throw CancellationError() }
@@ -126,10 +126,10 @@ struct NotFiniteTests {
     var script = Script(slices: 1, from: 7, durableStep: 7)
     let (first, second) = try accuseOnce(&script)
     try script.say(.finished(Script.result(of: second)), 2)
-    for _ in 1...CoordinationLimits.judgements {
+    for _ in 1...CoordinationLimits.recomputations {
       #expect(script.stops.isEmpty)
       try script.ready(2, idle: 0, held: [second.lease])
-      try script.handle(.judgementFailed(step: 7, first.slices, reason: "read error"))
+      try script.handle(.recomputationFailed(step: 7, first.slices, reason: "read error"))
       if !script.effects.grants(second, to: 2) { try script.handle(.tick, after: 2000) }
     }
     #expect(try script.handle(.pushArrived(second.lease, .whole)).accepted == [first.slices])
@@ -147,8 +147,8 @@ struct NotFiniteTests {
   @Test func withMixedClassesAnEndSaysWhatIsKnown() throws {
     var script = Script(slices: 1, from: 7, durableStep: 7, allowsMixed: true)
     let first = try lease(script.join(1, on: "a"))
-    #expect(try judges(accuse(&script, first, by: 1)))
-    try script.handle(.judged(Script.result(of: first)))
+    #expect(try recomputes(accuse(&script, first, by: 1)))
+    try script.handle(.recomputed(Script.result(of: first)))
     guard case .failed(let why) = try #require(script.stops.first) else { throw CancellationError() }
     #expect(why.contains("with --allow-mixed either may be right") && !why.contains("will meet it again"))
     #expect(script.status.quarantined.isEmpty)
@@ -160,9 +160,9 @@ struct NotFiniteTests {
       slices: 1, from: 7, durableStep: 7, audits: AuditSettings(rate: 0, seed: 3, unaudited: ["a": 4, "b": 2]))
     let (first, second) = try accuseOnce(&script)
     try script.say(.finished(Script.result(of: second)), 2)
-    let effects = try script.handle(.judged(Script.result(of: first)))
+    let effects = try script.handle(.recomputed(Script.result(of: first)))
     let wrong = QuarantinedHost(host: "a", worker: "a/1", step: 7, firstSlice: 0, slices: 1, suspectSteps: [4, 7])
-    #expect(effects.first == .quarantine([wrong], goingBackTo: nil) && script.stops.isEmpty)
+    #expect(effects.first == .quarantine([wrong], rollingBackTo: nil) && script.stops.isEmpty)
     #expect(errors(effects).contains { $0.contains("Steps 4 to 7 are suspect") })
   }
 
@@ -173,8 +173,8 @@ struct NotFiniteTests {
     let second = try lease(script.join(2, on: "b"))
     try script.say(.finished(Script.result(of: first, bits: 6)), 1)
     #expect(try script.say(.finished(Script.result(of: second, bits: 6)), 2).grants(first, to: 1))
-    #expect(try script.handle(.pushArrived(first.lease, .notFinite)).contains(.judge(step: 0, first.slices)))
-    #expect(try Set(quarantined(script.handle(.judged(Script.result(of: first))))) == ["a", "b"])
+    #expect(try script.handle(.pushArrived(first.lease, .notFinite)).contains(.recompute(step: 0, first.slices)))
+    #expect(try Set(quarantined(script.handle(.recomputed(Script.result(of: first))))) == ["a", "b"])
     #expect(try script.join(3, on: "c").map(\.slices) == [first.slices])
   }
 
@@ -184,7 +184,7 @@ struct NotFiniteTests {
     try script.say(Script.hello(host: "b"), 2)
     try accuse(&script, first, by: 1)
     var seconds = 0
-    while seconds < 20, !judges(script.effects) {
+    while seconds < 20, !recomputes(script.effects) {
       seconds += 1
       try script.ready(2, idle: 0, after: 1000)
     }

@@ -76,7 +76,7 @@ import Testing
     let sender = Sender(run: RunIdentity(high: 8, low: 8), incarnation: Incarnation(1), peer: PeerID(rawValue: 5))
     let hello = ShardHello(
       protocolVersion: 1, name: "h", shard: ShardScript.id(1),
-      address: ShardAddress(endpoint: try Endpoint("tcp://h:7")), capacity: 1, held: [], changes: 0)
+      address: BulkAddress(endpoint: try Endpoint("tcp://h:7")), capacity: 1, held: [], changes: 0)
     try script.handle(.shardMessage(.hello(hello), from: sender))
     #expect(
       script.effects.contains {

@@ -20,7 +20,7 @@ struct ShardMachineScript {
     machine = ShardMachine(
       ShardMachine.Settings(
         name: "host", shard: ShardID(high: 5, low: 6),
-        address: ShardAddress(endpoint: try Endpoint("tcp://host:7")), capacity: 1000, run: run, peer: Self.peer,
+        address: BulkAddress(endpoint: try Endpoint("tcp://host:7")), capacity: 1000, run: run, peer: Self.peer,
         coordinator: "there", directory: "here", givesUpAfter: givesUpAfter),
       holding: Dictionary(uniqueKeysWithValues: held.map { ($0, Self.extent($0).after.low) }),
       at: Instant(nanoseconds: 0))

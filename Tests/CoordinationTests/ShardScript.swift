@@ -86,7 +86,7 @@ struct ShardScript {
   ) throws -> [Effect] {
     said[shard] = 0
     capacities[shard] = capacity
-    let address = ShardAddress(endpoint: try Endpoint("tcp://\(place ?? "h\(shard)"):7"))
+    let address = BulkAddress(endpoint: try Endpoint("tcp://\(place ?? "h\(shard)"):7"))
     return try say(
       .hello(
         ShardHello(

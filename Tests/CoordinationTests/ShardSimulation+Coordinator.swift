@@ -90,7 +90,7 @@ extension ShardSimulation {
     case .stop(let reason):
       stopped = reason
       if reason == .finished { finalVersion = version }
-    case .sendStatus, .sendMemory, .expectPush, .abandonPush, .judge, .quarantine, .examinePicture, .recordLost,
+    case .sendStatus, .sendMemory, .expectPush, .abandonPush, .recompute, .quarantine, .examinePicture, .recordLost,
       .startOver, .log:
       break
     }

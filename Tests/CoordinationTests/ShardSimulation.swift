@@ -69,7 +69,7 @@ struct ShardSimulation {
     case checkpointWritten(Incarnation, VersionIdentity)
     case ledgerWritten(Incarnation, UInt64, Ledger)
     case fetched(Incarnation, AssignedExtent)
-    case probed(Incarnation, ShardID, ShardAddress)
+    case probed(Incarnation, ShardID, BulkAddress)
     case trouble
   }
 

@@ -33,7 +33,7 @@ struct SimulatedShard {
     (self.id, self.host, self.capacity, self.place) = (id, host, capacity, place)
   }
 
-  var address: ShardAddress { ShardAddress(endpoint: (try? Endpoint("tcp://\(host).\(place):7"))!) }
+  var address: BulkAddress { BulkAddress(endpoint: (try? Endpoint("tcp://\(host).\(place):7"))!) }
 
   mutating func start(as peer: PeerID, holding held: [Int: UInt64], at now: Instant) {
     (isUp, self.peer) = (true, peer)

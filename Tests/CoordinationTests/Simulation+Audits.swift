@@ -28,9 +28,7 @@ extension Simulation {
     let hosts = (try? coordinator.disk.directory?.quarantine().hosts) ?? []
     return AuditSettings(
       rate: faults.auditRate, seed: seed ^ UInt64(coordinator.life),
-      quarantined: hosts.map {
-        QuarantinedHost(host: $0.host, worker: $0.worker, step: $0.step, firstSlice: $0.firstSlice, slices: $0.slices)
-      },
+      quarantined: hosts,
       unaudited: coordinator.disk.unaudited)
   }
 
@@ -55,11 +53,11 @@ extension Simulation {
   func neverPushes(_ index: Int) -> Bool { 1...max(1, faults.neverPushing) ~= index && faults.neverPushing > 0 }
 
   /// The coordinator's own computing takes time too, and now and then it fails.
-  mutating func judge(_ slices: SliceRange, of step: Int) {
-    past["judgements", default: 0] += 1
+  mutating func recompute(_ slices: SliceRange, of step: Int) {
+    past["recomputations", default: 0] += 1
     let delay = random.next(below: 2 * Self.second)
     guard !random.chance(faults.givingBack) else {
-      let failure = Event.judgementFailed(step: step, slices, reason: "read error")
+      let failure = Event.recomputationFailed(step: step, slices, reason: "read error")
       return schedule(.answered(life: coordinator.life, restarts: coordinator.restarts, failure), in: delay)
     }
     let finished = Finished(
@@ -74,20 +72,18 @@ extension Simulation {
     let notFinite = bug == .bearsOutWhatIsNotFinite ? Array(slices.indices) : []
     schedule(
       .answered(
-        life: coordinator.life, restarts: coordinator.restarts, .judged(finished, notFinite: notFinite)), in: delay)
+        life: coordinator.life, restarts: coordinator.restarts, .recomputed(finished, notFinite: notFinite)), in: delay)
   }
 
-  mutating func quarantine(_ hosts: [QuarantinedHost], goingBackTo step: Int?) {
+  mutating func quarantine(_ hosts: [QuarantinedHost], rollingBackTo step: Int?) {
     for host in hosts where !liars.contains(host.host) { fail("'\(host.host)' is honest, and in quarantine") }
     // It computes with what is no longer its own.
     if coordinator.hasLostLock { return endCoordinator() }
     do {
       guard let directory = coordinator.disk.directory else { return }
       var quarantine = try directory.quarantine()
-      quarantine.hosts += hosts.map {
-        Quarantine.Host(host: $0.host, worker: $0.worker, step: $0.step, firstSlice: $0.firstSlice, slices: $0.slices)
-      }
-      if bug != .forgetsToGoBack { quarantine.goesBackTo = step }
+      quarantine.hosts += hosts
+      if bug != .forgetsToRollBack { quarantine.goesBackTo = step }
       try directory.write(quarantine)
       found.formUnion(hosts.map(\.host))
     } catch {
@@ -96,7 +92,7 @@ extension Simulation {
   }
 
   /// The process opens the run again; from the files' point of view it ended and another came.
-  mutating func goBack() {
+  mutating func rollBack() {
     if coordinator.hasLostLock { return endCoordinator() }
     guard let machine = coordinator.machine else { return }
     add(machine, to: &past)

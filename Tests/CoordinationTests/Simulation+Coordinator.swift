@@ -106,7 +106,7 @@ extension Simulation {
       coordinator.isUpdating = true
       schedule(.updated(life: coordinator.life), in: random.next(below: Self.second / 5))
     case .writeCheckpoint(let step): beginCheckpoint(of: step)
-    case .stop(.goesBack): goBack()
+    case .stop(.rollsBack): rollBack()
     case .sendMemory: break
     case .writeLedger, .releaseExtents, .fetchExtent, .raiseFloor, .probeShard:
       fail("\(effect) of a run without memory shards")
@@ -122,8 +122,8 @@ extension Simulation {
       coordinator.disk.crash(writing: nil, appending: nil, losingPower: true, &random)
       outcome = openDisk()
       if outcome?.version.step != lastStep { fail("finished without a checkpoint") }
-    case .judge(let step, let slices): judge(slices, of: step)
-    case .quarantine(let hosts, let step): quarantine(hosts, goingBackTo: step)
+    case .recompute(let step, let slices): recompute(slices, of: step)
+    case .quarantine(let hosts, let step): quarantine(hosts, rollingBackTo: step)
     case .recordLost(let pictures): record(pictures)
     case .startOver: startOver()
     case .examinePicture(let picture):

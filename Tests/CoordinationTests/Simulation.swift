@@ -27,7 +27,7 @@ struct Simulation {
     /// A coordinator that lost its lock goes on writing.
     case ignoresLostLocks
     /// Going back is forgotten: the newest checkpoint is resumed, spoilt as it may be.
-    case forgetsToGoBack
+    case forgetsToRollBack
     /// That pictures are lost is not stored.
     case forgetsLostPictures
     /// A step that begins again keeps what it had.

@@ -300,8 +300,8 @@ struct SimulationTests {
     #expect(unfinished.contains { $0.hasPrefix("stopped: ") && $0.contains("is not finite") })
   }
 
-  @Test func goingBackThatIsForgottenIsFound() {
-    let wrong = (0..<60 as Range<UInt64>).map { withLiars($0, rate: 0.3, bug: .forgetsToGoBack) }.filter {
+  @Test func aRollbackThatIsForgottenIsFound() {
+    let wrong = (0..<60 as Range<UInt64>).map { withLiars($0, rate: 0.3, bug: .forgetsToRollBack) }.filter {
       $0.broken != nil || $0.found == $0.liars && !$0.isRight
     }
     #expect(!wrong.isEmpty)

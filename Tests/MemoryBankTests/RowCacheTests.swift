@@ -34,12 +34,12 @@ struct RowCacheTests {
     let matrix = FloatBuffer(count: 8 * Self.width).matrix(rows: 8, columns: Self.width)
     for step in 0..<30 {
       let window = MemoryWindow(size: 24, rows: rows, floor: floor)
-      let plan = BlockPlan(window: window, blockSize: 8, blocksPerStep: 3, seed: seed, step: step)
+      let draw = BlockDraw(window: window, blockSize: 8, blocksPerStep: 3, seed: seed, step: step)
       for block in 0..<3 {
         for positions in [0..<3, 3..<8] {
-          let missing = cache.gather(plan, block: block, positions: positions, into: matrix)
+          let missing = cache.gather(draw, block: block, positions: positions, into: matrix)
           let wanted = positions.enumerated().filter { missing[$0.offset / 8] >> UInt8($0.offset % 8) & 1 == 1 }
-            .map { plan.row(block: block, position: $0.element) }
+            .map { draw.row(block: block, position: $0.element) }
           #expect(wanted.allSatisfy { !window.isSeeded($0) })
           guard !wanted.isEmpty else { continue }
           var received: [UInt8] = []
@@ -49,11 +49,11 @@ struct RowCacheTests {
             received += bytes
           }
           received.withUnsafeBytes {
-            cache.insert($0, missing, of: plan, block: block, positions: positions, into: matrix)
+            cache.insert($0, missing, of: draw, block: block, positions: positions, into: matrix)
           }
         }
         for position in 0..<8 {
-          let row = plan.row(block: block, position: position)
+          let row = draw.row(block: block, position: position)
           #expect(
             matrix.row(at: position).array == expected(row, window, seeded, writtenIn), "step \(step), row \(row)")
         }
@@ -75,14 +75,14 @@ struct RowCacheTests {
     let cache = RowCache(memorySize: 16, bytes: Self.bytes(16), seeded: seeded)
     let matrix = FloatBuffer(count: 16 * Self.width).matrix(rows: 16, columns: Self.width)
     for step in 0..<10 {
-      let plan = BlockPlan(
+      let draw = BlockDraw(
         window: MemoryWindow(size: 16, rows: step * 3), blockSize: 16, blocksPerStep: 1, seed: 1, step: step)
-      let missing = cache.gather(plan, block: 0, positions: 0..<16, into: matrix)
+      let missing = cache.gather(draw, block: 0, positions: 0..<16, into: matrix)
       let count = missing.reduce(0) { $0 + $1.nonzeroBitCount }
       #expect(count == (step == 0 ? 0 : 3))
       if count > 0 {
         [UInt8](repeating: 0, count: count * Self.width * 4).withUnsafeBytes {
-          cache.insert($0, missing, of: plan, block: 0, positions: 0..<16, into: matrix)
+          cache.insert($0, missing, of: draw, block: 0, positions: 0..<16, into: matrix)
         }
       }
     }

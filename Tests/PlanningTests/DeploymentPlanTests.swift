@@ -19,14 +19,14 @@ struct DeploymentPlanTests {
 
   @Test(arguments: [(1, 1), (1, 2), (2, 2), (4, 1)])
   func slowProcessorsTakeTheirSlicesTime(workers: Int, threads: Int) throws {
-    let plan = try smallPlan()
+    let definition = try smallDefinition()
     let planned = DeploymentPlan(
-      plan,
+      definition,
       on: deployment(workers: workers, threads: threads) {
         $0.sgemmPerSecond = 1e9 * Double(threads)
         $0.efficiency = 0.5
       })
-    let aSlice = 2 * plan.operationsPerImage / 0.5e9
+    let aSlice = 2 * definition.operationsPerImage / 0.5e9
     #expect(isNear(planned.stepSeconds, aSlice * 4 / Double(workers * threads)))
     #expect(planned.saturatesFirst == "the workers' threads" && planned.uses[0].share > 0.98)
     #expect(isNear(planned.imagesPerSecond, planned.imagesPerSecondOfComputing))
@@ -34,14 +34,16 @@ struct DeploymentPlanTests {
 
   @Test(arguments: [1, 4])
   func slowLinksTakeWeightsDownAndGradientsUp(workers: Int) throws {
-    let plan = try smallPlan(["memory_size": "1024", "block_size": "8", "blocks_per_step": "1", "batch_size": "4"])
+    let definition = try smallDefinition([
+      "memory_size": "1024", "block_size": "8", "blocks_per_step": "1", "batch_size": "4",
+    ])
     let planned = DeploymentPlan(
-      plan, on: deployment(workers: workers, threads: 2) { $0.linkBitsPerSecond = 1e6 })
+      definition, on: deployment(workers: workers, threads: 2) { $0.linkBitsPerSecond = 1e6 })
     // One worker of two threads has both slices and pushes one sum; of four, who has any pulls the weights.
     let payload = 1e6 / 8 * 1448 / 1538
-    let weights = Double(4 * plan.layout.count)
+    let weights = Double(4 * definition.layout.count)
     if workers == 1 {
-      #expect(isNear(planned.stepSeconds, (2 * weights + Double(4 * 2 * plan.floatsPerSlice)) / payload))
+      #expect(isNear(planned.stepSeconds, (2 * weights + Double(4 * 2 * definition.floatsPerSlice)) / payload))
       #expect(planned.gradientsPerStep == 1)
     }
     #expect(
@@ -51,10 +53,10 @@ struct DeploymentPlanTests {
 
   @Test func rowsAreGatheredWhileSlicesAreComputed() throws {
     // All of the memory in every step, none of it in a cache; all but the newest rows come ahead.
-    let plan = try smallPlan(["memory_size": "8192", "block_size": "1024"])
+    let definition = try smallDefinition(["memory_size": "8192", "block_size": "1024"])
     func planned(sgemm: Double) -> DeploymentPlan {
       DeploymentPlan(
-        plan,
+        definition,
         on: deployment(threads: 4) {
           $0.linkBitsPerSecond = 10e6
           $0.sgemmPerSecond = sgemm
@@ -69,7 +71,7 @@ struct DeploymentPlanTests {
     #expect(hurried.stepSeconds > rowSeconds)
     // Slices that take three times as long hide the rows.
     let slices = 3 * rowSeconds
-    let slow = planned(sgemm: 4 * 2 * plan.operationsPerImage / slices / Deployment.usualEfficiency)
+    let slow = planned(sgemm: 4 * 2 * definition.operationsPerImage / slices / Deployment.usualEfficiency)
     #expect(slow.phases.rows < 0.1 * rowSeconds)
     #expect(slow.stepSeconds < slices + 0.5 * rowSeconds)
     let rows = try #require(slow.links.first { $0.content == "memory rows" })
@@ -77,11 +79,11 @@ struct DeploymentPlanTests {
   }
 
   @Test func shardsTakeRowsOffTheCoordinator() throws {
-    let plan = try smallPlan([
+    let definition = try smallDefinition([
       "memory_size": "8192", "block_size": "1024", "extent_rows": "64", "memory_replicas": "2",
     ])
     let planned = DeploymentPlan(
-      plan,
+      definition,
       on: deployment(workers: 2, threads: 2) {
         $0.shards = 3
         $0.workerRowCache = 0
@@ -100,10 +102,10 @@ struct DeploymentPlanTests {
   }
 
   @Test func gradientsThatWaitForTheirSiblingsTakeMemory() throws {
-    let plan = try smallPlan(["batch_size": "32"])
-    let planned = DeploymentPlan(plan, on: deployment(workers: 4) { $0.sgemmPerSecond = 1e9 })
+    let definition = try smallDefinition(["batch_size": "32"])
+    let planned = DeploymentPlan(definition, on: deployment(workers: 4) { $0.sgemmPerSecond = 1e9 })
     let gradients = try #require(planned.processes[0].memory.first { $0.content.hasPrefix("gradients") })
-    let weights = 4 * plan.layout.count
+    let weights = 4 * definition.layout.count
     // One that arrives, at least, beside one that waits; no more than are granted and one a level of the tree.
     #expect(gradients.bytes % weights == 0)
     #expect((2 * weights...(4 + 5) * weights).contains(gradients.bytes))

@@ -11,24 +11,24 @@ struct WorkMemoryTests {
       ["local_views_per_group": "1", "local_size": "16"], ["local_crops_number": "0"],
     ] as [[String: String]])
   func plannedFloatsAreThoseThatAComputerHolds(keys: [String: String]) throws {
-    let plan = try smallPlan(keys)
-    let computer = try SliceComputer(plan)
+    let definition = try smallDefinition(keys)
+    let computer = try SliceComputer(definition)
     var buffers: [ObjectIdentifier: Int] = [:]
     Self.collect(computer, into: &buffers)
-    #expect(buffers.values.reduce(0, +) == plan.workFloats)
+    #expect(buffers.values.reduce(0, +) == definition.workFloats)
   }
 
   /// All buffers that an object holds, itself or through what it holds.
   private static func collect(_ value: Any, into buffers: inout [ObjectIdentifier: Int]) {
     if let buffer = value as? FloatBuffer { return buffers[ObjectIdentifier(buffer)] = buffer.count }
     // Plans and layouts hold no buffers, and many words.
-    if value is RunPlan { return }
+    if value is RunDefinition { return }
     for child in Mirror(reflecting: value).children { collect(child.value, into: &buffers) }
   }
 }
 
 /// A network of a few thousand parameters, over a memory of 64 rows.
-func smallPlan(_ keys: [String: String] = [:]) throws -> RunPlan {
+func smallDefinition(_ keys: [String: String] = [:]) throws -> RunDefinition {
   var recipe = [
     "arch": "custom", "embed_dim": "24", "depth": "2", "num_heads": "3", "patch_size": "8", "image_size": "16",
     "local_size": "8", "local_crops_number": "2", "head_hidden_dim": "32", "bottleneck_dim": "16", "batch_size": "8",
@@ -37,5 +37,5 @@ func smallPlan(_ keys: [String: String] = [:]) throws -> RunPlan {
   recipe.merge(keys) { $1 }
   let text = recipe.map { "\($0): \($1)" }.sorted().joined(separator: "\n")
   let configuration = try RunConfiguration(layers: [ConfigurationLayer(recipe: text, file: "recipe")])
-  return try RunPlan(configuration: configuration, pictures: configuration.batchSize)
+  return try RunDefinition(configuration: configuration, pictures: configuration.batchSize)
 }

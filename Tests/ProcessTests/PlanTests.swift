@@ -8,7 +8,7 @@ import Testing
 
   init() throws { workshop = try Workshop() }
 
-  private func plan(_ arguments: [String]) throws -> [String: Any] {
+  private func definition(_ arguments: [String]) throws -> [String: Any] {
     let ended = try Program.run(["plan", "--gflops", "100", "--copy", "10", "--json"] + arguments)
     #expect(ended.status == 0, "\(ended)")
     return try #require(try JSONSerialization.jsonObject(with: Data(ended.output.utf8)) as? [String: Any])
@@ -20,7 +20,7 @@ import Testing
 
   @Test func checkpointsAndRowsTakeWhatWasPlanned() throws {
     #expect(try Program.run(workshop.arguments("done")).status == 0)
-    let planned = try plan(Workshop.recipe)
+    let planned = try definition(Workshop.recipe)
     let coordinator = try #require((planned["processes"] as? [[String: Any]])?.first)
     let disk = try #require(coordinator["disk"] as? [[String: Any]])
     func bytes(_ content: String) throws -> Int {

@@ -18,7 +18,7 @@ import Wire
 /// A worker that answers leases with made-up payloads.
 private final class MadeUpWorker {
   let control: DealerSocket
-  let plan: RunPlan
+  let definition: RunDefinition
   private var bulk: DealerSocket?
   private let context: Context
   private let peer: PeerID
@@ -31,7 +31,7 @@ private final class MadeUpWorker {
   ) throws {
     self.loss = loss
     context = try Context()
-    plan = service.plan
+    definition = service.definition
     peer = PeerID(rawValue: .random(in: 1 ... .max))
     sender = Sender(run: RunIdentity(high: 0, low: 0), incarnation: Incarnation(0), peer: peer)
     control = try DealerSocket(
@@ -75,7 +75,7 @@ private final class MadeUpWorker {
 
   private func answer(_ lease: Lease) throws {
     // The weights that are served are those that the lease names.
-    let student = FloatBuffer(count: plan.layout.count)
+    let student = FloatBuffer(count: definition.layout.count)
     var offset = 0
     while offset < student.count {
       let count = min(WireLimits.bulkFloats, student.count - offset)
@@ -86,10 +86,10 @@ private final class MadeUpWorker {
     #expect(student.digest == lease.student)
 
     let sum = SliceSum(
-      slices: lease.slices, gradient: FloatBuffer(count: plan.layout.count),
-      tail: FloatBuffer(count: lease.slices.count * plan.floatsPerSlice),
+      slices: lease.slices, gradient: FloatBuffer(count: definition.layout.count),
+      tail: FloatBuffer(count: lease.slices.count * definition.floatsPerSlice),
       losses: lease.slices.indices.map { SliceLoss(consistency: loss(lease.step, $0), koleo: 0, targetEntropy: 1) },
-      chosen: SlotMarks(size: plan.configuration.memorySize).bytes, undecodable: [])
+      chosen: SlotMarks(size: definition.configuration.memorySize).bytes, undecodable: [])
     for index in 0..<sum.gradient.count { sum.gradient[index] = Float((index + lease.step) % 7) * 1e-3 }
     for index in 0..<sum.tail.count { sum.tail[index] = Float((lease.slices.first + lease.step + index) % 5) }
     sums[lease.lease] = sum

@@ -11,7 +11,7 @@ import Wire
 
 /// The coordinator's end of both sockets, told what to say by a test.
 final class ScriptedCoordinator: Sendable {
-  let plan: RunPlan
+  let definition: RunDefinition
   let control: RouterSocket
   let context: Context
   /// What was asked on the bulk socket, in order, and on whose connection.
@@ -30,7 +30,7 @@ final class ScriptedCoordinator: Sendable {
   ) throws {
     let configuration = try RunConfiguration(layers: [SmallRun.layer(keys)])
     recipe = configuration.yaml()
-    plan = try RunPlan(configuration: configuration, pictures: pictures)
+    definition = try RunDefinition(configuration: configuration, pictures: pictures)
     context = try Context()
     let any = try Endpoint("tcp://127.0.0.1:0")
     control = try RouterSocket(in: context, listeningOn: any, for: .control, security: .none(.loopback))
@@ -69,7 +69,7 @@ final class ScriptedCoordinator: Sendable {
   }
 
   /// Of the run's extents.
-  var layout: ExtentLayout { plan.extentLayout(run: Digest(high: run.high, low: run.low)) }
+  var layout: ExtentLayout { definition.extentLayout(run: Digest(high: run.high, low: run.low)) }
 
   func say(_ message: CoordinatorMessage, to peer: PeerID, incarnation: UInt64 = 1) throws {
     let sender = Sender(run: run, incarnation: Incarnation(incarnation), peer: PeerID(rawValue: 1))
@@ -80,7 +80,7 @@ final class ScriptedCoordinator: Sendable {
   func welcome(_ peer: PeerID, incarnation: UInt64 = 1) throws {
     let welcome = Welcome(
       configuration: recipe, bulkPort: bulkPort,
-      data: DataIdentity(count: plan.pictures, digest: SmallRun.probe), rows: 0)
+      data: DataIdentity(count: definition.pictures, digest: SmallRun.probe), rows: 0)
     try say(.welcome(welcome), to: peer, incarnation: incarnation)
   }
 

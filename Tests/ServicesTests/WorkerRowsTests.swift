@@ -8,7 +8,8 @@ import Training
 @Suite("A worker's memory rows", .timeLimit(.minutes(1))) struct WorkerRowsTests {
   /// Every row that is served is full of its own number.
   /// - Parameter shard: said to hold all extents.
-  private static func coordinator(_ plan: RunPlan, shard: ShardAddress? = nil) throws -> ScriptedCoordinator {
+  private static func coordinator(_ definition: RunDefinition, shard: BulkAddress? = nil) throws -> ScriptedCoordinator
+  {
     try ScriptedCoordinator { request in
       if let shard, case .holders(let first, let count) = request {
         let holders = [[Int]](repeating: [0], count: count)
@@ -16,11 +17,11 @@ import Training
       }
       guard case .rows(let asked) = request else { return nil }
       let step = asked.version.step
-      let blocks = plan.blockPlan(of: MemoryVersion(step: step, rows: plan.configuration.batchSize * step))
+      let blocks = definition.blockDraw(of: MemoryVersion(step: step, rows: definition.configuration.batchSize * step))
       let wanted = asked.positions.enumerated()
         .filter { asked.missing[$0.offset / 8] >> UInt8($0.offset % 8) & 1 == 1 }
         .map { blocks.row(block: asked.block, position: $0.element) }
-      let width = plan.configuration.bottleneckDim
+      let width = definition.configuration.bottleneckDim
       let rows = FloatBuffer(wanted.flatMap { [Float](repeating: Float($0), count: width) })
       return (.rows(step: step, block: asked.block, first: asked.positions.lowerBound), .floats(rows, 0..<rows.count))
     }
@@ -35,17 +36,17 @@ import Training
 
   @Test("They cross the wire once, and outlive the coordinator but for those it enqueues again") func areKept() throws {
     // 12 rows of 16 are stored at step 2, all 16 from step 3 on.
-    let plan = try ScriptedCoordinator().plan
-    let coordinator = try Self.coordinator(plan)
+    let definition = try ScriptedCoordinator().definition
+    let coordinator = try Self.coordinator(definition)
     let bulk = try coordinator.client()
     defer { bulk.stop() }
-    let rows = WorkerRows(plan: plan, bytes: 1 << 20, incarnation: Incarnation(1))
+    let rows = WorkerRows(definition: definition, bytes: 1 << 20, incarnation: Incarnation(1))
     let memory = FloatBuffer(count: 16 * 16)
     func gather(step: Int, _ incarnation: UInt64) throws -> Int {
-      let blocks = plan.blockPlan(of: MemoryVersion(step: step, rows: 6 * step))
+      let blocks = definition.blockDraw(of: MemoryVersion(step: step, rows: 6 * step))
       let gathered = try rows.gather(
         MemoryVersion(step: step, rows: 6 * step), below: 6 * step, in: Incarnation(incarnation),
-        from: Self.holders(plan, bulk), into: memory)
+        from: Self.holders(definition, bulk), into: memory)
       #expect(gathered.missing.allSatisfy { $0.allSatisfy { $0 == 0 } })
       for block in 0..<2 {
         for position in 0..<8 where !blocks.window.isSeeded(blocks.row(block: block, position: position)) {
@@ -66,14 +67,14 @@ import Training
   }
 
   @Test("Their bound in bytes is held to: with room for four, the others come again") func areBounded() throws {
-    let plan = try ScriptedCoordinator().plan
-    let coordinator = try Self.coordinator(plan)
+    let definition = try ScriptedCoordinator().definition
+    let coordinator = try Self.coordinator(definition)
     let bulk = try coordinator.client()
     defer { bulk.stop() }
-    let rows = WorkerRows(plan: plan, bytes: 4 * (16 * 4 + 24), incarnation: Incarnation(1))
+    let rows = WorkerRows(definition: definition, bytes: 4 * (16 * 4 + 24), incarnation: Incarnation(1))
     for expected in [16, 12] {
       _ = try rows.gather(
-        MemoryVersion(step: 3, rows: 18), below: 18, in: Incarnation(1), from: Self.holders(plan, bulk),
+        MemoryVersion(step: 3, rows: 18), below: 18, in: Incarnation(1), from: Self.holders(definition, bulk),
         into: FloatBuffer(count: 16 * 16))
       #expect(Self.asked(coordinator.takeAsked()) == expected)
     }
@@ -81,17 +82,18 @@ import Training
 
   @Test("What was here and what had to come are counted, seeded rows as neither") func areCounted() throws {
     // 12 rows of 16 are stored at step 2, all 16 from step 3 on, 6 of them new.
-    let plan = try ScriptedCoordinator().plan
-    let coordinator = try Self.coordinator(plan)
+    let definition = try ScriptedCoordinator().definition
+    let coordinator = try Self.coordinator(definition)
     let bulk = try coordinator.client()
     defer { bulk.stop() }
-    let rows = WorkerRows(plan: plan, bytes: 1 << 20, incarnation: Incarnation(1))
+    let rows = WorkerRows(definition: definition, bytes: 1 << 20, incarnation: Incarnation(1))
     for (step, expected) in [
       (2, RowTraffic(cached: 0, fetched: 12)), (2, RowTraffic(cached: 12, fetched: 0)),
       (3, RowTraffic(cached: 10, fetched: 6)),
     ] {
       let gathered = try rows.gather(
-        MemoryVersion(step: step, rows: 6 * step), below: 6 * step, in: Incarnation(1), from: Self.holders(plan, bulk),
+        MemoryVersion(step: step, rows: 6 * step), below: 6 * step, in: Incarnation(1),
+        from: Self.holders(definition, bulk),
         into: FloatBuffer(count: 16 * 16))
       #expect(gathered.traffic == expected)
     }
@@ -99,12 +101,12 @@ import Training
 
   @Test("Ahead of a step all are gathered but those that are not enqueued yet, and these when they are")
   func comeAhead() throws {
-    let plan = try ScriptedCoordinator().plan
-    let coordinator = try Self.coordinator(plan)
+    let definition = try ScriptedCoordinator().definition
+    let coordinator = try Self.coordinator(definition)
     let bulk = try coordinator.client()
     defer { bulk.stop() }
-    let rows = WorkerRows(plan: plan, bytes: 0, incarnation: Incarnation(1))
-    let holders = Self.holders(plan, bulk)
+    let rows = WorkerRows(definition: definition, bytes: 0, incarnation: Incarnation(1))
+    let holders = Self.holders(definition, bulk)
     let memory = FloatBuffer(count: 16 * 16)
     var gathered = try rows.gather(
       MemoryVersion(step: 3, rows: 18), below: 12, in: Incarnation(1), from: holders, into: memory)
@@ -112,7 +114,7 @@ import Training
     try rows.complete(&gathered, in: Incarnation(1), from: holders)
     #expect(gathered.traffic == RowTraffic(cached: 0, fetched: 16))
     #expect(Self.asked(coordinator.takeAsked()) == 6)
-    let blocks = plan.blockPlan(of: MemoryVersion(step: 3, rows: 18))
+    let blocks = definition.blockDraw(of: MemoryVersion(step: 3, rows: 18))
     for block in 0..<2 {
       for position in 0..<8 {
         #expect(memory[(block * 8 + position) * 16 + 5] == Float(blocks.row(block: block, position: position)))
@@ -121,12 +123,12 @@ import Training
   }
 
   @Test("A holder that does not answer in time is passed by: another one's rows count") func areHedged() throws {
-    let plan = try ScriptedCoordinator().plan
+    let definition = try ScriptedCoordinator().definition
     let silent = try ScriptedCoordinator()
-    let other = try Self.coordinator(plan)
+    let other = try Self.coordinator(definition)
     let table = HolderTable(
       version: 1, first: 0,
-      shards: [1, 2].map { ShardAddress(endpoint: try! Endpoint("tcp://127.0.0.1:\($0)")) },
+      shards: [1, 2].map { BulkAddress(endpoint: try! Endpoint("tcp://127.0.0.1:\($0)")) },
       holders: [[0, 1]])
     let coordinator = try ScriptedCoordinator { request in
       if case .holders = request { (.holders(table), nil) } else { nil }
@@ -135,16 +137,16 @@ import Training
     defer { for client in clients { client.stop() } }
     // Whoever is asked first: each of two workers begins with another holder.
     for peer in [PeerID(rawValue: 2), PeerID(rawValue: 4)] {
-      let holders = RowHolders(layout: plan.extentLayout(run: SmallRun.probe), peer: peer) { source in
+      let holders = RowHolders(layout: definition.extentLayout(run: SmallRun.probe), peer: peer) { source in
         if case .shard(let address) = source { clients[address.endpoint.port] } else { clients[0] }
       }
       try holders.bring(to: 1, rows: 2..<18)
       let memory = FloatBuffer(count: 16 * 16)
       let begun = ContinuousClock.now
-      _ = try WorkerRows(plan: plan, bytes: 0, incarnation: Incarnation(1)).gather(
+      _ = try WorkerRows(definition: definition, bytes: 0, incarnation: Incarnation(1)).gather(
         MemoryVersion(step: 3, rows: 18), below: 18, in: Incarnation(1), from: holders, into: memory)
       #expect(ContinuousClock.now - begun < .seconds(10), "without another holder it takes 20 s to find out")
-      let blocks = plan.blockPlan(of: MemoryVersion(step: 3, rows: 18))
+      let blocks = definition.blockDraw(of: MemoryVersion(step: 3, rows: 18))
       #expect(memory[5] == Float(blocks.row(block: 0, position: 0)))
     }
     #expect(Self.asked(silent.takeAsked()) == 16, "one of the two asked it first")
@@ -152,21 +154,21 @@ import Training
 
   @Test("A shard that does not answer is named, its rows come from the coordinator, and it is asked last for a while")
   func comeFromOthers() throws {
-    let plan = try ScriptedCoordinator().plan
+    let definition = try ScriptedCoordinator().definition
     // Where nobody listens.
-    let shard = ShardAddress(endpoint: try Endpoint("tcp://127.0.0.1:9"))
-    let coordinator = try Self.coordinator(plan, shard: shard)
+    let shard = BulkAddress(endpoint: try Endpoint("tcp://127.0.0.1:9"))
+    let coordinator = try Self.coordinator(definition, shard: shard)
     let (bulk, silent) = (try coordinator.client(), try coordinator.client(of: shard.endpoint))
     defer {
       bulk.stop()
       silent.stop()
     }
     let book = LogBook()
-    let holders = RowHolders(layout: plan.extentLayout(run: SmallRun.probe), peer: .random(), log: book.log) {
+    let holders = RowHolders(layout: definition.extentLayout(run: SmallRun.probe), peer: .random(), log: book.log) {
       if case .coordinator = $0 { bulk } else { silent }
     }
     try holders.bring(to: 1, rows: 0..<18)
-    let rows = WorkerRows(plan: plan, bytes: 0, incarnation: Incarnation(1))
+    let rows = WorkerRows(definition: definition, bytes: 0, incarnation: Incarnation(1))
     let memory = FloatBuffer(count: 16 * 16)
     let times = try (0..<2).map { _ in
       try ContinuousClock().measure {
@@ -179,7 +181,7 @@ import Training
     #expect(Self.asked(coordinator.takeAsked()) == 32)
   }
 
-  private static func holders(_ plan: RunPlan, _ bulk: BulkClient) -> RowHolders {
-    RowHolders(layout: plan.extentLayout(run: SmallRun.probe), peer: PeerID.random()) { _ in bulk }
+  private static func holders(_ definition: RunDefinition, _ bulk: BulkClient) -> RowHolders {
+    RowHolders(layout: definition.extentLayout(run: SmallRun.probe), peer: PeerID.random()) { _ in bulk }
   }
 }

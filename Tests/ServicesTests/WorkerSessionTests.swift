@@ -86,7 +86,7 @@ import Threads
     let peer = try coordinator.hello().peer
     try coordinator.welcome(peer)
     var lease = lease(1, slices: SliceRange(first: 0, count: 2))
-    lease.student = FloatBuffer(count: coordinator.plan.layout.count).digest
+    lease.student = FloatBuffer(count: coordinator.definition.layout.count).digest
     lease.teacher = lease.student
     try coordinator.say(.lease(lease), to: peer)
     func finished() throws -> Finished {
@@ -101,7 +101,7 @@ import Threads
     let pushes = asked.filter { if case .push = $0.request { true } else { false } }
     #expect(
       pushes.map(\.request) == [
-        .push(lease: lease.lease, offset: 0), .push(lease: lease.lease, offset: coordinator.plan.layout.count),
+        .push(lease: lease.lease, offset: 0), .push(lease: lease.lease, offset: coordinator.definition.layout.count),
       ])
     // Nothing that slices wait for stands in line behind a payload.
     #expect(pushes.allSatisfy { $0.peer == peer })
@@ -134,7 +134,7 @@ import Threads
     let peer = try coordinator.hello().peer
     try coordinator.welcome(peer)
     var lease = lease(1, slices: SliceRange(first: 0, count: 2))
-    lease.student = FloatBuffer(count: coordinator.plan.layout.count).digest
+    lease.student = FloatBuffer(count: coordinator.definition.layout.count).digest
     lease.teacher = lease.student
     try coordinator.say(.lease(lease), to: peer)
     try coordinator.say(.cancel(lease.lease), to: peer)

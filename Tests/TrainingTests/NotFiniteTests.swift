@@ -8,15 +8,15 @@ import Training
   private func watch(
     _ run: SmallRun, student: FloatBuffer? = nil, teacher: FloatBuffer? = nil, blocks: [Matrix]? = nil
   ) throws -> (sum: SliceSum, firstNotFinite: NotFinitePlace?) {
-    try SliceComputer(run.plan).computeWatching(
+    try SliceComputer(run.definition).computeWatching(
       step: 0, slice: 1, student: student ?? run.weights, teacher: teacher ?? run.weights,
-      blocks: blocks ?? run.blocks, into: FloatBuffer(count: run.plan.layout.count), bytes: SmallRun.jpeg)
+      blocks: blocks ?? run.blocks, into: FloatBuffer(count: run.definition.layout.count), bytes: SmallRun.jpeg)
   }
 
   /// The run's weights, one tensor's values all replaced.
   private func weights(_ run: SmallRun, _ tensor: String, _ value: Float) throws -> FloatBuffer {
     let weights = FloatBuffer(run.weights.array)
-    let range = try #require(run.plan.layout[tensor]).range
+    let range = try #require(run.definition.layout[tensor]).range
     for index in range { weights[index] = value }
     return weights
   }
@@ -25,7 +25,7 @@ import Training
     let run = try SmallRun(batchNorm: batchNorm, koleo: 0.1)
     let (sum, first) = try watch(run)
     #expect(first == nil)
-    #expect(try run.sum(slice: 1, by: SliceComputer(run.plan)).payloadDigest == sum.payloadDigest)
+    #expect(try run.sum(slice: 1, by: SliceComputer(run.definition)).payloadDigest == sum.payloadDigest)
   }
 
   @Test func whatASliceIsGivenIsNamedFirst() throws {
@@ -55,7 +55,7 @@ import Training
   ) throws {
     let run = try SmallRun(batchNorm: batchNorm)
     let huge = try weights(run, layer.tensor, 3e38)
-    let pictures = run.plan.pictures(step: 0, slice: 1)
+    let pictures = run.definition.pictures(step: 0, slice: 1)
     for (part, place) in [
       (NotFinitePlace.Part.student, try watch(run, student: huge).firstNotFinite),
       (.teacher, try watch(run, teacher: huge).firstNotFinite),

@@ -11,8 +11,8 @@ import Training
     configuration.localCropsNumber = 10
     (configuration.batchSize, configuration.sliceSize) = (4, 2)
     (configuration.memorySize, configuration.blockSize) = (131_072, 16_384)
-    let plan = try RunPlan(configuration: configuration, pictures: 4)
-    #expect(abs(plan.operationsPerImage / 1e9 - 124.2) < 0.1)
+    let definition = try RunDefinition(configuration: configuration, pictures: 4)
+    #expect(abs(definition.operationsPerImage / 1e9 - 124.2) < 0.1)
   }
 
   @Test func fourBlocksOn32PixelsTake3GFLOPAnImageAndFewBlocksLess() throws {
@@ -22,11 +22,11 @@ import Training
     configuration.localCropsNumber = 4
     (configuration.batchSize, configuration.sliceSize) = (64, 32)
     (configuration.memorySize, configuration.blockSize) = (8192, 1024)
-    let plan = try RunPlan(configuration: configuration, pictures: 64)
-    #expect(abs(plan.operationsPerImage / 1e9 - 2.95) < 0.01)
+    let definition = try RunDefinition(configuration: configuration, pictures: 64)
+    #expect(abs(definition.operationsPerImage / 1e9 - 2.95) < 0.01)
 
     configuration.blocksPerStep = 1
-    let oneBlock = try RunPlan(configuration: configuration, pictures: 64)
-    #expect(oneBlock.lossOperationsPerImage * 8 == plan.lossOperationsPerImage)
+    let oneBlock = try RunDefinition(configuration: configuration, pictures: 64)
+    #expect(oneBlock.lossOperationsPerImage * 8 == definition.lossOperationsPerImage)
   }
 }

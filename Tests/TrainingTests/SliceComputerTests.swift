@@ -9,7 +9,7 @@ import Vision
 
 /// A run of two slices a step, small enough to be computed many times over.
 struct SmallRun {
-  let plan: RunPlan
+  let definition: RunDefinition
   let weights: FloatBuffer
   let blocks: [Matrix]
 
@@ -32,9 +32,9 @@ struct SmallRun {
     configuration.memorySize = 64
     configuration.blockSize = 16
     configuration.koleoWeight = koleo
-    plan = try RunPlan(configuration: configuration, pictures: 21)
-    weights = initialParameters(layout: plan.layout, seed: 3)
-    blocks = plan.blockPlan(of: MemoryVersion(step: 0, rows: 0)).seededBlocks(plan.seededRows)
+    definition = try RunDefinition(configuration: configuration, pictures: 21)
+    weights = initialParameters(layout: definition.layout, seed: 3)
+    blocks = definition.blockDraw(of: MemoryVersion(step: 0, rows: 0)).seededBlocks(definition.seededRows)
   }
 
   static func jpeg(_ index: Int) -> [UInt8] {
@@ -45,15 +45,15 @@ struct SmallRun {
   func sum(slice: Int, step: Int = 0, by computer: SliceComputer, weights: FloatBuffer? = nil) throws -> SliceSum {
     try computer.compute(
       step: step, slice: slice, student: weights ?? self.weights, teacher: self.weights, blocks: blocks,
-      into: FloatBuffer(count: plan.layout.count), bytes: SmallRun.jpeg)
+      into: FloatBuffer(count: definition.layout.count), bytes: SmallRun.jpeg)
   }
 }
 
 @Suite struct SliceComputerTests {
   @Test(arguments: [false, true]) func resultDoesNotDependOnWhatWasComputedBefore(batchNorm: Bool) throws {
     let run = try SmallRun(batchNorm: batchNorm, koleo: 0.1)
-    let fresh = try run.sum(slice: 1, by: SliceComputer(run.plan))
-    let used = try SliceComputer(run.plan)
+    let fresh = try run.sum(slice: 1, by: SliceComputer(run.definition))
+    let used = try SliceComputer(run.definition)
     for slice in 0..<2 { _ = try run.sum(slice: slice, step: 1, by: used) }
     let again = try run.sum(slice: 1, by: used)
     #expect(again.payloadDigest == fresh.payloadDigest)
@@ -63,10 +63,10 @@ struct SmallRun {
 
   @Test func chosenAreTheSlotsOfTheRowsNearestToTheTeachersViews() throws {
     let run = try SmallRun()
-    let computer = try SliceComputer(run.plan)
+    let computer = try SliceComputer(run.definition)
     let sum = try run.sum(slice: 1, step: 3, by: computer)
     let teacher = computer.lastTeacherEmbeddings
-    let order = run.plan.blockPlan(of: MemoryVersion(step: 3, rows: 0))
+    let order = run.definition.blockDraw(of: MemoryVersion(step: 3, rows: 0))
     var marks = SlotMarks(size: 64)
     for (index, block) in run.blocks.enumerated() {
       for row in 0..<teacher.rows {
@@ -81,7 +81,7 @@ struct SmallRun {
   /// The loss falls along the gradient as the gradient says: the whole slice, views and drop path included.
   @Test(arguments: [false, true]) func gradientPredictsTheLoss(batchNorm: Bool) throws {
     let run = try SmallRun(batchNorm: batchNorm, koleo: 0.05)
-    let computer = try SliceComputer(run.plan)
+    let computer = try SliceComputer(run.definition)
     let sum = try run.sum(slice: 0, by: computer)
     let gradient = sum.gradient
     let squares = sumOfSquares(gradient.vector)
@@ -98,9 +98,9 @@ struct SmallRun {
 
   @Test func slicesAddUpInOneOrderOnly() throws {
     let run = try SmallRun()
-    let computer = try SliceComputer(run.plan)
+    let computer = try SliceComputer(run.definition)
     func total(_ order: [Int]) throws -> SliceSum? {
-      var tree = TreeSum<SliceSum>(tree: run.plan.tree)
+      var tree = TreeSum<SliceSum>(tree: run.definition.tree)
       for slice in order {
         let sum = try run.sum(slice: slice, by: computer)
         tree.insert(sum, at: sum.slices, add: SliceSum.adding)
@@ -109,16 +109,16 @@ struct SmallRun {
     }
     let (forward, backward) = (try #require(try total([0, 1])), try #require(try total([1, 0])))
     #expect(forward.payloadDigest == backward.payloadDigest)
-    #expect(forward.payloadCount == run.plan.layout.count + 2 * run.plan.floatsPerSlice)
+    #expect(forward.payloadCount == run.definition.layout.count + 2 * run.definition.floatsPerSlice)
   }
 
   @Test func anUndecodablePictureIsReplacedByTheNextAndNamed() throws {
     let run = try SmallRun()
-    let computer = try SliceComputer(run.plan)
-    let broken = run.plan.picture(step: 0, indexInBatch: 2)
+    let computer = try SliceComputer(run.definition)
+    let broken = run.definition.picture(step: 0, indexInBatch: 2)
     let sum = try computer.compute(
       step: 0, slice: 0, student: run.weights, teacher: run.weights, blocks: run.blocks,
-      into: FloatBuffer(count: run.plan.layout.count)
+      into: FloatBuffer(count: run.definition.layout.count)
     ) { $0 == broken ? [1, 2, 3] : SmallRun.jpeg($0) }
     #expect(sum.undecodable.map(\.picture) == [broken])
     #expect(sum.losses[0].total.isFinite)
@@ -127,11 +127,11 @@ struct SmallRun {
   @Test func aFailedReadIsPassedOn() throws {
     struct Unreadable: Error {}
     let run = try SmallRun()
-    let computer = try SliceComputer(run.plan)
+    let computer = try SliceComputer(run.definition)
     #expect(throws: Unreadable.self) {
       _ = try computer.compute(
         step: 0, slice: 0, student: run.weights, teacher: run.weights, blocks: run.blocks,
-        into: FloatBuffer(count: run.plan.layout.count)
+        into: FloatBuffer(count: run.definition.layout.count)
       ) { _ in throw Unreadable() }
     }
   }
@@ -142,10 +142,11 @@ struct SmallRun {
 
   @Test func anEpochSeesEveryPictureAtMostOnce() throws {
     let run = try SmallRun()
-    let seen = (0..<run.plan.stepsPerEpoch).flatMap { step in
-      (0..<8).map { run.plan.picture(step: step, indexInBatch: $0) }
+    let seen = (0..<run.definition.stepsPerEpoch).flatMap { step in
+      (0..<8).map { run.definition.picture(step: step, indexInBatch: $0) }
     }
     #expect(Set(seen).count == seen.count)
-    #expect(seen != (0..<2).flatMap { step in (0..<8).map { run.plan.picture(step: step + 2, indexInBatch: $0) } })
+    #expect(
+      seen != (0..<2).flatMap { step in (0..<8).map { run.definition.picture(step: step + 2, indexInBatch: $0) } })
   }
 }

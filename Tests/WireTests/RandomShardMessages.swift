@@ -7,11 +7,11 @@ extension SplitMix64 {
     (0..<Int.random(in: 0...limit, using: &self)).map { _ in make(&self) }
   }
 
-  mutating func shardAddress() -> ShardAddress {
+  mutating func shardAddress() -> BulkAddress {
     let hosts = ["10.0.0.7", "node-4.example", "[fe80::1%eth0]"]
     let text = "tcp://\(hosts.randomElement(using: &self)!):\(1 + number(below: 65_535))"
     let key = PublicKey("\(digest())\(digest())")
-    return ShardAddress(endpoint: (try? Endpoint(text))!, key: chance(0.5) ? key : nil)
+    return BulkAddress(endpoint: (try? Endpoint(text))!, key: chance(0.5) ? key : nil)
   }
 
   mutating func heldExtent() -> HeldExtent { HeldExtent(index: number(), after: next()) }

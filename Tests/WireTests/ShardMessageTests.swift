@@ -7,7 +7,7 @@ import Wire
 @Suite("What memory shards say and hear is within bounds, or is refused") struct ShardMessageTests {
   private static let sender = Sender(
     run: RunIdentity(high: 1, low: 2), incarnation: Incarnation(1), peer: PeerID(rawValue: 1))
-  private static let address = ShardAddress(endpoint: (try? Endpoint("tcp://h:7"))!)
+  private static let address = BulkAddress(endpoint: (try? Endpoint("tcp://h:7"))!)
 
   private func problem(_ message: Message, changing from: [UInt8], to: [UInt8]) throws -> String {
     var bytes = Envelope(sender: Self.sender, message: message).encoded()
@@ -32,7 +32,7 @@ import Wire
 
   @Test func theLargestTableFits() throws {
     let table = HolderTable(
-      version: 1, first: 0, shards: [ShardAddress](repeating: Self.address, count: WireLimits.shards),
+      version: 1, first: 0, shards: [BulkAddress](repeating: Self.address, count: WireLimits.shards),
       holders: [[Int]](
         repeating: (0..<WireLimits.holders).map { WireLimits.shards - 1 - $0 }, count: WireLimits.extentsPerRequest))
     let envelope = Envelope(sender: Self.sender, message: .bulkReply(.holders(table)))

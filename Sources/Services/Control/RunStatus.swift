@@ -54,15 +54,16 @@ public struct RunStatus: Codable, Sendable {
   public var digests: Digests
 
   init(
-    coordination: Status, run: String, plan: RunPlan, probe: String? = nil, newest: MetricsRecord?, isRunning: Bool,
+    coordination: Status, run: String, definition: RunDefinition, probe: String? = nil, newest: MetricsRecord?,
+    isRunning: Bool,
     memory: Memory, digests: Digests
   ) {
     self.coordination = coordination
     self.run = run
-    computeClass = plan.configuration.computeClass.rawValue
+    computeClass = definition.configuration.computeClass.rawValue
     self.probe = probe
-    epoch = plan.runningEpoch(afterStep: coordination.step)
-    epochs = plan.configuration.epochs
+    epoch = definition.runningEpoch(afterStep: coordination.step)
+    epochs = definition.configuration.epochs
     loss = newest.flatMap { $0.loss.isFinite ? $0.loss : nil }
     lr = newest?.lr
     targetEntropy = newest.flatMap { $0.targetEntropy.isFinite ? $0.targetEntropy : nil }
@@ -70,7 +71,7 @@ public struct RunStatus: Codable, Sendable {
     (rowsCached, rowsFetched, rowWaitSeconds) = (newest?.rowsCached, newest?.rowsFetched, newest?.rowWaitSeconds)
     warning = newest?.warning
     imagesPerSecond = isRunning ? newest?.imagesPerSecond : nil
-    secondsLeft = imagesPerSecond.flatMap { plan.secondsLeft(afterStep: coordination.step, imagesPerSecond: $0) }
+    secondsLeft = imagesPerSecond.flatMap { definition.secondsLeft(afterStep: coordination.step, imagesPerSecond: $0) }
     self.memory = memory
     self.digests = digests
   }
@@ -140,16 +141,16 @@ extension RunStatus {
   /// - Throws: `CheckpointError.notARun`, `.noCheckpoint`, or what is wrong with the newest checkpoint.
   public init(ofStoppedRunAt path: String, in storage: any Storage) throws {
     let manifest = try RunDirectory.checkpoint(of: path, step: nil, in: storage).manifest
-    let plan = try RunPlan(of: manifest)
+    let definition = try RunDefinition(of: manifest)
     try self.init(
       coordination: Status(
-        step: manifest.step, lastStep: plan.lastStep, phase: "not running", incarnation: manifest.incarnation,
-        slices: plan.slices, durableStep: manifest.step,
+        step: manifest.step, lastStep: definition.lastStep, phase: "not running", incarnation: manifest.incarnation,
+        slices: definition.slices, durableStep: manifest.step,
         undecodablePictures: manifest.undecodable?.count ?? 0,
         lostPictures: RunDirectory.lostPictures(of: path, in: storage).count { $0.step <= manifest.step },
-        quarantined: RunDirectory.quarantine(of: path, in: storage).hosts.map { QuarantinedHost($0) }),
-      run: "\(manifest.run)", plan: plan, newest: MetricsRecord.newest(inFile: "\(path)/metrics.jsonl"),
-      isRunning: false, memory: Memory(size: plan.configuration.memorySize, rows: manifest.rows),
+        quarantined: RunDirectory.quarantine(of: path, in: storage).hosts),
+      run: "\(manifest.run)", definition: definition, newest: MetricsRecord.newest(inFile: "\(path)/metrics.jsonl"),
+      isRunning: false, memory: Memory(size: definition.configuration.memorySize, rows: manifest.rows),
       digests: Digests(
         student: "\(manifest.student)", teacher: "\(manifest.teacher)", memory: "\(manifest.memory)"))
   }

@@ -19,7 +19,7 @@ package final class CoordinatorBulk: Sendable {
   private static let smallPicture = 64 << 10
 
   private let sender: Sender
-  private let plan: RunPlan
+  private let definition: RunDefinition
   private let pictures: CoordinatorPictures
   private var data: DataSet { pictures.data }
   private let answers: RowAnswers
@@ -47,15 +47,15 @@ package final class CoordinatorBulk: Sendable {
   ///   - holders: a piece of the table of who holds which extent.
   ///   - report: takes the events of arriving payloads.
   init(
-    sender: Sender, plan: RunPlan, pictures: CoordinatorPictures, rows: RowStore, weights: PublishedWeights,
+    sender: Sender, definition: RunDefinition, pictures: CoordinatorPictures, rows: RowStore, weights: PublishedWeights,
     desk: PayloadReceiver,
     log: @escaping ServiceLog, holders: @escaping @Sendable (Int, Int) -> HolderTable,
     report: @escaping @Sendable (Event) -> Void
   ) {
     self.sender = sender
-    self.plan = plan
+    self.definition = definition
     self.pictures = pictures
-    answers = RowAnswers(source: rows, keys: plan.configuration.memoryKeys)
+    answers = RowAnswers(source: rows, keys: definition.configuration.memoryKeys)
     self.holders = holders
     self.weights = weights
     self.desk = desk

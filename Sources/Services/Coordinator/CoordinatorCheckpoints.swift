@@ -27,7 +27,7 @@ final class CoordinatorCheckpoints: Sendable {
     }
   }
 
-  private let plan: RunPlan
+  private let definition: RunDefinition
   private let directory: RunDirectory
   private let checkpoints: CheckpointDirectory
   private let rows: RowStore
@@ -40,7 +40,7 @@ final class CoordinatorCheckpoints: Sendable {
 
   init(resumed: ResumedRun, incarnation: Incarnation, log: @escaping ServiceLog) {
     // Not the whole of it: it has the weights that the run began with, which nobody needs after the first step.
-    plan = resumed.plan
+    definition = resumed.definition
     directory = resumed.directory
     checkpoints = resumed.checkpoints
     rows = resumed.rows
@@ -112,19 +112,19 @@ final class CoordinatorCheckpoints: Sendable {
     for record in try rows.flush() { memory(.extentSealed(record.identity)) }
     let manifest = Manifest(
       run: directory.run, incarnation: incarnation.number, step: version.step,
-      epoch: plan.epoch(ofStep: version.step), student: version.studentDigest, teacher: version.teacherDigest,
+      epoch: definition.epoch(ofStep: version.step), student: version.studentDigest, teacher: version.teacherDigest,
       memory: version.memory, rows: version.rows, floor: version.floor,
-      oldestRow: MemoryWindow(size: plan.configuration.memorySize, rows: version.rows, floor: version.floor)
+      oldestRow: MemoryWindow(size: definition.configuration.memorySize, rows: version.rows, floor: version.floor)
         .stored.lowerBound,
-      data: directory.data, configuration: plan.configuration.yaml(), changes: version.changes,
-      optimizer: OptimizerRecord(kind: plan.configuration.optimizer.rawValue, steps: version.optimizer.steps),
+      data: directory.data, configuration: definition.configuration.yaml(), changes: version.changes,
+      optimizer: OptimizerRecord(kind: definition.configuration.optimizer.rawValue, steps: version.optimizer.steps),
       unaudited: known.unaudited, undecodable: known.undecodable.sorted())
-    try checkpoints.write(version.content(plan), manifest)
+    try checkpoints.write(version.content(definition), manifest)
     // The checkpoint is durable: what goes wrong in clearing up is no failure of it.
     do {
       let needed = try checkpoints.prune(
-        keeping: plan.configuration.keepCheckpoints, forGoodEvery: plan.configuration.keepEverySteps,
-        keepsRows: plan.configuration.keepMemory, newestWhole: version.step)
+        keeping: definition.configuration.keepCheckpoints, forGoodEvery: definition.configuration.keepEverySteps,
+        keepsRows: definition.configuration.keepMemory, newestWhole: version.step)
       if let oldest = needed.oldestOfRecent {
         try rows.prune(below: min(oldest, manifest.oldestRow), except: needed.keptForGood)
       }

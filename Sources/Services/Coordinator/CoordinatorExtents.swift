@@ -64,7 +64,7 @@ final class CoordinatorExtents: Sendable {
   private static let probePatience = Duration.seconds(3)
 
   /// Asks a shard for a row at the address that it gives out, in a thread that ends with the answer.
-  func probe(_ shard: ShardID, at address: ShardAddress) {
+  func probe(_ shard: ShardID, at address: BulkAddress) {
     startThread(named: "massl-probe") { [self] in
       let failure: String?
       do {

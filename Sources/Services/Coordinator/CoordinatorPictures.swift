@@ -20,7 +20,7 @@ final class CoordinatorPictures: Sendable {
   private static let sweepPause = Duration.seconds(60)
 
   let data: DataSet
-  private let plan: RunPlan
+  private let definition: RunDefinition
   private let weights: PublishedWeights
   private let state: Mutex<State>
   /// Wakes the thread when something waits.
@@ -37,9 +37,9 @@ final class CoordinatorPictures: Sendable {
     var lost: Set<Int>
   }
 
-  init(_ data: DataSet, plan: RunPlan, weights: PublishedWeights, lost: [Int]) {
+  init(_ data: DataSet, definition: RunDefinition, weights: PublishedWeights, lost: [Int]) {
     self.data = data
-    self.plan = plan
+    self.definition = definition
     self.weights = weights
     state = Mutex(State(lost: Set(lost)))
   }
@@ -122,7 +122,7 @@ extension CoordinatorPictures {
       }
       // The step's others with it, so that it begins again once.
       let step = weights.current.step
-      let others = (0..<plan.configuration.batchSize).map { plan.picture(step: step, indexInBatch: $0) }
+      let others = (0..<definition.configuration.batchSize).map { definition.picture(step: step, indexInBatch: $0) }
       let missing = missing(of: others.filter { $0 != picture })
       report(.picturesLost([picture] + missing, reason: Self.reason(error), isMet: true))
       if sweep.next == nil, sweep.ended.map({ .now - $0 >= Self.sweepPause }) ?? true { sweep = Sweep(next: 0) }

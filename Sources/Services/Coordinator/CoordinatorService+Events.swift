@@ -68,15 +68,16 @@ extension CoordinatorService {
       let version = weights.current
       invariant(version.step == step, "a checkpoint of step \(step), but the weights are of step \(version.step)")
       checkpoints.write(later: version, CoordinatorCheckpoints.Learned(by: control.coordinator, before: step))
-    case .judge(let step, let slices): judge.judge(slices, of: step, without: control.coordinator.lostPictures)
+    case .recompute(let step, let slices):
+      recomputation.recompute(slices, of: step, without: control.coordinator.lostPictures)
     case .examinePicture(let picture): pictures.examine(picture)
     case .recordLost(let lost): record(lost, &control)
     case .startOver:
       updates.add(.startOver)
-      judge.startOver()
+      recomputation.startOver()
     case .quarantine(let hosts, let step):
       do {
-        try directory.quarantine(hosts, goingBackTo: step)
+        try directory.quarantine(hosts, rollingBackTo: step)
       } catch {
         let names = hosts.map { "'\($0.host)'" }.joined(separator: ", ")
         end(.retryable("Host \(names) gave wrong results, and its quarantine could not be stored: \(error)"), &control)
@@ -126,10 +127,10 @@ extension CoordinatorService {
   private func status(_ control: borrowing Control) -> RunStatus {
     let version = weights.current
     return RunStatus(
-      coordination: control.coordinator.status(at: .now), run: directory.run.description, plan: plan,
+      coordination: control.coordinator.status(at: .now), run: directory.run.description, definition: definition,
       probe: "\(control.coordinator.settings.probe)",
       newest: control.newest?.record, isRunning: true,
-      memory: RunStatus.Memory(size: plan.configuration.memorySize, rows: version.rows),
+      memory: RunStatus.Memory(size: definition.configuration.memorySize, rows: version.rows),
       digests: RunStatus.Digests(
         student: "\(version.studentDigest)", teacher: "\(version.teacherDigest)", memory: "\(version.memory)"))
   }

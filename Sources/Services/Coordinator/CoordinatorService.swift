@@ -30,7 +30,7 @@ public final class CoordinatorService: Sendable {
     /// It was asked to stop; the last checkpoint is written.
     case requested
     /// A host was found wrong: opened again, the run goes on from before its first result that nobody compared.
-    case wentBack
+    case rolledBack
   }
 
   /// In the run directory: the control socket's address, while a coordinator runs.
@@ -42,7 +42,7 @@ public final class CoordinatorService: Sendable {
   private static let bulkTick = Duration.milliseconds(20)
 
   /// What follows from the configuration in force and the data set.
-  public let plan: RunPlan
+  public let definition: RunDefinition
   public let directory: RunDirectory
   /// Updates done when this process started.
   public let resumedStep: Int
@@ -56,7 +56,7 @@ public final class CoordinatorService: Sendable {
   let desk: PayloadReceiver
   let updates: CoordinatorUpdates
   let checkpoints: CoordinatorCheckpoints
-  let judge: CoordinatorJudge
+  let recomputation: Recomputation
   let extents: CoordinatorExtents
   let pictures: CoordinatorPictures
   let log: ServiceLog
@@ -84,12 +84,12 @@ public final class CoordinatorService: Sendable {
     if let remark = data.remark { log(.info, remark) }
     let resumed = try ResumedRun(options, data: data, storage: storage, log: log)
     self.log = log
-    plan = resumed.plan
+    definition = resumed.definition
     rows = resumed.rows
     directory = resumed.directory
     resumedStep = resumed.version.step
 
-    let payload = MemoryLayout<Float>.stride * plan.payloadCount(slices: plan.slices)
+    let payload = MemoryLayout<Float>.stride * definition.payloadCount(slices: definition.slices)
     sockets = try CoordinatorSockets(
       options, payloadBytes: CoordinationLimits.gradientsInFlight * payload, log: log)
 
@@ -100,9 +100,9 @@ public final class CoordinatorService: Sendable {
     try directory.storage.writeAtomically("\(sockets.control.endpoint)\n".utf8, to: directory.addressPath)
 
     weights = PublishedWeights(resumed.version)
-    pictures = CoordinatorPictures(data, plan: plan, weights: weights, lost: resumed.lost.map(\.picture))
-    desk = PayloadReceiver(gradientCount: plan.layout.count, floatsPerSlice: plan.floatsPerSlice)
-    updates = CoordinatorUpdates(plan: plan, rows: rows, weights: weights, log: log)
+    pictures = CoordinatorPictures(data, definition: definition, weights: weights, lost: resumed.lost.map(\.picture))
+    desk = PayloadReceiver(gradientCount: definition.layout.count, floatsPerSlice: definition.floatsPerSlice)
+    updates = CoordinatorUpdates(definition: definition, rows: rows, weights: weights, log: log)
     checkpoints = CoordinatorCheckpoints(resumed: resumed, incarnation: incarnation, log: log)
     // A shard hears a peer over one connection: who asks besides is another.
     let shardClients = { [sockets, sender] in
@@ -110,9 +110,9 @@ public final class CoordinatorService: Sendable {
       return SourceClients(
         context: sockets.context, sender: asker, coordinator: sockets.bulk.endpoint, security: options.shardSecurity)
     }
-    judge = CoordinatorJudge(
-      plan: plan, pictures: pictures, rows: rows, weights: weights, clients: shardClients())
-    let configuration = plan.configuration
+    recomputation = Recomputation(
+      definition: definition, pictures: pictures, rows: rows, weights: weights, clients: shardClients())
+    let configuration = definition.configuration
     if options.allowsMixed, configuration.auditRate > 0 {
       log(.warning, "No results are audited: with --allow-mixed right ones may differ.")
     }
@@ -126,7 +126,7 @@ public final class CoordinatorService: Sendable {
           resuming: resumed.version.updated, durableStep: resumed.durableStep, memory: resumed.memory, at: .now),
         collapse: CollapseWatch(
           blockSize: configuration.blockSize, memorySize: configuration.memorySize, width: configuration.bottleneckDim,
-          rateRises: plan.learningRate.warmUpSteps,
+          rateRises: definition.learningRate.warmUpSteps,
           warning: MetricsRecord.newest(inFile: "\(directory.path)/metrics.jsonl")?.warning)))
   }
 
@@ -151,11 +151,13 @@ public final class CoordinatorService: Sendable {
     let holders = { @Sendable [self] first, count in
       control.withLock { $0.coordinator.holders(first: first, count: count) }
     }
-    judge.start(holders: holders) { [self] event, restarts in handle(event) { judge.isCurrent(restarts) } }
+    recomputation.start(holders: holders) { [self] event, restarts in
+      handle(event) { recomputation.isCurrent(restarts) }
+    }
     pictures.start { [self] in handle($0) }
     extents.start { [self] in handle($0) }
     let bulk = CoordinatorBulk(
-      sender: sender, plan: plan, pictures: pictures, rows: rows, weights: weights, desk: desk, log: log,
+      sender: sender, definition: definition, pictures: pictures, rows: rows, weights: weights, desk: desk, log: log,
       holders: holders, report: { [self] in handle($0) })
     let bulkThread = try SocketThread(
       named: "massl-bulk", owning: sockets.bulk, outboxCapacity: 1, tick: Self.bulkTick
@@ -178,7 +180,7 @@ public final class CoordinatorService: Sendable {
     updates.stop()
     saveNewest(after: reason)
     checkpoints.stop()
-    judge.stop()
+    recomputation.stop()
     pictures.stop()
     extents.stop()
     // Last words are in the outbox: they leave before the thread ends.
@@ -191,7 +193,7 @@ public final class CoordinatorService: Sendable {
     switch reason {
     case .finished: return .finished
     case .requested: return .requested
-    case .goesBack: return .wentBack
+    case .rollsBack: return .rolledBack
     case .failed(let why): throw RunFailure.failed(why)
     case .permanent(let why): throw RunFailure.permanent(why)
     case .retryable(let why): throw RunFailure.retryable(why)

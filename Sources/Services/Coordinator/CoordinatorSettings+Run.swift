@@ -13,7 +13,7 @@ extension CoordinatorSettings {
   init(
     _ resumed: ResumedRun, of data: DataSet, _ options: CoordinatorOptions, incarnation: Incarnation, bulkPort: Int
   ) {
-    let (plan, configuration) = (resumed.plan, resumed.plan.configuration)
+    let (definition, configuration) = (resumed.definition, resumed.definition.configuration)
     self.init(
       run: RunIdentity(resumed.directory.run), incarnation: incarnation,
       protocolVersion: WireLimits.protocolVersion, probe: options.probe, libraries: .loaded,
@@ -22,19 +22,19 @@ extension CoordinatorSettings {
         configuration: configuration.yaml(), bulkPort: bulkPort,
         data: DataIdentity(count: data.identity.count, digest: data.identity.digest),
         rows: min(resumed.version.rows, resumed.rowsOfAnyIncarnation)),
-      slices: plan.slices, lastStep: plan.lastStep, gradientCount: plan.layout.count,
-      floatsPerSlice: plan.floatsPerSlice, watchedSlots: SlotMarks.watched(of: configuration.memorySize),
+      slices: definition.slices, lastStep: definition.lastStep, gradientCount: definition.layout.count,
+      floatsPerSlice: definition.floatsPerSlice, watchedSlots: SlotMarks.watched(of: configuration.memorySize),
       checkpointEverySteps: configuration.checkpointEverySteps == 0 ? nil : configuration.checkpointEverySteps,
       keepEverySteps: configuration.keepEverySteps == 0 ? nil : configuration.keepEverySteps,
       checkpointEvery: configuration.checkpointEveryMinutes == 0
         ? nil : .seconds(configuration.checkpointEveryMinutes * 60),
       memory: MemorySettings(configuration, resumed.rows.layout, forgetsLostRows: options.forgetsLostRows),
-      pictureName: { data.path($0) }, pictures: { plan.pictures(step: $0, slice: $1) })
+      pictureName: { data.path($0) }, pictures: { definition.pictures(step: $0, slice: $1) })
     peersAtMost = CoordinatorSockets.workersAtMost
     audits = AuditSettings(
       rate: options.allowsMixed ? 0 : configuration.auditRate, seed: .random(in: 0 ... .max),
-      goesBack: configuration.auditAction == .rollback,
-      quarantined: resumed.quarantine.hosts.map { QuarantinedHost($0) }, unaudited: resumed.unaudited)
+      rollsBack: configuration.auditAction == .rollback,
+      quarantined: resumed.quarantine.hosts, unaudited: resumed.unaudited)
     undecodable = resumed.undecodable
     lost = resumed.lost.map { LostPicture(picture: $0.picture, step: $0.step) }
   }

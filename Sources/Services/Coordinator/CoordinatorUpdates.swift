@@ -27,7 +27,7 @@ final class CoordinatorUpdates: Sendable {
   /// Tries between two words about it.
   private static let diskTriesPerWord = 30
 
-  private let plan: RunPlan
+  private let definition: RunDefinition
   private let rows: RowStore
   private let weights: PublishedWeights
   private let log: ServiceLog
@@ -36,12 +36,12 @@ final class CoordinatorUpdates: Sendable {
   private let ended = BoundedQueue<Bool>(capacity: 1)
   private let isLeaving = Atomic<Bool>(false)
 
-  init(plan: RunPlan, rows: RowStore, weights: PublishedWeights, log: @escaping ServiceLog) {
-    self.plan = plan
+  init(definition: RunDefinition, rows: RowStore, weights: PublishedWeights, log: @escaping ServiceLog) {
+    self.definition = definition
     self.rows = rows
     self.weights = weights
     self.log = log
-    queue = BoundedQueue(capacity: plan.slices + 2)
+    queue = BoundedQueue(capacity: definition.slices + 2)
   }
 
   /// - Parameters:
@@ -75,18 +75,18 @@ final class CoordinatorUpdates: Sendable {
   private func run(
     record: (StepReport) -> Void, finish: (Result<WeightsVersion, any Error>) -> Void
   ) {
-    var step = Step(tree: plan.tree)
-    var spare = Spare(plan)
+    var step = Step(tree: definition.tree)
+    var spare = Spare(definition)
     var rate = RateEstimator(startingAt: Self.seconds())
     var last = Self.seconds()
-    var chosen = ChosenRows(memorySize: plan.configuration.memorySize, rows: weights.current.rows)
+    var chosen = ChosenRows(memorySize: definition.configuration.memorySize, rows: weights.current.rows)
     while let work = queue.next() {
       switch work {
       case .add(let arrival):
         step.rows[arrival.peer, default: RowTraffic()] += arrival.rows
         step.sum.insert(arrival.sum, at: arrival.sum.slices) { SliceSum.adding($0, $1) }
       case .startOver:
-        step = Step(tree: plan.tree)
+        step = Step(tree: definition.tree)
       case .update(let number):
         guard let total = step.sum.total else {
           fatalError("invariant broken: step \(number) is updated before all its slices are added")
@@ -98,7 +98,7 @@ final class CoordinatorUpdates: Sendable {
           let (version, gradientNorm) = try next(old, total, &spare)
           weights.publish(version)
           let now = Self.seconds()
-          rate.finished(images: plan.configuration.batchSize, at: now)
+          rate.finished(images: definition.configuration.batchSize, at: now)
           chosen.update(total.chosen, newRows: old.rows..<version.rows)
           record(
             report(
@@ -106,7 +106,7 @@ final class CoordinatorUpdates: Sendable {
               rate: rate.imagesPerSecond ?? 0, rows: Array(step.rows.values), updateSeconds: now - begin,
               seconds: now - last))
           last = now
-          step = Step(tree: plan.tree)
+          step = Step(tree: definition.tree)
           finish(.success(version))
         } catch {
           return finish(.failure(error))
@@ -139,18 +139,18 @@ extension CoordinatorUpdates {
     /// Of all rows of a step.
     let rows: FloatBuffer
 
-    init(_ plan: RunPlan) {
-      parameters = BufferPool(count: plan.layout.count)
-      rows = FloatBuffer(count: plan.slices * plan.rowFloats)
+    init(_ definition: RunDefinition) {
+      parameters = BufferPool(count: definition.layout.count)
+      rows = FloatBuffer(count: definition.slices * definition.rowFloats)
     }
   }
 
   private func next(
     _ old: WeightsVersion, _ total: SliceSum, _ spare: inout Spare
   ) throws -> (WeightsVersion, gradientNorm: Double) {
-    var (version, gradientNorm) = try old.next(total, plan) { spare.parameters.take() }
+    var (version, gradientNorm) = try old.next(total, definition) { spare.parameters.take() }
     // Memory last, for it is what cannot be undone.
-    try enqueue(plan.gatherRows(total.tail, into: spare.rows), step: old.step)
+    try enqueue(definition.gatherRows(total.tail, into: spare.rows), step: old.step)
     version.memory = rows.digest.state
     version.rows = rows.rows
     return (version, gradientNorm)
@@ -184,13 +184,14 @@ extension CoordinatorUpdates {
     clock_gettime(CLOCK_REALTIME, &now)
     return StepReport(
       record: MetricsRecord(
-        step: version.step, epoch: Double(version.step) / Double(plan.stepsPerEpoch), loss: consistency + koleo,
+        step: version.step, epoch: Double(version.step) / Double(definition.stepsPerEpoch), loss: consistency + koleo,
         consistency: consistency, koleo: koleo, targetEntropy: losses.reduce(0) { $0 + $1.targetEntropy },
         embeddingSpread: embeddingSpread(
-          newRows.matrix(rows: plan.configuration.batchSize, columns: plan.configuration.bottleneckDim)),
+          newRows.matrix(rows: definition.configuration.batchSize, columns: definition.configuration.bottleneckDim)),
         chosenShare: chosenShare,
-        lr: plan.learningRate[step], weightDecay: plan.weightDecay[step], momentumTeacher: plan.momentum[step],
-        teacherTemp: plan.teacherTemperature[step], gradientNorm: gradientNorm, imagesPerSecond: rate,
+        lr: definition.learningRate[step], weightDecay: definition.weightDecay[step],
+        momentumTeacher: definition.momentum[step],
+        teacherTemp: definition.teacherTemperature[step], gradientNorm: gradientNorm, imagesPerSecond: rate,
         workers: rows.count, memoryRows: version.rows, updateSeconds: updateSeconds,
         rowsCached: rows.reduce(0) { $0 &+ $1.cached }, rowsFetched: rows.reduce(0) { $0 &+ $1.fetched },
         rowWaitSeconds: rows.map { Double($0.waited) / 1e6 }.max(),

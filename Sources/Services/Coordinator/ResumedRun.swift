@@ -16,7 +16,7 @@ import Vision
 struct ResumedRun: Sendable {
   let directory: RunDirectory
   let checkpoints: CheckpointDirectory
-  let plan: RunPlan
+  let definition: RunDefinition
   let rows: RowStore
   let version: WeightsVersion
   /// The step of the checkpoint that was loaded; nil if there was none.
@@ -38,7 +38,9 @@ struct ResumedRun: Sendable {
       ? try RunConfiguration(layers: options.layers + [options.changes])
       : try Self.configuration(RunDirectory.configuration(of: options.run, in: storage), file: "config.yaml")
     let allowance = Allowance.current
-    if isNew { try MemoryNeed.coordinator(of: RunPlan(configuration: begun, pictures: data.count)).check(allowance) }
+    if isNew {
+      try MemoryNeed.coordinator(of: RunDefinition(configuration: begun, pictures: data.count)).check(allowance)
+    }
     var random = SystemRandomNumberGenerator()
     directory = try RunDirectory.open(
       options.run, configuration: begun.yaml(),
@@ -74,15 +76,17 @@ struct ResumedRun: Sendable {
     }
     let resize = MemoryResize(saved: saved, given: given, rows: manifest?.rows ?? 0)
     if manifest != nil, let sentence = resize.sentence { log(.info, sentence) }
-    plan = try RunPlan(configuration: given, pictures: data.count)
-    let need = MemoryNeed.coordinator(of: plan)
+    definition = try RunDefinition(configuration: given, pictures: data.count)
+    let need = MemoryNeed.coordinator(of: definition)
     try need.check(allowance)
     for sentence in given.warnings() { log(.warning, sentence) }
 
     // 4. Weights and memory.
     let enqueued = manifest?.rows ?? 0
-    let floor = plan.floor(manifest?.floor ?? 0, rows: enqueued, memoryWas: saved.memorySize)
-    let (files, memoryPath, layout) = (directory.storage, directory.memoryPath, plan.extentLayout(run: directory.run))
+    let floor = definition.floor(manifest?.floor ?? 0, rows: enqueued, memoryWas: saved.memorySize)
+    let (files, memoryPath, layout) = (
+      directory.storage, directory.memoryPath, definition.extentLayout(run: directory.run)
+    )
     func memory() throws -> RowStore {
       try RowStore(
         storage: files, directory: memoryPath, layout: layout,
@@ -91,17 +95,18 @@ struct ResumedRun: Sendable {
         cacheBytes: min(options.rowCacheBytes, need.rest(of: allowance)))
     }
     rows = try checkpoint.map { try $0.withRows(memory) } ?? memory()
-    var version = if let checkpoint { try WeightsVersion(of: checkpoint, plan) } else { WeightsVersion.initial(plan) }
+    var version =
+      if let checkpoint { try WeightsVersion(of: checkpoint, definition) } else { WeightsVersion.initial(definition) }
     version.floor = floor
     version.changes = changes
     if let manifest {
       // A run that was shortened.
-      guard manifest.step <= plan.lastStep else {
-        throw RunError.pastTheEnd(run: options.run, step: manifest.step, lastStep: plan.lastStep)
+      guard manifest.step <= definition.lastStep else {
+        throw RunError.pastTheEnd(run: options.run, step: manifest.step, lastStep: definition.lastStep)
       }
-      log(.info, "Resumes \(options.run) at step \(manifest.step) of \(plan.lastStep).")
+      log(.info, "Resumes \(options.run) at step \(manifest.step) of \(definition.lastStep).")
     } else {
-      log(.info, "Starts \(options.run): \(plan.lastStep) steps.")
+      log(.info, "Starts \(options.run): \(definition.lastStep) steps.")
     }
     durableStep = manifest?.step
     unaudited = manifest?.unaudited ?? [:]

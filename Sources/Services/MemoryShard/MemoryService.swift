@@ -38,7 +38,7 @@ public final class MemoryService: Sendable {
   private let directory: ShardDirectory
   private let storage: any Storage
   private let bulkSocket: RouterSocket
-  private let address: ShardAddress
+  private let address: BulkAddress
   private let events = BoundedQueue<ShardEvent>(capacity: MemoryService.eventsQueued)
   private let serving = Mutex<ShardServing?>(nil)
   /// Nil until the shape of the rows is known.
@@ -80,7 +80,7 @@ public final class MemoryService: Sendable {
       throw MemoryError.unreachable(endpoint: "\(endpoint)", coordinator: "\(options.coordinator)")
     }
     let key: PublicKey? = if case .curve(let keys) = options.serving { keys.own.publicKey } else { nil }
-    address = ShardAddress(endpoint: endpoint.onThisMachine, key: key)
+    address = BulkAddress(endpoint: endpoint.onThisMachine, key: key)
     line = ControlConnection(to: options.coordinator, log: log)
     self.store = Mutex(store)
   }

@@ -16,7 +16,7 @@ final class SourceClients: Sendable {
   private let state = Mutex(State())
 
   private struct State: Sendable {
-    var clients: [ShardAddress?: BulkClient] = [:]
+    var clients: [BulkAddress?: BulkClient] = [:]
     var isStopped = false
   }
 
@@ -41,7 +41,7 @@ final class SourceClients: Sendable {
     }
   }
 
-  private func client(at address: ShardAddress?) throws -> BulkClient {
+  private func client(at address: BulkAddress?) throws -> BulkClient {
     try state.withLock { state in
       guard !state.isStopped else { throw BulkError.unanswered(nil) }
       if let client = state.clients[address] { return client }
@@ -58,7 +58,7 @@ final class SourceClients: Sendable {
   }
 
   /// A shard has a key of its own; who we are is the same for all.
-  private func security(for address: ShardAddress?) -> Security<ClientKeys> {
+  private func security(for address: BulkAddress?) -> Security<ClientKeys> {
     guard let address, case .curve(let keys) = security, let key = address.key else { return security }
     return .curve(ClientKeys(own: keys.own, server: key))
   }

@@ -38,7 +38,7 @@ package struct RowAnswers: Sendable {
   /// - Parameter buffer: of `bufferFloats`, that nobody else holds; sent from where it is.
   /// - Throws: `Unavailable`; what reading throws.
   func rows(_ request: RowRequest, into buffer: FloatBuffer) throws -> (BulkReply, Bulk) {
-    let blocks = keys.blockPlan(of: request.version)
+    let blocks = keys.blockDraw(of: request.version)
     let (block, positions) = (request.block, request.positions)
     guard block < blocks.blockCount else { throw Unavailable("block \(block) of \(blocks.blockCount)") }
     guard positions.upperBound <= blocks.blockSize else {

@@ -15,19 +15,19 @@ package struct StepBlocks: Sendable {
   package private(set) var missing: [[UInt8]] = []
   /// What it cost so far, but for waiting.
   package private(set) var traffic = RowTraffic()
-  private let plan: BlockPlan
+  private let draw: BlockDraw
   private let width: Int
   private let rowType: RowType
 
   /// - Parameter memory: `[blocks * blockSize, width]`, filled as far as the cache goes.
-  init(_ run: RunPlan, of version: MemoryVersion, from cache: RowCache, into memory: FloatBuffer) {
+  init(_ run: RunDefinition, of version: MemoryVersion, from cache: RowCache, into memory: FloatBuffer) {
     (self.version, self.memory) = (version, memory)
-    plan = run.blockPlan(of: version)
+    draw = run.blockDraw(of: version)
     width = run.configuration.bottleneckDim
     rowType = run.rowType
     let hits = cache.hits
-    missing = (0..<plan.blockCount).map {
-      cache.gather(plan, block: $0, positions: 0..<plan.blockSize, into: matrix($0))
+    missing = (0..<draw.blockCount).map {
+      cache.gather(draw, block: $0, positions: 0..<draw.blockSize, into: matrix($0))
     }
     traffic.cached = cache.hits - hits
   }
@@ -37,7 +37,7 @@ package struct StepBlocks: Sendable {
 
   /// A block's part of `memory`, `[blockSize, width]`.
   private func matrix(_ block: Int) -> Matrix {
-    memory.matrix(at: block * plan.blockSize * width, rows: plan.blockSize, columns: width)
+    memory.matrix(at: block * draw.blockSize * width, rows: draw.blockSize, columns: width)
   }
 
   /// Reads what is missing and is in this store.
@@ -45,7 +45,7 @@ package struct StepBlocks: Sendable {
   mutating func read(from store: RowStore) throws {
     for block in missing.indices {
       let positions = missing[block].setBits
-      let numbers = plan.rows(block: block, at: positions)
+      let numbers = draw.rows(block: block, at: positions)
       let here = zip(positions, zip(numbers, store.areHere(numbers))).compactMap {
         $1.1 ? (position: $0, number: $1.0) : nil
       }
@@ -77,7 +77,7 @@ package struct StepBlocks: Sendable {
       }
       frame.withBytes {
         cache.insert(
-          $0, request.missing, of: plan, block: request.block, positions: request.positions,
+          $0, request.missing, of: draw, block: request.block, positions: request.positions,
           into: matrix(request.block))
       }
     }
@@ -93,14 +93,14 @@ package struct StepBlocks: Sendable {
     let empty = [UInt8](repeating: 0, count: missing.count)
     var bitmaps: [[Int]: [UInt8]] = [:]
     let positions = missing.setBits
-    for (position, row) in zip(positions, plan.rows(block: block, at: positions)) where row < known {
+    for (position, row) in zip(positions, draw.rows(block: block, at: positions)) where row < known {
       bitmaps[table.holders(ofExtent: holders.layout.index(of: row)), default: empty].setBit(position)
       missing.clearBit(position)
     }
     return try bitmaps.flatMap { who, bitmap in
       let clients = try holders.clients(of: who, in: table)
       return RowRequest.requests(
-        of: version, block: block, missing: bitmap, positions: plan.blockSize,
+        of: version, block: block, missing: bitmap, positions: draw.blockSize,
         rowsAtMost: WireLimits.bulkBytes / rowSize
       ).map { RowFetch.Piece(request: $0, holders: clients) }
     }

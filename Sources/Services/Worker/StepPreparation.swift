@@ -6,7 +6,7 @@ import Training
 
 /// Brings weights and memory to the step of a lease, in one incarnation of the coordinator. Owned by one thread.
 final class StepPreparation {
-  private let plan: RunPlan
+  private let definition: RunDefinition
   private let incarnation: Incarnation
   private let bulk: BulkClient
   private let rows: WorkerRows
@@ -21,16 +21,16 @@ final class StepPreparation {
   private var teacher: (step: Int, weights: FloatBuffer)?
 
   init(
-    plan: RunPlan, incarnation: Incarnation, bulk: BulkClient, rows: WorkerRows, holders: RowHolders,
+    definition: RunDefinition, incarnation: Incarnation, bulk: BulkClient, rows: WorkerRows, holders: RowHolders,
     parameters: SharedBufferPool
   ) {
-    self.plan = plan
+    self.definition = definition
     self.incarnation = incarnation
     self.bulk = bulk
     self.rows = rows
     self.holders = holders
     self.parameters = parameters
-    let configuration = plan.configuration
+    let configuration = definition.configuration
     blocks = SharedBufferPool(count: configuration.blocksUsed * configuration.blockSize * configuration.bottleneckDim)
   }
 
@@ -46,8 +46,9 @@ final class StepPreparation {
     var (memory, traffic) = try memory(for: lease)
     traffic.waited = Int((ContinuousClock.now - begun) / .microseconds(1))
     let inputs = StepInputs(
-      step: lease.step, student: student, teacher: teacher, memory: memory, blockSize: plan.configuration.blockSize,
-      width: plan.configuration.bottleneckDim, traffic: traffic)
+      step: lease.step, student: student, teacher: teacher, memory: memory,
+      blockSize: definition.configuration.blockSize,
+      width: definition.configuration.bottleneckDim, traffic: traffic)
     self.inputs = inputs
     gatherAhead(of: lease)
     return inputs
@@ -57,7 +58,7 @@ final class StepPreparation {
 
   private func memory(for lease: Lease) throws -> (FloatBuffer, RowTraffic) {
     let version = lease.memoryVersion
-    try holders.bring(to: lease.holdersVersion, rows: plan.memoryWindow(of: version).stored)
+    try holders.bring(to: lease.holdersVersion, rows: definition.memoryWindow(of: version).stored)
     var gathered: StepBlocks
     if let begun = ahead.take(), begun.version == version {
       gathered = begun
@@ -69,9 +70,9 @@ final class StepPreparation {
   }
 
   private func gatherAhead(of lease: Lease) {
-    guard lease.step + 1 < plan.lastStep else { return }
+    guard lease.step + 1 < definition.lastStep else { return }
     let next = MemoryVersion(
-      step: lease.step + 1, rows: lease.rows + plan.configuration.batchSize, floor: lease.memoryFloor)
+      step: lease.step + 1, rows: lease.rows + definition.configuration.batchSize, floor: lease.memoryFloor)
     ahead.begin { [rows, holders, blocks, incarnation, known = lease.rows] in
       try rows.gather(next, below: known, in: incarnation, from: holders, into: blocks.take())
     }
@@ -81,7 +82,7 @@ final class StepPreparation {
   private func averagedTeacher(_ lease: Lease, _ student: FloatBuffer) -> FloatBuffer? {
     guard let teacher, teacher.step == lease.step - 1 else { return nil }
     let next = parameters.take()
-    averageTeacher(teacher.weights, student: student, momentum: plan.momentum[lease.step - 1], into: next)
+    averageTeacher(teacher.weights, student: student, momentum: definition.momentum[lease.step - 1], into: next)
     return next.digest == lease.teacher ? next : nil
   }
 

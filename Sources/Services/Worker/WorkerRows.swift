@@ -12,16 +12,16 @@ package final class WorkerRows: Sendable {
     var incarnation: Incarnation
   }
 
-  private let plan: RunPlan
+  private let definition: RunDefinition
   /// Held while a step's rows are gathered, answers included: one thread at a time does that.
   private let state: Mutex<State>
 
   /// - Parameter bytes: of RAM, at most; 0: no row is kept.
-  package init(plan: RunPlan, bytes: Int, incarnation: Incarnation) {
-    self.plan = plan
+  package init(definition: RunDefinition, bytes: Int, incarnation: Incarnation) {
+    self.definition = definition
     state = Mutex(
       State(
-        cache: RowCache(memorySize: plan.configuration.memorySize, bytes: bytes, seeded: plan.seededRows),
+        cache: RowCache(memorySize: definition.configuration.memorySize, bytes: bytes, seeded: definition.seededRows),
         incarnation: incarnation))
   }
 
@@ -51,7 +51,7 @@ extension WorkerRows {
   ) throws -> StepBlocks {
     try state.withLock { state in
       guard state.incarnation == incarnation else { throw WorkerError.outdated }
-      var blocks = StepBlocks(plan, of: version, from: state.cache, into: memory)
+      var blocks = StepBlocks(definition, of: version, from: state.cache, into: memory)
       try blocks.fetch(below: known, from: holders, keeping: state.cache)
       return blocks
     }

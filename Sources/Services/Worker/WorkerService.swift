@@ -122,9 +122,9 @@ extension WorkerService {
   private func join(_ welcome: Welcome, _ sender: Sender, _ number: Int, _ state: inout State) -> WorkerEvent {
     do {
       let layer = try ConfigurationLayer(recipe: welcome.configuration, file: "the coordinator's configuration")
-      let plan = try RunPlan(
+      let definition = try RunDefinition(
         configuration: RunConfiguration(layers: [layer]), pictures: welcome.data.count)
-      let need = MemoryNeed.worker(of: plan, threads: options.threads)
+      let need = MemoryNeed.worker(of: definition, threads: options.threads)
       let allowance = Allowance.current
       try need.check(allowance)
       // A router tells connections apart by their peers: what is asked for, by anybody, comes over another than what is
@@ -139,16 +139,17 @@ extension WorkerService {
         context: context, sender: sender, endpoint: coordinator, control: control, security: options.security)
       let bulk = try clients.client(of: .coordinator)
       state.session = try WorkerSession(
-        plan: plan, incarnation: sender.incarnation, clients: clients, payloads: payloads,
+        definition: definition, incarnation: sender.incarnation, clients: clients, payloads: payloads,
         pictures: WorkerPictures(bulk: bulk, own: own?.counted(asBy: welcome.data), run: welcome.data, log: log),
-        rows: rows(of: plan, welcome, sender, bytes: min(options.rowCacheBytes, need.rest(of: allowance)), &state),
+        rows: rows(
+          of: definition, welcome, sender, bytes: min(options.rowCacheBytes, need.rest(of: allowance)), &state),
         holders: RowHolders(
-          layout: plan.extentLayout(run: sender.run.digest), peer: line.peer,
+          layout: definition.extentLayout(run: sender.run.digest), peer: line.peer,
           log: log
         ) { try clients.client(of: $0) },
         threads: options.threads, flipsBitEvery: options.flipsBitEvery
       ) { [events] in _ = events.append(.work($0, session: number)) }
-      return .joined(LeaseBounds(steps: plan.lastStep, tree: plan.tree, pictures: plan.pictures))
+      return .joined(LeaseBounds(steps: definition.lastStep, tree: definition.tree, pictures: definition.pictures))
     } catch {
       return .couldNotJoin(reason: "\(error)")
     }
@@ -156,7 +157,7 @@ extension WorkerService {
 
   /// Those kept from the session before, if they are the same run's under the same configuration.
   private func rows(
-    of plan: RunPlan, _ welcome: Welcome, _ sender: Sender, bytes: Int, _ state: inout State
+    of definition: RunDefinition, _ welcome: Welcome, _ sender: Sender, bytes: Int, _ state: inout State
   ) -> WorkerRows {
     if let rows = state.rows, rows.run == sender.run, rows.welcome.configuration == welcome.configuration,
       rows.welcome.data == welcome.data
@@ -164,7 +165,7 @@ extension WorkerService {
       rows.kept.begin(sender.incarnation, rows: welcome.rows)
       return rows.kept
     }
-    let rows = WorkerRows(plan: plan, bytes: bytes, incarnation: sender.incarnation)
+    let rows = WorkerRows(definition: definition, bytes: bytes, incarnation: sender.incarnation)
     state.rows = (sender.run, welcome, rows)
     return rows
   }

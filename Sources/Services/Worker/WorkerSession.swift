@@ -15,7 +15,7 @@ import Vision
 ///
 /// What becomes of a lease is decided by the `WorkerMachine`.
 final class WorkerSession: Sendable {
-  private let plan: RunPlan
+  private let definition: RunDefinition
   private let incarnation: Incarnation
   private let clients: SourceClients
   private let bulk: BulkClient
@@ -50,11 +50,12 @@ final class WorkerSession: Sendable {
   /// - Parameter report: takes what becomes of leases, from any of the threads.
   /// - Throws: `NetworkError` for view sizes that the network cannot have.
   init(
-    plan: RunPlan, incarnation: Incarnation, clients: SourceClients, payloads: BulkClient, pictures: WorkerPictures,
+    definition: RunDefinition, incarnation: Incarnation, clients: SourceClients, payloads: BulkClient,
+    pictures: WorkerPictures,
     rows: WorkerRows, holders: RowHolders, threads: Int, flipsBitEvery: Int? = nil,
     report: @escaping @Sendable (WorkerProgress) -> Void
   ) throws {
-    self.plan = plan
+    self.definition = definition
     self.incarnation = incarnation
     self.clients = clients
     bulk = try clients.client(of: .coordinator)
@@ -64,9 +65,9 @@ final class WorkerSession: Sendable {
     self.rows = rows
     self.flipsBitEvery = flipsBitEvery
     self.report = report
-    parameters = SharedBufferPool(count: plan.layout.count)
+    parameters = SharedBufferPool(count: definition.layout.count)
     // The only reason why a thread's computer could not be made; asked here, where it can be said.
-    try plan.architecture.checkSide(plan.configuration.localSize)
+    try definition.architecture.checkSide(definition.configuration.localSize)
     startThread(named: "massl-prepare") { [self] in prepare() }
     startThread(named: "massl-push") { [self] in pushGranted() }
     for index in 0..<threads { startThread(named: "massl-slice-\(index)") { [self] in computeSlices() } }
@@ -109,7 +110,8 @@ extension WorkerSession {
 extension WorkerSession {
   private func prepare() {
     let preparation = StepPreparation(
-      plan: plan, incarnation: incarnation, bulk: bulk, rows: rows, holders: holders, parameters: parameters)
+      definition: definition, incarnation: incarnation, bulk: bulk, rows: rows, holders: holders, parameters: parameters
+    )
     defer { preparation.stop() }
     while let work = prepared.next() {
       let lease = work.lease
@@ -126,14 +128,14 @@ extension WorkerSession {
 
   private func computeSlices() {
     // Made once before, in `init`: it does not throw here.
-    guard let computer = try? SliceComputer(plan) else { return }
+    guard let computer = try? SliceComputer(definition) else { return }
     while let task = tasks.next() {
       let lease = task.work.lease
       if isWanted(lease.lease) {
         do {
           let lost = task.work.lost
           let fetched = try pictures.together(
-            plan.pictures(step: lease.step, slice: task.slice).filter { !lost.contains($0) })
+            definition.pictures(step: lease.step, slice: task.slice).filter { !lost.contains($0) })
           let sum = try computer.compute(
             step: lease.step, slice: task.slice, student: task.inputs.student, teacher: task.inputs.teacher,
             blocks: task.inputs.blocks, into: parameters.take(), without: lost,

@@ -3,7 +3,7 @@ import Numerics
 import Testing
 
 @Suite("A step's blocks are the memory's slots in a keyed order, and slots hold the newest rows")
-struct BlockPlanTests {
+struct BlockDrawTests {
   @Test(arguments: [(1, 0), (5, 0), (5, 3), (5, 5), (5, 17), (8, 1_000_003)])
   func aSlotHoldsTheNewestRowOfItsRemainder(size: Int, rows: Int) {
     let window = MemoryWindow(size: size, rows: rows)
@@ -26,23 +26,23 @@ struct BlockPlanTests {
   func allBlocksTogetherCoverEachSlotOnce(size: Int, blockSize: Int, rows: Int) {
     let window = MemoryWindow(size: size, rows: rows)
     for step in 0..<3 {
-      let plan = BlockPlan(
+      let draw = BlockDraw(
         window: window, blockSize: blockSize, blocksPerStep: size / blockSize, seed: 7, step: step)
-      let places = (0..<plan.blockCount).flatMap { block in (0..<blockSize).map { (block, $0) } }
-      #expect(Set(places.map { plan.slot(block: $0.0, position: $0.1) }) == Set(0..<size))
-      #expect(Set(places.map { plan.row(block: $0.0, position: $0.1) }) == Set(window.numbers))
+      let places = (0..<draw.blockCount).flatMap { block in (0..<blockSize).map { (block, $0) } }
+      #expect(Set(places.map { draw.slot(block: $0.0, position: $0.1) }) == Set(0..<size))
+      #expect(Set(places.map { draw.row(block: $0.0, position: $0.1) }) == Set(window.numbers))
     }
   }
 
   @Test(arguments: [(16, 8, 11, 4), (96, 32, 96, 1), (1024, 128, 5_000, 16), (96, 48, 7, 3), (64, 64, 0, 1)])
   func manyPositionsAtOnceHaveTheSameRows(size: Int, blockSize: Int, rows: Int, granule: Int) {
-    let plan = BlockPlan(
+    let draw = BlockDraw(
       window: MemoryWindow(size: size, rows: rows), blockSize: blockSize, blocksPerStep: size / blockSize,
       granule: granule, seed: 7, step: 2)
-    for block in 0..<plan.blockCount {
+    for block in 0..<draw.blockCount {
       for positions in [Array(0..<blockSize), [3], [5, 4, 4, 0, blockSize - 1], []] {
         #expect(
-          plan.rows(block: block, at: positions) == positions.map { plan.row(block: block, position: $0) })
+          draw.rows(block: block, at: positions) == positions.map { draw.row(block: block, position: $0) })
       }
     }
   }
@@ -50,16 +50,16 @@ struct BlockPlanTests {
   @Test(arguments: [(16, 8, 11, 4), (96, 32, 96, 2), (1024, 128, 5_000, 16)])
   func granulesAreNeighbouringSlotsDrawnTogether(size: Int, blockSize: Int, rows: Int, granule: Int) {
     let window = MemoryWindow(size: size, rows: rows)
-    let plan = BlockPlan(
+    let draw = BlockDraw(
       window: window, blockSize: blockSize, blocksPerStep: size / blockSize, granule: granule, seed: 7, step: 2)
-    let slots = (0..<plan.blockCount).flatMap { block in (0..<blockSize).map { plan.slot(block: block, position: $0) } }
+    let slots = (0..<draw.blockCount).flatMap { block in (0..<blockSize).map { draw.slot(block: block, position: $0) } }
     #expect(Set(slots) == Set(0..<size))
     for first in stride(from: 0, to: size, by: granule) {
       #expect(slots[first] % granule == 0)
       #expect(Array(slots[first..<(first + granule)]) == Array(slots[first]..<(slots[first] + granule)))
     }
     // The granules are in the order that slots of a memory of so many would have.
-    let coarse = BlockPlan(
+    let coarse = BlockDraw(
       window: MemoryWindow(size: size / granule, rows: 0), blockSize: blockSize / granule,
       blocksPerStep: size / blockSize, seed: 7, step: 2)
     #expect(slots[granule] == granule * coarse.slot(block: 0, position: 1))
@@ -67,11 +67,11 @@ struct BlockPlanTests {
 
   @Test func aMemoryOfATrillionRowsIsDrawnFrom() {
     let window = MemoryWindow(size: 1 << 40, rows: (1 << 41) + 5)
-    let plan = BlockPlan(
+    let draw = BlockDraw(
       window: window, blockSize: 16_384, blocksPerStep: (1 << 40) / 16_384, granule: 16, seed: 1, step: 1 << 40)
-    for block in [0, 1, plan.blockCount - 1] {
+    for block in [0, 1, draw.blockCount - 1] {
       for position in [0, 1, 16_383] {
-        #expect(window.numbers.contains(plan.row(block: block, position: position)))
+        #expect(window.numbers.contains(draw.row(block: block, position: position)))
       }
     }
   }
@@ -79,8 +79,8 @@ struct BlockPlanTests {
   @Test func fewerBlocksAreTheFirstOnesAndStepsDiffer() {
     let window = MemoryWindow(size: 64, rows: 100)
     func rows(_ blocks: Int, step: Int) -> [Int] {
-      let plan = BlockPlan(window: window, blockSize: 8, blocksPerStep: blocks, seed: 1, step: step)
-      return (0..<8).map { plan.row(block: 1, position: $0) }
+      let draw = BlockDraw(window: window, blockSize: 8, blocksPerStep: blocks, seed: 1, step: step)
+      return (0..<8).map { draw.row(block: 1, position: $0) }
     }
     #expect(rows(2, step: 4) == rows(8, step: 4))
     #expect(rows(8, step: 4) != rows(8, step: 5))

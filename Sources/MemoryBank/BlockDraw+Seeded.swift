@@ -1,6 +1,6 @@
 import Numerics
 
-extension BlockPlan {
+extension BlockDraw {
   /// Computes those rows of a block that are seeded, each into its place.
   ///
   /// - Parameter matrix: the whole block, `[blockSize, width]`; other positions are not touched.

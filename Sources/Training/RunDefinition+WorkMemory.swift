@@ -2,8 +2,8 @@ import Networks
 import Objective
 
 /// What a thread that computes slices takes, without making it.
-extension RunPlan {
-  /// Floats that a `SliceComputer` of this plan holds.
+extension RunDefinition {
+  /// Floats that a `SliceComputer` of this run holds.
   public var workFloats: Int {
     let (batch, views) = (configuration.sliceSize, configuration.viewsPerImage)
     // 1. The backbone: the student's groups, and the teacher's activations that nothing keeps.

@@ -12,7 +12,7 @@ import Vision
 /// The thread in which the coordinator computes slices itself, to judge workers' answers.
 ///
 /// Judging is rare, so its workspace, which has the size of a worker's thread's, is there only while something is judged.
-final class CoordinatorJudge: Sendable {
+final class Recomputation: Sendable {
   private struct Work: Sendable {
     let step: Int
     let slices: SliceRange
@@ -22,10 +22,10 @@ final class CoordinatorJudge: Sendable {
     let restarts: Int
   }
 
-  /// A judgement that is of no use any more.
+  /// A recomputation that is of no use any more.
   private struct Outdated: Error {}
 
-  private let plan: RunPlan
+  private let definition: RunDefinition
   private let pictures: CoordinatorPictures
   private let rows: RowStore
   /// Connections to shards; ended by `stop`.
@@ -41,9 +41,11 @@ final class CoordinatorJudge: Sendable {
   /// Between looks for rows that nobody gave.
   private static let pause = 0.5
 
-  init(plan: RunPlan, pictures: CoordinatorPictures, rows: RowStore, weights: PublishedWeights, clients: SourceClients)
-  {
-    self.plan = plan
+  init(
+    definition: RunDefinition, pictures: CoordinatorPictures, rows: RowStore, weights: PublishedWeights,
+    clients: SourceClients
+  ) {
+    self.definition = definition
     self.pictures = pictures
     self.rows = rows
     self.weights = weights
@@ -52,19 +54,19 @@ final class CoordinatorJudge: Sendable {
 
   /// - Parameters:
   ///   - holders: a piece of the table of who holds which extent: so many from one on.
-  ///   - report: takes the judgements, in the thread, each with how often a step had begun again when it was asked for.
+  ///   - report: takes the recomputations, in the thread, each with how often a step had begun again when it was asked for.
   func start(
     holders: @escaping @Sendable (_ first: Int, _ count: Int) -> HolderTable,
     report: @escaping @Sendable (Event, _ restarts: Int) -> Void
   ) {
-    startThread(named: "massl-judge") { [self] in
-      while wake.next() != nil { judgeWhatWaits(holders, report) }
+    startThread(named: "massl-recompute") { [self] in
+      while wake.next() != nil { recomputeWhatWaits(holders, report) }
       ended.close()
     }
   }
 
   /// Never waits. Nodes of other steps that are waiting are forgotten: nobody waits for them.
-  func judge(_ slices: SliceRange, of step: Int, without lost: [Int]) {
+  func recompute(_ slices: SliceRange, of step: Int, without lost: [Int]) {
     let work = Work(step: step, slices: slices, lost: Set(lost), restarts: restarts.load(ordering: .acquiring))
     waiting.withLock { waiting in
       waiting.removeAll { $0.step != step }
@@ -73,7 +75,7 @@ final class CoordinatorJudge: Sendable {
     _ = wake.tryAppend(true)
   }
 
-  /// The step begins again: judgements that were asked for before are of no use.
+  /// The step begins again: recomputations that were asked for before are of no use.
   func startOver() {
     restarts.wrappingAdd(1, ordering: .acquiringAndReleasing)
     waiting.withLock { $0 = [] }
@@ -93,39 +95,40 @@ final class CoordinatorJudge: Sendable {
 
   private func next() -> Work? { waiting.withLock { $0.isEmpty ? nil : $0.removeFirst() } }
 
-  private func judgeWhatWaits(_ holders: (Int, Int) -> HolderTable, _ report: (Event, Int) -> Void) {
+  private func recomputeWhatWaits(_ holders: (Int, Int) -> HolderTable, _ report: (Event, Int) -> Void) {
     var computer: SliceComputer?
     var inputs: StepInputs?
     while let work = next() {
       do {
-        // The coordinator waits for no judgement of another step.
+        // The coordinator waits for no recomputation of another step.
         if inputs?.step != work.step { inputs = try makeInputs(of: work.step, holders) }
-        computer = try computer ?? SliceComputer(plan)
-        if let inputs, let computer { report(try judge(work, inputs, computer), work.restarts) }
+        computer = try computer ?? SliceComputer(definition)
+        if let inputs, let computer { report(try recompute(work, inputs, computer), work.restarts) }
       } catch is Outdated {
       } catch {
-        report(.judgementFailed(step: work.step, work.slices, reason: "\(error)"), work.restarts)
+        report(.recomputationFailed(step: work.step, work.slices, reason: "\(error)"), work.restarts)
       }
     }
   }
 
   private func makeInputs(of step: Int, _ holders: (Int, Int) -> HolderTable) throws -> StepInputs {
     let version = weights.current
-    let configuration = plan.configuration
+    let configuration = definition.configuration
     let (size, width) = (configuration.blockSize, configuration.bottleneckDim)
-    let cache = RowCache(memorySize: configuration.memorySize, bytes: 0, seeded: plan.seededRows)
+    let cache = RowCache(memorySize: configuration.memorySize, bytes: 0, seeded: definition.seededRows)
     let shards = RowHolders(layout: rows.layout, peer: PeerID(rawValue: 0), asksCoordinator: false) { [clients] in
       try clients.client(of: $0)
     }
     var blocks = StepBlocks(
-      plan, of: version.memoryVersion, from: cache, into: FloatBuffer(count: configuration.blocksUsed * size * width))
+      definition, of: version.memoryVersion, from: cache,
+      into: FloatBuffer(count: configuration.blocksUsed * size * width))
     while true {
       guard weights.current.step == step, !isStopping.load(ordering: .acquiring) else { throw Outdated() }
-      // As a step waits for rows whose shards are away, so does its judgement.
+      // As a step waits for rows whose shards are away, so does its recomputation.
       do {
         // Rows that are here come from here, the others from shards.
         try blocks.read(from: rows)
-        let stored = plan.memoryWindow(of: version.memoryVersion).stored
+        let stored = definition.memoryWindow(of: version.memoryVersion).stored
         if !stored.isEmpty { try shards.take(rows: stored, piece: holders) }
         try blocks.fetch(below: version.rows, from: shards, keeping: cache)
         break
@@ -138,21 +141,22 @@ final class CoordinatorJudge: Sendable {
       width: width)
   }
 
-  private func judge(_ work: Work, _ inputs: StepInputs, _ computer: SliceComputer) throws -> Event {
+  private func recompute(_ work: Work, _ inputs: StepInputs, _ computer: SliceComputer) throws -> Event {
     var notFinite: [Int] = []
     var sum = TreeSum<SliceSum>(tree: SliceTree(count: work.slices.count))
     for slice in work.slices.indices {
       guard weights.current.step == work.step, isCurrent(work.restarts) else { throw Outdated() }
       let result = try computer.compute(
         step: work.step, slice: slice, student: inputs.student, teacher: inputs.teacher, blocks: inputs.blocks,
-        into: FloatBuffer(count: plan.layout.count), without: work.lost, bytes: { [pictures] in try pictures.read($0) })
+        into: FloatBuffer(count: definition.layout.count), without: work.lost,
+        bytes: { [pictures] in try pictures.read($0) })
       if !result.isFinite { notFinite.append(slice) }
       sum.insert(result, at: SliceRange(first: slice - work.slices.first, count: 1)) { SliceSum.adding($0, $1) }
     }
     guard let total = sum.total else { throw Outdated() }
     // Of finite slices the sum may be none.
     if notFinite.isEmpty, !total.isFinite { notFinite = Array(work.slices.indices) }
-    return .judged(total.finished(lease: LeaseID(0), step: work.step), notFinite: notFinite)
+    return .recomputed(total.finished(lease: LeaseID(0), step: work.step), notFinite: notFinite)
   }
 }
 

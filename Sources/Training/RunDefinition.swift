@@ -8,9 +8,9 @@ import Vision
 
 /// What follows from a run's configuration and the number of its pictures: sizes, schedules and orders.
 ///
-/// Coordinator and workers make the same plan from the same words, so neither has to tell the other which pictures
+/// Coordinator and workers make the same definition from the same words, so neither has to tell the other which pictures
 /// are in a slice, which rows in a block, or what the temperature is.
-public struct RunPlan: Sendable {
+public struct RunDefinition: Sendable {
   public let configuration: RunConfiguration
   /// Pictures in the data set.
   public let pictures: Int
@@ -64,7 +64,7 @@ public struct RunPlan: Sendable {
 
 // MARK: - Sizes
 
-extension RunPlan {
+extension RunDefinition {
   /// Slices in a step.
   public var slices: Int { tree.count }
 
@@ -80,7 +80,7 @@ extension RunPlan {
 
 // MARK: - Orders
 
-extension RunPlan {
+extension RunDefinition {
   public func epoch(ofStep step: Int) -> Int { step / stepsPerEpoch }
 
   /// The epoch that runs once so many steps are done, counted from 1; the last at the run's end.
@@ -89,9 +89,9 @@ extension RunPlan {
   /// Epochs that are begun in the course of the run, the last one perhaps not to its end.
   public var epochsBegun: Int { Int(configuration.epochs.rounded(.up)) }
 
-  /// The step of this plan that is as many passes over its data set in as a step of another plan is over that's; the
+  /// The step of this run that is as many passes over its data set in as a step of another run is over that's; the
   /// step itself where batches are equally large. Schedules, and the order of pictures, go on from there.
-  public func step(of step: Int, in other: RunPlan) -> Int {
+  public func step(of step: Int, in other: RunDefinition) -> Int {
     guard configuration.batchSize != other.configuration.batchSize else { return step }
     let (epochs, rest) = step.quotientAndRemainder(dividingBy: other.stepsPerEpoch)
     let part = Int((Double(rest) * Double(stepsPerEpoch) / Double(other.stepsPerEpoch)).rounded())
@@ -121,7 +121,7 @@ extension RunPlan {
   }
 
   /// Which rows are in which block of a step.
-  public func blockPlan(of version: MemoryVersion) -> BlockPlan { configuration.memoryKeys.blockPlan(of: version) }
+  public func blockDraw(of version: MemoryVersion) -> BlockDraw { configuration.memoryKeys.blockDraw(of: version) }
 
   /// How memory rows are stored and sent.
   public var rowType: RowType { configuration.rowType }
@@ -140,7 +140,7 @@ extension RunPlan {
     MemoryWindow(size: configuration.memorySize, rows: version.rows, floor: version.floor)
   }
 
-  /// The floor of this plan's memory where it was `old` rows large, and its floor `floor`: rows below the old window
+  /// The floor of this run's memory where it was `old` rows large, and its floor `floor`: rows below the old window
   /// may be gone, so a memory that grew begins there with seeded ones.
   public func floor(_ floor: Int, rows: Int, memoryWas old: Int) -> Int {
     configuration.memorySize > old ? max(floor, rows - old) : floor

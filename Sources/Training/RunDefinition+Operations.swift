@@ -1,5 +1,5 @@
 /// Floating-point operations of a training step, as the published method has them.
-extension RunPlan {
+extension RunDefinition {
   /// Of one image: every view forward and backward through the student, the global ones through the teacher, and the
   /// loss against all blocks. Backward costs two forward passes, of the loss one: the memory has no gradient.
   ///

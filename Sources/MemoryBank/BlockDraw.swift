@@ -4,7 +4,7 @@ import Numerics
 ///
 /// The memory's slots are taken in granules of neighbouring ones; a keyed permutation of the granules is cut into blocks
 /// of `blockSize` slots, and the step uses the first `blockCount` of them. It follows from the run's seed and the step alone, so that asking for a block takes a few numbers, not a list.
-public struct BlockPlan: Sendable {
+public struct BlockDraw: Sendable {
   public let window: MemoryWindow
   /// N: rows in a block; divides `window.size`.
   public let blockSize: Int

@@ -3,8 +3,8 @@ import Optimization
 import Testing
 import Training
 
-@Suite("Schedules follow passes over the pictures, to the bit") struct RunPlanTests {
-  private func plan(pictures: Int = 1000, _ flags: (name: String, text: String)...) throws -> RunPlan {
+@Suite("Schedules follow passes over the pictures, to the bit") struct RunDefinitionTests {
+  private func definition(pictures: Int = 1000, _ flags: (name: String, text: String)...) throws -> RunDefinition {
     let small = [
       ("embed-dim", "16"), ("depth", "1"), ("num-heads", "2"), ("patch-size", "8"), ("image-size", "16"),
       ("local-size", "8"), ("head-hidden-dim", "8"), ("bottleneck-dim", "8"), ("batch-size", "16"), ("slice-size", "4"),
@@ -14,15 +14,15 @@ import Training
     let configuration = try RunConfiguration(layers: [
       ConfigurationLayer(flags: small.map { (name: $0.0, text: $0.1) }), ConfigurationLayer(flags: flags),
     ])
-    return try RunPlan(configuration: configuration, pictures: pictures)
+    return try RunDefinition(configuration: configuration, pictures: pictures)
   }
 
   @Test func wholeEpochsHaveTheBitsThatTheyAlwaysHad() throws {
-    let plan = try plan()
+    let definition = try definition()
     let epoch = 1000 / 16
     let steps = 7 * epoch
-    #expect(plan.lastStep == steps)
-    let configuration = plan.configuration
+    #expect(definition.lastStep == steps)
+    let configuration = definition.configuration
     let rate = try CosineSchedule(
       "lr", from: configuration.scaledLR, to: configuration.minLR, steps: steps, warmUpSteps: 3 * epoch)
     let temperature = try WarmUpSchedule(
@@ -32,29 +32,29 @@ import Training
       "weight_decay", from: configuration.weightDecay, to: configuration.weightDecayEnd, steps: steps)
     let momentum = try CosineSchedule("momentum_teacher", from: configuration.momentumTeacher, to: 1, steps: steps)
     for step in 0...steps {
-      #expect(plan.learningRate[step].bitPattern == rate[step].bitPattern)
-      #expect(plan.teacherTemperature[step].bitPattern == temperature[step].bitPattern)
-      #expect(plan.weightDecay[step].bitPattern == decay[step].bitPattern)
-      #expect(plan.momentum[step].bitPattern == momentum[step].bitPattern)
+      #expect(definition.learningRate[step].bitPattern == rate[step].bitPattern)
+      #expect(definition.teacherTemperature[step].bitPattern == temperature[step].bitPattern)
+      #expect(definition.weightDecay[step].bitPattern == decay[step].bitPattern)
+      #expect(definition.momentum[step].bitPattern == momentum[step].bitPattern)
     }
   }
 
   @Test func aTenthOfAnEpochIsSoManySteps() throws {
     // 62 steps an epoch.
-    let plan = try plan(("epochs", "0.5"), ("warmup-epochs", "0.1"), ("warmup-teacher-temp-epochs", "0.26"))
-    #expect(plan.lastStep == 31)
-    #expect(plan.learningRate.warmUpSteps == 6)
-    #expect(plan.teacherTemperature.warmUpSteps == 16)
-    #expect(plan.epochsBegun == 1 && plan.runningEpoch(afterStep: 31) == 1)
+    let definition = try definition(("epochs", "0.5"), ("warmup-epochs", "0.1"), ("warmup-teacher-temp-epochs", "0.26"))
+    #expect(definition.lastStep == 31)
+    #expect(definition.learningRate.warmUpSteps == 6)
+    #expect(definition.teacherTemperature.warmUpSteps == 16)
+    #expect(definition.epochsBegun == 1 && definition.runningEpoch(afterStep: 31) == 1)
     // Nobody asks for a run without a step.
-    let short = try self.plan(("epochs", "0.001"), ("warmup-epochs", "0"), ("warmup-teacher-temp-epochs", "0"))
+    let short = try self.definition(("epochs", "0.001"), ("warmup-epochs", "0"), ("warmup-teacher-temp-epochs", "0"))
     #expect(short.lastStep == 1)
   }
 
   @Test func aStepOfAnotherBatchIsAsManyPassesIn() throws {
-    let (old, same) = (try plan(), try plan(("lr", "0.1"), ("epochs", "9")))
+    let (old, same) = (try definition(), try definition(("lr", "0.1"), ("epochs", "9")))
     for step in [0, 1, 61, 62, 300] { #expect(same.step(of: step, in: old) == step) }
-    let (double, half) = (try plan(("batch-size", "32")), try plan(("batch-size", "8")))
+    let (double, half) = (try definition(("batch-size", "32")), try definition(("batch-size", "8")))
     // 31 and 125 steps an epoch, where it has 62.
     for epoch in 0...7 {
       #expect(double.step(of: 62 * epoch, in: old) == 31 * epoch)
