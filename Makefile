@@ -1,7 +1,7 @@
 # What people type. Each installs what it needs on Debian, with sudo where that is needed.
 .PHONY: build demo test soak soak-fuzz sanitize bench-peers lint install install-test messages commands clean
 
-PACKAGES = libopenblas-dev libzmq3-dev libprotobuf-c-dev protobuf-c-compiler libjpeg-dev libxxhash-dev
+PACKAGES = libopenblas-dev libzmq3-dev libprotobuf-c-dev protobuf-c-compiler libjpeg-dev libxxhash-dev libsodium-dev
 # Of the tests alone: they have a client in another language join a run.
 TEST_PACKAGES = python3-zmq python3-protobuf protobuf-compiler python3-xxhash
 SUDO = $(shell [ "$$(id -u)" = 0 ] || command -v sudo)

@@ -27,6 +27,7 @@ let package = Package(
     .systemLibrary(name: "CZeroMQ", providers: [.apt(["libzmq3-dev"])]),
     .systemLibrary(name: "CProtobufC", pkgConfig: "libprotobuf-c", providers: [.apt(["libprotobuf-c-dev"])]),
     .systemLibrary(name: "CXXHash", pkgConfig: "libxxhash", providers: [.apt(["libxxhash-dev"])]),
+    .systemLibrary(name: "CSodium", pkgConfig: "libsodium", providers: [.apt(["libsodium-dev"])]),
     .target(name: "CJPEG", linkerSettings: [.linkedLibrary("jpeg")]),
     .target(name: "CMapping"),
     .target(name: "CVersion", cSettings: commit.isEmpty ? [] : [.define("MASSL_COMMIT", to: "\"\(commit)\"")]),
@@ -34,7 +35,7 @@ let package = Package(
 
     // Arrows point downward only: a target imports targets above it in this list.
     .target(name: "Printing"),
-    .target(name: "Numerics", dependencies: ["COpenBLAS", "CXXHash"], swiftSettings: arithmetic),
+    .target(name: "Numerics", dependencies: ["COpenBLAS", "CXXHash", "CSodium"], swiftSettings: arithmetic),
     .target(name: "Machine"),
     .target(name: "Configuration", dependencies: ["Yams"]),
     .target(name: "Durability", dependencies: ["CMapping"]),

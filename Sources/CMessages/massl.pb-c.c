@@ -1357,49 +1357,49 @@ void   massl__extent__free_unpacked
   assert(message->base.descriptor == &massl__extent__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
-void   massl__shard_address__init
-                     (Massl__ShardAddress         *message)
+void   massl__bulk_address__init
+                     (Massl__BulkAddress         *message)
 {
-  static const Massl__ShardAddress init_value = MASSL__SHARD_ADDRESS__INIT;
+  static const Massl__BulkAddress init_value = MASSL__BULK_ADDRESS__INIT;
   *message = init_value;
 }
-size_t massl__shard_address__get_packed_size
-                     (const Massl__ShardAddress *message)
+size_t massl__bulk_address__get_packed_size
+                     (const Massl__BulkAddress *message)
 {
-  assert(message->base.descriptor == &massl__shard_address__descriptor);
+  assert(message->base.descriptor == &massl__bulk_address__descriptor);
   return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
 }
-size_t massl__shard_address__pack
-                     (const Massl__ShardAddress *message,
+size_t massl__bulk_address__pack
+                     (const Massl__BulkAddress *message,
                       uint8_t       *out)
 {
-  assert(message->base.descriptor == &massl__shard_address__descriptor);
+  assert(message->base.descriptor == &massl__bulk_address__descriptor);
   return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
 }
-size_t massl__shard_address__pack_to_buffer
-                     (const Massl__ShardAddress *message,
+size_t massl__bulk_address__pack_to_buffer
+                     (const Massl__BulkAddress *message,
                       ProtobufCBuffer *buffer)
 {
-  assert(message->base.descriptor == &massl__shard_address__descriptor);
+  assert(message->base.descriptor == &massl__bulk_address__descriptor);
   return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
 }
-Massl__ShardAddress *
-       massl__shard_address__unpack
+Massl__BulkAddress *
+       massl__bulk_address__unpack
                      (ProtobufCAllocator  *allocator,
                       size_t               len,
                       const uint8_t       *data)
 {
-  return (Massl__ShardAddress *)
-     protobuf_c_message_unpack (&massl__shard_address__descriptor,
+  return (Massl__BulkAddress *)
+     protobuf_c_message_unpack (&massl__bulk_address__descriptor,
                                 allocator, len, data);
 }
-void   massl__shard_address__free_unpacked
-                     (Massl__ShardAddress *message,
+void   massl__bulk_address__free_unpacked
+                     (Massl__BulkAddress *message,
                       ProtobufCAllocator *allocator)
 {
   if(!message)
     return;
-  assert(message->base.descriptor == &massl__shard_address__descriptor);
+  assert(message->base.descriptor == &massl__bulk_address__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
 void   massl__shard_hello__init
@@ -1987,6 +1987,96 @@ void   massl__holders__free_unpacked
   assert(message->base.descriptor == &massl__holders__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
+void   massl__weight_sources_request__init
+                     (Massl__WeightSourcesRequest         *message)
+{
+  static const Massl__WeightSourcesRequest init_value = MASSL__WEIGHT_SOURCES_REQUEST__INIT;
+  *message = init_value;
+}
+size_t massl__weight_sources_request__get_packed_size
+                     (const Massl__WeightSourcesRequest *message)
+{
+  assert(message->base.descriptor == &massl__weight_sources_request__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t massl__weight_sources_request__pack
+                     (const Massl__WeightSourcesRequest *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &massl__weight_sources_request__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t massl__weight_sources_request__pack_to_buffer
+                     (const Massl__WeightSourcesRequest *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &massl__weight_sources_request__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Massl__WeightSourcesRequest *
+       massl__weight_sources_request__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Massl__WeightSourcesRequest *)
+     protobuf_c_message_unpack (&massl__weight_sources_request__descriptor,
+                                allocator, len, data);
+}
+void   massl__weight_sources_request__free_unpacked
+                     (Massl__WeightSourcesRequest *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &massl__weight_sources_request__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   massl__weight_sources__init
+                     (Massl__WeightSources         *message)
+{
+  static const Massl__WeightSources init_value = MASSL__WEIGHT_SOURCES__INIT;
+  *message = init_value;
+}
+size_t massl__weight_sources__get_packed_size
+                     (const Massl__WeightSources *message)
+{
+  assert(message->base.descriptor == &massl__weight_sources__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t massl__weight_sources__pack
+                     (const Massl__WeightSources *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &massl__weight_sources__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t massl__weight_sources__pack_to_buffer
+                     (const Massl__WeightSources *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &massl__weight_sources__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Massl__WeightSources *
+       massl__weight_sources__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Massl__WeightSources *)
+     protobuf_c_message_unpack (&massl__weight_sources__descriptor,
+                                allocator, len, data);
+}
+void   massl__weight_sources__free_unpacked
+                     (Massl__WeightSources *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &massl__weight_sources__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
 static const ProtobufCFieldDescriptor massl__envelope_head__field_descriptors[2] =
 {
   {
@@ -2039,7 +2129,7 @@ const ProtobufCMessageDescriptor massl__envelope_head__descriptor =
   (ProtobufCMessageInit) massl__envelope_head__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor massl__envelope__field_descriptors[41] =
+static const ProtobufCFieldDescriptor massl__envelope__field_descriptors[43] =
 {
   {
     "protocol_version",
@@ -2438,6 +2528,18 @@ static const ProtobufCFieldDescriptor massl__envelope__field_descriptors[41] =
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
   {
+    "weight_sources_request",
+    54,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Massl__Envelope, body_case),
+    offsetof(Massl__Envelope, weight_sources_request),
+    &massl__weight_sources_request__descriptor,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
     "weights",
     64,
     PROTOBUF_C_LABEL_NONE,
@@ -2533,6 +2635,18 @@ static const ProtobufCFieldDescriptor massl__envelope__field_descriptors[41] =
     0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "weight_sources",
+    72,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Massl__Envelope, body_case),
+    offsetof(Massl__Envelope, weight_sources),
+    &massl__weight_sources__descriptor,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned massl__envelope__field_indices_by_name[] = {
   24,   /* field[24] = assignment */
@@ -2544,36 +2658,38 @@ static const unsigned massl__envelope__field_indices_by_name[] = {
   19,   /* field[19] = grant */
   18,   /* field[18] = heartbeat */
   5,   /* field[5] = hello */
-  40,   /* field[40] = holders */
+  41,   /* field[41] = holders */
   32,   /* field[32] = holders_request */
   2,   /* field[2] = incarnation */
   17,   /* field[17] = lease */
   25,   /* field[25] = memory_list */
   14,   /* field[14] = memory_request */
   3,   /* field[3] = peer */
-  35,   /* field[35] = picture */
+  36,   /* field[36] = picture */
   29,   /* field[29] = picture_request */
   0,   /* field[0] = protocol_version */
   30,   /* field[30] = push */
-  37,   /* field[37] = pushed */
+  38,   /* field[38] = pushed */
   6,   /* field[6] = ready */
-  39,   /* field[39] = records */
+  40,   /* field[40] = records */
   31,   /* field[31] = records_request */
   16,   /* field[16] = refusal */
   8,   /* field[8] = returned */
-  34,   /* field[34] = rows */
+  35,   /* field[35] = rows */
   28,   /* field[28] = rows_request */
   1,   /* field[1] = run */
   22,   /* field[22] = run_finished */
-  36,   /* field[36] = same_picture */
+  37,   /* field[37] = same_picture */
   13,   /* field[13] = shard_goodbye */
   11,   /* field[11] = shard_hello */
   12,   /* field[12] = shard_report */
   23,   /* field[23] = shard_welcome */
   21,   /* field[21] = status */
   9,   /* field[9] = status_request */
-  38,   /* field[38] = unavailable */
-  33,   /* field[33] = weights */
+  39,   /* field[39] = unavailable */
+  42,   /* field[42] = weight_sources */
+  33,   /* field[33] = weight_sources_request */
+  34,   /* field[34] = weights */
   27,   /* field[27] = weights_request */
   15,   /* field[15] = welcome */
 };
@@ -2584,8 +2700,8 @@ static const ProtobufCIntRange massl__envelope__number_ranges[6 + 1] =
   { 24, 11 },
   { 32, 15 },
   { 48, 27 },
-  { 64, 33 },
-  { 0, 41 }
+  { 64, 34 },
+  { 0, 43 }
 };
 const ProtobufCMessageDescriptor massl__envelope__descriptor =
 {
@@ -2595,7 +2711,7 @@ const ProtobufCMessageDescriptor massl__envelope__descriptor =
   "Massl__Envelope",
   "massl",
   sizeof(Massl__Envelope),
-  41,
+  43,
   massl__envelope__field_descriptors,
   massl__envelope__field_indices_by_name,
   6,  massl__envelope__number_ranges,
@@ -2653,7 +2769,7 @@ const ProtobufCMessageDescriptor massl__slices__descriptor =
   (ProtobufCMessageInit) massl__slices__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor massl__hello__field_descriptors[7] =
+static const ProtobufCFieldDescriptor massl__hello__field_descriptors[8] =
 {
   {
     "protocol_version",
@@ -2739,8 +2855,21 @@ static const ProtobufCFieldDescriptor massl__hello__field_descriptors[7] =
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "address",
+    8,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Massl__Hello, address),
+    &massl__bulk_address__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned massl__hello__field_indices_by_name[] = {
+  7,   /* field[7] = address */
   4,   /* field[4] = host */
   6,   /* field[6] = libjpeg */
   1,   /* field[1] = name */
@@ -2752,7 +2881,7 @@ static const unsigned massl__hello__field_indices_by_name[] = {
 static const ProtobufCIntRange massl__hello__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 7 }
+  { 0, 8 }
 };
 const ProtobufCMessageDescriptor massl__hello__descriptor =
 {
@@ -2762,7 +2891,7 @@ const ProtobufCMessageDescriptor massl__hello__descriptor =
   "Massl__Hello",
   "massl",
   sizeof(Massl__Hello),
-  7,
+  8,
   massl__hello__field_descriptors,
   massl__hello__field_indices_by_name,
   1,  massl__hello__number_ranges,
@@ -3319,7 +3448,7 @@ const ProtobufCMessageDescriptor massl__refusal__descriptor =
   (ProtobufCMessageInit) massl__refusal__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor massl__lease__field_descriptors[9] =
+static const ProtobufCFieldDescriptor massl__lease__field_descriptors[10] =
 {
   {
     "lease",
@@ -3429,8 +3558,21 @@ static const ProtobufCFieldDescriptor massl__lease__field_descriptors[9] =
     0 | PROTOBUF_C_FIELD_FLAG_PACKED,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "exchanges_weights",
+    10,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BOOL,
+    0,   /* quantifier_offset */
+    offsetof(Massl__Lease, exchanges_weights),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned massl__lease__field_indices_by_name[] = {
+  9,   /* field[9] = exchanges_weights */
   7,   /* field[7] = holders_version */
   0,   /* field[0] = lease */
   8,   /* field[8] = lost */
@@ -3444,7 +3586,7 @@ static const unsigned massl__lease__field_indices_by_name[] = {
 static const ProtobufCIntRange massl__lease__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 9 }
+  { 0, 10 }
 };
 const ProtobufCMessageDescriptor massl__lease__descriptor =
 {
@@ -3454,7 +3596,7 @@ const ProtobufCMessageDescriptor massl__lease__descriptor =
   "Massl__Lease",
   "massl",
   sizeof(Massl__Lease),
-  9,
+  10,
   massl__lease__field_descriptors,
   massl__lease__field_indices_by_name,
   1,  massl__lease__number_ranges,
@@ -4360,7 +4502,7 @@ const ProtobufCMessageDescriptor massl__extent__descriptor =
   (ProtobufCMessageInit) massl__extent__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor massl__shard_address__field_descriptors[2] =
+static const ProtobufCFieldDescriptor massl__bulk_address__field_descriptors[2] =
 {
   {
     "endpoint",
@@ -4368,7 +4510,7 @@ static const ProtobufCFieldDescriptor massl__shard_address__field_descriptors[2]
     PROTOBUF_C_LABEL_NONE,
     PROTOBUF_C_TYPE_STRING,
     0,   /* quantifier_offset */
-    offsetof(Massl__ShardAddress, endpoint),
+    offsetof(Massl__BulkAddress, endpoint),
     NULL,
     &protobuf_c_empty_string,
     0,             /* flags */
@@ -4380,35 +4522,35 @@ static const ProtobufCFieldDescriptor massl__shard_address__field_descriptors[2]
     PROTOBUF_C_LABEL_NONE,
     PROTOBUF_C_TYPE_BYTES,
     0,   /* quantifier_offset */
-    offsetof(Massl__ShardAddress, key),
+    offsetof(Massl__BulkAddress, key),
     NULL,
     NULL,
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
 };
-static const unsigned massl__shard_address__field_indices_by_name[] = {
+static const unsigned massl__bulk_address__field_indices_by_name[] = {
   0,   /* field[0] = endpoint */
   1,   /* field[1] = key */
 };
-static const ProtobufCIntRange massl__shard_address__number_ranges[1 + 1] =
+static const ProtobufCIntRange massl__bulk_address__number_ranges[1 + 1] =
 {
   { 1, 0 },
   { 0, 2 }
 };
-const ProtobufCMessageDescriptor massl__shard_address__descriptor =
+const ProtobufCMessageDescriptor massl__bulk_address__descriptor =
 {
   PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
-  "massl.ShardAddress",
-  "ShardAddress",
-  "Massl__ShardAddress",
+  "massl.BulkAddress",
+  "BulkAddress",
+  "Massl__BulkAddress",
   "massl",
-  sizeof(Massl__ShardAddress),
+  sizeof(Massl__BulkAddress),
   2,
-  massl__shard_address__field_descriptors,
-  massl__shard_address__field_indices_by_name,
-  1,  massl__shard_address__number_ranges,
-  (ProtobufCMessageInit) massl__shard_address__init,
+  massl__bulk_address__field_descriptors,
+  massl__bulk_address__field_indices_by_name,
+  1,  massl__bulk_address__number_ranges,
+  (ProtobufCMessageInit) massl__bulk_address__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
 static const ProtobufCFieldDescriptor massl__shard_hello__field_descriptors[8] =
@@ -4456,7 +4598,7 @@ static const ProtobufCFieldDescriptor massl__shard_hello__field_descriptors[8] =
     PROTOBUF_C_TYPE_MESSAGE,
     0,   /* quantifier_offset */
     offsetof(Massl__ShardHello, address),
-    &massl__shard_address__descriptor,
+    &massl__bulk_address__descriptor,
     NULL,
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
@@ -4862,7 +5004,7 @@ static const ProtobufCFieldDescriptor massl__assigned_extent__field_descriptors[
     PROTOBUF_C_TYPE_MESSAGE,
     offsetof(Massl__AssignedExtent, n_sources),
     offsetof(Massl__AssignedExtent, sources),
-    &massl__shard_address__descriptor,
+    &massl__bulk_address__descriptor,
     NULL,
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
@@ -5257,7 +5399,7 @@ static const ProtobufCFieldDescriptor massl__holders__field_descriptors[5] =
     PROTOBUF_C_TYPE_MESSAGE,
     offsetof(Massl__Holders, n_shards),
     offsetof(Massl__Holders, shards),
-    &massl__shard_address__descriptor,
+    &massl__bulk_address__descriptor,
     NULL,
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
@@ -5312,6 +5454,108 @@ const ProtobufCMessageDescriptor massl__holders__descriptor =
   massl__holders__field_indices_by_name,
   1,  massl__holders__number_ranges,
   (ProtobufCMessageInit) massl__holders__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor massl__weight_sources_request__field_descriptors[1] =
+{
+  {
+    "step",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Massl__WeightSourcesRequest, step),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned massl__weight_sources_request__field_indices_by_name[] = {
+  0,   /* field[0] = step */
+};
+static const ProtobufCIntRange massl__weight_sources_request__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 1 }
+};
+const ProtobufCMessageDescriptor massl__weight_sources_request__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "massl.WeightSourcesRequest",
+  "WeightSourcesRequest",
+  "Massl__WeightSourcesRequest",
+  "massl",
+  sizeof(Massl__WeightSourcesRequest),
+  1,
+  massl__weight_sources_request__field_descriptors,
+  massl__weight_sources_request__field_indices_by_name,
+  1,  massl__weight_sources_request__number_ranges,
+  (ProtobufCMessageInit) massl__weight_sources_request__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor massl__weight_sources__field_descriptors[3] =
+{
+  {
+    "step",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Massl__WeightSources, step),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "sources",
+    2,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Massl__WeightSources, n_sources),
+    offsetof(Massl__WeightSources, sources),
+    &massl__bulk_address__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "hashes",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Massl__WeightSources, hashes),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned massl__weight_sources__field_indices_by_name[] = {
+  2,   /* field[2] = hashes */
+  1,   /* field[1] = sources */
+  0,   /* field[0] = step */
+};
+static const ProtobufCIntRange massl__weight_sources__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 3 }
+};
+const ProtobufCMessageDescriptor massl__weight_sources__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "massl.WeightSources",
+  "WeightSources",
+  "Massl__WeightSources",
+  "massl",
+  sizeof(Massl__WeightSources),
+  3,
+  massl__weight_sources__field_descriptors,
+  massl__weight_sources__field_indices_by_name,
+  1,  massl__weight_sources__number_ranges,
+  (ProtobufCMessageInit) massl__weight_sources__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
 static const ProtobufCEnumValue massl__refusal_reason__enum_values_by_number[9] =

@@ -143,6 +143,8 @@ public struct RunConfiguration: Sendable, Equatable {
   public var auditRate = 0.001
   /// What becomes of steps that a host found wrong may have spoilt.
   public var auditAction = AuditAction.rollback
+  /// When workers fetch each step's weights from each other, instead of all from the coordinator.
+  public var exchange = WeightExchange.automatic
   /// Seconds from SIGTERM to the end of the process, the last checkpoint included.
   public var grace = 30.0
   /// Shards (`massl memory`) that hold each whole file of the memory.
@@ -243,6 +245,15 @@ public enum AuditAction: String, Sendable, CaseIterable {
   case rollback
   /// Go on, and name them.
   case report
+}
+
+/// When workers fetch each step's weights from each other.
+public enum WeightExchange: String, Sendable, CaseIterable {
+  /// When it is faster, by what payloads take.
+  case automatic
+  /// Where two hosts can.
+  case always
+  case never
 }
 
 /// The least severe message that is written to the log.

@@ -12,6 +12,7 @@ extension Coordinator {
     var round = LeasingRound(peers.inOrder, at: now)
     var turn = round.idle
     guard !turn.isEmpty else { return }
+    if current.weightSources == nil { nameWeightSources(among: turn, &effects) }
     round.audits = nodesToAudit(in: round)
     while !turn.isEmpty, round.hasWork(among: leases.inOrder, on: current.slices) {
       var waiting = turn.reduce(0) { $0 + (peers[$1].delivery.isOnProbation ? 0 : peers[$1].idleThreads) }
@@ -65,7 +66,8 @@ extension Coordinator {
           Lease(
             lease: lease.id, step: step, slices: node, student: version.student, teacher: version.teacher,
             rows: version.rows, memoryFloor: version.memoryFloor,
-            holdersVersion: board?.version ?? 0, lost: current.lost)), to: peer.id))
+            holdersVersion: board?.version ?? 0, lost: current.lost, exchangesWeights: isExchangingWeights)),
+        to: peer.id))
   }
 
   /// The node that an idle worker should compute next, one of so many threads that wait; nil when there is none for it.

@@ -131,9 +131,11 @@ extension Coordinator {
       peers[peer] = Peer(
         id: peer, name: hello.name, host: hello.host, origin: origin, threads: hello.threads, heard: now)
       log(.info, .joins, about: peer, "\(described(peer)) joins with \(hello.threads) threads.", &effects)
+      peers[peer]?.reach.offer(hello.address, isNew: true)
     } else {
       // Said twice, or the welcome was lost. What it holds it says with `ready`.
       peers[peer]?.name = hello.name
+      peers[peer]?.reach.offer(hello.address, isNew: false)
       peers[peer]?.origin = origin
       peers[peer]?.threads = hello.threads
       peers[peer]?.idleThreads = 0

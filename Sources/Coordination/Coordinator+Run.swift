@@ -3,12 +3,13 @@ import Numerics
 // MARK: - From step to step
 
 extension Coordinator {
-  mutating func updateFinished(_ updated: VersionIdentity, _ effects: inout [Effect]) {
+  mutating func updateFinished(_ updated: VersionIdentity, isHashed: Bool, _ effects: inout [Effect]) {
     guard case .updating(let end) = phase else {
       fatalError("invariant broken: an update finished that was not started")
     }
     invariant(updated.step == step + 1, "step \(updated.step) after step \(step)")
     version = updated
+    exchange.isHashed = isHashed
     checkpoints.reached(step: step, at: now)
     beginStep()
     phase = .computing

@@ -68,6 +68,7 @@ public struct Coordinator: Sendable {
   // MARK: The run
 
   var hosts: HostTable
+  var exchange = Exchange()
   var pictures: PictureBoard
   var checkpoints: CheckpointSchedule
   /// Who holds the memory's extents; nil when the coordinator alone does.
@@ -127,9 +128,7 @@ public struct Coordinator: Sendable {
     case .extentFetched(let index, let failure):
       let failure = failure.map(shortened)
       board?.fetched(index, failure: failure, at: now, &effects)
-    case .shardProbed(let shard, let address, let failure):
-      let (time, failure) = (now, failure.map(shortened))
-      board?.probed(shard, address, failure: failure, at: time, &effects)
+    case .probed(let address, let failure): probed(address, failure: failure.map(shortened), &effects)
     case .malformed(let peer?, let reason):
       if !offenders.isIgnored(peer) { offend(peer, reason, &effects) }
     case .malformed(nil, let reason):
@@ -137,7 +136,7 @@ public struct Coordinator: Sendable {
       log(.warning, .badMessages, about: nil, shortened(reason), &effects)
     case .pushProgressed(let lease): pushProgressed(lease)
     case .pushArrived(let lease, let outcome): pushArrived(lease, outcome, &effects)
-    case .updateFinished(let updated): updateFinished(updated, &effects)
+    case .updateFinished(let updated, let isHashed): updateFinished(updated, isHashed: isHashed, &effects)
     case .checkpointFinished(let step, let failure): checkpointFinished(step, failure: failure, &effects)
     case .recomputed(let finished, let notFinite): recomputed(finished, notFinite: notFinite, &effects)
     case .recomputationFailed(let step, let node, let reason):
@@ -158,6 +157,7 @@ public struct Coordinator: Sendable {
     planMemory(&effects)
     writeCheckpointIfDue(&effects)
     conclude(&effects)
+    probeWorkers(&effects)
     leaseSlices(&effects)
     sayWhatWasLeftOut(&effects)
     return effects

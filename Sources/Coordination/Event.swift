@@ -44,16 +44,17 @@ public enum Event: Hashable, Sendable {
   case ledgerWritten(number: UInt64, failure: String?)
   /// An extent is in a file of the coordinator's own, durable, or could not be fetched for this reason.
   case extentFetched(Int, failure: String?)
-  /// A shard answered at this address, or did not for this reason.
-  case shardProbed(ShardID, BulkAddress, failure: String?)
+  /// Somebody answered at this address, or nobody did for this reason.
+  case probed(BulkAddress, failure: String?)
   /// Bytes came that are no message, or count for nothing; from nobody if they cannot be held against a peer.
   case malformed(from: PeerID?, reason: String)
   /// Some of a granted lease's payload has arrived; at least once a second while chunks come.
   case pushProgressed(LeaseID)
   /// The last float of a granted lease's payload has arrived.
   case pushArrived(LeaseID, PushOutcome)
-  /// The update of the running step is done: these are the next step's weights and memory.
-  case updateFinished(VersionIdentity)
+  /// The update of the running step is done: these are the next step's weights and memory. `isHashed`: workers may fetch
+  /// the student from each other.
+  case updateFinished(VersionIdentity, isHashed: Bool = false)
   /// A checkpoint of this step is durable, or failed for this reason.
   case checkpointFinished(step: Int, failure: String?)
   /// What the coordinator's own computing says about a node that it was to judge; the lease means nothing. With the
@@ -113,8 +114,12 @@ public enum Effect: Hashable, Sendable {
   case writeLedger(number: UInt64, Ledger)
   /// Remove the coordinator's own files of these extents: shards hold them.
   case releaseExtents([Int])
-  /// See whether a shard answers requests at the address that it gives out.
-  case probeShard(ShardID, BulkAddress)
+  /// See whether somebody answers requests at the address that it gives out: `probed` says.
+  case probe(BulkAddress)
+  /// Hash each next version's student, chunk by chunk, from now on, or do not any more.
+  case hashWeights(Bool)
+  /// Workers are to fetch the student of this step from these, whose leases say so from here on.
+  case nameWeightSources([BulkAddress], step: Int)
   /// Pull an extent into a file of the coordinator's own.
   case fetchExtent(AssignedExtent)
   /// Rows below this are seeded from now on, in the version of this step: `--forget-lost-rows`.

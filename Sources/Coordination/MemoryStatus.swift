@@ -91,7 +91,7 @@ extension MemoryStatus.Shard {
   init(_ shard: ShardBoard.Shard, at now: Instant) {
     let (reported, isPresent) = (shard.reported, shard.isPresent)
     self.init(
-      id: shard.id.description, name: shard.name, endpoint: shard.connection.address?.endpoint.description,
+      id: shard.id.description, name: shard.name, endpoint: shard.connection.reach.address?.endpoint.description,
       state: !isPresent ? "away" : shard.orders.isDraining ? "draining" : "present", extents: reported.held.count,
       pulling: shard.orders.pulling.count, bytes: reported.used, capacityBytes: reported.capacity,
       rowsPerSecond: isPresent ? reported.rowsPerSecond : 0, bytesPerSecond: isPresent ? reported.bytesPerSecond : 0,

@@ -20,6 +20,8 @@ struct Peer: Sendable {
   /// Slices of its that were accepted.
   var accepted = 0
   var delivery = Delivery()
+  /// Where others may fetch weights from it.
+  var reach = Reach()
 
   /// Whether it is connected and was heard lately: who is not gets nothing, and others get what it has.
   func isPresent(at now: Instant) -> Bool { isConnected && now - heard < CoordinationLimits.silence }

@@ -92,12 +92,12 @@ extension ShardBoard {
   /// A piece of the table of who holds which extent, for workers. Extents past the last sealed one are left out: the
   /// coordinator has them.
   func table(first: Int, count: Int) -> HolderTable {
-    let present = shardsInOrder.filter { $0.isPresent && $0.connection.address != nil }
+    let present = shardsInOrder.filter { $0.isPresent && $0.connection.reach.address != nil }
     // Those that leave are asked last.
     let places = Dictionary(uniqueKeysWithValues: present.enumerated().map { ($1.id, $0) })
     let end = min(first + count, (extents.keys.max() ?? -1) + 1)
     return HolderTable(
-      version: version, first: first, shards: present.compactMap(\.connection.address),
+      version: version, first: first, shards: present.compactMap(\.connection.reach.address),
       holders: (first..<max(first, end)).map { index in
         let holders = extents[index]?.holders ?? []
         let ordered = holders.filter { !self[$0].orders.isDraining } + holders.filter { self[$0].orders.isDraining }

@@ -77,7 +77,7 @@ extension ShardBoard {
     let present = extent.holders.map { self[$0] }.filter(\.isPresent)
     // A shard that leaves has nothing else to do.
     let ordered = present.filter(\.orders.isDraining) + present.filter { !$0.orders.isDraining }
-    let addresses = ordered.compactMap { shard in shard.connection.address.map { ExtentSource.shard($0) } }
+    let addresses = ordered.compactMap { shard in shard.connection.reach.address.map { ExtentSource.shard($0) } }
     return Array((addresses + (extent.isLocal ? [.coordinator] : [])).prefix(WireLimits.sources))
   }
 

@@ -26,12 +26,8 @@ extension ShardBoard {
       shard.orders.pulling = [:]
       byPeer[peer] = hello.shard
     }
-    if isNew || shard.connection.address != hello.address {
-      shard.connection.isReachable = false
-      shard.connection.probeNotBefore = nil
-    }
     shard.name = hello.name
-    shard.connection.address = hello.address
+    shard.connection.reach.offer(hello.address, isNew: isNew)
     shard.connection.formerEndpoint = hello.address.endpoint
     shard.connection.heard = now
     shard.reported.capacity = hello.capacity
@@ -108,24 +104,21 @@ extension ShardBoard {
     if !new.isEmpty { touch() }
   }
 
-  /// Whether it answered at an address. It may be gone since it was asked, or have another address.
-  mutating func probed(
-    _ id: ShardID, _ address: BulkAddress, failure: String?, at now: Instant, _ effects: inout [Effect]
-  ) {
-    guard let shard = shards[id], shard.connection.address == address, !shard.connection.isReachable else { return }
-    guard let failure else {
-      self[id].connection.isReachable = true
-      isDirty = true
-      return
+  /// Somebody answered at an address, or nobody did for this reason. The shard may be gone since, or have another one.
+  mutating func probed(_ address: BulkAddress, failure: String?, at now: Instant, _ effects: inout [Effect]) {
+    for shard in shardsInOrder {
+      switch self[shard.id].connection.reach.probed(address, hasAnswered: failure == nil, at: now) {
+      case .ofNoUse, .notReached(isSaid: true): break
+      case .reached: isDirty = true
+      case .notReached(isSaid: false):
+        effects.append(
+          .log(
+            .warning,
+            "Memory shard '\(shard.name)' cannot be reached at \(address.endpoint): \(failure ?? ""). Its rows are not "
+              + "counted, and it gets none: give 'massl memory' an --advertise that the coordinator, workers and other "
+              + "shards reach."))
+      }
     }
-    self[id].connection.probeNotBefore = now + CoordinationLimits.probePause
-    guard shard.connection.complained.map({ now - $0 >= CoordinationLimits.complaint }) ?? true else { return }
-    self[id].connection.complained = now
-    effects.append(
-      .log(
-        .warning,
-        "Memory shard '\(shard.name)' cannot be reached at \(address.endpoint): \(failure). Its rows are not counted, and "
-          + "it gets none: give 'massl memory' an --advertise that the coordinator, workers and other shards reach."))
   }
 
   /// It left, with its rows.

@@ -17,7 +17,7 @@ extension ShardBoard {
       connection = Connection(heard: now)
     }
 
-    /// Heard lately, and reachable.
+    /// Heard lately, and reached.
     var isPresent: Bool { connection.isPresent }
     /// Its copies count, and it keeps them.
     var isHolding: Bool { connection.isCounted && !orders.isDraining }
@@ -33,20 +33,14 @@ extension ShardBoard {
     var formerPeers: [PeerID] = []
     /// It was heard after its hello: a hello alone may be a dead process's, delayed on its way.
     var hasReported = false
-    /// Nil while it has not said hello.
-    var address: BulkAddress?
+    var reach = Reach()
     /// Where it served before the coordinator started, if it did.
     var formerEndpoint: Endpoint?
-    /// The coordinator had an answer from there: rows at an address that is wrong would be nowhere.
-    var isReachable = false
-    var probeNotBefore: Instant?
-    /// When people were told last that it is not reachable.
-    var complained: Instant?
     /// When it was last heard, or the board began.
     var heard: Instant
     /// Lately; set by `reconcile`.
     var isHeard = false
-    /// Heard lately, and reachable; set by `reconcile`.
+    /// Heard lately, and reached; set by `reconcile`.
     var isPresent = false
     /// Its copies count, though it may be away for a moment; set by `reconcile`.
     var isCounted = true

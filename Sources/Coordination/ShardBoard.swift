@@ -143,16 +143,14 @@ extension ShardBoard {
     let (id, was) = (shard.id, shard.connection)
     let isHeard = was.peer != nil && now - was.heard < CoordinationLimits.silence
     self[id].connection.isHeard = isHeard
-    if isHeard, was.hasReported, !was.isReachable, now >= was.probeNotBefore ?? now, let address = was.address {
-      // Until its answer, or that there is none.
-      self[id].connection.probeNotBefore = now + CoordinationLimits.absence
-      effects.append(.probeShard(id, address))
+    if isHeard, was.hasReported, let address = self[id].connection.reach.probe(at: now) {
+      effects.append(.probe(address))
     }
     if let until = shard.reported.fullUntil, now >= until {
       self[id].reported.fullUntil = nil
       isDirty = true
     }
-    let isPresent = isHeard && was.isReachable
+    let isPresent = isHeard && was.reach.isReached
     if isPresent != was.isPresent {
       self[id].connection.isPresent = isPresent
       if !isPresent {
@@ -179,7 +177,7 @@ extension ShardBoard {
     for shard in shardsInOrder where !shard.isPresent && !shard.reported.held.isEmpty {
       guard let endpoint = shard.connection.formerEndpoint else { continue }
       let other = shardsInOrder.first {
-        $0.isPresent && $0.name == shard.name && $0.connection.address?.endpoint == endpoint
+        $0.isPresent && $0.name == shard.name && $0.connection.reach.address?.endpoint == endpoint
       }
       guard let other else { continue }
       effects.append(

@@ -17,6 +17,8 @@ public struct Status: Hashable, Codable, Sendable {
   @OrNull public var checkpointInFlight: Int?
   /// In the order of joining.
   public var workers: [Worker]
+  /// Workers that give the step's weights to others; 0: all fetch them from the coordinator.
+  public var weightSources: Int
   /// Pictures in whose places others are: those that do not decode, as far as they were met, and those that the
   /// coordinator can no longer read.
   public var undecodablePictures: Int
@@ -29,7 +31,8 @@ public struct Status: Hashable, Codable, Sendable {
 
   public init(
     step: Int, lastStep: Int, phase: String, incarnation: UInt64, slices: Int, acceptedSlices: Int = 0,
-    durableStep: Int?, checkpointInFlight: Int? = nil, workers: [Worker] = [], undecodablePictures: Int = 0,
+    durableStep: Int?, checkpointInFlight: Int? = nil, workers: [Worker] = [], weightSources: Int = 0,
+    undecodablePictures: Int = 0,
     lostPictures: Int = 0, counts: Counts = Counts(), quarantined: [QuarantinedHost] = [],
     memoryShards: MemoryStatus? = nil
   ) {
@@ -42,6 +45,7 @@ public struct Status: Hashable, Codable, Sendable {
     self.durableStep = durableStep
     self.checkpointInFlight = checkpointInFlight
     self.workers = workers
+    self.weightSources = weightSources
     self.undecodablePictures = undecodablePictures
     self.lostPictures = lostPictures
     self.counts = counts
@@ -63,6 +67,10 @@ public struct Status: Hashable, Codable, Sendable {
     /// Payloads that it announced and did not deliver.
     public var undelivered: Int
     public var secondsSinceHeard: Double
+    /// Where it says that others may fetch weights from it; null where it gives none.
+    @OrNull public var address: String?
+    /// The coordinator had an answer from there; it asks once there are two hosts.
+    public var isReached: Bool
   }
 }
 
@@ -123,8 +131,9 @@ extension Coordinator {
           idleThreads: peer.idleThreads, leases: peer.leases.count,
           slicesPerSecond: peer.pace.map { Double(peer.threads) / max($0 / .seconds(1), 1e-9) },
           acceptedSlices: peer.accepted, undelivered: peer.delivery.undelivered,
-          secondsSinceHeard: (time - peer.heard) / .seconds(1))
-      },
+          secondsSinceHeard: (time - peer.heard) / .seconds(1),
+          address: peer.reach.address.map { "\($0.endpoint)" }, isReached: peer.reach.isReached)
+      }, weightSources: current.weightSources?.count ?? 0,
       undecodablePictures: pictures.undecodable.count, lostPictures: current.lost.count, counts: counts,
       quarantined: hosts.quarantined,
       memoryShards: memoryStatus(at: time))

@@ -15,6 +15,8 @@ struct StepState: Sendable {
   var askedAgain: Set<String> = []
   /// By slice: how often each worker gave it back.
   var returned: [Int: [PeerID: Int]] = [:]
+  /// Workers whose peers fetch the step's student from them; nil until the first lease, empty if all ask the coordinator.
+  var weightSources: [PeerID]?
   /// Pictures without which it is computed, ascending.
   let lost: [Int]
 

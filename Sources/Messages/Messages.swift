@@ -68,11 +68,13 @@ public struct Hello: Hashable, Sendable {
   public var probe: Digest
   /// Of this worker's process.
   public var libraries: LibraryVersions
+  /// Where others may fetch weights from it; nil where it gives none.
+  public var address: BulkAddress?
 
   /// - Parameter host: by default the name.
   public init(
     protocolVersion: UInt32, name: String, host: String? = nil, threads: Int, probe: Digest,
-    libraries: LibraryVersions = LibraryVersions()
+    libraries: LibraryVersions = LibraryVersions(), address: BulkAddress? = nil
   ) {
     self.protocolVersion = protocolVersion
     self.name = name
@@ -80,6 +82,7 @@ public struct Hello: Hashable, Sendable {
     self.threads = threads
     self.probe = probe
     self.libraries = libraries
+    self.address = address
   }
 }
 
@@ -261,10 +264,12 @@ public struct Lease: Hashable, Sendable {
   public var holdersVersion: UInt64
   /// Pictures that the run has lost by this step, ascending: the next takes the place of each, as if it did not decode.
   public var lost: [Int]
+  /// Whether the step's student is to be fetched from the worker's peers: `BulkRequest.weightSources` says from whom.
+  public var exchangesWeights: Bool
 
   public init(
     lease: LeaseID, step: Int, slices: SliceRange, student: Digest, teacher: Digest, rows: Int, memoryFloor: Int,
-    holdersVersion: UInt64 = 0, lost: [Int] = []
+    holdersVersion: UInt64 = 0, lost: [Int] = [], exchangesWeights: Bool = false
   ) {
     self.lease = lease
     self.step = step
@@ -275,6 +280,7 @@ public struct Lease: Hashable, Sendable {
     self.memoryFloor = memoryFloor
     self.holdersVersion = holdersVersion
     self.lost = lost
+    self.exchangesWeights = exchangesWeights
   }
 
   /// Which rows its step's memory has.
@@ -283,7 +289,8 @@ public struct Lease: Hashable, Sendable {
 
 // MARK: - Bulk
 
-/// What is asked or pushed on the bulk socket of the coordinator, or of a shard (rows and records). A push carries one bulk frame; the others none.
+/// What is asked or pushed on the bulk socket of the coordinator, of a shard (rows and records) or of a worker (weights).
+/// A push carries one bulk frame; the others none.
 public enum BulkRequest: Hashable, Sendable {
   /// Floats `offset ..< offset + count` of a network's parameters at a step.
   case weights(network: Network, step: Int, offset: Int, count: Int)
@@ -296,6 +303,8 @@ public enum BulkRequest: Hashable, Sendable {
   case records(extent: Int, first: Int, count: Int)
   /// Who holds extents `first ..< first + count`.
   case holders(first: Int, count: Int)
+  /// Who has the student's weights of a step.
+  case weightSources(step: Int)
 }
 
 public enum Network: UInt32, Hashable, Sendable, CaseIterable {
@@ -329,4 +338,5 @@ public enum BulkReply: Hashable, Sendable {
   case unavailable(reason: String)
   case records(extent: Int, first: Int)
   case holders(HolderTable)
+  case weightSources(WeightSources)
 }

@@ -20,17 +20,6 @@ public struct ExtentIdentity: Hashable, Sendable {
   public var mark: UInt64 { ExtentRecord.mark(of: after) }
 }
 
-/// Where a shard's bulk socket can be reached, by workers and by other shards.
-public struct BulkAddress: Hashable, Sendable {
-  public var endpoint: Endpoint
-  /// The shard's public key; nil where it does without encryption.
-  public var key: PublicKey?
-  public init(endpoint: Endpoint, key: PublicKey? = nil) {
-    self.endpoint = endpoint
-    self.key = key
-  }
-}
-
 // MARK: - Control, shard to coordinator
 
 /// What a memory shard says on the control socket.

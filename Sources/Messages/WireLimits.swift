@@ -94,6 +94,17 @@ public enum WireLimits {
   /// Shards in a run.
   public static let shards = 1024
 
+  // MARK: Weights
+
+  /// Chunks of a network's weights: 64 GiB. Their hashes fit half an envelope.
+  public static let weightChunks = 65_536
+  /// Workers that a step's weights are fetched from: one a host, and as many as a run has workers.
+  public static let weightSources = 1024
+  /// Frames of all answers of a worker under way: 64 MiB, enough for a 10 Gbit/s link over 50 ms.
+  public static let weightFramesAnswered = 64
+  /// Requests to a worker for weights that it has not yet: a window of each of its peers.
+  public static let weightRequestsWaiting = 4096
+
   // MARK: Texts, in bytes of UTF-8
 
   /// A name or a reason, in a message that may hold many of them.

@@ -1,3 +1,5 @@
+import Coordination
+
 /// The machines that a run is planned for, and what they are taken to do.
 public struct Deployment: Sendable, Equatable {
   public var workers = 1
@@ -33,6 +35,9 @@ public struct Deployment: Sendable, Equatable {
 
   /// Payload bytes a second, each way.
   var linkBytesPerSecond: Double { linkBitsPerSecond / 8 * Self.payloadShare }
+
+  /// Seconds in which one thread hashes so many floats.
+  func seconds(hashingFloats count: Double) -> Double { 4 * count * Exchange.secondsAByteHashed }
 
   /// Seconds to read or write so many floats.
   func seconds(passingFloats count: Double) -> Double {

@@ -23,9 +23,11 @@ struct LinkLoads {
     let chunks = Double(WireLimits.frames(ofFloats: definition.layout.count))
 
     // 1. Weights and gradients. A worker without slices pulls nothing.
-    let weights = mean(received, ofWorkers, .weights)
-    add(
-      "coordinator", "each worker", "weights", workers, weights, requests: weights / Double(sizes.weightBytes) * chunks)
+    func requests(_ weights: Double) -> Double { weights / Double(sizes.weightBytes) * chunks }
+    let weights = sent[0][.weights, default: 0] / Double(workers) / steps
+    add("coordinator", "each worker", "weights", workers, weights, requests: requests(weights))
+    let exchanged = mean(sent, ofWorkers, .weights)
+    add("each worker", "other workers", "weights", workers, exchanged, requests: requests(exchanged))
     let gradients = mean(sent, ofWorkers, .gradients)
     let pushes = rehearsed.pushes / Double(workers)
     add("each worker", "coordinator", "gradients and new rows", workers, gradients, requests: pushes * (chunks + 1))

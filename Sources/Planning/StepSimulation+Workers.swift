@@ -44,7 +44,8 @@ extension StepSimulation {
 
     init(number: Int, threads: Int, probe: Digest) {
       let hello = Hello(
-        protocolVersion: WireLimits.protocolVersion, name: "\(number)", threads: threads, probe: probe)
+        protocolVersion: WireLimits.protocolVersion, name: "\(number)", threads: threads, probe: probe,
+        address: Self.address(of: number))
       machine = WorkerMachine(
         WorkerMachine.Settings(hello: hello, peer: PeerID(rawValue: UInt64(number + 1)), coordinator: "plan"),
         at: StepSimulation.noTime)
@@ -52,6 +53,18 @@ extension StepSimulation {
     }
 
     static func number(of peer: PeerID) -> Int { Int(peer.rawValue) - 1 }
+
+    /// A host's name is its number.
+    private static func address(of number: Int) -> BulkAddress? {
+      (try? Endpoint("tcp://\(number):1")).map { BulkAddress(endpoint: $0) }
+    }
+
+    static func number(at address: BulkAddress) -> Int {
+      guard let number = Int(address.endpoint.host) else {
+        fatalError("invariant broken: \(address.endpoint) is no worker's")
+      }
+      return number
+    }
 
     mutating func hold(_ count: Int) {
       buffers += count
@@ -123,13 +136,24 @@ extension StepSimulation {
       workers[index].preparing = lease.step
       let follows = workers[index].teacher == lease.step - 1
       workers[index].hold(workers[index].step < 0 ? 2 : 1)
-      send([((follows ? 4 : 8) * floats, 0)], .weights, to: machine(index), then: .pulled(index))
+      let teacher = [(bytes: follows ? 0 : 4 * floats, from: 0)]
+      send(studentParts(lease, index) + teacher, .weights, to: machine(index), then: .pulled(index))
+    }
+  }
+
+  /// Who sends the student, and how many bytes: of what is fetched from peers a source asks the coordinator for its own
+  /// chunks, which it passes on as they come.
+  private func studentParts(_ lease: Lease, _ index: Int) -> [(bytes: Double, from: Int)] {
+    guard lease.exchangesWeights else { return [(4 * floats, 0)] }
+    return weightSources.map {
+      (4 * floats / Double(weightSources.count), $0 == index ? 0 : machine($0))
     }
   }
 
   mutating func pulled(_ index: Int) {
-    // The average reads two and writes one; two digests.
-    after(deployment.seconds(passingFloats: 5 * floats), .averaged(index))
+    // The average reads two and writes one; two digests. Chunks of peers are hashed besides.
+    let hashing = weightSources.isEmpty ? 0 : deployment.seconds(hashingFloats: floats)
+    after(deployment.seconds(passingFloats: 5 * floats) + hashing, .averaged(index))
   }
 
   mutating func averaged(_ index: Int) {

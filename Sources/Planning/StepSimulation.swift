@@ -60,11 +60,12 @@ struct StepSimulation {
     case pushed(Int, LeaseID)
     case checked(Int, LeaseID)
     case updated
+    case probed(BulkAddress)
     case nothing
   }
 
   /// Steps before those that count: by then everybody's pace is known.
-  private var warmUp: Int { isLarge ? 2 : 4 }
+  private var warmUp: Int { isLarge && coordinator.settings.exchangesWeights == false ? 2 : 4 }
   private var counted: Int { isLarge ? 2 : 8 }
   /// The coordinator's own leasing takes time that grows with workers and slices.
   private var isLarge: Bool { workers.count > 16 }
@@ -89,6 +90,9 @@ struct StepSimulation {
   private var updateIsFreeAt = 0.0
   private var updateBegan = 0.0
   private var gradients = 0
+  private var isHashing = false
+  /// Workers that the step's weights are fetched from.
+  var weightSources: [Int] = []
   private var done = 0
   private var stepBegan = 0.0
   private var countedFrom = 0.0
@@ -120,6 +124,7 @@ struct StepSimulation {
       floatsPerSlice: definition.floatsPerSlice,
       pictureName: { "\($0)" }, pictures: { _, _ in [] })
     settings.audits = AuditSettings()
+    settings.exchangesWeights = Self.exchangesWeights(definition, deployment)
     coordinator = Coordinator(
       settings, resuming: Self.version(0), durableStep: nil, at: Instant(nanoseconds: 0))
     workers = (0..<deployment.workers).map { Worker(number: $0, threads: deployment.threads, probe: probe) }
@@ -134,6 +139,20 @@ struct StepSimulation {
   static let incarnation = Incarnation(1)
   /// More than are ever rehearsed.
   static let steps = 1 << 40
+
+  /// The coordinator's rule goes by how long payloads take on its clock, which is not the links' here: it is asked by
+  /// itself.
+  private static func exchangesWeights(_ definition: RunDefinition, _ deployment: Deployment) -> Bool {
+    let bytes = 4 * definition.layout.count
+    return switch definition.configuration.exchange {
+    case .never: false
+    case .always: true
+    case .automatic:
+      Exchange.pays(
+        workers: deployment.workers, sources: deployment.workers,
+        crossing: .seconds(Double(bytes) / deployment.linkBytesPerSecond), bytes: bytes)
+    }
+  }
 
   private static func version(_ step: Int) -> VersionIdentity {
     let digest = Digest(high: 1, low: UInt64(step))
@@ -204,6 +223,7 @@ extension StepSimulation {
       workers[index].buffers -= 1
       handle(.pushArrived(lease, .whole))
     case .updated: updated()
+    case .probed(let address): handle(.probed(address, failure: nil))
     case .nothing: break
     }
   }
@@ -228,6 +248,9 @@ extension StepSimulation {
     case .abandonPush: gradients -= 1
     case .accept(_, let finished): accept(finished.slices)
     case .startUpdate: startUpdate()
+    case .probe(let address): after(0, .probed(address))
+    case .hashWeights(let isHashing): self.isHashing = isHashing
+    case .nameWeightSources(let sources, _): weightSources = sources.map(Worker.number(at:))
     default: break
     }
   }
@@ -246,7 +269,10 @@ extension StepSimulation {
 
   private mutating func startUpdate() {
     updateBegan = max(updateIsFreeAt, clock)
-    let seconds = deployment.seconds(passingFloats: Double(definition.optimizer.rule.floatsPassedPerWeight) * floats)
+    let seconds =
+      deployment.seconds(passingFloats: Double(definition.optimizer.rule.floatsPassedPerWeight) * floats)
+      // On all cores of a machine as the workers' are.
+      + (isHashing ? deployment.seconds(hashingFloats: floats) / Double(deployment.threads) : 0)
     updateIsFreeAt = updateBegan + seconds
     outcome.updating += seconds
     after(updateIsFreeAt - clock, .updated)
@@ -284,7 +310,8 @@ extension StepSimulation {
         nextShard += 1
       }
     }
-    handle(.updateFinished(Self.version(done)))
+    weightSources = []
+    handle(.updateFinished(Self.version(done), isHashed: isHashing))
   }
 
   private func summary() -> Outcome {

@@ -128,6 +128,9 @@ struct FieldReader {
         .push(lease: LeaseID(c.push.pointee.lease), offset: try offset(c.push.pointee.offset, "push.offset")))
     case MASSL__ENVELOPE__BODY_RECORDS_REQUEST: .bulkRequest(try recordsRequest(c.records_request.pointee))
     case MASSL__ENVELOPE__BODY_HOLDERS_REQUEST: .bulkRequest(try holdersRequest(c.holders_request.pointee))
+    case MASSL__ENVELOPE__BODY_WEIGHT_SOURCES_REQUEST:
+      .bulkRequest(
+        .weightSources(step: try step(c.weight_sources_request.pointee.step, "weight_sources_request.step")))
 
     case MASSL__ENVELOPE__BODY_WEIGHTS:
       .bulkReply(
@@ -153,6 +156,8 @@ struct FieldReader {
           extent: try offset(c.records.pointee.extent, "records.extent"),
           first: try offset(c.records.pointee.first, "records.first")))
     case MASSL__ENVELOPE__BODY_HOLDERS: .bulkReply(.holders(try holders(c.holders.pointee)))
+    case MASSL__ENVELOPE__BODY_WEIGHT_SOURCES:
+      .bulkReply(.weightSources(try weightSources(c.weight_sources.pointee)))
     default: throw .noBody(peer: peer)
     }
   }
@@ -170,7 +175,8 @@ extension FieldReader {
       probe: try digest(c.probe, "hello.probe"),
       libraries: LibraryVersions(
         openBLAS: try text(c.openblas, "hello.openblas", WireLimits.shortText),
-        libjpeg: try text(c.libjpeg, "hello.libjpeg", WireLimits.shortText)))
+        libjpeg: try text(c.libjpeg, "hello.libjpeg", WireLimits.shortText)),
+      address: c.address == nil ? nil : try address(c.address, "hello.address"))
   }
 
   func ready(_ c: Massl__Ready) throws(WireError) -> Ready {
@@ -254,7 +260,7 @@ extension FieldReader {
       lease: LeaseID(c.lease), step: try step(c.step, "lease.step"), slices: try slices(c.slices, "lease.slices"),
       student: try digest(c.student, "lease.student"), teacher: try digest(c.teacher, "lease.teacher"),
       rows: try offset(c.rows, "lease.rows"), memoryFloor: try offset(c.memory_floor, "lease.memory_floor"),
-      holdersVersion: c.holders_version, lost: try lost(c))
+      holdersVersion: c.holders_version, lost: try lost(c), exchangesWeights: c.exchanges_weights != 0)
   }
 
   private func lost(_ c: Massl__Lease) throws(WireError) -> [Int] {

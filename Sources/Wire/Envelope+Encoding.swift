@@ -119,6 +119,7 @@ extension MessageMemory {
       c.pointee.probe = digest(hello.probe)
       c.pointee.openblas = text(hello.libraries.openBLAS, cutTo: WireLimits.shortText)
       c.pointee.libjpeg = text(hello.libraries.libjpeg, cutTo: WireLimits.shortText)
+      if let address = hello.address { c.pointee.address = write(address) }
       envelope.pointee.hello = c
       envelope.pointee.body_case = MASSL__ENVELOPE__BODY_HELLO
     case .ready(let ready):
@@ -222,6 +223,7 @@ extension MessageMemory {
       invariant(lease.lost.count <= WireLimits.lostPictures, "\(lease.lost.count) lost pictures")
       c.pointee.n_lost = lease.lost.count
       c.pointee.lost = array(lease.lost.map { number($0) })
+      c.pointee.exchanges_weights = lease.exchangesWeights ? 1 : 0
       envelope.pointee.lease = c
       envelope.pointee.body_case = MASSL__ENVELOPE__BODY_LEASE
     case .heartbeat(let step):
@@ -328,6 +330,7 @@ extension MessageMemory {
       c.pointee.count = number(count, below: WireLimits.extentsPerRequest + 1)
       envelope.pointee.holders_request = c
       envelope.pointee.body_case = MASSL__ENVELOPE__BODY_HOLDERS_REQUEST
+    case .weightSources(let step): writeWeightSourcesRequest(step, into: envelope)
     }
   }
 
@@ -378,6 +381,7 @@ extension MessageMemory {
     case .holders(let table):
       envelope.pointee.holders = write(table)
       envelope.pointee.body_case = MASSL__ENVELOPE__BODY_HOLDERS
+    case .weightSources(let sources): write(sources, into: envelope)
     }
   }
 }

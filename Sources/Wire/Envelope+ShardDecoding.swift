@@ -164,7 +164,7 @@ extension FieldReader {
 // MARK: - Single fields
 
 extension FieldReader {
-  func address(_ c: UnsafeMutablePointer<Massl__ShardAddress>?, _ field: String) throws(WireError) -> BulkAddress {
+  func address(_ c: UnsafeMutablePointer<Massl__BulkAddress>?, _ field: String) throws(WireError) -> BulkAddress {
     guard let c = c?.pointee else { throw bad(field, "is missing") }
     let text = try text(c.endpoint, field + ".endpoint", WireLimits.shortText)
     let endpoint: Endpoint

@@ -69,8 +69,8 @@ extension MessageMemory {
     return c
   }
 
-  private func write(_ address: BulkAddress) -> UnsafeMutablePointer<Massl__ShardAddress> {
-    let c = make(Massl__ShardAddress.self, massl__shard_address__init)
+  func write(_ address: BulkAddress) -> UnsafeMutablePointer<Massl__BulkAddress> {
+    let c = make(Massl__BulkAddress.self, massl__bulk_address__init)
     c.pointee.endpoint = text(address.endpoint.description, cutTo: WireLimits.shortText)
     if let key = address.key { c.pointee.key = bytes(key.bytes) }
     return c
@@ -102,7 +102,7 @@ extension MessageMemory {
     c.pointee.sources = array(
       assigned.sources.map { source in
         switch source {
-        case .coordinator: Optional(make(Massl__ShardAddress.self, massl__shard_address__init))
+        case .coordinator: Optional(make(Massl__BulkAddress.self, massl__bulk_address__init))
         case .shard(let address): Optional(write(address))
         }
       })

@@ -40,6 +40,42 @@ extension Endpoint {
   }
 }
 
+extension Endpoint {
+  /// This machine's own address on the way to the first of the host's addresses that there is a way to, with this port;
+  /// nil where there is none. Nothing is sent.
+  /// - Throws: `WireError.unknownHost`.
+  public func localAddress() throws(WireError) -> Endpoint? {
+    for address in try addresses() {
+      if let host = Self.source(towards: address) { return withHost(host) }
+    }
+    return nil
+  }
+
+  /// In numbers.
+  private static func source(towards address: Endpoint) -> String? {
+    var hints = addrinfo()
+    hints.ai_socktype = Int32(SOCK_DGRAM.rawValue)
+    hints.ai_flags = AI_NUMERICHOST
+    var list: UnsafeMutablePointer<addrinfo>?
+    guard getaddrinfo(address.host, "\(max(1, address.port))", &hints, &list) == 0, let list else { return nil }
+    defer { freeaddrinfo(list) }
+    let descriptor = socket(list.pointee.ai_family, list.pointee.ai_socktype, 0)
+    guard descriptor >= 0 else { return nil }
+    defer { close(descriptor) }
+    guard connect(descriptor, list.pointee.ai_addr, list.pointee.ai_addrlen) == 0 else { return nil }
+    var own = sockaddr_storage()
+    var length = socklen_t(MemoryLayout<sockaddr_storage>.size)
+    var text = [CChar](repeating: 0, count: Int(NI_MAXHOST))
+    let code = withUnsafeMutablePointer(to: &own) { own in
+      own.withMemoryRebound(to: sockaddr.self, capacity: 1) { own -> Int32 in
+        guard getsockname(descriptor, own, &length) == 0 else { return -1 }
+        return getnameinfo(own, length, &text, socklen_t(text.count), nil, 0, NI_NUMERICHOST)
+      }
+    }
+    return code == 0 ? String(decoding: text.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self) : nil
+  }
+}
+
 /// A host's addresses, asked for in a thread of its own: a name server may take long, and the socket's thread has others
 /// to see to.
 final class HostLookup: Sendable {

@@ -72,6 +72,7 @@ package struct ConfigurationFlags: ParsableArguments {
   @Option(key: "keep_memory") package var keepMemory: String?
   @Option(key: "audit_rate") package var auditRate: String?
   @Option(key: "audit_action") package var auditAction: String?
+  @Option(key: "exchange") package var exchange: String?
   @Option(key: "grace") package var grace: String?
   @Option(key: "memory_replicas") package var memoryReplicas: String?
   @Option(key: "memory_copy_rate") package var memoryCopyRate: String?

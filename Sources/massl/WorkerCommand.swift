@@ -40,10 +40,27 @@ package struct WorkerCommand: EndsInOrder {
       valueName: "bytes"))
   package var rowCache = ByteCount(WorkerOptions.rowCacheBytes)
 
+  @Option(
+    help: ArgumentHelp(
+      "Where other workers fetch weights from it; port 0 for any free one, none for nowhere. (default: a free port at this "
+        + "machine's address towards the coordinator)", valueName: "address"))
+  package var listen: String?
+
+  @Option(
+    help: ArgumentHelp(
+      "Where others reach it, if that is not where it listens; port 0 for the one that it took.", valueName: "address"))
+  package var advertise: String?
+
   @Option(help: ArgumentHelp("This machine, in audits and quarantine. (default: its host name)", valueName: "name"))
   package var host: String?
 
   @OptionGroup package var security: PeerSecurityOptions
+
+  @Option(
+    help: ArgumentHelp(
+      "Public keys that may fetch weights from it, one a line, read again when it changes; with --key.",
+      valueName: "file"))
+  package var allowedKeys: String?
 
   @Option(help: "Least severe message in the log.")
   package var logLevel: LogLevelName = .info
@@ -61,6 +78,12 @@ package struct WorkerCommand: EndsInOrder {
     if let host, !(1...WireLimits.shortText).contains(host.utf8.count) {
       throw ValidationError("--host must have from 1 to \(WireLimits.shortText) bytes, not \(host.utf8.count).")
     }
+    if listen == Self.nowhere, advertise != nil || allowedKeys != nil {
+      throw ValidationError("--advertise and --allowed-keys are of no use with --listen \(Self.nowhere).")
+    }
+    if allowedKeys != nil, security.key == nil {
+      throw ValidationError("--allowed-keys goes with --key: who this worker is, and who may ask it.")
+    }
     if let threads, !(1...WireLimits.threads).contains(threads) {
       throw ValidationError("--threads must be from 1 to \(WireLimits.threads), not \(threads).")
     }
@@ -72,13 +95,24 @@ package struct WorkerCommand: EndsInOrder {
     let log = ProcessLog("worker", level: logLevel)
     let signals = Signals(withParent: stopWithParent)
     if !stopWithParent, let sentence = Allowance.current.sentence { log.line(.info, sentence) }
+    let gate = WorkerGate(
+      listen: try Self.endpoint(listen), advertised: try Self.endpoint(advertise), isClosed: listen == Self.nowhere,
+      security: security, allowedKeys: allowedKeys, log: log.line)
     // A worker whose coordinator may be elsewhere now looks for it again.
     while let found = try search.find(until: { signals.haveCome }, log: log.line) {
-      let outcome = try work(for: found, search.mayMove ? Self.silence : nil, signals, log.line)
+      let serving = try gate.serving(towards: found.endpoint)
+      let outcome = try work(for: found, serving, search.mayMove ? Self.silence : nil, signals, log.line)
       if outcome == .stopped { log.line(.info, "Stopped as asked. Leases went back to the coordinator.") }
       if outcome != .silent { return }
     }
     log.line(.info, "Stopped as asked, before a coordinator was found.")
+  }
+
+  /// For `--listen`.
+  private static let nowhere = "none"
+
+  private static func endpoint(_ text: String?) throws -> Endpoint? {
+    try text.flatMap { $0 == nowhere ? nil : try Endpoint($0) }
   }
 
   /// Silence after which a coordinator that may be elsewhere is looked for.
@@ -86,7 +120,9 @@ package struct WorkerCommand: EndsInOrder {
 
   /// - Returns: how it ended.
   private func work(
-    for found: CoordinatorSearch.Found, _ givesUpAfter: Duration?, _ signals: Signals, _ log: @escaping ServiceLog
+    for found: CoordinatorSearch.Found, _ serving: WorkerOptions.Serving?, _ givesUpAfter: Duration?,
+    _ signals: Signals,
+    _ log: @escaping ServiceLog
   ) throws -> WorkerService.Outcome {
     // Before anything is computed: which processors' rounding the run has.
     guard let name = ComputeClassName(rawValue: found.status.computeClass) else {
@@ -99,8 +135,10 @@ package struct WorkerCommand: EndsInOrder {
         coordinator: found.endpoint, data: data, threads: threads ?? Allowance.current.processors.usable,
         security: found.security, probe: probeDigest(),
         name: "\(host)/\(ProcessInfo.processInfo.processIdentifier)", host: host,
-        rowCacheBytes: rowCache.bytes, givesUpAfter: givesUpAfter, flipsBitEvery: flipGradientBitEvery),
+        rowCacheBytes: rowCache.bytes, givesUpAfter: givesUpAfter, serving: serving, flipsBitEvery: flipGradientBitEvery
+      ),
       log: log)
+    if let endpoint = service.endpoint { log(.info, "Gives weights to other workers at \(endpoint).") }
     signals.tell { _ in service.requestStop() }
     return try service.run()
   }

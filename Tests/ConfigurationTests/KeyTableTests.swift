@@ -20,7 +20,7 @@ struct KeyTableTests {
     let others = [
       "arch": "vit_tiny", "listen": "tcp://0.0.0.0:1", "optimizer": "sgd", "compute_class": "neon",
       "log_level": "debug", "max_steps": "7", "memory_dtype": "fp16",
-      "audit_action": "report",
+      "audit_action": "report", "exchange": "never",
     ]
     for key in ConfigurationKey.all where !["arch", "embed_dim", "depth", "num_heads"].contains(key.name) {
       let text =

@@ -19,7 +19,8 @@ struct Script {
     slices: Int = 4, lastStep: Int = 10, from step: Int = 0, durableStep: Int? = nil, allowsMixed: Bool = false,
     pictures: Int = 1000, everySteps: Int? = nil, keepEvery: Int? = nil,
     every: Duration? = nil, audits: AuditSettings = AuditSettings(), libraries: LibraryVersions = LibraryVersions(),
-    undecodable: Set<Int> = [], lost: [LostPicture] = [], peersAtMost: Int = CoordinationLimits.peers
+    undecodable: Set<Int> = [], lost: [LostPicture] = [], peersAtMost: Int = CoordinationLimits.peers,
+    exchangesWeights: Bool? = nil
   ) {
     var settings = CoordinatorSettings(
       run: Self.run, incarnation: incarnation, protocolVersion: 2, probe: Self.probe, libraries: libraries,
@@ -35,6 +36,7 @@ struct Script {
     settings.undecodable = undecodable
     settings.lost = lost
     settings.peersAtMost = peersAtMost
+    settings.exchangesWeights = exchangesWeights
     coordinator = Coordinator(
       settings, resuming: Self.version(step), durableStep: durableStep, at: Instant(nanoseconds: 0))
   }
@@ -64,22 +66,25 @@ struct Script {
 
   static func hello(
     version: UInt32 = 2, name: String = "host", host: String? = nil, threads: Int = 1, probe: Digest = probe,
-    libraries: LibraryVersions = LibraryVersions()
+    libraries: LibraryVersions = LibraryVersions(), address: BulkAddress? = nil
   )
     -> WorkerMessage
   {
     .hello(
       Hello(
-        protocolVersion: version, name: name, host: host, threads: threads, probe: probe, libraries: libraries))
+        protocolVersion: version, name: name, host: host, threads: threads, probe: probe, libraries: libraries,
+        address: address))
   }
 
   /// Says hello and asks for work.
   @discardableResult
   mutating func join(
-    _ worker: UInt64, on host: String = "host", threads: Int = 1, after milliseconds: UInt64 = 0
+    _ worker: UInt64, on host: String = "host", threads: Int = 1, at address: BulkAddress? = nil,
+    after milliseconds: UInt64 = 0
   ) throws -> [Lease] {
     try say(
-      Self.hello(name: host == "host" ? host : "\(host)/\(worker)", host: host, threads: threads), worker,
+      Self.hello(
+        name: host == "host" ? host : "\(host)/\(worker)", host: host, threads: threads, address: address), worker,
       after: milliseconds)
     return try ready(worker, idle: threads)
   }

@@ -20,6 +20,8 @@ struct ShardScript {
   /// The number of the newest assignment, by shard.
   private var assignments: [UInt64: UInt64] = [:]
   /// Shards that nobody reaches.
+  /// Who gave out an address last.
+  private var addresses: [BulkAddress: UInt64] = [:]
   var unreachable: Set<UInt64> = []
 
   init(
@@ -63,10 +65,10 @@ struct ShardScript {
       assignments[peer.rawValue - 100] = assignment.number
     }
     try coordinator.checkInvariants()
-    for case .probeShard(let shard, let address) in effects {
-      let failure = unreachable.contains(shard.low) ? "no answer" : nil
+    for case .probe(let address) in effects {
+      let failure = addresses[address].map(unreachable.contains) ?? false ? "no answer" : nil
       let before = effects
-      effects = try before + handle(.shardProbed(shard, address, failure: failure))
+      effects = try before + handle(.probed(address, failure: failure))
     }
     return effects
   }
@@ -87,6 +89,7 @@ struct ShardScript {
     said[shard] = 0
     capacities[shard] = capacity
     let address = BulkAddress(endpoint: try Endpoint("tcp://\(place ?? "h\(shard)"):7"))
+    addresses[address] = shard
     return try say(
       .hello(
         ShardHello(

@@ -82,8 +82,7 @@ extension ShardSimulation {
         note("releases")
         for row in rows(of: extent) { disk.rows[row] = nil }
       }
-    case .probeShard(let id, let address):
-      schedule(.probed(incarnation, id, address), in: random.next(below: Self.second))
+    case .probe(let address): schedule(.probed(incarnation, address), in: random.next(below: Self.second))
     case .fetchExtent(let assigned):
       schedule(.fetched(incarnation, assigned), in: random.next(below: 2 * Self.second))
     case .raiseFloor: fail("a floor was raised")
@@ -91,7 +90,7 @@ extension ShardSimulation {
       stopped = reason
       if reason == .finished { finalVersion = version }
     case .sendStatus, .sendMemory, .expectPush, .abandonPush, .recompute, .quarantine, .examinePicture, .recordLost,
-      .startOver, .log:
+      .startOver, .hashWeights, .nameWeightSources, .log:
       break
     }
   }

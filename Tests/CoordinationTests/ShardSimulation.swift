@@ -69,7 +69,7 @@ struct ShardSimulation {
     case checkpointWritten(Incarnation, VersionIdentity)
     case ledgerWritten(Incarnation, UInt64, Ledger)
     case fetched(Incarnation, AssignedExtent)
-    case probed(Incarnation, ShardID, BulkAddress)
+    case probed(Incarnation, BulkAddress)
     case trouble
   }
 
@@ -207,11 +207,11 @@ struct ShardSimulation {
       guard life == incarnation, machine != nil else { return }
       disk.ledger = ledger
       if bug != .reportsLedgersEarly { tell(.ledgerWritten(number: number, failure: nil)) }
-    case .probed(let life, let id, let address):
+    case .probed(let life, let address):
       guard life == incarnation, machine != nil else { return }
       let isThere = shards.contains { $0.isUp && $0.cutUntil <= time && $0.address == address }
       if !isThere { note("failedProbes") }
-      tell(.shardProbed(id, address, failure: isThere ? nil : "no answer"))
+      tell(.probed(address, failure: isThere ? nil : "no answer"))
     case .fetched(let life, let assigned): if life == incarnation, machine != nil { fetch(assigned) }
     case .trouble:
       schedule(.trouble, in: Self.second)

@@ -108,7 +108,8 @@ extension Simulation {
     case .writeCheckpoint(let step): beginCheckpoint(of: step)
     case .stop(.rollsBack): rollBack()
     case .sendMemory: break
-    case .writeLedger, .releaseExtents, .fetchExtent, .raiseFloor, .probeShard:
+    case .hashWeights, .nameWeightSources, .probe: break
+    case .writeLedger, .releaseExtents, .fetchExtent, .raiseFloor:
       fail("\(effect) of a run without memory shards")
     case .stop(.failed), .stop(.retryable):
       // Its supervisor starts it again; a run that fails each time does not finish, and is found so.

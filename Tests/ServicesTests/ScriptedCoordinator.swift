@@ -16,7 +16,7 @@ final class ScriptedCoordinator: Sendable {
   let context: Context
   /// What was asked on the bulk socket, in order, and on whose connection.
   private let asked = Mutex<[(request: BulkRequest, peer: PeerID)]>([])
-  private let bulkEndpoint: Endpoint
+  let bulkEndpoint: Endpoint
   private let bulkPort: Int
   private let recipe: String
   let run = RunIdentity(high: 3, low: 4)

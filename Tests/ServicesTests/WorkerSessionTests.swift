@@ -74,7 +74,7 @@ import Threads
       case .picture(let index, let offset, _):
         (.picture(index: index, offset: offset, total: jpeg.count), .bytes(Array(jpeg[offset...])))
       case .push(let lease, let offset): offset == 0 ? nil : (.pushed(lease), nil)
-      case .rows, .records, .holders: nil
+      case .rows, .records, .holders, .weightSources: nil
       }
     }
   }

@@ -113,8 +113,8 @@ extension FieldRules {
     field(path + ".reason", .text(WireLimits.shortText))
   }
 
-  mutating func address(_ path: String) {
-    message(path, isRequired: true)
+  mutating func address(_ path: String, isRequired: Bool = true) {
+    message(path, isRequired: isRequired)
     endpoint(path + ".endpoint")
     key(path + ".key")
   }

@@ -1,4 +1,5 @@
 import Messages
+import Numerics
 
 /// What one field may hold: what stands in a valid message, what is at its bounds, and what is one beyond each of them.
 struct FieldRule {
@@ -48,6 +49,7 @@ struct FieldRules {
     field("hello.host", .text(WireLimits.shortText))
     field("hello.openblas", .text(WireLimits.shortText))
     field("hello.libjpeg", .text(WireLimits.shortText))
+    address("hello.address", isRequired: false)
 
     field("ready.idle_threads", .numbers(0...UInt64(WireLimits.threads)))
     field("ready.held", .count(of: .varint(7), atMost: WireLimits.heldLeases))
@@ -101,6 +103,8 @@ struct FieldRules {
     for lost in [[Self.largest + 1], [.max], [5, 5], [6, 5], Array(0...most)] {
       refuse([("lease.lost", lost.map { .varint($0) })], saying: "'lease.lost'")
     }
+
+    any("lease.exchanges_weights", Self.yesOrNo)
 
     field("heartbeat.step", .step)
     any("grant.lease", Self.anyLease)
@@ -160,6 +164,18 @@ struct FieldRules {
     field("same_picture.index", .offset)
     any("pushed.lease", Self.anyLease)
     field("unavailable.reason", .text(WireLimits.sentence))
+
+    field("weight_sources_request.step", .step)
+    field("weight_sources.step", .step)
+    messages("weight_sources.sources", atLeast: 1, atMost: WireLimits.weightSources)
+    endpoint("weight_sources.sources.endpoint")
+    key("weight_sources.sources.key")
+    let hashes = WireLimits.weightChunks * ContentHash.byteCount
+    rules["weight_sources.hashes"] = FieldRule(valid: [.zeros(ContentHash.byteCount)])
+    accept([("weight_sources.hashes", [.zeros(hashes)])])
+    for count in [0, 15, 17, hashes - 1, hashes + ContentHash.byteCount] {
+      refuse([("weight_sources.hashes", [.zeros(count)])], saying: "'weight_sources.hashes'")
+    }
   }
 
   private mutating func shards() {

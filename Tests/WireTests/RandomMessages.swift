@@ -37,7 +37,8 @@ func everyMessage(_ random: inout SplitMix64) -> [Message] {
           protocolVersion: .random(in: 0 ... .max, using: &random), name: random.text(atMost: WireLimits.shortText),
           threads: 1 + random.number(below: WireLimits.threads), probe: random.digest(),
           libraries: LibraryVersions(
-            openBLAS: random.text(atMost: WireLimits.shortText), libjpeg: random.text(atMost: WireLimits.shortText))))),
+            openBLAS: random.text(atMost: WireLimits.shortText), libjpeg: random.text(atMost: WireLimits.shortText)),
+          address: random.chance(0.5) ? random.bulkAddress() : nil))),
     .worker(
       .ready(
         Ready(
@@ -82,7 +83,8 @@ func everyMessage(_ random: inout SplitMix64) -> [Message] {
         Lease(
           lease: lease, step: random.number(), slices: slices, student: random.digest(), teacher: random.digest(),
           rows: random.number(), memoryFloor: random.number(), holdersVersion: random.next(),
-          lost: Set((0..<Int.random(in: 0..<6, using: &random)).map { _ in random.number() }).sorted()))),
+          lost: Set((0..<Int.random(in: 0..<6, using: &random)).map { _ in random.number() }).sorted(),
+          exchangesWeights: .random(using: &random)))),
     .coordinator(.heartbeat(step: random.number())),
     .coordinator(.grant(lease)),
     .coordinator(.cancel(lease)),
@@ -103,6 +105,12 @@ func everyMessage(_ random: inout SplitMix64) -> [Message] {
         index: random.number(), offset: random.number(),
         own: PictureIdentity(size: random.number(), digest: random.digest()))),
     .bulkRequest(.push(lease: lease, offset: random.number())),
+    .bulkRequest(.weightSources(step: random.number())),
+    .bulkReply(
+      .weightSources(
+        WeightSources(
+          step: random.number(), sources: [random.bulkAddress()] + random.some(upTo: 4) { $0.bulkAddress() },
+          hashes: (0...random.number(below: 40)).map { _ in ContentHash(high: random.next(), low: random.next()) }))),
     .bulkReply(.weights(network: network, step: random.number(), offset: random.number())),
     .bulkReply(.rows(step: random.number(), block: random.number(), first: random.number())),
     .bulkReply(.picture(index: random.number(), offset: random.number(below: total), total: total)),

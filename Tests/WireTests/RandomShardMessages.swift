@@ -7,7 +7,7 @@ extension SplitMix64 {
     (0..<Int.random(in: 0...limit, using: &self)).map { _ in make(&self) }
   }
 
-  mutating func shardAddress() -> BulkAddress {
+  mutating func bulkAddress() -> BulkAddress {
     let hosts = ["10.0.0.7", "node-4.example", "[fe80::1%eth0]"]
     let text = "tcp://\(hosts.randomElement(using: &self)!):\(1 + number(below: 65_535))"
     let key = PublicKey("\(digest())\(digest())")
@@ -19,13 +19,13 @@ extension SplitMix64 {
 
 /// One message of each case that memory shards say and hear, with random values within the limits.
 func everyShardMessage(_ random: inout SplitMix64) -> [Message] {
-  let shards = random.some(upTo: 4) { $0.shardAddress() }
+  let shards = random.some(upTo: 4) { $0.bulkAddress() }
   return [
     .shard(
       .hello(
         ShardHello(
           protocolVersion: .random(in: 0 ... .max, using: &random), name: random.text(atMost: WireLimits.shortText),
-          shard: ShardID(high: random.next(), low: random.next()), address: random.shardAddress(),
+          shard: ShardID(high: random.next(), low: random.next()), address: random.bulkAddress(),
           capacity: random.number(), held: random.some(upTo: 9) { $0.heldExtent() }, changes: random.next()))),
     .shard(
       .report(
@@ -56,7 +56,7 @@ func everyShardMessage(_ random: inout SplitMix64) -> [Message] {
           extents: random.some(upTo: 4) { random in
             AssignedExtent(
               extent: ExtentIdentity(index: random.number(), before: random.digest(), after: random.digest()),
-              sources: [.coordinator] + random.some(upTo: WireLimits.sources - 1) { .shard($0.shardAddress()) })
+              sources: [.coordinator] + random.some(upTo: WireLimits.sources - 1) { .shard($0.bulkAddress()) })
           }, removed: random.some(upTo: 5) { $0.number() }))),
     .coordinator(.memory(json: random.text(atMost: WireLimits.document))),
     .coordinator(.drain(isAccepted: .random(using: &random), text: random.text(atMost: WireLimits.sentence))),

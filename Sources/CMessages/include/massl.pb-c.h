@@ -45,7 +45,7 @@ typedef struct Massl__SamePicture Massl__SamePicture;
 typedef struct Massl__Pushed Massl__Pushed;
 typedef struct Massl__Unavailable Massl__Unavailable;
 typedef struct Massl__Extent Massl__Extent;
-typedef struct Massl__ShardAddress Massl__ShardAddress;
+typedef struct Massl__BulkAddress Massl__BulkAddress;
 typedef struct Massl__ShardHello Massl__ShardHello;
 typedef struct Massl__ShardReport Massl__ShardReport;
 typedef struct Massl__ShardGoodbye Massl__ShardGoodbye;
@@ -59,6 +59,8 @@ typedef struct Massl__RecordsRequest Massl__RecordsRequest;
 typedef struct Massl__Records Massl__Records;
 typedef struct Massl__HoldersRequest Massl__HoldersRequest;
 typedef struct Massl__Holders Massl__Holders;
+typedef struct Massl__WeightSourcesRequest Massl__WeightSourcesRequest;
+typedef struct Massl__WeightSources Massl__WeightSources;
 
 
 /* --- enums --- */
@@ -138,6 +140,7 @@ typedef enum {
   MASSL__ENVELOPE__BODY_PUSH = 51,
   MASSL__ENVELOPE__BODY_RECORDS_REQUEST = 52,
   MASSL__ENVELOPE__BODY_HOLDERS_REQUEST = 53,
+  MASSL__ENVELOPE__BODY_WEIGHT_SOURCES_REQUEST = 54,
   MASSL__ENVELOPE__BODY_WEIGHTS = 64,
   MASSL__ENVELOPE__BODY_ROWS = 65,
   MASSL__ENVELOPE__BODY_PICTURE = 66,
@@ -145,7 +148,8 @@ typedef enum {
   MASSL__ENVELOPE__BODY_PUSHED = 68,
   MASSL__ENVELOPE__BODY_UNAVAILABLE = 69,
   MASSL__ENVELOPE__BODY_RECORDS = 70,
-  MASSL__ENVELOPE__BODY_HOLDERS = 71
+  MASSL__ENVELOPE__BODY_HOLDERS = 71,
+  MASSL__ENVELOPE__BODY_WEIGHT_SOURCES = 72
     PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(MASSL__ENVELOPE__BODY__CASE)
 } Massl__Envelope__BodyCase;
 
@@ -209,7 +213,7 @@ struct  Massl__Envelope
     Massl__MemoryList *memory_list;
     Massl__DrainAnswer *drain_answer;
     /*
-     * Bulk, worker to coordinator. Push carries a bulk frame.
+     * Bulk, worker to coordinator, and weights_request to another worker too. Push carries a bulk frame.
      */
     Massl__WeightsRequest *weights_request;
     Massl__RowsRequest *rows_request;
@@ -223,6 +227,7 @@ struct  Massl__Envelope
      * Bulk, worker to coordinator.
      */
     Massl__HoldersRequest *holders_request;
+    Massl__WeightSourcesRequest *weight_sources_request;
     /*
      * Bulk, coordinator to worker. The first three, and records, carry a bulk frame.
      */
@@ -234,6 +239,7 @@ struct  Massl__Envelope
     Massl__Unavailable *unavailable;
     Massl__Records *records;
     Massl__Holders *holders;
+    Massl__WeightSources *weight_sources;
   };
 };
 #define MASSL__ENVELOPE__INIT \
@@ -271,10 +277,14 @@ struct  Massl__Hello
    */
   char *openblas;
   char *libjpeg;
+  /*
+   * Where others may fetch weights from this worker; absent where it gives none.
+   */
+  Massl__BulkAddress *address;
 };
 #define MASSL__HELLO__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&massl__hello__descriptor) \
-    , 0, (char *)protobuf_c_empty_string, 0, {0,NULL}, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string }
+    , 0, (char *)protobuf_c_empty_string, 0, {0,NULL}, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, NULL }
 
 
 struct  Massl__Ready
@@ -419,10 +429,14 @@ struct  Massl__Lease
    */
   size_t n_lost;
   uint64_t *lost;
+  /*
+   * Whether the step's student is to be fetched from the worker's peers: it asks for weight_sources.
+   */
+  protobuf_c_boolean exchanges_weights;
 };
 #define MASSL__LEASE__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&massl__lease__descriptor) \
-    , 0, 0, NULL, {0,NULL}, {0,NULL}, 0, 0, 0, 0,NULL }
+    , 0, 0, NULL, {0,NULL}, {0,NULL}, 0, 0, 0, 0,NULL, 0 }
 
 
 struct  Massl__Heartbeat
@@ -628,16 +642,16 @@ struct  Massl__Extent
 
 
 /*
- * Where a shard's bulk socket is; no key where it does without.
+ * Where the bulk socket of a shard or a worker is; no key where it does without.
  */
-struct  Massl__ShardAddress
+struct  Massl__BulkAddress
 {
   ProtobufCMessage base;
   char *endpoint;
   ProtobufCBinaryData key;
 };
-#define MASSL__SHARD_ADDRESS__INIT \
- { PROTOBUF_C_MESSAGE_INIT (&massl__shard_address__descriptor) \
+#define MASSL__BULK_ADDRESS__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&massl__bulk_address__descriptor) \
     , (char *)protobuf_c_empty_string, {0,NULL} }
 
 
@@ -650,7 +664,7 @@ struct  Massl__ShardHello
    * 16 random bytes, kept in its directory.
    */
   ProtobufCBinaryData shard;
-  Massl__ShardAddress *address;
+  Massl__BulkAddress *address;
   /*
    * Bytes.
    */
@@ -756,7 +770,7 @@ struct  Massl__AssignedExtent
    * Who has it; an empty endpoint is the coordinator.
    */
   size_t n_sources;
-  Massl__ShardAddress **sources;
+  Massl__BulkAddress **sources;
 };
 #define MASSL__ASSIGNED_EXTENT__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&massl__assigned_extent__descriptor) \
@@ -842,7 +856,7 @@ struct  Massl__Holders
   uint64_t version;
   uint64_t first;
   size_t n_shards;
-  Massl__ShardAddress **shards;
+  Massl__BulkAddress **shards;
   /*
    * One element an extent: how many of the indices into shards are its holders; none: the coordinator has it.
    */
@@ -854,6 +868,38 @@ struct  Massl__Holders
 #define MASSL__HOLDERS__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&massl__holders__descriptor) \
     , 0, 0, 0,NULL, 0,NULL, 0,NULL }
+
+
+/*
+ * Who has the student's weights of a step, beside the coordinator.
+ */
+struct  Massl__WeightSourcesRequest
+{
+  ProtobufCMessage base;
+  uint64_t step;
+};
+#define MASSL__WEIGHT_SOURCES_REQUEST__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&massl__weight_sources_request__descriptor) \
+    , 0 }
+
+
+struct  Massl__WeightSources
+{
+  ProtobufCMessage base;
+  uint64_t step;
+  /*
+   * Chunk c, of 262,144 floats, is fetched from source c modulo their number; that one asks the coordinator.
+   */
+  size_t n_sources;
+  Massl__BulkAddress **sources;
+  /*
+   * 16 bytes a chunk, one after the other: BLAKE2b of its bytes.
+   */
+  ProtobufCBinaryData hashes;
+};
+#define MASSL__WEIGHT_SOURCES__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&massl__weight_sources__descriptor) \
+    , 0, 0,NULL, {0,NULL} }
 
 
 /* Massl__EnvelopeHead methods */
@@ -1426,24 +1472,24 @@ Massl__Extent *
 void   massl__extent__free_unpacked
                      (Massl__Extent *message,
                       ProtobufCAllocator *allocator);
-/* Massl__ShardAddress methods */
-void   massl__shard_address__init
-                     (Massl__ShardAddress         *message);
-size_t massl__shard_address__get_packed_size
-                     (const Massl__ShardAddress   *message);
-size_t massl__shard_address__pack
-                     (const Massl__ShardAddress   *message,
+/* Massl__BulkAddress methods */
+void   massl__bulk_address__init
+                     (Massl__BulkAddress         *message);
+size_t massl__bulk_address__get_packed_size
+                     (const Massl__BulkAddress   *message);
+size_t massl__bulk_address__pack
+                     (const Massl__BulkAddress   *message,
                       uint8_t             *out);
-size_t massl__shard_address__pack_to_buffer
-                     (const Massl__ShardAddress   *message,
+size_t massl__bulk_address__pack_to_buffer
+                     (const Massl__BulkAddress   *message,
                       ProtobufCBuffer     *buffer);
-Massl__ShardAddress *
-       massl__shard_address__unpack
+Massl__BulkAddress *
+       massl__bulk_address__unpack
                      (ProtobufCAllocator  *allocator,
                       size_t               len,
                       const uint8_t       *data);
-void   massl__shard_address__free_unpacked
-                     (Massl__ShardAddress *message,
+void   massl__bulk_address__free_unpacked
+                     (Massl__BulkAddress *message,
                       ProtobufCAllocator *allocator);
 /* Massl__ShardHello methods */
 void   massl__shard_hello__init
@@ -1692,6 +1738,44 @@ Massl__Holders *
 void   massl__holders__free_unpacked
                      (Massl__Holders *message,
                       ProtobufCAllocator *allocator);
+/* Massl__WeightSourcesRequest methods */
+void   massl__weight_sources_request__init
+                     (Massl__WeightSourcesRequest         *message);
+size_t massl__weight_sources_request__get_packed_size
+                     (const Massl__WeightSourcesRequest   *message);
+size_t massl__weight_sources_request__pack
+                     (const Massl__WeightSourcesRequest   *message,
+                      uint8_t             *out);
+size_t massl__weight_sources_request__pack_to_buffer
+                     (const Massl__WeightSourcesRequest   *message,
+                      ProtobufCBuffer     *buffer);
+Massl__WeightSourcesRequest *
+       massl__weight_sources_request__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   massl__weight_sources_request__free_unpacked
+                     (Massl__WeightSourcesRequest *message,
+                      ProtobufCAllocator *allocator);
+/* Massl__WeightSources methods */
+void   massl__weight_sources__init
+                     (Massl__WeightSources         *message);
+size_t massl__weight_sources__get_packed_size
+                     (const Massl__WeightSources   *message);
+size_t massl__weight_sources__pack
+                     (const Massl__WeightSources   *message,
+                      uint8_t             *out);
+size_t massl__weight_sources__pack_to_buffer
+                     (const Massl__WeightSources   *message,
+                      ProtobufCBuffer     *buffer);
+Massl__WeightSources *
+       massl__weight_sources__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   massl__weight_sources__free_unpacked
+                     (Massl__WeightSources *message,
+                      ProtobufCAllocator *allocator);
 /* --- per-message closures --- */
 
 typedef void (*Massl__EnvelopeHead_Closure)
@@ -1784,8 +1868,8 @@ typedef void (*Massl__Unavailable_Closure)
 typedef void (*Massl__Extent_Closure)
                  (const Massl__Extent *message,
                   void *closure_data);
-typedef void (*Massl__ShardAddress_Closure)
-                 (const Massl__ShardAddress *message,
+typedef void (*Massl__BulkAddress_Closure)
+                 (const Massl__BulkAddress *message,
                   void *closure_data);
 typedef void (*Massl__ShardHello_Closure)
                  (const Massl__ShardHello *message,
@@ -1826,6 +1910,12 @@ typedef void (*Massl__HoldersRequest_Closure)
 typedef void (*Massl__Holders_Closure)
                  (const Massl__Holders *message,
                   void *closure_data);
+typedef void (*Massl__WeightSourcesRequest_Closure)
+                 (const Massl__WeightSourcesRequest *message,
+                  void *closure_data);
+typedef void (*Massl__WeightSources_Closure)
+                 (const Massl__WeightSources *message,
+                  void *closure_data);
 
 /* --- services --- */
 
@@ -1865,7 +1955,7 @@ extern const ProtobufCMessageDescriptor massl__same_picture__descriptor;
 extern const ProtobufCMessageDescriptor massl__pushed__descriptor;
 extern const ProtobufCMessageDescriptor massl__unavailable__descriptor;
 extern const ProtobufCMessageDescriptor massl__extent__descriptor;
-extern const ProtobufCMessageDescriptor massl__shard_address__descriptor;
+extern const ProtobufCMessageDescriptor massl__bulk_address__descriptor;
 extern const ProtobufCMessageDescriptor massl__shard_hello__descriptor;
 extern const ProtobufCMessageDescriptor massl__shard_report__descriptor;
 extern const ProtobufCMessageDescriptor massl__shard_goodbye__descriptor;
@@ -1879,6 +1969,8 @@ extern const ProtobufCMessageDescriptor massl__records_request__descriptor;
 extern const ProtobufCMessageDescriptor massl__records__descriptor;
 extern const ProtobufCMessageDescriptor massl__holders_request__descriptor;
 extern const ProtobufCMessageDescriptor massl__holders__descriptor;
+extern const ProtobufCMessageDescriptor massl__weight_sources_request__descriptor;
+extern const ProtobufCMessageDescriptor massl__weight_sources__descriptor;
 
 PROTOBUF_C__END_DECLS
 

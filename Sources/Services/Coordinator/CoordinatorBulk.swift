@@ -112,6 +112,11 @@ package final class CoordinatorBulk: Sendable {
       case .records(let extent, let first, let count):
         reply = try answers.records(extent: extent, first: first, count: count, into: required(frame))
       case .holders(let first, let count): reply = (.holders(holders(first, count)), nil)
+      case .weightSources(let step):
+        guard let sources = weights.sources(ofStep: step) else {
+          throw Unavailable("nobody else has the weights of step \(step)")
+        }
+        reply = (.weightSources(sources), nil)
       case .picture(let index, let offset, let own):
         reply = try picture(index, offset, own, into: required(frame), &state)
       case .push(let lease, let offset):

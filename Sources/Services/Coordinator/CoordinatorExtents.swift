@@ -60,29 +60,6 @@ final class CoordinatorExtents: Sendable {
 
   func fetch(_ extent: AssignedExtent) { copying.withLock { $0 }?.copyToo(extent) }
 
-  /// A shard answers a request of anybody's at once, whatever it is; so do those between, within this.
-  private static let probePatience = Duration.seconds(3)
-
-  /// Asks a shard for a row at the address that it gives out, in a thread that ends with the answer.
-  func probe(_ shard: ShardID, at address: BulkAddress) {
-    startThread(named: "massl-probe") { [self] in
-      let failure: String?
-      do {
-        let answers = BulkClient.Answers(capacity: 1)
-        try clients.client(of: .shard(address)).send(
-          .records(extent: 0, first: 0, count: 1), index: 0, to: answers)
-        if case .element((_, .success)) = answers.next(within: Self.probePatience) {
-          failure = nil
-        } else {
-          failure = "no answer within \(Self.probePatience)"
-        }
-      } catch {
-        failure = "\(error)"
-      }
-      report.withLock { $0 }?(.shardProbed(shard, address, failure: failure))
-    }
-  }
-
   func stop() {
     // Let go of, for what it reports to holds this.
     report.withLock { $0 = nil }

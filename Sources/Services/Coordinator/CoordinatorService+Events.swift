@@ -54,8 +54,10 @@ extension CoordinatorService {
     case .writeLedger(let number, let ledger): extents.add(.writeLedger(number: number, ledger))
     case .releaseExtents(let released): extents.add(.release(released))
     case .fetchExtent(let extent): extents.fetch(extent)
-    case .probeShard(let shard, let address): extents.probe(shard, at: address)
-    case .raiseFloor(let floor): weights.publish(weights.current.forgetting(below: floor))
+    case .probe(let address): probes.begin(at: address) { [self] in handle($0) }
+    case .raiseFloor(let floor): weights.raiseFloor(to: floor)
+    case .hashWeights(let isHashing): updates.hash(isHashing)
+    case .nameWeightSources(let sources, let step): weights.name(sources, ofStep: step)
     case .expectPush(let lease, let peer, let finished): desk.expect(lease, from: peer, finished)
     case .abandonPush(let lease): desk.abandon(lease)
     case .accept(let lease, _):

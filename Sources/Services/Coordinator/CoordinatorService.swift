@@ -59,6 +59,7 @@ public final class CoordinatorService: Sendable {
   let recomputation: Recomputation
   let extents: CoordinatorExtents
   let pictures: CoordinatorPictures
+  let probes: Probes
   let log: ServiceLog
   let outcome = BoundedQueue<StopReason>(capacity: 1)
   let control: Mutex<Control>
@@ -110,6 +111,7 @@ public final class CoordinatorService: Sendable {
       return SourceClients(
         context: sockets.context, sender: asker, coordinator: sockets.bulk.endpoint, security: options.shardSecurity)
     }
+    probes = Probes(context: sockets.context, sender: sender, security: options.shardSecurity)
     recomputation = Recomputation(
       definition: definition, pictures: pictures, rows: rows, weights: weights, clients: shardClients())
     let configuration = definition.configuration
@@ -140,7 +142,7 @@ public final class CoordinatorService: Sendable {
       record: { [self] in record(noted($0)) },
       finish: { [self] result in
         switch result {
-        case .success(let version): handle(.updateFinished(version.updated))
+        case .success(let finished): handle(.updateFinished(finished.version.updated, isHashed: finished.isHashed))
         case .failure(let error): end(Self.reason(for: error))
         }
       })

@@ -35,6 +35,12 @@ extension CoordinatorSettings {
       rate: options.allowsMixed ? 0 : configuration.auditRate, seed: .random(in: 0 ... .max),
       rollsBack: configuration.auditAction == .rollback,
       quarantined: resumed.quarantine.hosts, unaudited: resumed.unaudited)
+    exchangesWeights =
+      switch configuration.exchange {
+      case .automatic: nil
+      case .always: true
+      case .never: false
+      }
     undecodable = resumed.undecodable
     lost = resumed.lost.map { LostPicture(picture: $0.picture, step: $0.step) }
   }

@@ -22,6 +22,12 @@ final class CoordinatorUpdates: Sendable {
     case update(step: Int)
   }
 
+  struct Finished: Sendable {
+    let version: WeightsVersion
+    /// Workers may fetch its student from each other.
+    let isHashed: Bool
+  }
+
   /// Between tries to store rows on a full disk.
   private static let diskPause: UInt32 = 1
   /// Tries between two words about it.
@@ -35,6 +41,7 @@ final class CoordinatorUpdates: Sendable {
   private let queue: BoundedQueue<Work>
   private let ended = BoundedQueue<Bool>(capacity: 1)
   private let isLeaving = Atomic<Bool>(false)
+  private let isHashing = Atomic<Bool>(false)
 
   init(definition: RunDefinition, rows: RowStore, weights: PublishedWeights, log: @escaping ServiceLog) {
     self.definition = definition
@@ -49,13 +56,16 @@ final class CoordinatorUpdates: Sendable {
   ///   - finish: takes each new version once it is published, or why there is none: then nothing more comes.
   func start(
     record: @escaping @Sendable (StepReport) -> Void,
-    finish: @escaping @Sendable (Result<WeightsVersion, any Error>) -> Void
+    finish: @escaping @Sendable (Result<Finished, any Error>) -> Void
   ) {
     startThread(named: "massl-update") { [self] in
       run(record: record, finish: finish)
       ended.close()
     }
   }
+
+  /// From the next version on its student is hashed chunk by chunk, or is not any more.
+  func hash(_ isHashing: Bool) { self.isHashing.store(isHashing, ordering: .releasing) }
 
   func add(_ work: Work) {
     if case .startOver = work { queue.removeAll() }
@@ -73,7 +83,7 @@ final class CoordinatorUpdates: Sendable {
   }
 
   private func run(
-    record: (StepReport) -> Void, finish: (Result<WeightsVersion, any Error>) -> Void
+    record: (StepReport) -> Void, finish: (Result<Finished, any Error>) -> Void
   ) {
     var step = Step(tree: definition.tree)
     var spare = Spare(definition)
@@ -96,7 +106,10 @@ final class CoordinatorUpdates: Sendable {
         let begin = Self.seconds()
         do {
           let (version, gradientNorm) = try next(old, total, &spare)
-          weights.publish(version)
+          let hashes =
+            isHashing.load(ordering: .acquiring)
+            ? version.student.contentHashes(ofChunks: WireLimits.bulkFloats) : []
+          weights.publish(version, hashes: hashes)
           let now = Self.seconds()
           rate.finished(images: definition.configuration.batchSize, at: now)
           chosen.update(total.chosen, newRows: old.rows..<version.rows)
@@ -107,7 +120,7 @@ final class CoordinatorUpdates: Sendable {
               seconds: now - last))
           last = now
           step = Step(tree: definition.tree)
-          finish(.success(version))
+          finish(.success(Finished(version: version, isHashed: !hashes.isEmpty)))
         } catch {
           return finish(.failure(error))
         }

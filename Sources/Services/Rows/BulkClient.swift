@@ -14,7 +14,7 @@ package final class BulkClient: Sendable {
   /// A reply with its frame.
   package typealias Answer = (reply: BulkReply, bulk: BulkFrame?)
   /// Takes what comes of requests, in any order, each with the index that its asker gave it.
-  typealias Answers = BoundedQueue<(index: Int, result: Result<Answer, BulkError>)>
+  package typealias Answers = BoundedQueue<(index: Int, result: Result<Answer, BulkError>)>
 
   /// Without an answer for so long the coordinator is taken for gone.
   static let patience = Duration.seconds(20)
@@ -153,6 +153,9 @@ package final class BulkClient: Sendable {
     for waiting in ended.values { _ = waiting.answers.tryAppend((waiting.index, .failure(error))) }
   }
 
+  /// Whether its connection stands, as far as the socket's thread saw.
+  var isConnected: Bool { reach.value.withLock { $0.silence.isConnected } }
+
   /// Asks for all of it, a window at a time, and hands each answer over as it comes, so that only a window's frames are
   /// held.
   ///
@@ -234,7 +237,7 @@ package final class BulkClient: Sendable {
   /// Asks for one thing; the answer, or that there is none, comes to the queue with this index.
   ///
   /// - Parameter answers: has room for it: nobody waits to add to it.
-  func send(
+  package func send(
     _ request: BulkRequest, index: Int,
     to answers: Answers
   ) {

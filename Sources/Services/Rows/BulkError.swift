@@ -10,11 +10,13 @@ public enum BulkError: Error, Equatable, CustomStringConvertible {
   case otherBits(String, from: Endpoint)
   /// Nobody gives memory rows just now; what was said first.
   case rowsUnavailable(String)
+  /// Nobody gives a step's weights just now; what was said first.
+  case weightsUnavailable(String)
 
   /// It may pass by itself, and says nothing about the lease that it was asked for.
   var isPassing: Bool {
     switch self {
-    case .unanswered, .rowsUnavailable: true
+    case .unanswered, .rowsUnavailable, .weightsUnavailable: true
     case .refused, .otherBits: false
     }
   }
@@ -26,6 +28,7 @@ public enum BulkError: Error, Equatable, CustomStringConvertible {
     case .refused(let endpoint, let reason): "\(endpoint) refused: \(reason)"
     case .otherBits(let what, let endpoint): "\(what) came from \(endpoint) with other bits than were asked for"
     case .rowsUnavailable(let reason): "memory rows cannot be had just now: \(reason)"
+    case .weightsUnavailable(let reason): "weights cannot be had just now: \(reason)"
     }
   }
 }

@@ -67,11 +67,12 @@ package struct StepBlocks: Sendable {
   mutating func fetch(below known: Int, from holders: RowHolders, keeping cache: RowCache) throws {
     var left = missing
     let table = holders.table
-    var pieces: [RowFetch.Piece] = []
+    var pieces: [(request: RowRequest, holders: [BulkClient])] = []
     for block in left.indices { pieces += try self.pieces(block, &left[block], below: known, from: holders, table) }
-    var fetch = RowFetch(pieces)
+    var fetch = PieceFetch(pieces.map { PieceFetch.Piece(request: .rows($0.request), holders: $0.holders) }, .rows)
     defer { holders.avoid(fetch.slow) }
-    try fetch.run { request, reply, frame, endpoint in
+    try fetch.run { piece, reply, frame, endpoint in
+      let request = pieces[piece].request
       guard reply == request.reply, let frame, frame.count == request.rows * rowSize else {
         throw BulkError.otherBits("memory rows", from: endpoint)
       }
@@ -89,7 +90,7 @@ package struct StepBlocks: Sendable {
   /// are cleared.
   private func pieces(
     _ block: Int, _ missing: inout [UInt8], below known: Int, from holders: RowHolders, _ table: HolderTable
-  ) throws -> [RowFetch.Piece] {
+  ) throws -> [(request: RowRequest, holders: [BulkClient])] {
     let empty = [UInt8](repeating: 0, count: missing.count)
     var bitmaps: [[Int]: [UInt8]] = [:]
     let positions = missing.setBits
@@ -102,7 +103,7 @@ package struct StepBlocks: Sendable {
       return RowRequest.requests(
         of: version, block: block, missing: bitmap, positions: draw.blockSize,
         rowsAtMost: WireLimits.bulkBytes / rowSize
-      ).map { RowFetch.Piece(request: $0, holders: clients) }
+      ).map { (request: $0, holders: clients) }
     }
   }
 }

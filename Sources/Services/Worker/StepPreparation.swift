@@ -9,6 +9,7 @@ final class StepPreparation {
   private let definition: RunDefinition
   private let incarnation: Incarnation
   private let bulk: BulkClient
+  private let exchange: WeightsExchange
   private let rows: WorkerRows
   private let holders: RowHolders
   private let ahead = BlocksAhead()
@@ -21,12 +22,13 @@ final class StepPreparation {
   private var teacher: (step: Int, weights: FloatBuffer)?
 
   init(
-    definition: RunDefinition, incarnation: Incarnation, bulk: BulkClient, rows: WorkerRows, holders: RowHolders,
-    parameters: SharedBufferPool
+    definition: RunDefinition, incarnation: Incarnation, bulk: BulkClient, exchange: WeightsExchange, rows: WorkerRows,
+    holders: RowHolders, parameters: SharedBufferPool
   ) {
     self.definition = definition
     self.incarnation = incarnation
     self.bulk = bulk
+    self.exchange = exchange
     self.rows = rows
     self.holders = holders
     self.parameters = parameters
@@ -39,7 +41,8 @@ final class StepPreparation {
     if let inputs, inputs.step == lease.step { return inputs }
     // Let go of first: as a rule no thread computes with them any more, and this step's take their place.
     inputs = nil
-    let student = try pull(.student, lease, lease.student)
+    exchange.release()
+    let student = try lease.exchangesWeights ? exchanged(lease) : pull(.student, lease, lease.student)
     let teacher = try averagedTeacher(lease, student) ?? pull(.teacher, lease, lease.teacher)
     self.teacher = (lease.step, teacher)
     let begun = ContinuousClock.now
@@ -54,7 +57,10 @@ final class StepPreparation {
     return inputs
   }
 
-  func stop() { ahead.stop() }
+  func stop() {
+    ahead.stop()
+    exchange.stop()
+  }
 
   private func memory(for lease: Lease) throws -> (FloatBuffer, RowTraffic) {
     let version = lease.memoryVersion
@@ -84,6 +90,16 @@ final class StepPreparation {
     let next = parameters.take()
     averageTeacher(teacher.weights, student: student, momentum: definition.momentum[lease.step - 1], into: next)
     return next.digest == lease.teacher ? next : nil
+  }
+
+  private func exchanged(_ lease: Lease) throws -> FloatBuffer {
+    let student = parameters.take()
+    try exchange.fetch(step: lease.step, into: student)
+    // Of the whole too: the lease has it from the coordinator's state, and the table from its socket.
+    guard student.digest == lease.student else {
+      throw BulkError.otherBits("the table of who has weights", from: bulk.endpoint)
+    }
+    return student
   }
 
   private func pull(_ network: Network, _ lease: Lease, _ digest: Digest) throws -> FloatBuffer {

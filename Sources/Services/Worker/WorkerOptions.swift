@@ -23,13 +23,15 @@ public struct WorkerOptions: Sendable {
   public var rowCacheBytes: Int
   /// Silence after which the coordinator is given up, for it may be found elsewhere; nil: never.
   public var givesUpAfter: Duration?
+  /// How other workers reach this one, to fetch weights from it; nil: they do not.
+  public var serving: Serving?
   /// For tests of audits: one bit of every so many slices' gradient is wrong.
   public var flipsBitEvery: Int?
 
   public init(
     coordinator: Endpoint, data: String?, threads: Int, security: Security<ClientKeys>, probe: Digest, name: String,
     host: String? = nil, rowCacheBytes: Int = Self.rowCacheBytes, givesUpAfter: Duration? = nil,
-    flipsBitEvery: Int? = nil
+    serving: Serving? = nil, flipsBitEvery: Int? = nil
   ) {
     self.coordinator = coordinator
     self.data = data
@@ -40,6 +42,25 @@ public struct WorkerOptions: Sendable {
     self.host = host ?? name
     self.rowCacheBytes = rowCacheBytes
     self.givesUpAfter = givesUpAfter
+    self.serving = serving
     self.flipsBitEvery = flipsBitEvery
+  }
+}
+
+extension WorkerOptions {
+  /// Where a worker gives weights to others.
+  public struct Serving: Sendable {
+    /// A free port if the port is 0.
+    public var listen: Endpoint
+    /// Where others reach it, if that is not where it listens; a port of 0 stands for the one that was taken.
+    public var advertised: Endpoint?
+    /// Towards who asks.
+    public var security: Security<ServerKeys>
+
+    public init(listen: Endpoint, advertised: Endpoint? = nil, security: Security<ServerKeys>) {
+      self.listen = listen
+      self.advertised = advertised
+      self.security = security
+    }
   }
 }

@@ -26,6 +26,8 @@ public final class WorkerService: Sendable {
   private let log: ServiceLog
   private let context: Context
   private let line: ControlConnection
+  /// Nil where others do not reach this worker.
+  private let socket: WeightsSocket?
   /// This machine's own pictures.
   private let own: DataSet?
   private let events = BoundedQueue<WorkerEvent>(capacity: WorkerService.eventsQueued)
@@ -40,7 +42,8 @@ public final class WorkerService: Sendable {
     var ending: WorkerEnding?
   }
 
-  /// - Throws: `VisionError` when there are no pictures in the folder given, `WireError` when ZeroMQ cannot start.
+  /// - Throws: `VisionError` when there are no pictures in the folder given; `WireError` when ZeroMQ cannot start, or where
+  ///   it cannot listen.
   public init(_ options: WorkerOptions, log: @escaping ServiceLog) throws {
     self.options = options
     self.log = log
@@ -53,14 +56,18 @@ public final class WorkerService: Sendable {
     }
     context = try Context()
     line = ControlConnection(to: options.coordinator, log: log)
+    socket = try options.serving.map { [context] in try WeightsSocket(in: context, $0, log: log) }
   }
+
+  /// Where other workers fetch weights from it; nil where they do not.
+  public var endpoint: Endpoint? { socket?.address.endpoint }
 
   /// Works until the run is over or `requestStop` is called. May be called once.
   /// - Throws: `WorkerError.turnedAway`, `.socketFailed`; `WireError` for an endpoint that can never be reached.
   public func run() throws -> Outcome {
     let hello = Hello(
       protocolVersion: WireLimits.protocolVersion, name: options.name, host: options.host, threads: options.threads,
-      probe: options.probe, libraries: .loaded)
+      probe: options.probe, libraries: .loaded, address: socket?.address)
     var state = State(
       machine: WorkerMachine(
         WorkerMachine.Settings(
@@ -73,6 +80,7 @@ public final class WorkerService: Sendable {
     // Nobody waits for room from here on.
     events.close()
     line.close()
+    socket?.stop()
     switch state.ending {
     case .finished: return .finished
     case .stopped, nil: return .stopped
@@ -108,6 +116,7 @@ extension WorkerService {
       case .say(let message, let sender): line.say(.worker(message), from: sender)
       case .join(let welcome, let sender, let session): handle(join(welcome, sender, session, &state), &state)
       case .leave:
+        socket?.serve(nil)
         state.session?.stop()
         state.session = nil
       case .compute(let lease): state.session?.compute(lease)
@@ -138,6 +147,8 @@ extension WorkerService {
       let payloads = try BulkClient(
         context: context, sender: sender, endpoint: coordinator, control: control, security: options.security)
       let bulk = try clients.client(of: .coordinator)
+      let shelf = WeightsShelf()
+      socket?.serve(WeightsServing(sender: sender, shelf: shelf, log: log))
       state.session = try WorkerSession(
         definition: definition, incarnation: sender.incarnation, clients: clients, payloads: payloads,
         pictures: WorkerPictures(bulk: bulk, own: own?.counted(asBy: welcome.data), run: welcome.data, log: log),
@@ -147,6 +158,12 @@ extension WorkerService {
           layout: definition.extentLayout(run: sender.run.digest), peer: line.peer,
           log: log
         ) { try clients.client(of: $0) },
+        exchange: { [context, options, socket, log] bulk in
+          WeightsExchange(coordinator: bulk, own: socket?.address, shelf: shelf, log: log) { address in
+            try BulkClient(
+              context: context, sender: asker, endpoint: address.endpoint, security: options.security.towards(address))
+          }
+        },
         threads: options.threads, flipsBitEvery: options.flipsBitEvery
       ) { [events] in _ = events.append(.work($0, session: number)) }
       return .joined(LeaseBounds(steps: definition.lastStep, tree: definition.tree, pictures: definition.pictures))

@@ -24,6 +24,7 @@ final class WorkerSession: Sendable {
   private let pictures: WorkerPictures
   private let rows: WorkerRows
   private let holders: RowHolders
+  private let exchange: @Sendable (BulkClient) -> WeightsExchange
   private let flipsBitEvery: Int?
   private let report: @Sendable (WorkerProgress) -> Void
   /// Of weights and gradients, which have one size.
@@ -47,12 +48,14 @@ final class WorkerSession: Sendable {
   }
 
   /// Starts the threads; they hold the session until `stop`.
-  /// - Parameter report: takes what becomes of leases, from any of the threads.
+  /// - Parameters:
+  ///   - exchange: with other workers, of whom the coordinator's client asks; made in the thread that fetches.
+  ///   - report: takes what becomes of leases, from any of the threads.
   /// - Throws: `NetworkError` for view sizes that the network cannot have.
   init(
     definition: RunDefinition, incarnation: Incarnation, clients: SourceClients, payloads: BulkClient,
-    pictures: WorkerPictures,
-    rows: WorkerRows, holders: RowHolders, threads: Int, flipsBitEvery: Int? = nil,
+    pictures: WorkerPictures, rows: WorkerRows, holders: RowHolders,
+    exchange: @escaping @Sendable (BulkClient) -> WeightsExchange, threads: Int, flipsBitEvery: Int? = nil,
     report: @escaping @Sendable (WorkerProgress) -> Void
   ) throws {
     self.definition = definition
@@ -61,6 +64,7 @@ final class WorkerSession: Sendable {
     bulk = try clients.client(of: .coordinator)
     self.payloads = payloads
     self.holders = holders
+    self.exchange = exchange
     self.pictures = pictures
     self.rows = rows
     self.flipsBitEvery = flipsBitEvery
@@ -110,8 +114,8 @@ extension WorkerSession {
 extension WorkerSession {
   private func prepare() {
     let preparation = StepPreparation(
-      definition: definition, incarnation: incarnation, bulk: bulk, rows: rows, holders: holders, parameters: parameters
-    )
+      definition: definition, incarnation: incarnation, bulk: bulk, exchange: exchange(bulk), rows: rows,
+      holders: holders, parameters: parameters)
     defer { preparation.stop() }
     while let work = prepared.next() {
       let lease = work.lease

@@ -47,7 +47,7 @@ final class SourceClients: Sendable {
       if let client = state.clients[address] { return client }
       let client =
         try address.map {
-          try BulkClient(context: context, sender: sender, endpoint: $0.endpoint, security: security(for: $0))
+          try BulkClient(context: context, sender: sender, endpoint: $0.endpoint, security: security.towards($0))
         }
         ?? BulkClient(
           context: context, sender: sender, endpoint: coordinator, control: control, security: security,
@@ -57,12 +57,6 @@ final class SourceClients: Sendable {
     }
   }
 
-  /// A shard has a key of its own; who we are is the same for all.
-  private func security(for address: BulkAddress?) -> Security<ClientKeys> {
-    guard let address, case .curve(let keys) = security, let key = address.key else { return security }
-    return .curve(ClientKeys(own: keys.own, server: key))
-  }
-
   /// Ends all connections, for good; whoever waits for an answer gets an error.
   func stop() {
     let all = state.withLock { state in
@@ -70,5 +64,13 @@ final class SourceClients: Sendable {
       return state.clients
     }
     for client in all.values { client.stop() }
+  }
+}
+
+extension Security<ClientKeys> {
+  /// Towards a shard or a worker, which has a key of its own; who we are is the same for all.
+  func towards(_ address: BulkAddress) -> Security {
+    guard case .curve(let keys) = self, let key = address.key else { return self }
+    return .curve(ClientKeys(own: keys.own, server: key))
   }
 }

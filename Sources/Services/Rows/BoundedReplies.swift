@@ -57,6 +57,7 @@ package struct BoundedReplies: Sendable {
     var isEmpty: Bool { requests.isEmpty && underWay.isEmpty && waiting.isEmpty }
   }
 
+  private let framesAtMost: Int
   private let log: ServiceLog
   private var shares: [PeerID: Share] = [:]
   /// Peers that may have an answer made, the next one first. Others wait for room, which the next tick looks for.
@@ -70,7 +71,11 @@ package struct BoundedReplies: Sendable {
   private var wasFull = false
   private var notice = ContinuousClock.now
 
-  package init(log: @escaping ServiceLog) { self.log = log }
+  /// - Parameter frames: of all answers under way.
+  package init(frames: Int = WireLimits.framesAnswered, log: @escaping ServiceLog) {
+    framesAtMost = frames
+    self.log = log
+  }
 }
 
 // MARK: - Requests
@@ -127,7 +132,7 @@ extension BoundedReplies {
   /// A share is what leaves four times as much for others, and a frame at least while there is any room.
   /// - Parameter own: bytes of the peer's answers under way.
   private mutating func hasRoom(beside own: Int) -> Bool {
-    let all = WireLimits.framesAnswered * Self.frameBytes
+    let all = framesAtMost * Self.frameBytes
     if bytes + Self.frameBytes > all { collectAll() }
     guard bytes + Self.frameBytes <= all else {
       wasFull = true
@@ -141,9 +146,9 @@ extension BoundedReplies {
 
 extension BoundedReplies {
   private mutating func takeFrame() -> FloatBuffer? {
-    if free.isEmpty, made >= WireLimits.framesAnswered { collectAll() }
+    if free.isEmpty, made >= framesAtMost { collectAll() }
     if let frame = free.popLast() { return frame }
-    guard made < WireLimits.framesAnswered else { return nil }
+    guard made < framesAtMost else { return nil }
     made += 1
     return FloatBuffer(count: RowAnswers.bufferFloats)
   }

@@ -2,24 +2,35 @@ import Messages
 import Threads
 import Wire
 
-/// Fetches rows from all their holders at once, each piece from whoever has it.
+/// Fetches something from all its holders at once, each piece from whoever has it.
 ///
 /// A piece goes to its first holder. One that is not answered in time is asked for again elsewhere, and the first answer
-/// counts: rows of one number are the same wherever they are. One that is refused, or whose holder is gone, goes to the
-/// next holder at once. A holder has at most `WireLimits.requestsUnderWay` pieces to answer at any time; what waits for a
-/// turn at one that turns out to be slow is asked of the next one instead.
-struct RowFetch {
-  /// Rows of one block that one answer carries.
+/// counts: a piece is the same wherever it is. One that is refused, or whose holder is gone, goes to the next holder at
+/// once. A holder has at most `WireLimits.requestsUnderWay` pieces to answer at any time; what waits for a turn at one that
+/// turns out to be slow is asked of the next one instead.
+struct PieceFetch {
+  /// What one answer carries.
   struct Piece {
-    var request: RowRequest
-    /// Who has them, the best first; not empty.
+    var request: BulkRequest
+    /// Who has it, the best first; not empty.
     var holders: [BulkClient]
   }
 
-  /// Before this nobody is taken for slow: a disk may have to seek for each row.
-  static let shortestPatience = Duration.milliseconds(500)
+  /// What is fetched.
+  struct Kind: Sendable {
+    /// Before this nobody is taken for slow.
+    var patience: Duration
+    /// Why a piece cannot be had.
+    var unavailable: @Sendable (_ reason: String) -> BulkError
+
+    /// A disk may have to seek for each row.
+    static let rows = Kind(patience: .milliseconds(500)) { .rowsUnavailable($0) }
+  }
+
   /// A holder is slow when it takes so many times as long as the others do.
   static let patienceFactor = 4
+  /// Without a connection for so long a holder is passed over.
+  private static let connectionPatience = Duration.milliseconds(500)
 
   private struct Progress {
     /// Holders asked so far.
@@ -30,10 +41,13 @@ struct RowFetch {
     var isDone = false
   }
 
+  private let kind: Kind
   private var pieces: [Piece]
   private var progress: [Progress]
   /// Pieces that each client has to answer.
   private var underWay: [ObjectIdentifier: Int] = [:]
+  /// When each client gave an answer last: whoever answers one question after the other is not slow.
+  private var heard: [ObjectIdentifier: ContinuousClock.Instant] = [:]
   /// Holders that any piece has at most: an answer's index says which piece it is for, and which holder gave it.
   private let holdersAtMost: Int
   /// A running mean of what an answer takes.
@@ -44,7 +58,8 @@ struct RowFetch {
   /// Holders that did not answer in time.
   private(set) var slow: Set<Endpoint> = []
 
-  init(_ pieces: [Piece]) {
+  init(_ pieces: [Piece], _ kind: Kind) {
+    self.kind = kind
     self.pieces = pieces
     progress = Array(repeating: Progress(), count: pieces.count)
     holdersAtMost = pieces.map(\.holders.count).max() ?? 1
@@ -52,11 +67,11 @@ struct RowFetch {
     answers = BoundedQueue(capacity: max(1, pieces.reduce(0) { $0 + $1.holders.count }))
   }
 
-  /// Takes what comes of a request: called in the fetching thread once a request, in any order, with who answered; throws
+  /// Takes what comes of a piece: called in the fetching thread once a piece, in any order, with who answered; throws
   /// `BulkError` if it is not what was asked for, and the next holder is asked.
-  typealias Taker = (RowRequest, BulkReply, BulkFrame?, Endpoint) throws -> Void
+  typealias Taker = (_ piece: Int, BulkReply, BulkFrame?, Endpoint) throws -> Void
 
-  /// - Throws: `BulkError.rowsUnavailable`, with what was said first, if nobody gives a piece; what `take` throws.
+  /// - Throws: `kind.unavailable`, with what was said first, if nobody gives a piece; what `take` throws.
   mutating func run(take: Taker) throws {
     // A slow holder keeps only its own pieces waiting.
     var waiting = Dictionary(grouping: pieces.indices.reversed()) { ObjectIdentifier(pieces[$0].holders[0]) }
@@ -78,7 +93,7 @@ struct RowFetch {
     }
   }
 
-  private var patience: Duration { max(Self.shortestPatience, (mean ?? .zero) * Self.patienceFactor) }
+  private var patience: Duration { max(kind.patience, (mean ?? .zero) * Self.patienceFactor) }
 
   private mutating func ask(_ index: Int) {
     let holder = progress[index].asked
@@ -86,7 +101,7 @@ struct RowFetch {
     progress[index].asked += 1
     progress[index].askedAt = .now
     underWay[ObjectIdentifier(client), default: 0] += 1
-    client.send(.rows(pieces[index].request), index: index * holdersAtMost + holder, to: answers)
+    client.send(pieces[index].request, index: index * holdersAtMost + holder, to: answers)
   }
 
   /// - Returns: whether the piece is done with this.
@@ -95,12 +110,13 @@ struct RowFetch {
     _ take: Taker
   ) throws -> Bool {
     underWay[ObjectIdentifier(pieces[index].holders[holder]), default: 1] -= 1
+    heard[ObjectIdentifier(pieces[index].holders[holder])] = .now
     guard !progress[index].isDone else { return false }
     let endpoint = pieces[index].holders[holder].endpoint
     do {
       let (reply, bulk) = try result.get()
       if case .unavailable(let reason) = reply { throw BulkError.refused(by: endpoint, reason: reason) }
-      try take(pieces[index].request, reply, bulk, endpoint)
+      try take(index, reply, bulk, endpoint)
       let took = ContinuousClock.now - progress[index].askedAt
       mean = mean.map { ($0 * 7 + took) / 8 } ?? took
       progress[index].isDone = true
@@ -112,7 +128,7 @@ struct RowFetch {
       if progress[index].asked < pieces[index].holders.count {
         ask(index)
       } else if progress[index].failed == progress[index].asked {
-        throw BulkError.rowsUnavailable(failures.map { "\($0.error)" }.joined(separator: "; "))
+        throw kind.unavailable(failures.map { "\($0.error)" }.joined(separator: "; "))
       }
       return false
     }
@@ -136,15 +152,19 @@ struct RowFetch {
   /// Asks the next holder for what the last one asked has not answered in time.
   private mutating func hedge() {
     let now = ContinuousClock.now
-    let patience = patience
     for index in pieces.indices where !progress[index].isDone && progress[index].asked > 0 {
       let next = progress[index].asked
-      guard now - progress[index].askedAt > patience else { continue }
+      guard isSlow(pieces[index].holders[next - 1], askedAt: progress[index].askedAt, at: now) else { continue }
       slow.insert(pieces[index].holders[next - 1].endpoint)
       guard next < pieces[index].holders.count,
         underWay[ObjectIdentifier(pieces[index].holders[next]), default: 0] < WireLimits.requestsUnderWay
       else { continue }
       ask(index)
     }
+  }
+
+  private func isSlow(_ holder: BulkClient, askedAt: ContinuousClock.Instant, at now: ContinuousClock.Instant) -> Bool {
+    if now - max(askedAt, heard[ObjectIdentifier(holder)] ?? askedAt) > patience { return true }
+    return now - askedAt > Self.connectionPatience && !holder.isConnected
   }
 }

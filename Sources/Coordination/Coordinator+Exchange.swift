@@ -1,0 +1,107 @@
+import Messages
+import Numerics
+
+/// What workers may fetch from each other.
+public struct Exchange: Sendable {
+  /// Each chunk of the version's student has its hash.
+  var isHashed = false
+  /// The next version's is to have them.
+  var isHashing = false
+}
+
+// MARK: - Whether it is worth it
+
+extension Exchange {
+  /// Seconds that it takes to hash a byte: BLAKE2b on one thread.
+  public static let secondsAByteHashed = 1e-9
+
+  /// Whether fetching weights from `sources` is faster than all of it from the coordinator, whose link is the narrowest.
+  ///
+  /// The coordinator's link then carries the weights once, not once a worker; what a source sends on is `1 / sources` of
+  /// what all others need. Each byte is hashed twice, by the coordinator and by whoever takes it.
+  /// - Parameters:
+  ///   - crossing: how long a parameter buffer takes over a link; nil while that is not known.
+  ///   - bytes: of the weights.
+  public static func pays(workers: Int, sources: Int, crossing: Duration?, bytes: Int) -> Bool {
+    guard sources >= 2, let crossing else { return false }
+    let seconds = crossing / .seconds(1)
+    let fromEachOther = seconds * (1 + Double(workers - 1) / Double(sources))
+    return Double(workers) * seconds > fromEachOther + 2 * Double(bytes) * secondsAByteHashed
+  }
+}
+
+// MARK: - Who is reached
+
+extension Coordinator {
+  /// Asks at the addresses of workers that have delivered something, once there are two hosts of them: who only said hello
+  /// might name any address.
+  mutating func probeWorkers(_ effects: inout [Effect]) {
+    guard settings.exchangesWeights != false, hasTwoHosts else { return }
+    for place in peers.indices where peers[place].delivery.hasSucceeded && isPresent(peers[place]) {
+      if let address = peers[place].reach.probe(at: now) { effects.append(.probe(address)) }
+    }
+  }
+
+  private var hasTwoHosts: Bool {
+    guard let first = peers.first?.host else { return false }
+    return peers.contains { $0.host != first }
+  }
+
+  /// Whose address it is, the shards and workers that give it out say.
+  mutating func probed(_ address: BulkAddress, failure: String?, _ effects: inout [Effect]) {
+    let time = now
+    board?.probed(address, failure: failure, at: time, &effects)
+    for place in peers.indices {
+      guard
+        case .notReached(isSaid: false) = peers[place].reach.probed(address, hasAnswered: failure == nil, at: now)
+      else { continue }
+      log(
+        .warning, .deliveries, about: peers[place].id,
+        "\(described(peers[place].id)) cannot be reached at \(address.endpoint): \(failure ?? ""). It fetches weights "
+          + "from other workers, and gives none: give 'massl worker' a --listen or an --advertise that the coordinator "
+          + "and other workers reach.", &effects)
+    }
+  }
+}
+
+// MARK: - From whom
+
+extension Coordinator {
+  /// Whether leases of the step send workers to each other.
+  var isExchangingWeights: Bool { current.weightSources?.isEmpty == false }
+
+  /// Says who gives the step's student to the others, before the first lease of the step: those that are about to fetch
+  /// it, for each of them has a lease soon.
+  mutating func nameWeightSources(among idle: [Int], _ effects: inout [Effect]) {
+    let sources = weightSources(among: idle)
+    let pays = paysToExchange(with: sources.count)
+    if exchange.isHashing != pays {
+      exchange.isHashing = pays
+      effects.append(.hashWeights(pays))
+    }
+    guard pays, exchange.isHashed else { return current.weightSources = [] }
+    current.weightSources = sources.map { peers[$0].id }
+    effects.append(.nameWeightSources(sources.compactMap { peers[$0].reach.address }, step: step))
+  }
+
+  private func paysToExchange(with sources: Int) -> Bool {
+    switch settings.exchangesWeights {
+    case false?: false
+    case true?: sources >= 2
+    case nil:
+      Exchange.pays(
+        workers: peers.count { isPresent($0) && $0.delivery.hasSucceeded }, sources: sources,
+        crossing: leases.usualDelivery, bytes: settings.gradientCount * MemoryLayout<Float>.stride)
+    }
+  }
+
+  /// Of each host the first that was reached and delivers what it announces: workers of one host share its link.
+  private func weightSources(among idle: [Int]) -> [Int] {
+    var hosts: Set<String> = []
+    return idle.filter { place in
+      let peer = peers[place]
+      return peer.reach.isReached && peer.delivery.hasSucceeded && !peer.delivery.isOnProbation
+        && hosts.insert(peer.host).inserted
+    }
+  }
+}

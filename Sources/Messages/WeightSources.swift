@@ -1,0 +1,23 @@
+import Numerics
+
+/// Who has the student's weights of a step, beside the coordinator.
+///
+/// The weights are cut into chunks of `WireLimits.bulkFloats` floats, which are dealt to the sources in turn. A source
+/// asks the coordinator for its own chunks; everybody asks the sources for all others. So each chunk leaves the
+/// coordinator once, however many workers there are.
+public struct WeightSources: Hashable, Sendable {
+  public var step: Int
+  /// Not empty.
+  public var sources: [BulkAddress]
+  /// One a chunk: whatever a source sends is compared with it.
+  public var hashes: [ContentHash]
+
+  public init(step: Int, sources: [BulkAddress], hashes: [ContentHash]) {
+    self.step = step
+    self.sources = sources
+    self.hashes = hashes
+  }
+
+  /// Who asks the coordinator for a chunk, and gives it to the others.
+  public func source(ofChunk chunk: Int) -> BulkAddress { sources[chunk % sources.count] }
+}

@@ -1,0 +1,148 @@
+import Coordination
+import Messages
+import Numerics
+import Synchronization
+import Wire
+
+/// Answers on a worker's bulk socket, in that socket's thread: chunks of the newest student, for other workers.
+///
+/// A chunk that is on its way is waited for, so that whoever asks need not ask again.
+package final class WeightsServing: Sendable {
+  /// How long a request may wait for its chunk: then its asker has gone elsewhere.
+  private static let patience = Duration.seconds(30)
+  /// Requests of one peer that wait: more than it asks for at a time.
+  private static let requestsAPeer = 4 * WireLimits.requestsUnderWay
+  /// Between two looks for chunks that have come.
+  package static let tick = Duration.milliseconds(5)
+
+  private struct Waiting: Sendable {
+    let request: Incoming
+    let until: ContinuousClock.Instant
+  }
+
+  /// The thread's own; the lock is never waited for.
+  private struct State: Sendable {
+    var outgoing: BoundedReplies
+    /// For chunks that are on their way, in the order of asking.
+    var waiting: [Waiting] = []
+    var waitingOfPeer: [PeerID: Int] = [:]
+  }
+
+  private let sender: Sender
+  private let shelf: WeightsShelf
+  private let log: ServiceLog
+  private let state: Mutex<State>
+
+  /// - Parameter sender: whose run and incarnation a request must name.
+  package init(sender: Sender, shelf: WeightsShelf, log: @escaping ServiceLog) {
+    self.sender = sender
+    self.shelf = shelf
+    self.log = log
+    state = Mutex(State(outgoing: BoundedReplies(frames: WireLimits.weightFramesAnswered, log: log)))
+  }
+
+  /// For `SocketThread`.
+  package func handle(_ event: SocketEvent, _ socket: RouterSocket) {
+    state.withLock { state in
+      switch event {
+      case .received(.message(let incoming)): take(incoming, &state, socket)
+      case .received(.malformed(let peer, let error, let exchange)):
+        log(.warning, "\(error)")
+        if let peer { state.outgoing.send(unavailable("\(error)", exchange, to: peer), nil, on: socket) }
+      case .received(.disconnected(let peer)): if let peer { forget(peer, &state) }
+      case .undelivered: break
+      case .tick: state.outgoing.tick(on: socket)
+      case .failed(let error): if error != .closed { log(.error, "The socket that gives weights failed: \(error)") }
+      }
+      lookAgain(&state, socket)
+      let end = ContinuousClock.now + BoundedReplies.attention
+      while ContinuousClock.now < end, let (request, frame) = state.outgoing.next(on: socket) {
+        state.outgoing.send(answer(request, into: frame), frame, on: socket)
+      }
+    }
+  }
+
+  private func take(_ request: Incoming, _ state: inout State, _ socket: RouterSocket) {
+    guard case .coming = chunk(for: request) else { return answerInTurn(request, &state, socket) }
+    let count = state.waitingOfPeer[request.peer] ?? 0
+    guard count < Self.requestsAPeer, state.waiting.count < WireLimits.weightRequestsWaiting else {
+      return state.outgoing.send(unavailable(BoundedReplies.tooManyRequests, request), nil, on: socket)
+    }
+    state.waitingOfPeer[request.peer] = count + 1
+    state.waiting.append(Waiting(request: request, until: .now + Self.patience))
+  }
+
+  private func answerInTurn(_ request: Incoming, _ state: inout State, _ socket: RouterSocket) {
+    guard let refused = state.outgoing.add(request) else { return }
+    state.outgoing.send(unavailable(BoundedReplies.tooManyRequests, refused), nil, on: socket)
+  }
+
+  /// What has come since, or will not come any more, has its turn.
+  private func lookAgain(_ state: inout State, _ socket: RouterSocket) {
+    guard !state.waiting.isEmpty else { return }
+    let now = ContinuousClock.now
+    let all = state.waiting
+    state.waiting = []
+    for waiting in all {
+      if case .coming = chunk(for: waiting.request), now < waiting.until {
+        state.waiting.append(waiting)
+      } else {
+        release(waiting.request.peer, &state)
+        answerInTurn(waiting.request, &state, socket)
+      }
+    }
+  }
+
+  private func release(_ peer: PeerID, _ state: inout State) {
+    let left = (state.waitingOfPeer[peer] ?? 1) - 1
+    state.waitingOfPeer[peer] = left > 0 ? left : nil
+  }
+
+  private func forget(_ peer: PeerID, _ state: inout State) {
+    state.waiting.removeAll { $0.request.peer == peer }
+    state.waitingOfPeer[peer] = nil
+  }
+}
+
+// MARK: - Answers
+
+extension WeightsServing {
+  private func chunk(for request: Incoming) -> WeightsShelf.Chunk {
+    guard case .bulkRequest(.weights(.student, let step, let offset, let count)) = request.envelope.message else {
+      return .absent(reason: "a worker gives chunks of the student's weights, nothing else: ask the coordinator")
+    }
+    let claimed = request.envelope.sender
+    guard claimed.run == sender.run, claimed.incarnation == sender.incarnation else {
+      return .absent(reason: "this worker is of another run, or of another start of its coordinator")
+    }
+    return shelf.chunk(ofStep: step, offset: offset, count: count)
+  }
+
+  private func answer(_ request: Incoming, into frame: FloatBuffer) -> Outgoing {
+    switch chunk(for: request) {
+    case .absent(let reason): return unavailable(reason, request)
+    case .coming: return unavailable("the weights did not come in time", request)
+    case .here(let weights):
+      guard case .bulkRequest(.weights(let network, let step, let offset, let count)) = request.envelope.message else {
+        fatalError("invariant broken: a chunk for who did not ask for one")
+      }
+      weights.withBytes(of: offset..<(offset + count)) { bytes in
+        frame.withMutableBytes(of: 0..<count) { $0.copyMemory(from: bytes) }
+      }
+      return Outgoing(
+        Envelope(
+          sender: sender, message: .bulkReply(.weights(network: network, step: step, offset: offset)),
+          exchange: request.envelope.exchange),
+        bulk: .leading(frame, bytes: count * MemoryLayout<Float>.stride), to: request.peer)
+    }
+  }
+
+  private func unavailable(_ reason: String, _ request: Incoming) -> Outgoing {
+    unavailable(reason, request.envelope.exchange, to: request.peer)
+  }
+
+  private func unavailable(_ reason: String, _ exchange: UInt64, to peer: PeerID) -> Outgoing {
+    Outgoing(
+      Envelope(sender: sender, message: .bulkReply(.unavailable(reason: reason)), exchange: exchange), to: peer)
+  }
+}

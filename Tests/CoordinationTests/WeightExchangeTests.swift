@@ -1,0 +1,148 @@
+import Coordination
+import Messages
+import Testing
+
+@Suite("Workers of several hosts fetch a step's weights from each other, where that is faster")
+struct WeightExchangeTests {
+  private static func address(_ worker: UInt64) throws -> BulkAddress {
+    BulkAddress(endpoint: try Endpoint("tcp://10.0.0.\(worker):7000"))
+  }
+
+  /// A step of eight slices that workers of these hosts are about to end, each after a payload that took `milliseconds`.
+  ///
+  /// The leases of the next step go out with the update's end.
+  private func script(
+    _ hosts: [String] = ["a", "b", "c"], exchangesWeights: Bool? = true, milliseconds: UInt64 = 50,
+    unreached: Set<UInt64> = []
+  ) throws -> Script {
+    var script = Script(slices: 8, exchangesWeights: exchangesWeights)
+    for (index, host) in hosts.enumerated() {
+      let worker = UInt64(index + 1)
+      let lease = try #require(try script.join(worker, on: host, at: Self.address(worker)).first)
+      try script.say(.finished(Script.result(of: lease)), worker)
+      try answerProbes(&script, unreached, try script.handle(.pushArrived(lease.lease, .whole), after: milliseconds))
+    }
+    return script
+  }
+
+  @discardableResult
+  private func answerProbes(_ script: inout Script, _ unreached: Set<UInt64>, _ effects: [Effect]) throws -> [Effect] {
+    var after: [Effect] = []
+    for case .probe(let address) in effects {
+      let isThere = try !unreached.contains { address == (try Self.address($0)) }
+      after += try script.handle(.probed(address, failure: isThere ? nil : "no answer"))
+    }
+    return after
+  }
+
+  /// Computes what is left of the step with worker 1, has everybody idle, and updates.
+  private func finishStep(_ script: inout Script, workers: Int, isHashed: Bool) throws -> [Effect] {
+    let step = script.coordinator.step
+    while script.coordinator.step == step {
+      guard let lease = try script.ready(1, idle: 1).first else { break }
+      try script.complete(lease, by: 1, after: 1)
+    }
+    for worker in 1...UInt64(workers) { try script.ready(worker, idle: 1) }
+    return try script.handle(.updateFinished(Script.version(step + 1), isHashed: isHashed))
+  }
+
+  private func leases(_ effects: [Effect]) -> [Lease] {
+    effects.compactMap { if case .send(.lease(let lease), _) = $0 { lease } else { nil } }
+  }
+
+  private func sources(_ effects: [Effect]) -> [BulkAddress]? {
+    effects.compactMap { if case .nameWeightSources(let sources, _) = $0 { sources } else { nil } }.first
+  }
+
+  @Test func weightsAreHashedFirstAndSourcesNamedBeforeTheLeasesOfTheNextStep() throws {
+    var script = try script()
+    let first = try finishStep(&script, workers: 3, isHashed: false)
+    #expect(first.contains(.hashWeights(true)) && sources(first) == nil)
+    #expect(leases(first).count == 3 && leases(first).allSatisfy { !$0.exchangesWeights })
+    for (index, lease) in leases(first).enumerated() { try script.complete(lease, by: UInt64(index + 1)) }
+    let second = try finishStep(&script, workers: 3, isHashed: true)
+    #expect(try sources(second) == (1...3).map { try Self.address($0) })
+    #expect(leases(second).count == 3 && leases(second).allSatisfy(\.exchangesWeights))
+    let named = try #require(second.firstIndex { if case .nameWeightSources = $0 { true } else { false } })
+    let leased = try #require(second.firstIndex { if case .send(.lease, _) = $0 { true } else { false } })
+    #expect(named < leased, "who has a lease may ask at once")
+    #expect(script.status.weightSources == 3)
+    // Who joins later fetches from them too.
+    #expect(try script.join(4, on: "d").map(\.exchangesWeights) == [true])
+  }
+
+  @Test func oneWorkerAHostGivesAndNoneThatIsNotReachedOrOnProbation() throws {
+    var script = try script(["a", "a", "b", "c", "d"], unreached: [4])
+    _ = try finishStep(&script, workers: 5, isHashed: false)
+    let announced = try #require(script.leases(to: 5).first)
+    for lease in script.leases(to: 1) { try script.complete(lease, by: 1) }
+    // Worker 5 announces, and does not deliver.
+    try script.say(.finished(Script.result(of: announced)), 5)
+    try script.handle(.pushArrived(announced.lease, .damaged))
+    let effects = try finishStep(&script, workers: 5, isHashed: true)
+    #expect(try sources(effects) == [Self.address(1), Self.address(3)])
+  }
+
+  @Test func whoIsNotReachedIsNamedOnceAndAskedAgain() throws {
+    var script = Script(slices: 8, exchangesWeights: true)
+    var asked = 0
+    var named: [String] = []
+    for worker in [1, 2] as [UInt64] {
+      let lease = try #require(try script.join(worker, on: "host\(worker)", at: Self.address(worker)).first)
+      try script.complete(lease, by: worker)
+    }
+    for _ in 0..<40 {
+      for worker in [1, 2] as [UInt64] { try script.ready(worker, idle: 0, after: 500) }
+      for case .probe(let address) in script.effects + (try script.handle(.tick)) where address == (try Self.address(2)) {
+        asked += 1
+        let effects = try script.handle(.probed(address, failure: "no answer"))
+        named += effects.compactMap { if case .log(.warning, let text) = $0 { text } else { nil } }
+      }
+    }
+    #expect(asked > 3 && asked < 12, "\(asked)")
+    #expect(named.count == 1 && named[0].contains("tcp://10.0.0.2:7000: no answer"), "\(named)")
+    #expect(script.status.workers.map(\.address) == ["tcp://10.0.0.1:7000", "tcp://10.0.0.2:7000"])
+    #expect(script.status.workers.allSatisfy { !$0.isReached })
+  }
+
+  @Test func nobodyIsAskedBeforeItDelivered() throws {
+    var script = Script(slices: 8, exchangesWeights: true)
+    for worker in [1, 2, 3] as [UInt64] {
+      try script.join(worker, on: "host\(worker)", at: Self.address(worker))
+      #expect(!script.effects.contains { if case .probe = $0 { true } else { false } })
+    }
+  }
+
+  @Test(arguments: [["a", "a", "a"], ["a"]]) func oneHostExchangesNothing(hosts: [String]) throws {
+    var script = try script(hosts)
+    for _ in 0..<2 {
+      let effects = try finishStep(&script, workers: hosts.count, isHashed: true)
+      #expect(sources(effects) == nil && !effects.contains(.hashWeights(true)))
+      #expect(leases(effects).allSatisfy { !$0.exchangesWeights })
+      for (index, lease) in leases(effects).enumerated() { try script.complete(lease, by: UInt64(index + 1)) }
+    }
+  }
+
+  @Test(arguments: [(50, true), (0, false)] as [(UInt64, Bool)])
+  func byItselfItGoesByHowLongPayloadsTake(milliseconds: UInt64, pays: Bool) throws {
+    var script = try script(exchangesWeights: nil, milliseconds: milliseconds)
+    let effects = try finishStep(&script, workers: 3, isHashed: true)
+    #expect(effects.contains(.hashWeights(true)) == pays && (sources(effects) != nil) == pays)
+  }
+
+  @Test func neverIsNever() throws {
+    var script = try script(exchangesWeights: false)
+    #expect(sources(try finishStep(&script, workers: 3, isHashed: true)) == nil)
+    #expect(script.status.workers.allSatisfy { !$0.isReached }, "nobody was asked")
+  }
+
+  @Test func itEndsWithTheHosts() throws {
+    var script = try script(["a", "b"])
+    for lease in leases(try finishStep(&script, workers: 2, isHashed: false)) {
+      try script.complete(lease, by: lease.slices.first < 4 ? 1 : 2)
+    }
+    try script.say(.goodbye, 2)
+    let effects = try finishStep(&script, workers: 1, isHashed: true)
+    #expect(sources(effects) == nil && effects.contains(.hashWeights(false)))
+  }
+}
