@@ -51,13 +51,9 @@ package struct WorkerCommand: EndsInOrder {
   @Flag(help: .hidden)
   package var stopWithParent = false
 
-  @Option(help: .hidden)
-  package var flipGradientBitEvery: Int?
-
   package init() {}
 
   package func validate() throws {
-    try requirePositive(flipGradientBitEvery, "--flip-gradient-bit-every")
     if let host, !(1...WireLimits.shortText).contains(host.utf8.count) {
       throw ValidationError("--host must have from 1 to \(WireLimits.shortText) bytes, not \(host.utf8.count).")
     }
@@ -99,7 +95,7 @@ package struct WorkerCommand: EndsInOrder {
         coordinator: found.endpoint, data: data, threads: threads ?? Allowance.current.processors.usable,
         security: found.security, probe: probeDigest(),
         name: "\(host)/\(ProcessInfo.processInfo.processIdentifier)", host: host,
-        rowCacheBytes: rowCache.bytes, givesUpAfter: givesUpAfter, flipsBitEvery: flipGradientBitEvery),
+        rowCacheBytes: rowCache.bytes, givesUpAfter: givesUpAfter),
       log: log)
     signals.tell { _ in service.requestStop() }
     return try service.run()

@@ -23,13 +23,10 @@ public struct WorkerOptions: Sendable {
   public var rowCacheBytes: Int
   /// Silence after which the coordinator is given up, for it may be found elsewhere; nil: never.
   public var givesUpAfter: Duration?
-  /// For tests of audits: one bit of every so many slices' gradient is wrong.
-  public var flipsBitEvery: Int?
 
   public init(
     coordinator: Endpoint, data: String?, threads: Int, security: Security<ClientKeys>, probe: Digest, name: String,
-    host: String? = nil, rowCacheBytes: Int = Self.rowCacheBytes, givesUpAfter: Duration? = nil,
-    flipsBitEvery: Int? = nil
+    host: String? = nil, rowCacheBytes: Int = Self.rowCacheBytes, givesUpAfter: Duration? = nil
   ) {
     self.coordinator = coordinator
     self.data = data
@@ -40,6 +37,5 @@ public struct WorkerOptions: Sendable {
     self.host = host ?? name
     self.rowCacheBytes = rowCacheBytes
     self.givesUpAfter = givesUpAfter
-    self.flipsBitEvery = flipsBitEvery
   }
 }

@@ -147,7 +147,7 @@ extension WorkerService {
           layout: definition.extentLayout(run: sender.run.digest), peer: line.peer,
           log: log
         ) { try clients.client(of: $0) },
-        threads: options.threads, flipsBitEvery: options.flipsBitEvery
+        threads: options.threads
       ) { [events] in _ = events.append(.work($0, session: number)) }
       return .joined(LeaseBounds(steps: definition.lastStep, tree: definition.tree, pictures: definition.pictures))
     } catch {
