@@ -118,7 +118,7 @@ struct StepSimulation {
         configuration: "", bulkPort: 1, data: DataIdentity(count: definition.pictures, digest: probe), rows: 0),
       slices: definition.slices, lastStep: Self.steps, gradientCount: definition.layout.count,
       floatsPerSlice: definition.floatsPerSlice,
-      pictureName: { "\($0)" }, pictures: { _, _ in [] })
+      pictures: PictureSettings(name: { "\($0)" }, ofSlice: { _, _ in [] }))
     settings.audits = AuditSettings()
     coordinator = Coordinator(
       settings, resuming: Self.version(0), durableStep: nil, at: Instant(nanoseconds: 0))

@@ -29,14 +29,14 @@ extension CoordinatorSettings {
       checkpointEvery: configuration.checkpointEveryMinutes == 0
         ? nil : .seconds(configuration.checkpointEveryMinutes * 60),
       memory: MemorySettings(configuration, resumed.rows.layout, forgetsLostRows: options.forgetsLostRows),
-      pictureName: { data.path($0) }, pictures: { definition.pictures(step: $0, slice: $1) })
+      pictures: PictureSettings(
+        name: { data.path($0) }, ofSlice: { definition.pictures(step: $0, slice: $1) },
+        undecodable: resumed.undecodable, lost: resumed.lost.map { LostPicture(picture: $0.picture, step: $0.step) }))
     peersAtMost = CoordinatorSockets.workersAtMost
     audits = AuditSettings(
       rate: options.allowsMixed ? 0 : configuration.auditRate, seed: .random(in: 0 ... .max),
       rollsBack: configuration.auditAction == .rollback,
       quarantined: resumed.quarantine.hosts, unaudited: resumed.unaudited)
-    undecodable = resumed.undecodable
-    lost = resumed.lost.map { LostPicture(picture: $0.picture, step: $0.step) }
   }
 }
 
