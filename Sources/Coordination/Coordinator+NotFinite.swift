@@ -109,8 +109,8 @@ extension Coordinator {
 
   /// Paths of the slices' pictures, for people.
   private func pictures(of slices: [Int]) -> String {
-    let pictures = slices.flatMap { settings.pictures(step, $0) }
-    let named = pictures.prefix(CoordinationLimits.notFiniteNamed).map(settings.pictureName).joined(separator: ", ")
+    let pictures = slices.flatMap { settings.pictures.ofSlice(step, $0) }
+    let named = pictures.prefix(CoordinationLimits.notFiniteNamed).map(settings.pictures.name).joined(separator: ", ")
     return pictures.count > CoordinationLimits.notFiniteNamed
       ? "\(named) and \(pictures.count - CoordinationLimits.notFiniteNamed) more" : named
   }

@@ -32,7 +32,7 @@ extension Coordinator {
     let count = settings.welcome.data.count
     var strays = Set(reported.map(\.picture))
     if let stray = strays.first(where: { !(0..<count ~= $0) }) { return "undecodable picture \(stray) of \(count)" }
-    for picture in slices.indices.lazy.flatMap({ settings.pictures(step, $0) }) {
+    for picture in slices.indices.lazy.flatMap({ settings.pictures.ofSlice(step, $0) }) {
       var picture = picture
       // Where it was before, it went on from there too.
       while strays.remove(picture) != nil || pictures.isLost(picture, in: step) {
@@ -91,7 +91,7 @@ extension Coordinator {
   /// Counts a picture that does not decode, and names it once.
   private mutating func passOver(_ picture: Int, _ reason: String, _ effects: inout [Effect]) {
     guard pictures.foundUndecodable(picture) else { return }
-    let name = settings.pictureName(picture)
+    let name = settings.pictures.name(picture)
     let reason = shortened(reason)
     effects.append(.log(.warning, "\(name) cannot be decoded, another picture takes its place: \(reason)"))
     pictures.name("\(name) (\(reason))")
@@ -109,7 +109,7 @@ extension Coordinator {
     let peers = accusers + unfounded.map(\.peer)
     for (place, peer) in peers.enumerated() where !peers[..<place].contains(peer) {
       offend(
-        peer, "\(settings.pictureName(picture)) does not decode, it said, and it does: its libjpeg may be broken",
+        peer, "\(settings.pictures.name(picture)) does not decode, it said, and it does: its libjpeg may be broken",
         &effects)
     }
   }
@@ -139,7 +139,7 @@ extension Coordinator {
     let known = pictures.lost
     pictures.lose(new, from: first)
     for picture in new.prefix(CoordinationLimits.undecodableNamed) {
-      pictures.name("\(settings.pictureName(picture)) (lost)")
+      pictures.name("\(settings.pictures.name(picture)) (lost)")
     }
     if let why = tooManyPassedOver {
       // Not to be remembered: if they come back, so may the run.
@@ -148,7 +148,7 @@ extension Coordinator {
     }
     // Durable before any result that goes by it.
     effects.append(.recordLost(new.map { LostPicture(picture: $0, step: first) }))
-    let named = new.prefix(CoordinationLimits.undecodableNamed).map(settings.pictureName).joined(separator: ", ")
+    let named = new.prefix(CoordinationLimits.undecodableNamed).map(settings.pictures.name).joined(separator: ", ")
     let more =
       new.count > CoordinationLimits.undecodableNamed
       ? " and \(new.count - CoordinationLimits.undecodableNamed) more" : ""

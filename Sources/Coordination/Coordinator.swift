@@ -95,7 +95,7 @@ public struct Coordinator: Sendable {
     self.version = version
     self.now = now
     hosts = HostTable(quarantined: settings.audits.quarantined, unaudited: settings.audits.unaudited)
-    pictures = PictureBoard(settings, at: now)
+    pictures = PictureBoard(settings.pictures, at: now)
     checkpoints = CheckpointSchedule(settings.checkpoints, durableStep: durableStep, at: now)
     board = settings.memory.map { ShardBoard($0, resuming: memory, at: now) }
     current = StepState(of: SliceTree(count: settings.slices), without: pictures.lost(in: version.step))

@@ -33,22 +33,14 @@ public struct CoordinatorSettings: Sendable {
   public var exchangesWeights: Bool?
   /// Nil: the memory is the coordinator's alone, and memory shards are refused.
   public var memory: MemorySettings?
-  /// Pictures that are known not to decode.
-  public var undecodable: Set<Int> = []
-  /// Pictures that the run has lost, or will have from a later step on.
-  public var lost: [LostPicture] = []
-  /// The path of a picture, for people.
-  public var pictureName: @Sendable (Int) -> String
-  /// The pictures of a step's slice.
-  public var pictures: @Sendable (_ step: Int, _ slice: Int) -> [Int]
+  public var pictures: PictureSettings
 
   public init(
     run: RunIdentity, incarnation: Incarnation, protocolVersion: UInt32, probe: Digest,
     libraries: LibraryVersions = LibraryVersions(), allowsMixed: Bool = false,
     welcome: Welcome, slices: Int, lastStep: Int, gradientCount: Int, floatsPerSlice: Int, watchedSlots: Int = 0,
     checkpointEverySteps: Int? = nil, keepEverySteps: Int? = nil, checkpointEvery: Duration? = nil,
-    memory: MemorySettings? = nil, pictureName: @escaping @Sendable (Int) -> String,
-    pictures: @escaping @Sendable (_ step: Int, _ slice: Int) -> [Int]
+    memory: MemorySettings? = nil, pictures: PictureSettings
   ) {
     self.run = run
     self.incarnation = incarnation
@@ -65,7 +57,6 @@ public struct CoordinatorSettings: Sendable {
     checkpoints = CheckpointCadence(
       everySteps: checkpointEverySteps, keepEverySteps: keepEverySteps, every: checkpointEvery)
     self.memory = memory
-    self.pictureName = pictureName
     self.pictures = pictures
   }
 

@@ -26,10 +26,10 @@ struct PictureBoard: Sendable {
   /// When people may be told again of what is in the way and may pass.
   var complainNotBefore: Instant
 
-  init(_ settings: CoordinatorSettings, at now: Instant) {
+  init(_ settings: PictureSettings, at now: Instant) {
     undecodable = settings.undecodable
     lost = Dictionary(settings.lost.map { ($0.picture, $0.step) }) { min($0, $1) }
-    names = settings.undecodable.sorted().prefix(CoordinationLimits.undecodableNamed).map(settings.pictureName)
+    names = settings.undecodable.sorted().prefix(CoordinationLimits.undecodableNamed).map(settings.name)
     examineNotBefore = now
     complainNotBefore = now
   }

@@ -122,7 +122,7 @@ struct StepSimulation {
         configuration: "", bulkPort: 1, data: DataIdentity(count: definition.pictures, digest: probe), rows: 0),
       slices: definition.slices, lastStep: Self.steps, gradientCount: definition.layout.count,
       floatsPerSlice: definition.floatsPerSlice,
-      pictureName: { "\($0)" }, pictures: { _, _ in [] })
+      pictures: PictureSettings(name: { "\($0)" }, ofSlice: { _, _ in [] }))
     settings.audits = AuditSettings()
     settings.exchangesWeights = Self.exchangesWeights(definition, deployment)
     coordinator = Coordinator(

@@ -68,13 +68,9 @@ package struct WorkerCommand: EndsInOrder {
   @Flag(help: .hidden)
   package var stopWithParent = false
 
-  @Option(help: .hidden)
-  package var flipGradientBitEvery: Int?
-
   package init() {}
 
   package func validate() throws {
-    try requirePositive(flipGradientBitEvery, "--flip-gradient-bit-every")
     if let host, !(1...WireLimits.shortText).contains(host.utf8.count) {
       throw ValidationError("--host must have from 1 to \(WireLimits.shortText) bytes, not \(host.utf8.count).")
     }
@@ -135,8 +131,7 @@ package struct WorkerCommand: EndsInOrder {
         coordinator: found.endpoint, data: data, threads: threads ?? Allowance.current.processors.usable,
         security: found.security, probe: probeDigest(),
         name: "\(host)/\(ProcessInfo.processInfo.processIdentifier)", host: host,
-        rowCacheBytes: rowCache.bytes, givesUpAfter: givesUpAfter, serving: serving, flipsBitEvery: flipGradientBitEvery
-      ),
+        rowCacheBytes: rowCache.bytes, givesUpAfter: givesUpAfter, serving: serving),
       log: log)
     if let endpoint = service.endpoint { log(.info, "Gives weights to other workers at \(endpoint).") }
     signals.tell { _ in service.requestStop() }

@@ -30,11 +30,12 @@ struct Script {
       slices: slices, lastStep: lastStep, gradientCount: 100, floatsPerSlice: 10, watchedSlots: 12,
       checkpointEverySteps: everySteps,
       keepEverySteps: keepEvery,
-      checkpointEvery: every, pictureName: { "picture-\($0).jpg" },
-      pictures: { step, slice in [100 * step + 2 * slice, 100 * step + 2 * slice + 1] })
+      checkpointEvery: every,
+      pictures: PictureSettings(
+        name: { "picture-\($0).jpg" },
+        ofSlice: { step, slice in [100 * step + 2 * slice, 100 * step + 2 * slice + 1] },
+        undecodable: undecodable, lost: lost))
     settings.audits = audits
-    settings.undecodable = undecodable
-    settings.lost = lost
     settings.peersAtMost = peersAtMost
     settings.exchangesWeights = exchangesWeights
     coordinator = Coordinator(

@@ -35,7 +35,7 @@ struct ShardScript {
       slices: 1, lastStep: lastStep, gradientCount: 1, floatsPerSlice: 1,
       memory: MemorySettings(
         size: size, rowsPerExtent: 10, extentBytes: 10, replicas: replicas, rowsPerStep: 10, forgetsLostRows: forgets),
-      pictureName: { "\($0)" }, pictures: { _, _ in [] })
+      pictures: PictureSettings(name: { "\($0)" }, ofSlice: { _, _ in [] }))
     coordinator = Coordinator(
       settings,
       resuming: VersionIdentity(step: 4, student: Self.probe, teacher: Self.probe, rows: rows, memoryFloor: 0),

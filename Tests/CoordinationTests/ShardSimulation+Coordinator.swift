@@ -31,7 +31,7 @@ extension ShardSimulation {
       welcome: Welcome(
         configuration: "", bulkPort: 9, data: DataIdentity(count: 10, digest: Self.probe), rows: rows),
       slices: 1, lastStep: lastStep, gradientCount: 1, floatsPerSlice: 1, checkpointEverySteps: 3, memory: memory,
-      pictureName: { "\($0)" }, pictures: { _, _ in [] })
+      pictures: PictureSettings(name: { "\($0)" }, ofSlice: { _, _ in [] }))
     machine = Coordinator(
       settings, resuming: version, durableStep: version.step == 0 && rows == 0 ? nil : version.step,
       memory: ResumedMemory(

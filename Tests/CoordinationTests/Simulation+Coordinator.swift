@@ -13,10 +13,9 @@ extension Simulation {
       run: Self.run, incarnation: incarnation, protocolVersion: 1, probe: Self.probe,
       welcome: Welcome(configuration: "", bulkPort: 1, data: DataIdentity(count: 1000, digest: Self.probe), rows: 0),
       slices: truth.tree.count, lastStep: lastStep, gradientCount: 100, floatsPerSlice: 10,
-      checkpointEverySteps: checkpointEverySteps, checkpointEvery: .seconds(30), pictureName: { "picture \($0)" },
-      pictures: { _, slice in [slice] })
+      checkpointEverySteps: checkpointEverySteps, checkpointEvery: .seconds(30),
+      pictures: PictureSettings(name: { "picture \($0)" }, ofSlice: { _, slice in [slice] }, lost: recordedLoss))
     settings.audits = audits
-    settings.lost = recordedLoss
     return settings
   }
 

@@ -93,7 +93,8 @@ struct WeightExchangeTests {
     }
     for _ in 0..<40 {
       for worker in [1, 2] as [UInt64] { try script.ready(worker, idle: 0, after: 500) }
-      for case .probe(let address) in script.effects + (try script.handle(.tick)) where address == (try Self.address(2)) {
+      for case .probe(let address) in script.effects + (try script.handle(.tick)) where address == (try Self.address(2))
+      {
         asked += 1
         let effects = try script.handle(.probed(address, failure: "no answer"))
         named += effects.compactMap { if case .log(.warning, let text) = $0 { text } else { nil } }

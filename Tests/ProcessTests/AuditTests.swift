@@ -22,16 +22,16 @@ import Testing
     let coordinator = try Program.start(
       workshop.coordinator(name, "tcp://127.0.0.1:0") + ["--max-steps", "\(steps)"] + flags)
     let address = try workshop.address(name)
-    func worker(_ flags: [String]) throws -> Process {
+    func worker(_ host: String, through: [String] = []) throws -> Process {
       try Program.start(
-        ["worker", "--coordinator", address, "--data", workshop.data, "--threads", "1"] + flags,
-        log: workshop.folder + "/\(name)-\(flags[1]).log")
+        ["worker", "--coordinator", address, "--data", workshop.data, "--threads", "1", "--host", host],
+        log: workshop.folder + "/\(name)-\(host).log", through: through)
     }
-    let bad = try worker(["--host", "bad", "--flip-gradient-bit-every", "\(count)"])
+    let bad = try worker("bad", through: BrokenProcessor.through(wrongEverySlices: count, in: workshop.folder))
     // It shall have its part in the run before it is found.
     let isThere = eventually(within: 20) { log(name).contains("'bad/") }
     try #require(isThere, "\(log(name))")
-    let good = try worker(["--host", "good"])
+    let good = try worker("good")
     defer {
       for process in [bad, good, coordinator] where process.isRunning { kill(process.processIdentifier, SIGKILL) }
     }

@@ -272,9 +272,9 @@ extension Chaos {
     }
     let end = Date() + Self.grace
     for place in others {
-      while let process = place.process, process.isRunning {
-        if Date() > end { return "who logs to \(place.log) did not leave within \(Self.grace) s of the run's end" }
-        Thread.sleep(forTimeInterval: 0.01)
+      guard let process = place.process else { continue }
+      guard eventually(within: end.timeIntervalSinceNow, { !process.isRunning }) else {
+        return "who logs to \(place.log) did not leave within \(Self.grace) s of the run's end"
       }
     }
     return Self.stepBackwards(in: (try? String(contentsOfFile: coordinator.log, encoding: .utf8)) ?? "")

@@ -12,7 +12,7 @@ import Testing
 
     for workers in 2...3 {
       let run = try workshop.train("with-\(workers)", workers: workers)
-      try run.exit()
+      #expect(try run.exit() == 0)
       #expect(try workshop.digests("with-\(workers)") == expected)
     }
 
@@ -20,7 +20,7 @@ import Testing
     let bereft = try workshop.train("worker-killed", workers: 2)
     try workshop.awaitCheckpoint("worker-killed", of: bereft)
     if let worker = workshop.processes("worker").first { kill(worker, SIGKILL) }
-    try bereft.exit()
+    #expect(try bereft.exit() == 0)
     #expect(try workshop.digests("worker-killed") == expected)
 
     // All of it is killed, and started again.

@@ -1,5 +1,6 @@
 import Messages
 import Services
+import TestSupport
 import Testing
 import Wire
 
@@ -16,8 +17,9 @@ import Wire
     let question = Outgoing(envelope(.bulkRequest(.holders(first: 0, count: 1))))
     #expect(try dealer?.send(question, timeout: .seconds(20)) == .sent)
     var asked: Incoming?
-    while asked == nil {
-      if case .message(let incoming)? = try router.receive(timeout: .seconds(20)) { asked = incoming }
+    _ = try eventually(within: 20) {
+      if case .message(let incoming)? = try router.receive(timeout: .milliseconds(100)) { asked = incoming }
+      return asked != nil
     }
     let request = try #require(asked)
     var answers = BoundedReplies { _, _ in }
@@ -25,7 +27,11 @@ import Wire
 
     dealer = nil
     let reply = Outgoing(envelope(.bulkReply(.unavailable(reason: "nothing"))), to: sender.peer)
-    while try router.send(reply) != .unreachable { _ = try router.receive(timeout: .milliseconds(10)) }
+    let isGone = try eventually(within: 20) {
+      _ = try router.receive(timeout: .zero)
+      return try router.send(reply) == .unreachable
+    }
+    #expect(isGone)
     let first = answers.next(on: router)
     answers.send(reply, try #require(first?.frame), on: router)
     let second = answers.next(on: router)

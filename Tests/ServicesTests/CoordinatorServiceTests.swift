@@ -147,7 +147,7 @@ private final class MadeUpWorker {
       reasons.append(Result { try service.run { report in steps.withLock { $0.append(report.record.step) } } })
     }
     try worker.work()
-    let reason = try #require(reasons.next()).get()
+    let reason = try #require(try reasons.handedOver()).get()
     return (reason, steps.withLock { $0 }, service.resumedStep)
   }
 
@@ -186,7 +186,7 @@ private final class MadeUpWorker {
     #expect(book.lines.count { $0.contains("slice 1 of step 2 was not finite from 'made up', and is finite as") } == 1)
     #expect(try service.directory.quarantine().hosts.map(\.host) == ["made up"])
     service.requestStop()
-    #expect(try result.next()?.get() == .requested)
+    #expect(try result.handedOver()?.get() == .requested)
     #expect(try run.digests(step: 2).count == 3)
   }
 
@@ -199,7 +199,7 @@ private final class MadeUpWorker {
     let lock = "\(run.folder)/run/coordinator.lock"
     try FileManager.default.removeItem(atPath: lock)
     let new = try SmallRun.opened(run.options())
-    #expect(throws: RunFailure.retryable("\(DurabilityError.lockLost(path: lock))")) { try result.next()?.get() }
+    #expect(throws: RunFailure.retryable("\(DurabilityError.lockLost(path: lock))")) { try result.handedOver()?.get() }
     #expect(new.incarnation.number == old.incarnation.number + 1)
     let address = try String(contentsOfFile: "\(run.folder)/run/coordinator.address", encoding: .utf8)
     #expect(address == "\(new.endpoint)\n")
@@ -223,7 +223,9 @@ private final class MadeUpWorker {
       isOver.store(true, ordering: .releasing)
     }
     try MadeUpWorker(service, probe: SmallRun.probe).work { !isOver.load(ordering: .acquiring) }
-    #expect(throws: RunFailure.retryable("\(DurabilityError.overtaken(record: record))")) { try result.next()?.get() }
+    #expect(throws: RunFailure.retryable("\(DurabilityError.overtaken(record: record))")) {
+      try result.handedOver()?.get()
+    }
   }
 
   @Test("A run is not resumed with another seed, and the error says which one it has") func refusesOtherSeed() throws {

@@ -88,7 +88,7 @@ import Wire
     let second = try coordinator.nextOfShard { if case .hello(let hello) = $0 { hello } else { nil } }.value
     #expect(second.shard == first.shard && second.held == [held] && second.address == first.address)
     again.requestStop()
-    #expect(ended.next() == .stopped)
+    #expect(try ended.handedOver() == .stopped)
   }
 
   @Test("It copies no faster than memory_copy_rate") func rate() throws {
@@ -105,7 +105,7 @@ import Wire
     }
     #expect(took > .milliseconds(550), "\(took)")
     shard.requestStop()
-    #expect(ended.next() == .stopped)
+    #expect(try ended.handedOver() == .stopped)
   }
 
   /// - Returns: the shard's hello.
@@ -154,7 +154,7 @@ import Wire
     #expect(try client.ask(.records(extent: 0, first: 0, count: 8)).bulk?.count == 8 * coordinator.layout.recordSize)
 
     shard.requestStop()
-    #expect(ended.next() == .stopped)
+    #expect(try ended.handedOver() == .stopped)
     return hello
   }
 
@@ -200,7 +200,7 @@ import Wire
     #expect(
       try client.ask(.records(extent: 0, first: 0, count: count)).bulk?.count == count * whole.rows.layout.recordSize)
     shard.requestStop()
-    #expect(ended.next() == .stopped)
+    #expect(try ended.handedOver() == .stopped)
     withExtendedLifetime(askers) {}
   }
 
@@ -237,7 +237,7 @@ import Wire
     }
     #expect(book.lines.filter { $0.contains("does not read what it asked for") }.count == 1, "\(book.lines)")
     shard.requestStop()
-    #expect(ended.next() == .stopped)
+    #expect(try ended.handedOver() == .stopped)
     withExtendedLifetime(asker) {}
   }
 

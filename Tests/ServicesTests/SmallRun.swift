@@ -7,6 +7,7 @@ import Services
 import Synchronization
 import TestSupport
 import Testing
+import Threads
 import Training
 import Vision
 import Wire
@@ -85,6 +86,21 @@ func oncePortIsFree<Opened>(_ open: () throws -> Opened) throws -> Opened {
   try #require(isFree, "the port of the service before was not let go of")
   return try #require(opened)
 }
+
+extension BoundedQueue {
+  /// What a thread of a test hands over at its end, or nil where it has nothing to hand over and closes the queue.
+  /// - Throws: `StillWorking`: a test that waits for ever says nothing.
+  func handedOver(within seconds: Int = 50) throws -> Element? {
+    switch next(within: .seconds(seconds)) {
+    case .element(let element): return element
+    case .closed: return nil
+    case .nothing: throw StillWorking(seconds: seconds)
+    }
+  }
+}
+
+/// A thread that should have ended.
+struct StillWorking: Error { let seconds: Int }
 
 /// Lines of a log, from any thread.
 final class LogBook: Sendable {

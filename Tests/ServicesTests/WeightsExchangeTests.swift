@@ -36,7 +36,9 @@ struct WeightsExchangeTests {
     }
   }
 
-  private static func address(_ holder: ScriptedCoordinator) -> BulkAddress { BulkAddress(endpoint: holder.bulkEndpoint) }
+  private static func address(_ holder: ScriptedCoordinator) -> BulkAddress {
+    BulkAddress(endpoint: holder.bulkEndpoint)
+  }
 
   private static func exchange(
     _ coordinator: ScriptedCoordinator, own: BulkAddress? = nil, shelf: WeightsShelf = WeightsShelf(),
@@ -193,7 +195,9 @@ struct WeightsServingTests {
     let weights = FloatBuffer((0..<Self.count).map { Float($0) })
     let answered = BoundedQueue<Result<BulkClient.Answer, any Error>>(capacity: 2)
     for (chunk, count) in [(0, WireLimits.bulkFloats), (2, 10)] {
-      startThread(named: "asks") { answered.append(Result { try worker.client.ask(worker.chunk(chunk, count: count)) }) }
+      startThread(named: "asks") {
+        answered.append(Result { try worker.client.ask(worker.chunk(chunk, count: count)) })
+      }
     }
     // Its step has not begun here; then it has, and the chunk is not there.
     #expect(answered.isStillEmpty(for: .milliseconds(200)))

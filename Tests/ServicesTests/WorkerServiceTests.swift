@@ -46,7 +46,7 @@ import Threads
       }
     }
     worker.requestStop()
-    _ = ended.next()
+    #expect(try ended.handedOver() == nil)
     return Ending(
       outcome: outcome, reports: reports.withLock { $0 }, coordinator: book.lines, worker: workersBook.lines)
   }
@@ -214,7 +214,7 @@ import Threads
       #expect(stopped == (incarnation == 1 ? .requested : .finished))
       #expect((service.resumedStep == 0) == (incarnation == 1))
     }
-    #expect(ended.next() == .finished)
+    #expect(try ended.handedOver() == .finished)
     #expect(try parted.digests(step: 8) == calm.digests(step: 8))
     #expect(book.lines.filter { $0.hasPrefix("Joined the run at ") }.count == 2, "\(book.lines)")
   }

@@ -3,6 +3,7 @@ import Messages
 import Numerics
 import Services
 import Slices
+import TestSupport
 import Testing
 import Threads
 
@@ -96,7 +97,7 @@ import Threads
     #expect(first.lease == lease.lease && first.slices == lease.slices && first.losses.count == 2)
     for _ in 0..<2 { #expect(try finished() == first) }
     for _ in 0..<2 { try coordinator.say(.grant(lease.lease), to: peer) }
-    while try coordinator.ready().value.held != [] {}
+    #expect(try eventually(within: 20) { try coordinator.ready().value.held.isEmpty })
     let asked = coordinator.takeAskedByPeer()
     let pushes = asked.filter { if case .push = $0.request { true } else { false } }
     #expect(
@@ -157,7 +158,7 @@ import Threads
     let peer = try coordinator.hello().peer
     try coordinator.welcome(peer)
     try coordinator.say(.lease(lease(1, slices: SliceRange(first: 0, count: 2))), to: peer)
-    while try coordinator.ready().value.held != [LeaseID(1)] {}
+    #expect(try eventually(within: 20) { try coordinator.ready().value.held == [LeaseID(1)] })
     try coordinator.say(
       .refusal(Refusal(reason: .unknownPeer, text: "The coordinator started anew: say hello.")), to: peer,
       incarnation: 2)

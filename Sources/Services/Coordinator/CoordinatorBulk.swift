@@ -237,18 +237,15 @@ extension CoordinatorBulk {
         report(.pushProgressed(lease))
       }
       return nil
-    case .whole(let sum, let announced):
+    case .ended(let outcome):
       state.progress[lease] = nil
-      guard sum.payloadDigest == announced else {
-        report(.pushArrived(lease, .damaged))
+      report(.pushArrived(lease, outcome))
+      switch outcome {
+      case .whole: return (.pushed(lease), nil)
+      case .damaged:
         throw Unavailable("the payload of lease \(lease.number) does not have the digest that was announced")
+      case .notFinite: throw Unavailable("the payload of lease \(lease.number) is not finite")
       }
-      guard isFinite(sum.gradient.vector), isFinite(sum.tail.vector) else {
-        report(.pushArrived(lease, .notFinite))
-        throw Unavailable("the payload of lease \(lease.number) is not finite")
-      }
-      report(.pushArrived(lease, .whole))
-      return (.pushed(lease), nil)
     }
   }
 }

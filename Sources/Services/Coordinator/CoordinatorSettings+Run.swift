@@ -29,7 +29,9 @@ extension CoordinatorSettings {
       checkpointEvery: configuration.checkpointEveryMinutes == 0
         ? nil : .seconds(configuration.checkpointEveryMinutes * 60),
       memory: MemorySettings(configuration, resumed.rows.layout, forgetsLostRows: options.forgetsLostRows),
-      pictureName: { data.path($0) }, pictures: { definition.pictures(step: $0, slice: $1) })
+      pictures: PictureSettings(
+        name: { data.path($0) }, ofSlice: { definition.pictures(step: $0, slice: $1) },
+        undecodable: resumed.undecodable, lost: resumed.lost.map { LostPicture(picture: $0.picture, step: $0.step) }))
     peersAtMost = CoordinatorSockets.workersAtMost
     audits = AuditSettings(
       rate: options.allowsMixed ? 0 : configuration.auditRate, seed: .random(in: 0 ... .max),
@@ -41,8 +43,6 @@ extension CoordinatorSettings {
       case .always: true
       case .never: false
       }
-    undecodable = resumed.undecodable
-    lost = resumed.lost.map { LostPicture(picture: $0.picture, step: $0.step) }
   }
 }
 

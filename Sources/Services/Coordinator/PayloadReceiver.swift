@@ -8,21 +8,21 @@ import Wire
 /// Where granted payloads arrive, chunk by chunk, until they are whole.
 ///
 /// There is one place a granted lease, and the state machine grants few at once; what belongs to no place is refused.
-final class PayloadReceiver: Sendable {
+package final class PayloadReceiver: Sendable {
   /// A lease's payload, and who pushes it.
-  struct Arrival: Sendable {
-    let sum: SliceSum
-    let peer: PeerID
+  package struct Arrival: Sendable {
+    package let sum: SliceSum
+    package let peer: PeerID
     /// What the step's memory cost the peer.
     let rows: RowTraffic
   }
 
   /// What a chunk came to.
-  enum Taken: Sendable {
+  package enum Taken: Hashable, Sendable {
     /// More is to come.
     case partly
-    /// That was the last one; whoever is told this checks the payload, then calls `settle`.
-    case whole(SliceSum, announced: Digest)
+    /// That was the last one. A payload that is not whole is forgotten.
+    case ended(PushOutcome)
     /// It has been whole before: the answer may be lost.
     case again
     case refused(String)
@@ -34,6 +34,18 @@ final class PayloadReceiver: Sendable {
     /// Floats from the payload's beginning that are here.
     var received = 0
     var isWhole = false
+
+    var outcome: PushOutcome {
+      let sum = arrival.sum
+      guard sum.payloadDigest == announced else { return .damaged }
+      return isFinite(sum.gradient.vector) && isFinite(sum.tail.vector) ? .whole : .notFinite
+    }
+  }
+
+  /// What a chunk came to, and the place that it filled, which is still to be judged.
+  private enum Copied {
+    case taken(Taken)
+    case filled(Place)
   }
 
   private struct State {
@@ -44,13 +56,16 @@ final class PayloadReceiver: Sendable {
   private let floatsPerSlice: Int
   private let state: Mutex<State>
 
-  init(gradientCount: Int, floatsPerSlice: Int) {
+  /// - Parameters:
+  ///   - gradientCount: floats in a payload's gradient.
+  ///   - floatsPerSlice: floats in its tail, a slice.
+  package init(gradientCount: Int, floatsPerSlice: Int) {
     self.floatsPerSlice = floatsPerSlice
     state = Mutex(State(gradients: BufferPool(count: gradientCount)))
   }
 
   /// Makes room for a lease's payload; its sizes have been checked.
-  func expect(_ lease: LeaseID, from peer: PeerID, _ finished: Finished) {
+  package func expect(_ lease: LeaseID, from peer: PeerID, _ finished: Finished) {
     state.withLock { state in
       let sum = SliceSum(
         slices: finished.slices, gradient: state.gradients.take(),
@@ -61,10 +76,10 @@ final class PayloadReceiver: Sendable {
     }
   }
 
-  func abandon(_ lease: LeaseID) { state.withLock { $0.places[lease] = nil } }
+  package func abandon(_ lease: LeaseID) { state.withLock { $0.places[lease] = nil } }
 
   /// The whole payload of an accepted lease; it is forgotten here.
-  func take(_ lease: LeaseID) -> Arrival? {
+  package func take(_ lease: LeaseID) -> Arrival? {
     state.withLock { state in
       guard let place = state.places.removeValue(forKey: lease), place.isWhole else { return nil }
       return place.arrival
@@ -72,35 +87,47 @@ final class PayloadReceiver: Sendable {
   }
 
   /// Takes the floats of a payload from `offset` on. Chunks come in order; those that are here already are passed over,
-  /// and none crosses from gradient to tail.
-  func receive(_ chunk: BulkFrame, at offset: Int, of lease: LeaseID, from peer: PeerID) -> Taken {
+  /// and none crosses from gradient to tail. Called in one thread.
+  package func receive(_ chunk: BulkFrame, at offset: Int, of lease: LeaseID, from peer: PeerID) -> Taken {
+    switch copy(chunk, at: offset, of: lease, from: peer) {
+    case .taken(let taken): return taken
+    case .filled(let place):
+      // Without the lock: it is read from end to end.
+      let outcome = place.outcome
+      state.withLock { state in
+        if outcome == .whole { state.places[lease]?.isWhole = true } else { state.places[lease] = nil }
+      }
+      return .ended(outcome)
+    }
+  }
+
+  private func copy(_ chunk: BulkFrame, at offset: Int, of lease: LeaseID, from peer: PeerID) -> Copied {
     state.withLock { state in
       guard let place = state.places[lease], place.arrival.peer == peer else {
-        return .refused("lease \(lease.number) is not expected: it was taken back, or is done")
+        return .taken(.refused("lease \(lease.number) is not expected: it was taken back, or is done"))
       }
-      if place.isWhole { return .again }
+      if place.isWhole { return .taken(.again) }
       let count = chunk.count / MemoryLayout<Float>.stride
       let sum = place.arrival.sum
-      guard count <= sum.payloadCount, offset <= sum.payloadCount - count else {
-        return .refused("floats \(offset) to \(offset + count) of a payload of \(sum.payloadCount)")
+      guard offset <= sum.payloadCount - count else {
+        return .taken(.refused("floats \(offset) to \(offset + count) of a payload of \(sum.payloadCount)"))
       }
       guard offset >= sum.gradient.count || offset + count <= sum.gradient.count else {
-        return .refused("a chunk at \(offset) crosses from the gradient to the rows")
+        return .taken(.refused("a chunk at \(offset) crosses from the gradient to the rows"))
       }
       guard offset <= place.received else {
-        return .refused("a chunk at \(offset), but those from \(place.received) on are missing: push from there")
+        return .taken(
+          .refused("a chunk at \(offset), but those from \(place.received) on are missing: push from there"))
       }
       // Sent twice, from the beginning after a broken connection for one.
-      guard offset == place.received else { return .partly }
+      guard offset == place.received else { return .taken(.partly) }
       if offset < sum.gradient.count {
         chunk.copy(into: sum.gradient, at: offset)
       } else {
         chunk.copy(into: sum.tail, at: offset - sum.gradient.count)
       }
       state.places[lease]?.received += count
-      guard place.received + count == sum.payloadCount else { return .partly }
-      state.places[lease]?.isWhole = true
-      return .whole(sum, announced: place.announced)
+      return place.received + count == sum.payloadCount ? .filled(place) : .taken(.partly)
     }
   }
 }

@@ -25,13 +25,11 @@ public struct WorkerOptions: Sendable {
   public var givesUpAfter: Duration?
   /// How other workers reach this one, to fetch weights from it; nil: they do not.
   public var serving: Serving?
-  /// For tests of audits: one bit of every so many slices' gradient is wrong.
-  public var flipsBitEvery: Int?
 
   public init(
     coordinator: Endpoint, data: String?, threads: Int, security: Security<ClientKeys>, probe: Digest, name: String,
     host: String? = nil, rowCacheBytes: Int = Self.rowCacheBytes, givesUpAfter: Duration? = nil,
-    serving: Serving? = nil, flipsBitEvery: Int? = nil
+    serving: Serving? = nil
   ) {
     self.coordinator = coordinator
     self.data = data
@@ -43,7 +41,6 @@ public struct WorkerOptions: Sendable {
     self.rowCacheBytes = rowCacheBytes
     self.givesUpAfter = givesUpAfter
     self.serving = serving
-    self.flipsBitEvery = flipsBitEvery
   }
 }
 

@@ -164,7 +164,7 @@ extension WorkerService {
               context: context, sender: asker, endpoint: address.endpoint, security: options.security.towards(address))
           }
         },
-        threads: options.threads, flipsBitEvery: options.flipsBitEvery
+        threads: options.threads
       ) { [events] in _ = events.append(.work($0, session: number)) }
       return .joined(LeaseBounds(steps: definition.lastStep, tree: definition.tree, pictures: definition.pictures))
     } catch {

@@ -25,26 +25,19 @@ final class WorkerSession: Sendable {
   private let rows: WorkerRows
   private let holders: RowHolders
   private let exchange: @Sendable (BulkClient) -> WeightsExchange
-  private let flipsBitEvery: Int?
   private let report: @Sendable (WorkerProgress) -> Void
   /// Of weights and gradients, which have one size.
   private let parameters: SharedBufferPool
   private let prepared = BoundedQueue<WorkerLease>(capacity: WireLimits.heldLeases)
   private let tasks = BoundedQueue<SliceTask>(capacity: WireLimits.slicesPerStep)
   private let pushes = BoundedQueue<(LeaseID, SliceSum)>(capacity: 1)
-  private let state = Mutex(State())
+  /// Leases that are not forgotten, with their sums once they are computed.
+  private let wanted = Mutex<[LeaseID: SliceSum?]>([:])
 
   private struct SliceTask: Sendable {
     let work: WorkerLease
     let slice: Int
     let inputs: StepInputs
-  }
-
-  private struct State: Sendable {
-    /// Leases that are not forgotten, with their sums once they are computed.
-    var wanted: [LeaseID: SliceSum?] = [:]
-    /// Slices, for tests of audits.
-    var computed = 0
   }
 
   /// Starts the threads; they hold the session until `stop`.
@@ -55,7 +48,7 @@ final class WorkerSession: Sendable {
   init(
     definition: RunDefinition, incarnation: Incarnation, clients: SourceClients, payloads: BulkClient,
     pictures: WorkerPictures, rows: WorkerRows, holders: RowHolders,
-    exchange: @escaping @Sendable (BulkClient) -> WeightsExchange, threads: Int, flipsBitEvery: Int? = nil,
+    exchange: @escaping @Sendable (BulkClient) -> WeightsExchange, threads: Int,
     report: @escaping @Sendable (WorkerProgress) -> Void
   ) throws {
     self.definition = definition
@@ -67,7 +60,6 @@ final class WorkerSession: Sendable {
     self.exchange = exchange
     self.pictures = pictures
     self.rows = rows
-    self.flipsBitEvery = flipsBitEvery
     self.report = report
     parameters = SharedBufferPool(count: definition.layout.count)
     // The only reason why a thread's computer could not be made; asked here, where it can be said.
@@ -79,7 +71,7 @@ final class WorkerSession: Sendable {
 
   /// Ends the threads, each after what it is at.
   func stop() {
-    state.withLock { $0.wanted = [:] }
+    wanted.withLock { $0 = [:] }
     prepared.close()
     tasks.close()
     pushes.close()
@@ -92,21 +84,21 @@ final class WorkerSession: Sendable {
 
 extension WorkerSession {
   func compute(_ lease: Lease) {
-    _ = state.withLock { $0.wanted.updateValue(nil, forKey: lease.lease) }
+    _ = wanted.withLock { $0.updateValue(nil, forKey: lease.lease) }
     _ = prepared.tryAppend(WorkerLease(lease))
   }
 
   /// Lets a lease go; slices of it that wait are passed over.
-  func forget(_ lease: LeaseID) { _ = state.withLock { $0.wanted.removeValue(forKey: lease) } }
+  func forget(_ lease: LeaseID) { _ = wanted.withLock { $0.removeValue(forKey: lease) } }
 
   /// - Precondition: it is computed, and nothing else is being pushed.
   func push(_ lease: LeaseID) {
-    let sum = state.withLock { $0.wanted[lease] ?? nil }
+    let sum = wanted.withLock { $0[lease] ?? nil }
     let isTaken = sum.map { pushes.tryAppend((lease, $0)) } ?? false
     invariant(isTaken, "lease \(lease.number) is pushed before it is computed, or beside another")
   }
 
-  private func isWanted(_ lease: LeaseID) -> Bool { state.withLock { $0.wanted[lease] != nil } }
+  private func isWanted(_ lease: LeaseID) -> Bool { wanted.withLock { $0[lease] != nil } }
 }
 
 // MARK: - Threads
@@ -144,11 +136,6 @@ extension WorkerSession {
             step: lease.step, slice: task.slice, student: task.inputs.student, teacher: task.inputs.teacher,
             blocks: task.inputs.blocks, into: parameters.take(), without: lost,
             bytes: { [pictures] in try fetched[$0] ?? pictures.bytes($0) })
-          if let flipsBitEvery, flipsBit(every: flipsBitEvery) {
-            let index = sum.gradient.count / 2
-            // One that shows in any sum: the middle of the mantissa.
-            sum.gradient[index] = Float(bitPattern: sum.gradient[index].bitPattern ^ 1 << 18)
-          }
           if let total = task.work.add(sum) { finish(total, of: lease, task.inputs) }
         } catch {
           report(.failed(Returned(lease.lease, because: error)))
@@ -158,21 +145,11 @@ extension WorkerSession {
     }
   }
 
-  /// Whether it is this slice's turn to be wrong.
-  private func flipsBit(every count: Int) -> Bool {
-    state.withLock { state in
-      state.computed += 1
-      return state.computed.isMultiple(of: count)
-    }
-  }
-
   private func finish(_ total: SliceSum, of lease: Lease, _ inputs: StepInputs) {
     var finished = total.finished(lease: lease.lease, step: lease.step)
     finished.rows = inputs.takeTraffic()
     // Before it is said, for it may be granted at once.
-    state.withLock { state in
-      if state.wanted[lease.lease] != nil { state.wanted[lease.lease] = total }
-    }
+    wanted.withLock { if $0[lease.lease] != nil { $0[lease.lease] = total } }
     report(.computed(finished))
   }
 
