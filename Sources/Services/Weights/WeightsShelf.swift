@@ -15,6 +15,8 @@ package final class WeightsShelf: Sendable {
 
   private let state = Mutex(State())
 
+  package init() {}
+
   /// What there is of a chunk.
   package enum Chunk: Sendable {
     /// All of it, in this buffer.
