@@ -2949,7 +2949,7 @@ const ProtobufCMessageDescriptor massl__ready__descriptor =
   (ProtobufCMessageInit) massl__ready__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor massl__finished__field_descriptors[13] =
+static const ProtobufCFieldDescriptor massl__finished__field_descriptors[14] =
 {
   {
     "lease",
@@ -3107,6 +3107,18 @@ static const ProtobufCFieldDescriptor massl__finished__field_descriptors[13] =
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "weights_us",
+    14,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Massl__Finished, weights_us),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned massl__finished__field_indices_by_name[] = {
   9,   /* field[9] = chosen */
@@ -3122,11 +3134,12 @@ static const unsigned massl__finished__field_indices_by_name[] = {
   1,   /* field[1] = step */
   7,   /* field[7] = target_entropy */
   8,   /* field[8] = undecodable */
+  13,   /* field[13] = weights_us */
 };
 static const ProtobufCIntRange massl__finished__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 13 }
+  { 0, 14 }
 };
 const ProtobufCMessageDescriptor massl__finished__descriptor =
 {
@@ -3136,7 +3149,7 @@ const ProtobufCMessageDescriptor massl__finished__descriptor =
   "Massl__Finished",
   "massl",
   sizeof(Massl__Finished),
-  13,
+  14,
   massl__finished__field_descriptors,
   massl__finished__field_indices_by_name,
   1,  massl__finished__number_ranges,

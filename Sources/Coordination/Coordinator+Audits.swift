@@ -226,7 +226,7 @@ extension Coordinator {
   static func comparable(_ finished: Finished) -> Finished {
     var finished = finished
     finished.lease = LeaseID(0)
-    finished.rows = RowTraffic()
+    finished.traffic = StepTraffic()
     finished.undecodable = finished.undecodable.map { UndecodablePicture(picture: $0.picture, reason: "") }
     return finished
   }

@@ -103,9 +103,9 @@ extension Coordinator {
     note(acceptedFrom: lease.peer, finished, &effects)
     peers[lease.peer]?.accepted += lease.slices.count
     counts.accepted += 1
-    counts.rowsCached &+= finished.rows.cached
-    counts.rowsFetched &+= finished.rows.fetched
-    counts.rowWaitSeconds += Double(finished.rows.waited) / 1e6
+    counts.rowsCached &+= finished.traffic.cached
+    counts.rowsFetched &+= finished.traffic.fetched
+    counts.rowWaitSeconds += Double(finished.traffic.waited) / 1e6
     effects.append(.accept(lease.id, finished))
     // Copies, whole or in part, are no longer wanted. A larger one goes too, for it cannot be taken apart; what it
     // had besides is free again, and fewer slices are left than before: so this ends.

@@ -113,8 +113,8 @@ public struct Finished: Hashable, Sendable {
   public var chosen: [UInt8]
   /// Pictures whose bytes do not decode, with the reason.
   public var undecodable: [UndecodablePicture]
-  /// What the step's memory cost this worker; nothing in its later results of the step.
-  public var rows = RowTraffic()
+  /// What the step's weights and rows cost this worker; nothing in its later results of the step.
+  public var traffic = StepTraffic()
 
   public init(
     lease: LeaseID, step: Int, slices: SliceRange, payload: Digest, payloadCount: Int, losses: [SliceLoss],
@@ -131,21 +131,25 @@ public struct Finished: Hashable, Sendable {
   }
 }
 
-/// What workers' memory rows cost: those that are stored somewhere, for seeded ones are computed.
-public struct RowTraffic: Hashable, Sendable {
-  /// Rows that were in a worker's cache.
+/// What a step cost a worker before it could begin: its weights, and those memory rows that are stored somewhere, for
+/// seeded ones are computed.
+public struct StepTraffic: Hashable, Sendable {
+  /// Microseconds in which its weights came.
+  public var weights = 0
+  /// Rows that were in the worker's cache.
   public var cached = 0
   /// Rows that were fetched.
   public var fetched = 0
-  /// Microseconds for which a step could not begin for want of rows.
+  /// Microseconds for which the step could not begin for want of rows.
   public var waited = 0
 
-  public init(cached: Int = 0, fetched: Int = 0, waited: Int = 0) {
-    (self.cached, self.fetched, self.waited) = (cached, fetched, waited)
+  public init(weights: Int = 0, cached: Int = 0, fetched: Int = 0, waited: Int = 0) {
+    (self.weights, self.cached, self.fetched, self.waited) = (weights, cached, fetched, waited)
   }
 
-  public static func += (left: inout RowTraffic, right: RowTraffic) {
+  public static func += (left: inout StepTraffic, right: StepTraffic) {
     // Peers say these numbers: none may end the program.
+    left.weights &+= right.weights
     left.cached &+= right.cached
     left.fetched &+= right.fetched
     left.waited &+= right.waited

@@ -40,6 +40,8 @@ public struct MetricsRecord: Sendable, Equatable, Decodable {
   public var rowsFetched: Int?
   /// Seconds for which the worker that waited longest could not begin the step for want of rows.
   public var rowWaitSeconds: Double?
+  /// Seconds in which the step's weights came to the worker that waited longest for them. Nil in records of older versions.
+  public var weightsSeconds: Double?
   /// Pictures that were found not to decode, and those that cannot be read any more. Nil in records of older versions.
   public var undecodablePictures: Int?
   public var lostPictures: Int?
@@ -54,7 +56,7 @@ public struct MetricsRecord: Sendable, Equatable, Decodable {
     embeddingSpread: Double?, chosenShare: Double?, lr: Double, weightDecay: Double, momentumTeacher: Double,
     teacherTemp: Double, gradientNorm: Double, imagesPerSecond: Double,
     workers: Int, memoryRows: Int, updateSeconds: Double?, rowsCached: Int?, rowsFetched: Int?,
-    rowWaitSeconds: Double?, unixSeconds: Double, warning: String? = nil
+    rowWaitSeconds: Double?, weightsSeconds: Double?, unixSeconds: Double, warning: String? = nil
   ) {
     self.step = step
     self.epoch = epoch
@@ -76,6 +78,7 @@ public struct MetricsRecord: Sendable, Equatable, Decodable {
     self.rowsCached = rowsCached
     self.rowsFetched = rowsFetched
     self.rowWaitSeconds = rowWaitSeconds
+    self.weightsSeconds = weightsSeconds
     self.unixSeconds = unixSeconds
     self.warning = warning
   }
@@ -88,7 +91,7 @@ public struct MetricsRecord: Sendable, Equatable, Decodable {
       ("chosen_share", chosenShare ?? .nan), ("lr", lr), ("weight_decay", weightDecay),
       ("momentum_teacher", momentumTeacher), ("teacher_temp", teacherTemp), ("gradient_norm", gradientNorm),
       ("images_per_second", imagesPerSecond), ("update_seconds", updateSeconds ?? .nan),
-      ("row_wait_seconds", rowWaitSeconds ?? .nan),
+      ("row_wait_seconds", rowWaitSeconds ?? .nan), ("weights_seconds", weightsSeconds ?? .nan),
     ]
     // JSON has no infinities and no NaN.
     let fields = numbers.map { "\"\($0)\":\($1.isFinite ? "\($1)" : "null")" }

@@ -205,7 +205,8 @@ extension FieldReader {
       },
       chosen: Array(UnsafeBufferPointer(start: c.chosen.data, count: c.chosen.len)),
       undecodable: try undecodable(c.undecodable, c.n_undecodable, "finished.undecodable"))
-    finished.rows = RowTraffic(
+    finished.traffic = StepTraffic(
+      weights: try offset(c.weights_us, "finished.weights_us"),
       cached: try offset(c.rows_cached, "finished.rows_cached"),
       fetched: try offset(c.rows_fetched, "finished.rows_fetched"),
       waited: try offset(c.rows_waited_us, "finished.rows_waited_us"))

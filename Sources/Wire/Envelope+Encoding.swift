@@ -175,9 +175,10 @@ extension MessageMemory {
     (c.pointee.n_undecodable, c.pointee.undecodable) = write(finished.undecodable)
     invariant(finished.chosen.count <= WireLimits.chosenBytes, "\(finished.chosen.count) bytes of chosen slots")
     c.pointee.chosen = bytes(finished.chosen)
-    c.pointee.rows_cached = number(finished.rows.cached)
-    c.pointee.rows_fetched = number(finished.rows.fetched)
-    c.pointee.rows_waited_us = number(finished.rows.waited)
+    c.pointee.rows_cached = number(finished.traffic.cached)
+    c.pointee.rows_fetched = number(finished.traffic.fetched)
+    c.pointee.rows_waited_us = number(finished.traffic.waited)
+    c.pointee.weights_us = number(finished.traffic.weights)
     return c
   }
 

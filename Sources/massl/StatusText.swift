@@ -44,6 +44,10 @@ enum StatusText {
           "\(fetched) fetched, \(cached) cached (\(String(format: "%.1f", 100 * Double(cached) / Double(cached + fetched))) %)\(wait)"
         ))
     }
+    if let seconds = status.weightsSeconds {
+      let sources = run.weightSources > 0 ? "\(run.weightSources) workers" : "the coordinator"
+      rows.append(("weights", String(format: "came in %.3f s, from ", seconds) + sources))
+    }
     if let warning = status.warning { rows.append(("warning", warning)) }
     if run.undecodablePictures > 0 { rows.append(("undecodable", "\(run.undecodablePictures) pictures replaced")) }
     if run.lostPictures > 0 {
@@ -64,6 +68,7 @@ enum StatusText {
           "\(worker.name)\(worker.name.hasPrefix(worker.host) ? "" : " of \(worker.host)") (\(worker.fingerprint)): "
             + "\(worker.threads) threads, \(worker.idleThreads) idle, \(worker.leases) leases, \(rate), "
             + String(format: "heard %.1f s ago", worker.secondsSinceHeard)
+            + (run.weightSources > 0 && !worker.isReached ? ", gives no weights" : "")
             + (worker.undelivered > 0 ? ", \(worker.undelivered) payloads not delivered" : "")
         ))
     }

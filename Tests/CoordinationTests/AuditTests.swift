@@ -22,7 +22,7 @@ struct AuditTests {
     _ script: inout Script, _ lease: Lease, by worker: UInt64, bits: UInt64 = 4, after milliseconds: UInt64 = 10
   ) throws -> [Effect] {
     var finished = Script.result(of: lease, bits: bits)
-    finished.rows = RowTraffic(cached: 50, fetched: Int(worker), waited: 1000)
+    finished.traffic = StepTraffic(cached: 50, fetched: Int(worker), waited: 1000)
     return try script.say(.finished(finished), worker, after: milliseconds)
   }
 

@@ -88,8 +88,8 @@ import Training
     defer { bulk.stop() }
     let rows = WorkerRows(definition: definition, bytes: 1 << 20, incarnation: Incarnation(1))
     for (step, expected) in [
-      (2, RowTraffic(cached: 0, fetched: 12)), (2, RowTraffic(cached: 12, fetched: 0)),
-      (3, RowTraffic(cached: 10, fetched: 6)),
+      (2, StepTraffic(cached: 0, fetched: 12)), (2, StepTraffic(cached: 12, fetched: 0)),
+      (3, StepTraffic(cached: 10, fetched: 6)),
     ] {
       let gathered = try rows.gather(
         MemoryVersion(step: step, rows: 6 * step), below: 6 * step, in: Incarnation(1),
@@ -112,7 +112,7 @@ import Training
       MemoryVersion(step: 3, rows: 18), below: 12, in: Incarnation(1), from: holders, into: memory)
     #expect(Self.asked(coordinator.takeAsked()) == 10)
     try rows.complete(&gathered, in: Incarnation(1), from: holders)
-    #expect(gathered.traffic == RowTraffic(cached: 0, fetched: 16))
+    #expect(gathered.traffic == StepTraffic(cached: 0, fetched: 16))
     #expect(Self.asked(coordinator.takeAsked()) == 6)
     let blocks = definition.blockDraw(of: MemoryVersion(step: 3, rows: 18))
     for block in 0..<2 {

@@ -13,6 +13,7 @@ struct FuzzTests {
       chosenShare: 0.25, lr: 2.5e-4,
       weightDecay: 0.04, momentumTeacher: 0.996, teacherTemp: 0.04, gradientNorm: 1.25, imagesPerSecond: 412.5,
       workers: 4, memoryRows: 768, updateSeconds: 0.5, rowsCached: 3, rowsFetched: 5, rowWaitSeconds: 0.25,
+      weightsSeconds: 0.125,
       unixSeconds: 1_700_000_000)
     try withTemporaryDirectory { root in
       let path = "\(root)/metrics.jsonl"

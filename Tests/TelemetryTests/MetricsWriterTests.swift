@@ -9,7 +9,7 @@ struct MetricsWriterTests {
       step: step, epoch: Double(step) / 10, loss: loss, consistency: loss + 0.25, koleo: -0.25, targetEntropy: 3.5,
       embeddingSpread: 0.75, chosenShare: step < 7 ? nil : 0.5, lr: 1e-6, weightDecay: 0.04, momentumTeacher: 0.992,
       teacherTemp: 0.04, gradientNorm: 1.5, imagesPerSecond: 38.5, workers: 2, memoryRows: 64 * step,
-      updateSeconds: 0.25, rowsCached: 60, rowsFetched: step < 7 ? nil : 4, rowWaitSeconds: 0.125,
+      updateSeconds: 0.25, rowsCached: 60, rowsFetched: step < 7 ? nil : 4, rowWaitSeconds: 0.125, weightsSeconds: 0.5,
       unixSeconds: 1.7e9)
   }
 
@@ -34,7 +34,7 @@ struct MetricsWriterTests {
         "chosen_share", "lr", "weight_decay", "momentum_teacher",
         "teacher_temp", "gradient_norm",
         "images_per_second", "workers", "memory_rows", "update_seconds", "rows_cached", "rows_fetched",
-        "row_wait_seconds", "undecodable_pictures", "lost_pictures", "unix_seconds", "warning",
+        "row_wait_seconds", "weights_seconds", "undecodable_pictures", "lost_pictures", "unix_seconds", "warning",
       ])
     #expect(object["loss"] is NSNull)
     #expect(object["lr"] as? Double == 1e-6)
@@ -45,6 +45,7 @@ struct MetricsWriterTests {
     #expect(object["memory_rows"] as? Int == 448)
     #expect(object["rows_cached"] as? Int == 60 && object["rows_fetched"] as? Int == 4)
     #expect(object["row_wait_seconds"] as? Double == 0.125)
+    #expect(object["weights_seconds"] as? Double == 0.5)
     #expect(Self.record(6).json().contains("\"rows_fetched\":null"))
   }
 

@@ -67,6 +67,7 @@ struct FieldRules {
     field("finished.rows_cached", .offset)
     field("finished.rows_fetched", .offset)
     field("finished.rows_waited_us", .offset)
+    field("finished.weights_us", .offset)
 
     any("returned.lease", Self.anyLease)
     field("returned.reason", .text(WireLimits.sentence))

@@ -47,7 +47,8 @@ func everyMessage(_ random: inout SplitMix64) -> [Message] {
     .worker(
       .finished(
         with(
-          rows: RowTraffic(cached: random.number(), fetched: random.number(), waited: random.number()),
+          traffic: StepTraffic(
+            weights: random.number(), cached: random.number(), fetched: random.number(), waited: random.number()),
           Finished(
             lease: lease, step: random.number(), slices: slices, payload: random.digest(),
             payloadCount: random.number(),
@@ -126,8 +127,8 @@ func someSender(_ random: inout SplitMix64, peer: PeerID? = nil) -> Sender {
     peer: peer ?? PeerID(rawValue: random.next()))
 }
 
-private func with(rows: RowTraffic, _ finished: Finished) -> Finished {
+private func with(traffic: StepTraffic, _ finished: Finished) -> Finished {
   var finished = finished
-  finished.rows = rows
+  finished.traffic = traffic
   return finished
 }

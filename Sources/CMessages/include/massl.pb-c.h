@@ -330,10 +330,14 @@ struct  Massl__Finished
   uint64_t rows_cached;
   uint64_t rows_fetched;
   uint64_t rows_waited_us;
+  /*
+   * Microseconds in which the step's weights came; as these.
+   */
+  uint64_t weights_us;
 };
 #define MASSL__FINISHED__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&massl__finished__descriptor) \
-    , 0, 0, NULL, {0,NULL}, 0, 0,NULL, 0,NULL, 0,NULL, 0,NULL, {0,NULL}, 0, 0, 0 }
+    , 0, 0, NULL, {0,NULL}, 0, 0,NULL, 0,NULL, 0,NULL, 0,NULL, {0,NULL}, 0, 0, 0, 0 }
 
 
 struct  Massl__UndecodablePicture

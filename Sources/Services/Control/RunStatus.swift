@@ -46,6 +46,7 @@ public struct RunStatus: Codable, Sendable {
   public var rowsCached: Int?
   public var rowsFetched: Int?
   public var rowWaitSeconds: Double?
+  public var weightsSeconds: Double?
   /// What people should look into: a run that seems to collapse.
   public var warning: String?
   public var imagesPerSecond: Double?
@@ -69,6 +70,7 @@ public struct RunStatus: Codable, Sendable {
     targetEntropy = newest.flatMap { $0.targetEntropy.isFinite ? $0.targetEntropy : nil }
     (embeddingSpread, chosenShare) = (newest?.embeddingSpread, newest?.chosenShare)
     (rowsCached, rowsFetched, rowWaitSeconds) = (newest?.rowsCached, newest?.rowsFetched, newest?.rowWaitSeconds)
+    weightsSeconds = newest?.weightsSeconds
     warning = newest?.warning
     imagesPerSecond = isRunning ? newest?.imagesPerSecond : nil
     secondsLeft = imagesPerSecond.flatMap { definition.secondsLeft(afterStep: coordination.step, imagesPerSecond: $0) }
@@ -83,7 +85,7 @@ extension RunStatus {
   private enum CodingKeys: String, CodingKey {
     case run, computeClass, probe, epoch, epochs, loss, lr, targetEntropy, embeddingSpread, chosenShare, rowsCached,
       rowsFetched,
-      rowWaitSeconds, warning
+      rowWaitSeconds, weightsSeconds, warning
     case imagesPerSecond, secondsLeft, memory, digests
   }
 
@@ -103,6 +105,7 @@ extension RunStatus {
     rowsCached = try container.decodeIfPresent(Int.self, forKey: .rowsCached)
     rowsFetched = try container.decodeIfPresent(Int.self, forKey: .rowsFetched)
     rowWaitSeconds = try container.decodeIfPresent(Double.self, forKey: .rowWaitSeconds)
+    weightsSeconds = try container.decodeIfPresent(Double.self, forKey: .weightsSeconds)
     warning = try container.decodeIfPresent(String.self, forKey: .warning)
     imagesPerSecond = try container.decodeIfPresent(Double.self, forKey: .imagesPerSecond)
     secondsLeft = try container.decodeIfPresent(Double.self, forKey: .secondsLeft)
@@ -126,6 +129,7 @@ extension RunStatus {
     try container.encode(rowsCached, forKey: .rowsCached)
     try container.encode(rowsFetched, forKey: .rowsFetched)
     try container.encode(rowWaitSeconds, forKey: .rowWaitSeconds)
+    try container.encode(weightsSeconds, forKey: .weightsSeconds)
     try container.encode(warning, forKey: .warning)
     try container.encode(imagesPerSecond, forKey: .imagesPerSecond)
     try container.encode(secondsLeft, forKey: .secondsLeft)

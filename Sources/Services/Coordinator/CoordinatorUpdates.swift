@@ -93,7 +93,7 @@ final class CoordinatorUpdates: Sendable {
     while let work = queue.next() {
       switch work {
       case .add(let arrival):
-        step.rows[arrival.peer, default: RowTraffic()] += arrival.rows
+        step.traffic[arrival.peer, default: StepTraffic()] += arrival.traffic
         step.sum.insert(arrival.sum, at: arrival.sum.slices) { SliceSum.adding($0, $1) }
       case .startOver:
         step = Step(tree: definition.tree)
@@ -116,7 +116,7 @@ final class CoordinatorUpdates: Sendable {
           record(
             report(
               version, total.losses, gradientNorm: gradientNorm, chosenShare: chosen.share, spare.rows,
-              rate: rate.imagesPerSecond ?? 0, rows: Array(step.rows.values), updateSeconds: now - begin,
+              rate: rate.imagesPerSecond ?? 0, traffic: Array(step.traffic.values), updateSeconds: now - begin,
               seconds: now - last))
           last = now
           step = Step(tree: definition.tree)
@@ -132,7 +132,7 @@ final class CoordinatorUpdates: Sendable {
   private struct Step {
     var sum: TreeSum<SliceSum>
     /// By worker that took part.
-    var rows: [PeerID: RowTraffic] = [:]
+    var traffic: [PeerID: StepTraffic] = [:]
     init(tree: SliceTree) { sum = TreeSum(tree: tree) }
   }
 
@@ -187,7 +187,7 @@ extension CoordinatorUpdates {
   private func report(
     _ version: WeightsVersion, _ losses: [SliceLoss], gradientNorm: Double, chosenShare: Double?,
     _ newRows: FloatBuffer,
-    rate: Double, rows: [RowTraffic], updateSeconds: Double, seconds: Double
+    rate: Double, traffic: [StepTraffic], updateSeconds: Double, seconds: Double
   ) -> StepReport {
     let step = version.step - 1
     // In slice order, whoever computed them.
@@ -205,9 +205,10 @@ extension CoordinatorUpdates {
         lr: definition.learningRate[step], weightDecay: definition.weightDecay[step],
         momentumTeacher: definition.momentum[step],
         teacherTemp: definition.teacherTemperature[step], gradientNorm: gradientNorm, imagesPerSecond: rate,
-        workers: rows.count, memoryRows: version.rows, updateSeconds: updateSeconds,
-        rowsCached: rows.reduce(0) { $0 &+ $1.cached }, rowsFetched: rows.reduce(0) { $0 &+ $1.fetched },
-        rowWaitSeconds: rows.map { Double($0.waited) / 1e6 }.max(),
+        workers: traffic.count, memoryRows: version.rows, updateSeconds: updateSeconds,
+        rowsCached: traffic.reduce(0) { $0 &+ $1.cached }, rowsFetched: traffic.reduce(0) { $0 &+ $1.fetched },
+        rowWaitSeconds: traffic.map { Double($0.waited) / 1e6 }.max(),
+        weightsSeconds: traffic.map { Double($0.weights) / 1e6 }.max(),
         unixSeconds: Double(now.tv_sec) + Double(now.tv_nsec) * 1e-9),
       seconds: seconds)
   }

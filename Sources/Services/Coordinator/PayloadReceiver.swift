@@ -14,7 +14,7 @@ package final class PayloadReceiver: Sendable {
     package let sum: SliceSum
     package let peer: PeerID
     /// What the step's memory cost the peer.
-    let rows: RowTraffic
+    let traffic: StepTraffic
   }
 
   /// What a chunk came to.
@@ -72,7 +72,7 @@ package final class PayloadReceiver: Sendable {
         tail: FloatBuffer(count: finished.slices.count * floatsPerSlice), losses: finished.losses,
         chosen: finished.chosen, undecodable: finished.undecodable)
       state.places[lease] = Place(
-        arrival: Arrival(sum: sum, peer: peer, rows: finished.rows), announced: finished.payload)
+        arrival: Arrival(sum: sum, peer: peer, traffic: finished.traffic), announced: finished.payload)
     }
   }
 

@@ -14,7 +14,7 @@ package struct StepBlocks: Sendable {
   /// What is not in `memory` yet, a bit a position, block by block.
   package private(set) var missing: [[UInt8]] = []
   /// What it cost so far, but for waiting.
-  package private(set) var traffic = RowTraffic()
+  package private(set) var traffic = StepTraffic()
   private let draw: BlockDraw
   private let width: Int
   private let rowType: RowType

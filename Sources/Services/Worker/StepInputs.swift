@@ -14,11 +14,11 @@ final class StepInputs: Sendable {
   private let memory: FloatBuffer
   private let blockSize: Int
   private let width: Int
-  private let traffic: Mutex<RowTraffic>
+  private let traffic: Mutex<StepTraffic>
 
   init(
     step: Int, student: FloatBuffer, teacher: FloatBuffer, memory: FloatBuffer, blockSize: Int, width: Int,
-    traffic: RowTraffic = RowTraffic()
+    traffic: StepTraffic = StepTraffic()
   ) {
     self.step = step
     self.student = student
@@ -30,9 +30,9 @@ final class StepInputs: Sendable {
   }
 
   /// What the step's rows cost: said once, with whichever result is first.
-  func takeTraffic() -> RowTraffic {
+  func takeTraffic() -> StepTraffic {
     traffic.withLock { traffic in
-      defer { traffic = RowTraffic() }
+      defer { traffic = StepTraffic() }
       return traffic
     }
   }

@@ -42,12 +42,14 @@ final class StepPreparation {
     // Let go of first: as a rule no thread computes with them any more, and this step's take their place.
     inputs = nil
     exchange.release()
+    let begun = ContinuousClock.now
     let student = try lease.exchangesWeights ? exchanged(lease) : pull(.student, lease, lease.student)
     let teacher = try averagedTeacher(lease, student) ?? pull(.teacher, lease, lease.teacher)
     self.teacher = (lease.step, teacher)
-    let begun = ContinuousClock.now
+    let weightsHere = ContinuousClock.now
     var (memory, traffic) = try memory(for: lease)
-    traffic.waited = Int((ContinuousClock.now - begun) / .microseconds(1))
+    traffic.waited = Int((ContinuousClock.now - weightsHere) / .microseconds(1))
+    traffic.weights = Int((weightsHere - begun) / .microseconds(1))
     let inputs = StepInputs(
       step: lease.step, student: student, teacher: teacher, memory: memory,
       blockSize: definition.configuration.blockSize,
@@ -62,7 +64,7 @@ final class StepPreparation {
     exchange.stop()
   }
 
-  private func memory(for lease: Lease) throws -> (FloatBuffer, RowTraffic) {
+  private func memory(for lease: Lease) throws -> (FloatBuffer, StepTraffic) {
     let version = lease.memoryVersion
     try holders.bring(to: lease.holdersVersion, rows: definition.memoryWindow(of: version).stored)
     var gathered: StepBlocks

@@ -147,7 +147,7 @@ extension WorkerSession {
 
   private func finish(_ total: SliceSum, of lease: Lease, _ inputs: StepInputs) {
     var finished = total.finished(lease: lease.lease, step: lease.step)
-    finished.rows = inputs.takeTraffic()
+    finished.traffic = inputs.takeTraffic()
     // Before it is said, for it may be granted at once.
     wanted.withLock { if $0[lease.lease] != nil { $0[lease.lease] = total } }
     report(.computed(finished))
