@@ -64,8 +64,9 @@ final class Chaos {
     self.pauses = pauses
     name = "chaos-\(seed)"
     random = SplitMix64(seed: seed)
-    // Rows come from the shards.
-    let recipe = recipe + ["--memory-replicas", "2", "--row-cache", "0"]
+    // Rows come from the shards, and with odd seeds weights from each other.
+    let exchange = seed % 2 == 1 ? "always" : "never"
+    let recipe = recipe + ["--memory-replicas", "2", "--row-cache", "0", "--exchange", exchange]
     let logs = try workshop.folder("logs-\(seed)")
     // The first start finds a free port; the others listen there again.
     let first = try Program.start(
@@ -76,7 +77,8 @@ final class Chaos {
     workers = (0..<count).map {
       Place(
         arguments: [
-          "worker", "--coordinator", address, "--data", workshop.data, "--threads", "1", "--row-cache", "0",
+          "worker", "--coordinator", address, "--data", workshop.data, "--threads", "1", "--row-cache", "0", "--host",
+          "host \($0)", "--listen", "tcp://127.0.0.1:0",
         ],
         log: logs + "/worker-\($0).log")
     }

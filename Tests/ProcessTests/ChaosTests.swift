@@ -6,8 +6,8 @@ import Testing
 /// run after run, until so many processes were killed.
 @Suite(.serialized) struct ChaosTests {
   static let steps = 200
-  /// Of runs with shards: some ten files in the memory.
-  private static let recipe = ["--extent-rows", "32", "--epochs", "1000"]
+  /// Of runs with shards: some ten files in the memory, and weights of two chunks.
+  private static let recipe = ["--extent-rows", "32", "--epochs", "1000", "--head-hidden-dim", "512"]
 
   /// In seconds; of a longer one it is said what happened in it.
   private static let longGap = 3.0
