@@ -73,13 +73,13 @@ extension Coordinator {
   /// Says who gives the step's student to the others, before the first lease of the step: those that are about to fetch
   /// it, for each of them has a lease soon.
   mutating func nameWeightSources(among idle: [Int], _ effects: inout [Effect]) {
-    let sources = weightSources(among: idle)
-    let pays = paysToExchange(with: sources.count)
+    let pays = paysToExchange(with: weightSources(among: Array(peers.indices)).count)
     if exchange.isHashing != pays {
       exchange.isHashing = pays
       effects.append(.hashWeights(pays))
     }
-    guard pays, exchange.isHashed else { return current.weightSources = [] }
+    let sources = weightSources(among: idle)
+    guard pays, exchange.isHashed, sources.count >= 2 else { return current.weightSources = [] }
     current.weightSources = sources.map { peers[$0].id }
     effects.append(.nameWeightSources(sources.compactMap { peers[$0].reach.address }, step: step))
   }
@@ -96,11 +96,11 @@ extension Coordinator {
   }
 
   /// Of each host the first that was reached and delivers what it announces: workers of one host share its link.
-  private func weightSources(among idle: [Int]) -> [Int] {
+  private func weightSources(among places: [Int]) -> [Int] {
     var hosts: Set<String> = []
-    return idle.filter { place in
+    return places.filter { place in
       let peer = peers[place]
-      return peer.reach.isReached && peer.delivery.hasSucceeded && !peer.delivery.isOnProbation
+      return isPresent(peer) && peer.reach.isReached && peer.delivery.hasSucceeded && !peer.delivery.isOnProbation
         && hosts.insert(peer.host).inserted
     }
   }
