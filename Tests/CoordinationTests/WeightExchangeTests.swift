@@ -16,23 +16,23 @@ struct WeightExchangeTests {
     unreached: Set<UInt64> = []
   ) throws -> Script {
     var script = Script(slices: 8, exchangesWeights: exchangesWeights)
+    var effects: [Effect] = []
     for (index, host) in hosts.enumerated() {
       let worker = UInt64(index + 1)
       let lease = try #require(try script.join(worker, on: host, at: Self.address(worker)).first)
-      try script.say(.finished(Script.result(of: lease)), worker)
-      try answerProbes(&script, unreached, try script.handle(.pushArrived(lease.lease, .whole), after: milliseconds))
+      effects += script.effects
+      effects += try script.say(.finished(Script.result(of: lease)), worker)
+      effects += try script.handle(.pushArrived(lease.lease, .whole), after: milliseconds)
     }
+    try answerProbes(&script, unreached, effects)
     return script
   }
 
-  @discardableResult
-  private func answerProbes(_ script: inout Script, _ unreached: Set<UInt64>, _ effects: [Effect]) throws -> [Effect] {
-    var after: [Effect] = []
+  private func answerProbes(_ script: inout Script, _ unreached: Set<UInt64>, _ effects: [Effect]) throws {
     for case .probe(let address) in effects {
       let isThere = try !unreached.contains { address == (try Self.address($0)) }
-      after += try script.handle(.probed(address, failure: isThere ? nil : "no answer"))
+      try script.handle(.probed(address, failure: isThere ? nil : "no answer"))
     }
-    return after
   }
 
   /// Computes what is left of the step with worker 1, has everybody idle, and updates.
