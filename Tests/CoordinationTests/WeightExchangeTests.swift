@@ -16,12 +16,12 @@ struct WeightExchangeTests {
     unreached: Set<UInt64> = []
   ) throws -> Script {
     var script = Script(slices: 8, exchangesWeights: exchangesWeights)
+    let joined = try hosts.enumerated().map { index, host in
+      try #require(try script.join(UInt64(index + 1), on: host, at: Self.address(UInt64(index + 1))).first)
+    }
     var effects: [Effect] = []
-    for (index, host) in hosts.enumerated() {
-      let worker = UInt64(index + 1)
-      let lease = try #require(try script.join(worker, on: host, at: Self.address(worker)).first)
-      effects += script.effects
-      effects += try script.say(.finished(Script.result(of: lease)), worker)
+    for (index, lease) in joined.enumerated() {
+      effects += try script.say(.finished(Script.result(of: lease)), UInt64(index + 1))
       effects += try script.handle(.pushArrived(lease.lease, .whole), after: milliseconds)
     }
     try answerProbes(&script, unreached, effects)
