@@ -23,6 +23,13 @@ extension Coordinator {
     }
     switch message {
     case .hello: break  // handled above
+    case .report(let report) where report.first > known.reported.changes:
+      // What it has since the hello that was heard was said to another incarnation, and is not said again.
+      refuse(
+        sender.peer,
+        Refusal(
+          reason: .unknownPeer,
+          text: "The coordinator heard an older hello of this memory shard than its last one: say hello."), &effects)
     case .report(let report):
       let (time, start) = (now, effects.count)
       board?.hear(report, of: known.id, at: time, &effects)

@@ -62,14 +62,18 @@ struct ShardBoard: Sendable {
     oldestRow = memory.oldestRow
     settledRows = memory.settledRows
     ledger = LedgerWriting(notBefore: now)
-    for id in Set(memory.ledger.entries.flatMap(\.holders)) {
+    // The ledger on the disk goes on to name extents that no checkpoint needs any more, until its next change.
+    let entries = memory.ledger.entries.filter {
+      ($0.extent.index + 1) * settings.rowsPerExtent > memory.oldestRow
+    }
+    for id in Set(entries.flatMap(\.holders)) {
       let known = memory.ledger.shards[id]
       var shard = Shard(id, named: known?.name ?? id.description, at: now)
       shard.connection.formerEndpoint = known?.endpoint
       shard.orders.isDraining = known?.isDraining ?? false
       shards[id] = shard
     }
-    for entry in memory.ledger.entries {
+    for entry in entries {
       let index = entry.extent.index
       extents[index] = Extent(
         identity: entry.extent, isLocal: memory.local.contains(index), holders: entry.holders.sorted(),

@@ -66,6 +66,9 @@ public final class ExtentStore: Sendable, ExtentOwner {
     self.layout = layout
     self.openFilesAtMost = openFilesAtMost
     try storage.makeDurableDirectory(directory)
+    // Whoever copied an extent may have died between giving it its name and making that durable: nobody is told of a name
+    // that a power cut may still take.
+    try storage.synchronizeDirectory(directory)
     var state = State()
     var leftovers: [String] = []
     for name in try storage.list(directory) where name.hasPrefix("rows-") {

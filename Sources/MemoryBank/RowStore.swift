@@ -93,6 +93,8 @@ public final class RowStore: Sendable {
 
     // 2. What is here.
     try storage.makeDurableDirectory(directory)
+    // An extent that was fetched may have a name that a power cut would still take: see `ExtentStore`.
+    try storage.synchronizeDirectory(directory)
     var stale: [String] = []
     for name in try storage.list(directory) {
       if name.hasPrefix("rows-") && name.contains(ExtentStore.copySuffix) { stale.append(name) }

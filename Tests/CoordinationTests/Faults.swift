@@ -47,6 +47,24 @@ struct Faults {
   /// A crowd of strangers says hello, rightly or not.
   var helloFlood = 0.0
 
+  // MARK: Memory shards
+
+  /// In each second, for each shard; with `powerCut` its machine goes too.
+  var shardCrash = 0.0
+  var shardStop = 0.0
+  var shardPartition = 0.0
+  /// For a while copies take twenty times as long.
+  var slowCopies = 0.0
+  /// For a while its disk has no room, whatever it offers.
+  var shardFullDisk = 0.0
+  /// In each second: a disk is lost or an extent damaged, fewer in all than there are replicas.
+  var shardDamage = 0.0
+  var shardAddition = 0.0
+  /// Somebody asks for a shard to be drained; half as often that one stays.
+  var drain = 0.0
+  /// At a start of the coordinator: the newest checkpoint is removed by hand.
+  var checkpointLoss = 0.0
+
   static let none = Faults()
 
   /// Of the workers' own kind, and not of the world's: these stay when all others stop.
@@ -89,6 +107,25 @@ struct Faults {
     faults.saysNotFiniteEvery = random.chance(0.7) ? 0 : 1 + Int(random.next(below: 4))
     faults.neverPushing = random.chance(0.6) ? 0 : 1 + Int(random.next(below: 3))
     faults.helloFlood = upTo(0.2)
+    return faults
+  }
+
+  /// Those, and what befalls memory shards.
+  static func drawnWithShards(from seed: UInt64) -> Faults {
+    var random = SplitMix64(seed: ~seed)
+    func upTo(_ most: Double) -> Double {
+      random.chance(0.6) ? most * Double(random.next(below: 1000)) / 1000 : 0
+    }
+    var faults = drawn(from: seed)
+    faults.shardCrash = upTo(0.08)
+    faults.shardStop = upTo(0.03)
+    faults.shardPartition = upTo(0.06)
+    faults.slowCopies = upTo(0.1)
+    faults.shardFullDisk = upTo(0.05)
+    faults.shardDamage = upTo(0.3)
+    faults.shardAddition = upTo(0.15)
+    faults.drain = upTo(0.2)
+    faults.checkpointLoss = upTo(0.8)
     return faults
   }
 }

@@ -22,8 +22,10 @@ import Testing
     var script = ShardScript()
     try script.join(1)
     try script.handle(.extentSealed(ShardScript.extent(0)))
+    // Whoever says the second without the first goes by another hello: it is to say a new one.
     let later = ShardReport(first: 1, changes: [.held(ShardScript.held(0))], used: 0, capacity: 1000, assignment: 0)
-    #expect(try script.say(.report(later), 1).assignment(of: 1)?.heard == 0)
+    #expect(try script.say(.report(later), 1).refuses(1, .unknownPeer))
+    #expect(script.coordinator.holders(first: 0, count: 1).holders == [[]])
     let both = ShardReport(
       first: 0, changes: [.removed(7), .held(ShardScript.held(0))], used: 0, capacity: 1000, assignment: 0)
     #expect(try script.say(.report(both), 1).assignment(of: 1)?.heard == 2)

@@ -75,6 +75,19 @@ import Testing
     #expect(try script.leases().count == 1)
   }
 
+  @Test func anOldHelloOfTheSameProcessLosesNothing() throws {
+    var script = ShardScript(resuming: ResumedMemory(ledger: ShardScript.ledger(0..<1, 1)))
+    // From before it had anything, to the incarnation before, which heard that it has an extent since.
+    try script.hello(1, held: [])
+    let report = ShardReport(first: 1, changes: [], used: 0, capacity: 1000, assignment: 0)
+    #expect(try script.say(.report(report), 1).refuses(1, .unknownPeer))
+    try script.pass(seconds: 3)
+    #expect(script.stops.isEmpty)
+    try script.hello(1, held: [ShardScript.held(0)], changes: 1)
+    #expect(!(try script.say(.report(report), 1).refuses(1, .unknownPeer)))
+    #expect(try script.leases().count == 1)
+  }
+
   @Test func anEmptyShardInThePlaceOfOneThatIsAwayTellsThatItsRowsAreLost() throws {
     var script = ShardScript()
     try script.join(1, place: "p")

@@ -83,10 +83,10 @@ struct ShardScript {
 
   @discardableResult
   mutating func hello(
-    _ shard: UInt64, host: String? = nil, capacity: Int = 1000, held: [HeldExtent] = [], place: String? = nil,
-    as peer: UInt64? = nil
+    _ shard: UInt64, host: String? = nil, capacity: Int = 1000, held: [HeldExtent] = [], changes: UInt64 = 0,
+    place: String? = nil, as peer: UInt64? = nil
   ) throws -> [Effect] {
-    said[shard] = 0
+    said[shard] = changes
     capacities[shard] = capacity
     let address = BulkAddress(endpoint: try Endpoint("tcp://\(place ?? "h\(shard)"):7"))
     addresses[address] = shard
@@ -94,7 +94,7 @@ struct ShardScript {
       .hello(
         ShardHello(
           protocolVersion: 1, name: host ?? "host\(shard)", shard: Self.id(shard), address: address, capacity: capacity,
-          held: held, changes: 0)), shard, as: peer)
+          held: held, changes: changes)), shard, as: peer)
   }
 
   /// Says hello, and what a shard says once it is welcomed.
@@ -184,6 +184,15 @@ extension [Effect] {
   }
   func sends(_ shard: UInt64, away message: CoordinatorMessage) -> Bool {
     contains(.send(message, to: PeerID(rawValue: 100 + shard)))
+  }
+  func refuses(_ shard: UInt64, _ reason: Refusal.Reason) -> Bool {
+    contains {
+      if case .send(.refusal(let refusal), let peer) = $0 {
+        peer.rawValue == 100 + shard && refusal.reason == reason
+      } else {
+        false
+      }
+    }
   }
   var logged: String { compactMap { if case .log(_, let text) = $0 { text } else { nil } }.joined() }
 }

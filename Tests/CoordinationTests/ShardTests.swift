@@ -133,4 +133,13 @@ import Testing
     #expect(try script.handle(.rowsNeeded(from: 19, settled: 100)).assignment(of: 1)?.removed == [0])
     #expect(try script.handle(.rowsNeeded(from: 20, settled: 100)).assignment(of: 1)?.removed == [0, 1])
   }
+
+  /// The ledger on the disk is written with its next change.
+  @Test func whatTheLedgerNamesAndNobodyNeedsIsNotCopiedAfterAStart() throws {
+    var script = ShardScript(
+      replicas: 2, resuming: ResumedMemory(ledger: ShardScript.ledger(0..<3, 1), oldestRow: 20, settledRows: 100))
+    #expect(try script.join(1, held: (0..<3).map(ShardScript.held)).assignment(of: 1)?.removed == [0, 1])
+    try script.join(2)
+    #expect(try script.pass(1, 2).pulls(2) == [2])
+  }
 }

@@ -15,6 +15,8 @@ struct SimulatedCoordinator {
   var version: VersionIdentity
   /// Of the rows that were enqueued before it.
   var memory: Digest
+  /// The floats of all rows that were enqueued before it.
+  var course: [Float] = []
   /// The version before, once there was an update.
   var previous: VersionIdentity?
   /// SIGSTOP until then.
@@ -31,5 +33,8 @@ struct SimulatedCoordinator {
   /// How often a step began again.
   var restarts = 0
   var writing: SimulatedDisk.Saved?
+  var exchange = SimulatedExchange()
+  /// What its thread for extents is to do, in this order.
+  var extentWork: [SimulatedDisk.ExtentWork] = []
   var stopped: StopReason?
 }

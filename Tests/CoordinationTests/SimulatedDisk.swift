@@ -15,6 +15,8 @@ struct SimulatedDisk {
     let memorySize: Int
     let keptCheckpoints: Int
     let cacheBytes: Int
+    /// So that a step's rows begin and end in the middle of files, and files are pruned.
+    var rowsPerExtent = 8
   }
 
   /// What a checkpoint names.
@@ -23,22 +25,34 @@ struct SimulatedDisk {
     let memory: Digest
   }
 
+  /// What a process may be at when it dies.
+  enum Work {
+    case appending(Matrix)
+    case writing(Saved)
+    case extents(ExtentWork)
+  }
+
+  /// What the thread for extents does.
+  enum ExtentWork {
+    case writeLedger(number: UInt64, Ledger)
+    case release([Int])
+  }
+
   /// No checkpoint of this process can be durable any more.
   struct Lost: Error { let reason: any Error }
 
-  private static let path = "run"
+  static let path = "run"
   static let lockPath = "run/coordinator.lock"
   private static let data = DataRecord(count: 1000, digest: Digest(high: 7, low: 7))
-  /// So that a step's rows begin and end in the middle of files, and files are pruned.
-  private static let rowsPerExtent = 8
   /// Above the calls that a checkpoint's writing takes: some cuts within so many come too late.
   private static let callsOfAWrite: UInt64 = 60
   /// Above the calls that begin a checkpoint, none of which may fail unnoticed.
   private static let callsThatMatter: UInt64 = 24
   private static let callsOfAnAppend: UInt64 = 12
+  private static let callsOfExtentWork: UInt64 = 8
 
   let storage: SimulatedStorage
-  private let settings: Settings
+  let settings: Settings
   private let bug: Simulation.PlantedBug?
   private(set) var directory: RunDirectory?
   /// By host, as the newest checkpoint has it, and as the next one is to have it.
@@ -63,7 +77,7 @@ struct SimulatedDisk {
     if let error = damaged.first { throw error }
     let manifest = checkpoint?.manifest
     rows = try RowStore(
-      storage: storage(of: opened), directory: opened.memoryPath, layout: Self.layout(of: opened),
+      storage: storage(of: opened), directory: opened.memoryPath, layout: layout(of: opened),
       window: MemoryWindow(size: settings.memorySize, rows: manifest?.rows ?? 0, floor: manifest?.floor ?? 0),
       digest: manifest.map { MemoryDigest(resuming: $0.memory) } ?? MemoryDigest(), cacheBytes: settings.cacheBytes)
     incarnation = try opened.nextIncarnation()
@@ -88,15 +102,15 @@ struct SimulatedDisk {
     if bug != .ignoresLostLocks { try directory?.verifyLock() }
   }
 
-  private static func layout(of directory: RunDirectory) -> ExtentLayout {
-    ExtentLayout(run: directory.run, width: Truth.width, capacity: rowsPerExtent)
+  func layout(of directory: RunDirectory) -> ExtentLayout {
+    ExtentLayout(run: directory.run, width: Truth.width, capacity: settings.rowsPerExtent)
   }
 
   private func storage(of directory: RunDirectory) -> any Storage {
     bug == .ignoresLostLocks ? storage : directory.storage
   }
 
-  private func checkpoints(of directory: RunDirectory) throws -> CheckpointDirectory {
+  func checkpoints(of directory: RunDirectory) throws -> CheckpointDirectory {
     try CheckpointDirectory(directory.checkpointsPath, in: storage(of: directory))
   }
 
@@ -116,8 +130,9 @@ extension SimulatedDisk {
 
   /// Writes a checkpoint and removes those that are not kept, with the rows that only they needed. The disk is full at
   /// some point of it if a number is given.
+  /// - Parameter events: gets what the coordinator learns of extents and rows, also where the checkpoint then fails.
   /// - Throws: `Lost` if this process should end.
-  func write(_ saved: Saved, onFullDisk point: UInt64? = nil) throws {
+  func write(_ saved: Saved, onFullDisk point: UInt64? = nil, saying events: inout [Event]) throws {
     guard let directory, let rows else { return }
     if let point { storage.failOperation(after: Int(point % Self.callsThatMatter), number: 28) }
     defer { if point != nil { storage.failOperation(after: Int.max / 2) } }
@@ -127,7 +142,7 @@ extension SimulatedDisk {
     do {
       try verifyLock()
       checkpoints = try self.checkpoints(of: directory)
-      if bug != .publishesManifestsBeforeTheirRows { try rows.flush() }
+      if bug != .publishesManifestsBeforeTheirRows { events += try rows.flush().map { .extentSealed($0.identity) } }
       try checkpoints.write(
         Self.content(student: Self.floats(version.student), teacher: Self.floats(version.teacher)),
         Manifest(
@@ -140,25 +155,42 @@ extension SimulatedDisk {
     } catch let error as MemoryBankError {
       throw Lost(reason: error)
     }
-    if bug == .publishesManifestsBeforeTheirRows { try rows.flush() }
+    if bug == .publishesManifestsBeforeTheirRows { events += try rows.flush().map { .extentSealed($0.identity) } }
     // As in the real process: what goes wrong in clearing up is no failure of the checkpoint.
-    if let oldest = try? checkpoints.prune(keeping: settings.keptCheckpoints, newestWhole: version.step).oldestOfRecent
-    {
-      try? rows.prune(below: bug == .prunesRowsOfKeptCheckpoints ? oldestRow : min(oldest, oldestRow))
-    }
+    guard let needed = try? checkpoints.prune(keeping: settings.keptCheckpoints, newestWhole: version.step),
+      let oldest = needed.oldestOfRecent, let settled = needed.settled
+    else { return }
+    let least = min(oldest, oldestRow)
+    try? rows.prune(below: bug == .prunesRowsOfKeptCheckpoints ? oldestRow : least)
+    events.append(.rowsNeeded(from: least, settled: settled))
   }
 
-  /// The process dies, in the middle of what it was writing; with it the machine, if it loses power.
-  mutating func crash(writing saved: Saved?, appending new: Matrix?, losingPower: Bool, _ random: inout SplitMix64) {
-    if let new {
-      storage.cutPower(after: Int(random.next(below: Self.callsOfAnAppend)))
-      try? rows?.append(new)
-    } else if let saved {
-      storage.cutPower(after: Int(random.next(below: Self.callsOfAWrite)))
-      try? write(saved)
+  /// The process dies, in the middle of what it was at; with it the machine, if it loses power.
+  mutating func crash(during work: Work?, losingPower: Bool, _ random: inout SplitMix64) {
+    if let work {
+      storage.cutPower(after: Int(random.next(below: Self.calls(of: work))))
+      try? carryOut(work)
     }
     if losingPower { storage.restart(cuttingPower: random.next()) } else { storage.restart() }
     close()
+  }
+
+  private static func calls(of work: Work) -> UInt64 {
+    switch work {
+    case .appending: callsOfAnAppend
+    case .writing: callsOfAWrite
+    case .extents: callsOfExtentWork
+    }
+  }
+
+  private func carryOut(_ work: Work) throws {
+    switch work {
+    case .appending(let new): try rows?.append(new)
+    case .writing(let saved):
+      var nobodyHears: [Event] = []
+      try write(saved, saying: &nobodyHears)
+    case .extents(let work): try carryOut(work)
+    }
   }
 }
 
@@ -175,15 +207,16 @@ extension SimulatedDisk {
   /// The numbers of the rows in the memory that are stored.
   func stored(rows: Int) -> Range<Int> { MemoryWindow(size: settings.memorySize, rows: rows).stored }
 
-  /// Throws unless every row that a kept checkpoint needs is in the files, and a calm run's if that is given.
-  /// - Parameter onlyOldest: looks at the oldest checkpoint alone, whose rows are the first to go.
-  func checkKeptRows(_ truth: Truth?, onlyOldest: Bool = false) throws {
-    guard let directory else { return }
-    let files = try StoredRows(
-      in: directory.memoryPath, layout: Self.layout(of: directory), storage: storage)
+  /// Throws unless every row that a kept checkpoint needs is in the files, or elsewhere, and a calm run's if that is given.
+  /// - Parameters:
+  ///   - onlyOldest: looks at the oldest checkpoint alone, whose rows are the first to go.
+  ///   - elsewhere: the rows of an extent whose file is not here.
+  func checkKeptRows(_ truth: Truth?, onlyOldest: Bool = false, elsewhere: (Int) throws -> [Float]) throws {
+    guard let directory, let rows else { return }
+    let layout = layout(of: directory)
+    let files = try StoredRows(in: directory.memoryPath, layout: layout, storage: storage)
     let checkpoints = try CheckpointDirectory(directory.checkpointsPath, in: storage)
-    let read = FloatBuffer(count: Self.rowsPerExtent * Truth.width)
-      .matrix(rows: Self.rowsPerExtent, columns: Truth.width)
+    let buffer = FloatBuffer(count: layout.capacity * Truth.width).matrix(rows: layout.capacity, columns: Truth.width)
     // Newest first: an older one needs few others.
     var known = Int.max
     for step in try checkpoints.steps().prefix(onlyOldest ? 1 : .max).reversed() {
@@ -191,14 +224,29 @@ extension SimulatedDisk {
       guard manifest.weightsOnly != true else { continue }
       var number = manifest.oldestRow
       while number < min(manifest.rows, known) {
-        let count = try files.read(number..<manifest.rows, into: read)
-        if let truth, read.rows(0..<count).array != truth.rows(number..<(number + count)) {
+        let extent = layout.index(of: number)
+        let end = min(layout.rows(of: extent).upperBound, manifest.rows)
+        let isElsewhere = !rows.localExtents.contains(extent) && !rows.holders[extent, default: []].isEmpty
+        let found: [Float]
+        if isElsewhere {
+          found = Self.floats(try elsewhere(extent), number..<end, layout)
+        } else {
+          let count = try files.read(number..<end, into: buffer)
+          found = buffer.rows(0..<count).array
+        }
+        if let truth, found != truth.rows(number..<end) {
           throw SimulationError("rows from \(number) on of checkpoint \(step) have other bits than a calm run's")
         }
-        number += count
+        number = end
       }
       known = min(known, manifest.oldestRow)
     }
+  }
+
+  /// Those rows of an extent's.
+  static func floats(_ extent: [Float], _ numbers: Range<Int>, _ layout: ExtentLayout) -> [Float] {
+    let first = numbers.lowerBound % layout.capacity
+    return Array(extent[(first * Truth.width)..<((first + numbers.count) * Truth.width)])
   }
 }
 

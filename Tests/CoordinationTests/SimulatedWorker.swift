@@ -15,19 +15,16 @@ struct SimulatedWorker {
     var isForgotten = false
   }
 
+  /// It is gone once the run is over, or it is in quarantine.
+  var process = SimulatedProcess()
   let threads: Int
   var host = ""
-  /// The run is over, or it is in quarantine: nobody starts it again.
-  var isGone = false
+  /// Where others fetch weights from it; nil where they do not.
+  var address: BulkAddress?
   /// Leases that it computed.
   var answers = 0
   /// Nanoseconds that one thread takes for one slice.
   var pace: UInt64
-  /// Counts its starts: what was scheduled for an earlier life is void.
-  var life = 0
-  var isUp = false
-  /// Of its own choosing, new at each start.
-  var peer = PeerID(rawValue: 0)
   var machine: WorkerMachine?
   /// Of the machine's; 0 without one.
   var session = 0
@@ -36,8 +33,6 @@ struct SimulatedWorker {
   var results: [LeaseID: Finished] = [:]
   /// Who says what it hears now.
   var hearing = Incarnation(0)
-  /// SIGSTOP until then.
-  var stoppedUntil: UInt64 = 0
 
   init(threads: Int, pace: UInt64) {
     self.threads = threads
@@ -46,12 +41,10 @@ struct SimulatedWorker {
 
   var idleThreads: Int { threads - jobs.reduce(0) { $0 + $1.threads } }
 
-  mutating func start(as peer: PeerID, at now: Instant) {
-    life += 1
-    isUp = true
-    self.peer = peer
-    let hello = Hello(protocolVersion: 1, name: "simulated", host: host, threads: threads, probe: Simulation.probe)
-    machine = WorkerMachine(WorkerMachine.Settings(hello: hello, peer: peer, coordinator: "simulated"), at: now)
+  mutating func start(at now: Instant) {
+    let hello = Hello(protocolVersion: 1, name: "simulated", host: host, threads: threads, probe: Simulation.probe,
+      address: address)
+    machine = WorkerMachine(WorkerMachine.Settings(hello: hello, peer: process.peer, coordinator: "simulated"), at: now)
     leave()
   }
 

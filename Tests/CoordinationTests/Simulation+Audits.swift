@@ -7,9 +7,15 @@ import Slices
 // Workers that lie, and what the process around the state machine does about it.
 
 extension Simulation {
-  /// Each worker is a host of its own, but for every third, which is on the host of the one before.
+  /// Each worker is a host of its own, but for every third, which is on the host of the one before. One of every five
+  /// gives no weights to others.
   mutating func nameHosts() {
-    for index in workers.indices { workers[index].host = "host \(index % 3 == 2 ? index - 1 : index)" }
+    for index in workers.indices {
+      workers[index].host = "host \(index % 3 == 2 ? index - 1 : index)"
+      if index % 5 < 4 {
+        workers[index].address = (try? Endpoint("tcp://worker-\(index):7")).map { BulkAddress(endpoint: $0) }
+      }
+    }
   }
 
   /// Hosts with a worker that lies.
@@ -38,7 +44,7 @@ extension Simulation {
     guard faults.liesEvery > 0, index > 0, workers[index].answers.isMultiple(of: faults.liesEvery) else {
       return payload
     }
-    past["lies", default: 0] += 1
+    note("lies")
     return Digest(high: payload.high ^ UInt64(index), low: payload.low)
   }
 
@@ -46,7 +52,7 @@ extension Simulation {
   mutating func saysNotFinite(_ index: Int) -> Bool {
     guard faults.saysNotFiniteEvery > 0, index > 0, workers[index].answers.isMultiple(of: faults.saysNotFiniteEvery)
     else { return false }
-    past["accusations", default: 0] += 1
+    note("accusations")
     return true
   }
 
@@ -54,7 +60,7 @@ extension Simulation {
 
   /// The coordinator's own computing takes time too, and now and then it fails.
   mutating func recompute(_ slices: SliceRange, of step: Int) {
-    past["recomputations", default: 0] += 1
+    note("recomputations")
     let delay = random.next(below: 2 * Self.second)
     guard !random.chance(faults.givingBack) else {
       let failure = Event.recomputationFailed(step: step, slices, reason: "read error")
@@ -96,9 +102,9 @@ extension Simulation {
     if coordinator.hasLostLock { return endCoordinator() }
     guard let machine = coordinator.machine else { return }
     add(machine, to: &past)
-    past["rollbacks", default: 0] += 1
+    note("rollbacks")
     coordinator.disk.crash(
-      writing: coordinator.writing, appending: nil, losingPower: random.chance(faults.powerCut), &random)
+      during: coordinator.writing.map { .writing($0) }, losingPower: random.chance(faults.powerCut), &random)
     outlived = nil
     coordinator.machine = nil
     // Checkpoints that were durable are set aside.

@@ -13,9 +13,10 @@ extension Simulation {
       run: Self.run, incarnation: incarnation, protocolVersion: 1, probe: Self.probe,
       welcome: Welcome(configuration: "", bulkPort: 1, data: DataIdentity(count: 1000, digest: Self.probe), rows: 0),
       slices: truth.tree.count, lastStep: lastStep, gradientCount: 100, floatsPerSlice: 10,
-      checkpointEverySteps: checkpointEverySteps, checkpointEvery: .seconds(30),
+      checkpointEverySteps: shape.checkpointEverySteps, checkpointEvery: .seconds(30), memory: memory,
       pictures: PictureSettings(name: { "picture \($0)" }, ofSlice: { _, slice in [slice] }, lost: recordedLoss))
     settings.audits = audits
+    settings.exchangesWeights = seed.isMultiple(of: 2) ? true : nil
     return settings
   }
 
@@ -33,13 +34,14 @@ extension Simulation {
     let before = coordinator.disk.incarnation
     do {
       let newest = try coordinator.disk.open(&random)
+      layout = coordinator.disk.layout ?? layout
       if incarnation.number <= before { fail("incarnation \(incarnation.number) after \(before)") }
       let step = newest?.version.step ?? -1
       if step < reportedDurable { fail("checkpoint \(reportedDurable) was durable, but \(step) is the newest") }
       guard let newest else { return nil }
       let stored = coordinator.disk.stored(rows: newest.version.rows)
-      let rows = try coordinator.disk.read(stored)
-      try coordinator.disk.checkKeptRows(mayBeSpoilt ? nil : truth)
+      let rows = try rowsOnDisks(stored)
+      try checkKeptRows()
       let outcome = Outcome(version: newest.version, memory: newest.memory, rows: rows)
       guard !mayBeSpoilt else { return outcome }
       if newest.version != truth.versions[step] { fail("checkpoint \(step) has other bits than a calm run's") }
@@ -57,6 +59,7 @@ extension Simulation {
     coordinator.life += 1
     coordinator.clock = Self.clockAtStart
     coordinator.stoppedUntil = 0
+    if memory != nil, outlived == nil, random.chance(faults.checkpointLoss) { loseNewestCheckpoint() }
     let newest = openDisk()
     guard broken == nil else { return }
     let version = newest?.version ?? truth.versions[0]
@@ -64,13 +67,17 @@ extension Simulation {
     coordinator.version = version
     coordinator.memory = newest?.memory ?? truth.memories[0]
     coordinator.previous = nil
-    coordinator.machine = Coordinator(settings, resuming: version, durableStep: newest?.version.step, at: now)
+    coordinator.course = Array(coordinator.course.prefix(version.rows * Truth.width))
+    coordinator.extentWork = []
+    coordinator.machine = Coordinator(
+      settings, resuming: version, durableStep: newest?.version.step, memory: coordinator.disk.resumedMemory, at: now)
     coordinator.expected = [:]
     coordinator.arrived = [:]
     coordinator.sum = TreeSum(tree: truth.tree)
     coordinator.acceptedSlices = []
     coordinator.isUpdating = false
     coordinator.writing = nil
+    coordinator.exchange = SimulatedExchange()
     schedule(.tick(life: coordinator.life), in: 0)
   }
 
@@ -90,8 +97,9 @@ extension Simulation {
   mutating func carryOut(_ effect: Effect) {
     switch effect {
     case .send(let message, let peer):
-      guard let index = indexOfPeer[peer] else { return saidToStrangers.append(message) }
-      send(.toWorker(message, incarnation, peer), worker: index, toWorker: true)
+      if case .lease(let lease) = message { checkSources(of: lease) }
+      guard let party = partyOfPeer[peer] else { return saidToStrangers.append(message) }
+      send(.toPeer(message, incarnation, peer), to: party)
     case .expectPush(let lease, _, let finished):
       if coordinator.expected[lease] != nil { fail("lease \(lease.number) is expected twice") }
       coordinator.expected[lease] = finished
@@ -107,19 +115,18 @@ extension Simulation {
     case .writeCheckpoint(let step): beginCheckpoint(of: step)
     case .stop(.rollsBack): rollBack()
     case .sendMemory: break
-    case .hashWeights, .nameWeightSources, .probe: break
-    case .writeLedger, .releaseExtents, .fetchExtent, .raiseFloor:
-      fail("\(effect) of a run without memory shards")
+    case .hashWeights, .nameWeightSources, .probe: carryOutExchange(effect)
+    case .writeLedger, .releaseExtents, .fetchExtent, .raiseFloor: carryOutForShards(effect)
     case .stop(.failed), .stop(.retryable):
       // Its supervisor starts it again; a run that fails each time does not finish, and is found so.
-      past["failures", default: 0] += 1
+      note("failures")
       endCoordinator()
     case .stop(let reason):
       if coordinator.hasLostLock { return fail("a coordinator without its lock stopped: \(reason)") }
       coordinator.stopped = reason
       guard reason == .finished else { return }
       // Whatever happens to the machine from here on, the end of the run is on its disk.
-      coordinator.disk.crash(writing: nil, appending: nil, losingPower: true, &random)
+      coordinator.disk.crash(during: nil, losingPower: true, &random)
       outcome = openDisk()
       if outcome?.version.step != lastStep { fail("finished without a checkpoint") }
     case .recompute(let step, let slices): recompute(slices, of: step)
@@ -146,9 +153,7 @@ extension Simulation {
   }
 
   private mutating func answerPush(_ lease: LeaseID, isTaken: Bool, _ sender: Sender) {
-    send(
-      .pushEnded(lease, isTaken: isTaken, sender.incarnation, sender.peer), worker: indexOfPeer[sender.peer],
-      toWorker: true)
+    send(.pushEnded(lease, isTaken: isTaken, sender.incarnation, sender.peer), to: partyOfPeer[sender.peer])
   }
 
   mutating func accept(_ lease: LeaseID, _ finished: Finished) {
@@ -172,11 +177,14 @@ extension Simulation {
   }
 
   mutating func update() {
+    if holdsUpdates { return schedule(.updated(life: coordinator.life), in: Self.second) }
     guard let total = coordinator.sum.total else { return fail("an update without a sum") }
     if random.chance(faults.coordinatorCrash), !coordinator.hasLostLock {
       return crashCoordinator(losingPower: random.chance(faults.powerCut))
     }
-    guard enqueue(Truth.rows(of: total, in: truth.tree)) else { return }
+    let rows = Truth.rows(of: total, in: truth.tree)
+    guard enqueue(rows) else { return }
+    coordinator.course += rows.array
     coordinator.previous = coordinator.version
     coordinator.version = Truth.updated(coordinator.version, with: total, in: truth.tree)
     if coordinator.version != truth.versions[coordinator.version.step], !mayBeSpoilt {
@@ -186,7 +194,8 @@ extension Simulation {
     coordinator.acceptedSlices = []
     coordinator.arrived = [:]
     coordinator.isUpdating = false
-    tell(.updateFinished(coordinator.version))
+    coordinator.exchange.isHashed = coordinator.exchange.isHashing
+    tell(.updateFinished(coordinator.version, isHashed: coordinator.exchange.isHashed))
   }
 
   /// Stores a step's rows. A full disk is waited for; without its lock the process ends.
@@ -206,11 +215,11 @@ extension Simulation {
       let stored = coordinator.disk.stored(rows: store.rows)
       for number in [stored.lowerBound, stored.upperBound - 1] {
         let row = number..<(number + 1)
-        if try coordinator.disk.read(row) != truth.rows(row), !mayBeSpoilt { fail("row \(number) has other bits") }
+        if try rowsOnDisks(row) != truth.rows(row), !mayBeSpoilt { fail("row \(number) has other bits") }
       }
       return true
     } catch let error as DurabilityError where error.isOutOfSpace {
-      past["fullDisks", default: 0] += 1
+      note("fullDisks")
       if before != (store.rows, store.digest) { fail("rows count that there was no room for") }
       schedule(.updated(life: coordinator.life), in: Self.second)
     } catch let error as DurabilityError where error.isLostLock {
@@ -251,20 +260,23 @@ extension Simulation {
     guard let saved = coordinator.writing else { return fail("a checkpoint that was not begun") }
     coordinator.writing = nil
     let step = saved.version.step
+    var said: [Event] = []
     do {
-      try coordinator.disk.write(saved, onFullDisk: fails ? random.next() : nil)
+      try coordinator.disk.write(saved, onFullDisk: fails ? random.next() : nil, saying: &said)
       if coordinator.hasLostLock { fail("a coordinator without its lock wrote a checkpoint") }
       reportedDurable = max(reportedDurable, step)
-      do { try coordinator.disk.checkKeptRows(mayBeSpoilt ? nil : truth, onlyOldest: true) } catch {
+      do { try checkKeptRows(onlyOldest: true) } catch {
         fail("after checkpoint \(step): \(error)")
       }
+      tellOfExtents(said)
       tell(.checkpointFinished(step: step, failure: nil))
     } catch let lost as SimulatedDisk.Lost {
-      past[coordinator.hasLostLock ? "lostCheckpoints" : "lostFlushes", default: 0] += 1
+      note(coordinator.hasLostLock ? "lostCheckpoints" : "lostFlushes")
       if lost.reason is DurabilityError, !coordinator.hasLostLock { fail("the lock was lost to nobody") }
       endCoordinator()
     } catch {
       if !fails { fail("checkpoint \(step): \(error)") }
+      tellOfExtents(said)
       tell(.checkpointFinished(step: step, failure: "\(error)"))
     }
   }

@@ -5,9 +5,18 @@ import TestSupport
 /// The network: lines that lose, double and delay, and processes that are stopped.
 extension Simulation {
   /// Sends over a line that loses, doubles and delays.
-  mutating func send(_ happening: Happening, after delay: UInt64 = 0, worker: Int?, toWorker: Bool) {
-    if let worker, (toWorker ? cutTo : cutFrom)[worker] > time { return }
-    if random.chance(faults.loss) { return }
+  mutating func send(_ happening: Happening, after delay: UInt64 = 0, to party: Party?) {
+    if let party, self[party].cutTo > time { return }
+    transmit(happening, after: delay)
+  }
+
+  mutating func send(_ happening: Happening, after delay: UInt64 = 0, from party: Party) {
+    if self[party].cutFrom > time { return }
+    transmit(happening, after: delay)
+  }
+
+  private mutating func transmit(_ happening: Happening, after delay: UInt64) {
+    if random.chance(faults.loss) { return note("losses") }
     for _ in 0..<(random.chance(faults.duplication) ? 2 : 1) {
       var flight = delay + 100_000 + random.next(below: 5_000_000)
       if random.chance(faults.lateness) { flight += random.next(below: faults.longestDelay) }
@@ -16,27 +25,34 @@ extension Simulation {
   }
 
   mutating func say(_ message: WorkerMessage, as sender: Sender, _ index: Int) {
-    send(.toCoordinator(message, sender), worker: index, toWorker: false)
+    send(.toCoordinator(message, sender), from: .worker(index))
   }
 
-  /// The worker that has this number now. While it is stopped, what came waits in its socket.
-  mutating func living(_ peer: PeerID, orLater happening: Happening) -> Int? {
-    guard let index = indexOfPeer[peer], workers[index].isUp, workers[index].peer == peer else { return nil }
-    return isStopped(index, happening) ? nil : index
+  mutating func hear(_ message: CoordinatorMessage, _ incarnation: Incarnation, _ party: Party) {
+    switch party {
+    case .worker(let index): worker(index, hears: message, of: incarnation)
+    case .shard(let index): shard(index, hears: message, of: incarnation)
+    }
   }
 
-  /// Whether a worker still lives this life, and is not stopped: then it does so later.
-  mutating func isRunning(_ index: Int, _ life: Int, orLater happening: Happening) -> Bool {
-    workers[index].life == life && workers[index].isUp && !isStopped(index, happening)
+  /// The process that has this number now. While it is stopped, what came waits in its socket.
+  mutating func living(_ peer: PeerID, orLater happening: Happening) -> Party? {
+    guard let party = partyOfPeer[peer], self[party].isUp, self[party].peer == peer else { return nil }
+    return isStopped(party, happening) ? nil : party
   }
 
-  mutating func isStopped(_ index: Int, _ happening: Happening) -> Bool {
-    guard workers[index].stoppedUntil > time else { return false }
-    queue.add(happening, at: workers[index].stoppedUntil)
+  /// Whether a process still lives this life, and is not stopped: then it does so later.
+  mutating func isRunning(_ party: Party, _ life: Int, orLater happening: Happening) -> Bool {
+    self[party].life == life && self[party].isUp && !isStopped(party, happening)
+  }
+
+  private mutating func isStopped(_ party: Party, _ happening: Happening) -> Bool {
+    guard self[party].stoppedUntil > time else { return false }
+    queue.add(happening, at: self[party].stoppedUntil)
     return true
   }
 
-  /// Which coordinator a worker is connected to: one that outlived its lock keeps those that it has, and may get others.
+  /// Which coordinator a process is connected to: one that outlived its lock keeps those that it has, and may get others.
   mutating func life(heardBy sender: Sender) -> Int {
     guard let outlived else { return coordinator.life }
     let isNew = sender.incarnation.number == 0

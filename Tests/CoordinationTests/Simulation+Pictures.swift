@@ -20,8 +20,8 @@ extension Simulation {
   mutating func record(_ pictures: [LostPicture]) {
     if coordinator.hasLostLock { return endCoordinator() }
     for picture in pictures {
-      past["lostPictures", default: 0] += 1
-      if lost[picture.picture] != nil { past["picturesLostEarlier", default: 0] += 1 }
+      note("lostPictures")
+      if lost[picture.picture] != nil { note("picturesLostEarlier") }
       lost[picture.picture] = picture.step
     }
     truth = Truth(slices: truth.tree.count, steps: lastStep, lost: lost)
@@ -40,7 +40,7 @@ extension Simulation {
   }
 
   mutating func startOver() {
-    past["newBeginnings", default: 0] += 1
+    note("newBeginnings")
     coordinator.restarts += 1
     if bug == .keepsWhatWasBeforeANewBeginning { return }
     coordinator.sum = TreeSum(tree: truth.tree)

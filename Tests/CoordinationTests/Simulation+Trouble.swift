@@ -9,24 +9,20 @@ extension Simulation {
     for index in workers.indices {
       if random.chance(faults.workerCrash) { crashWorker(index) }
       if random.chance(faults.workerStop) {
-        workers[index].stoppedUntil = time + random.next(below: 60 * Self.second)
+        workers[index].process.stoppedUntil = time + random.next(below: 60 * Self.second)
       }
-      if random.chance(faults.disconnection) { disconnect(index) }
-      if random.chance(faults.partition) {
-        let until = time + random.next(below: 40 * Self.second)
-        let kind = random.next(below: 3)
-        if kind != 0 { cutTo[index] = until }
-        if kind != 1 { cutFrom[index] = until }
-      }
+      if random.chance(faults.disconnection) { disconnect(.worker(index)) }
+      if random.chance(faults.partition) { cut(.worker(index)) }
     }
+    if !shards.isEmpty { makeTroubleForShards() }
     if random.chance(faults.coordinatorCrash) { crashCoordinator(losingPower: random.chance(faults.powerCut)) }
     guard coordinator.machine != nil, coordinator.stopped == nil else { return }
     if random.chance(faults.coordinatorStop) {
-      past["stops", default: 0] += 1
+      note("stops")
       coordinator.stoppedUntil = time + random.next(below: 60 * Self.second)
     }
     if random.chance(faults.clockJump) {
-      past["jumps", default: 0] += 1
+      note("jumps")
       let length = random.next(below: 60 * Self.second)
       coordinator.clock = random.chance(0.5) ? coordinator.clock + length : coordinator.clock - length
     }
@@ -34,14 +30,14 @@ extension Simulation {
     if random.chance(faults.helloFlood) { floodWithHellos() }
     if random.chance(faults.lostLock) { breakLock() }
     if random.chance(faults.rival), coordinator.machine != nil {
-      past["rivals", default: 0] += 1
+      note("rivals")
       if !coordinator.disk.turnsAway(&random) { fail("a second coordinator got the run directory") }
     }
   }
 
   /// Strangers that nobody has heard of, and that are not heard again.
   private mutating func floodWithHellos() {
-    past["floods", default: 0] += 1
+    note("floods")
     let kind = random.next(below: 3)
     for number in 0..<40 {
       let peer = PeerID(rawValue: random.next())
@@ -53,31 +49,35 @@ extension Simulation {
     }
   }
 
-  /// The end is told before or after what was said last.
-  private mutating func disconnect(_ index: Int) {
-    schedule(.disconnected(workers[index].peer), in: random.next(below: Self.second / 50))
+  /// Nothing gets through to it, from it, or both.
+  mutating func cut(_ party: Party) {
+    let until = time + random.next(below: 40 * Self.second)
+    let kind = random.next(below: 3)
+    if kind != 0 { self[party].cutTo = until }
+    if kind != 1 { self[party].cutFrom = until }
   }
 
   /// Another takes its place within ten seconds.
   mutating func crashWorker(_ index: Int) {
-    guard workers[index].isUp else { return }
-    workers[index].isUp = false
-    disconnect(index)
-    schedule(.workerStarts(index), in: random.next(below: 10 * Self.second))
+    guard workers[index].process.isUp else { return }
+    workers[index].process.isUp = false
+    disconnect(.worker(index))
+    schedule(.starts(.worker(index)), in: random.next(below: 10 * Self.second))
   }
 
   /// It starts again within five seconds. A checkpoint that it was writing is cut off at some call.
   mutating func crashCoordinator(losingPower: Bool) {
     guard let machine = coordinator.machine, coordinator.stopped == nil else { return }
     add(machine, to: &past)
-    past["crashes", default: 0] += 1
-    if losingPower { past["powerCuts", default: 0] += 1 }
-    if coordinator.writing != nil { past["tornWrites", default: 0] += 1 }
+    note("crashes")
+    if losingPower { note("powerCuts") }
+    if coordinator.writing != nil { note("tornWrites") }
     let rows = coordinator.isUpdating ? coordinator.sum.total.map { Truth.rows(of: $0, in: truth.tree) } : nil
-    if rows != nil { past["tornRows", default: 0] += 1 }
+    if rows != nil { note("tornRows") }
+    let appending = random.chance(0.5) ? rows : nil
     coordinator.disk.crash(
-      writing: coordinator.writing, appending: random.chance(0.5) ? rows : nil, losingPower: losingPower,
-      &random)
+      during: appending.map { .appending($0) } ?? coordinator.writing.map { .writing($0) } ?? extentWorkUnderWay,
+      losingPower: losingPower, &random)
     // All on this machine.
     outlived = nil
     coordinator.machine = nil
@@ -88,11 +88,11 @@ extension Simulation {
   /// runs goes on, at once or after a while.
   private mutating func breakLock() {
     guard let machine = coordinator.machine, outlived == nil else { return }
-    past["lostLocks", default: 0] += 1
+    note("lostLocks")
     add(machine, to: &past)
     let locksNothing = faults.locksNothing
     if locksNothing {
-      past["ignoredLocks", default: 0] += 1
+      note("ignoredLocks")
       coordinator.disk.storage.ignoreLock(SimulatedDisk.lockPath)
     } else {
       coordinator.disk.storage.breakLock(SimulatedDisk.lockPath)

@@ -9,16 +9,7 @@ extension Simulation {
   /// For an answer to a push, as long as the real one waits.
   private static let pushPatience = 20 * second
 
-  mutating func startWorker(_ index: Int) {
-    guard !workers[index].isGone else { return }
-    let peer = PeerID(rawValue: random.next())
-    indexOfPeer[peer] = index
-    workers[index].start(as: peer, at: Instant(nanoseconds: time))
-    schedule(.workerBeats(index, life: workers[index].life), in: 0)
-  }
-
-  mutating func beat(_ index: Int) {
-    schedule(.workerBeats(index, life: workers[index].life), in: Self.second)
+  mutating func beat(worker index: Int) {
     tell(.tick, worker: index)
     if workers[index].session > 0, random.chance(faults.nonsense) { talkNonsense(index) }
   }
@@ -44,7 +35,7 @@ extension Simulation {
     }
   }
 
-  mutating func hear(_ message: CoordinatorMessage, _ incarnation: Incarnation, _ index: Int) {
+  mutating func worker(_ index: Int, hears message: CoordinatorMessage, of incarnation: Incarnation) {
     var sender = Sender(run: Self.run, incarnation: incarnation, peer: PeerID(rawValue: 1))
     workers[index].hearing = incarnation
     if bug == .heedsOlderIncarnations, let followed = workers[index].machine?.sender.incarnation {
@@ -59,7 +50,7 @@ extension Simulation {
 extension Simulation {
   /// Gives a worker's machine an event, checks it, and carries its effects out.
   mutating func tell(_ event: WorkerEvent, worker index: Int) {
-    guard workers[index].isUp else { return }
+    guard workers[index].process.isUp else { return }
     let now = Instant(nanoseconds: time)
     let effects = workers[index].machine?.handle(event, at: now) ?? []
     do {
@@ -90,8 +81,8 @@ extension Simulation {
     case .log: break
     case .stop(let ending):
       // The run is over, or its host is in quarantine: nobody starts it again.
-      workers[index].isUp = false
-      workers[index].isGone = true
+      workers[index].process.isUp = false
+      workers[index].process.isGone = true
       if ending != .finished, !liars.contains(workers[index].host) { fail("worker \(index) ended: \(ending)") }
     }
   }
@@ -111,7 +102,7 @@ extension Simulation {
       var duration = neverPushes(index) ? 0 : workers[index].pace * UInt64((slices + threads - 1) / threads)
       if random.chance(faults.workerHang) { duration += random.next(below: 300 * Self.second) }
       schedule(
-        .computed(index, life: workers[index].life, session: workers[index].session, lease.lease), in: duration)
+        .computed(index, life: workers[index].process.life, session: workers[index].session, lease.lease), in: duration)
     }
   }
 
@@ -126,6 +117,9 @@ extension Simulation {
     } else if random.chance(faults.givingBack), givenBack[slice, default: 0] < 2 {
       givenBack[slice, default: 0] += 1
       tell(.failed(Returned(lease: id, reason: "read error")), worker: index)
+    } else if let absence = absence(ofRowsFor: job) {
+      note("waits")
+      tell(.failed(Returned(lease: id, reason: absence, isPassing: true)), worker: index)
     } else {
       let finished = finished(job, index)
       workers[index].results[id] = finished
@@ -168,9 +162,10 @@ extension Simulation {
     guard !neverPushes(index), let sender = workers[index].machine?.sender else { return }
     var payload = finished.payload
     if random.chance(faults.damage) { payload = Digest(high: payload.high ^ 1, low: payload.low) }
-    send(.push(id, payload, sender), after: random.next(below: Self.second / 10), worker: index, toWorker: false)
+    send(.push(id, payload, sender), after: random.next(below: Self.second / 10), from: .worker(index))
     schedule(
-      .pushUnanswered(index, life: workers[index].life, session: workers[index].session, id), in: Self.pushPatience)
+      .pushUnanswered(index, life: workers[index].process.life, session: workers[index].session, id),
+      in: Self.pushPatience)
   }
 
   /// What the coordinator's bulk socket answered.

@@ -1,60 +1,50 @@
 import Coordination
+import MemoryBank
 import Messages
 import Numerics
 import Slices
 import TestSupport
 
-/// The real coordinator, checkpoints and workers' machines, over a simulated network, clock and disk, all from one
-/// seed.
+/// The one simulated world: the real coordinator, workers and memory shards, over a simulated network, clock and disks, all
+/// from one seed.
 ///
-/// Safety is checked after each event: `broken` then says what went wrong. Once faults have stopped the run must finish,
-/// or `unfinished` says what is pending.
+/// State machines, checkpoints and stores of rows are those of the real processes. What is around them is simulated: lines
+/// that lose, double and delay; disks that lose in a power cut what was not fsynced; processes that die, hang, lose their
+/// lock or lie; and threads, whose work only takes time. A world may have no memory shards: then its memory is the
+/// coordinator's alone.
+///
+/// Safety is checked after each event: `broken` then says what went wrong. Nothing counts twice or for another incarnation,
+/// every step and checkpoint has the bits of a calm run (`Truth`), rows that are read anywhere are those that were written,
+/// every row that a kept checkpoint needs is on a disk that a start would look at, and no shard removes what it counts for.
+/// Once faults have stopped every extent gets its replicas (`awaitReplicas`), and the run must finish, or `unfinished` says
+/// what is pending.
 struct Simulation {
-  /// A mistake put into the processes around the state machines, which the checks must find.
-  enum PlantedBug {
-    /// A payload that came twice is added twice.
-    case countsDuplicatePushes
-    /// A checkpoint is called durable when its writing begins.
-    case reportsCheckpointsEarly
-    /// A checkpoint has the step that an update begins, and the weights from before that update.
-    case claimsStepsBeforeTheirUpdate
-    /// What was said to the coordinator's last life counts in this one.
-    case takesResultsOfOlderIncarnations
-    /// A manifest has its name before the rows that it names are durable.
-    case publishesManifestsBeforeTheirRows
-    /// Rows go that the newest checkpoint does not need, though an older one that is kept does.
-    case prunesRowsOfKeptCheckpoints
-    /// A coordinator that lost its lock goes on writing.
-    case ignoresLostLocks
-    /// Going back is forgotten: the newest checkpoint is resumed, spoilt as it may be.
-    case forgetsToRollBack
-    /// That pictures are lost is not stored.
-    case forgetsLostPictures
-    /// A step that begins again keeps what it had.
-    case keepsWhatWasBeforeANewBeginning
-    /// The coordinator's own computing bears out whoever says that something is not finite.
-    case bearsOutWhatIsNotFinite
-    /// A worker takes what an older incarnation says for the word of the one that it follows.
-    case heedsOlderIncarnations
-  }
-
   /// What happens at some time.
   enum Happening {
     case toCoordinator(WorkerMessage, Sender)
-    case toWorker(CoordinatorMessage, Incarnation, PeerID)
+    case fromShard(ShardMessage, Sender)
+    case toPeer(CoordinatorMessage, Incarnation, PeerID)
     case push(LeaseID, Digest, Sender)
     /// What the coordinator's bulk socket answers to a push.
     case pushEnded(LeaseID, isTaken: Bool, Incarnation, PeerID)
     case pushUnanswered(Int, life: Int, session: Int, LeaseID)
-    /// A connection ends; the worker comes back over another.
+    /// A connection ends; its peer comes back over another.
     case disconnected(PeerID)
-    case workerStarts(Int)
-    case workerBeats(Int, life: Int)
+    case starts(Party)
+    case beats(Party, life: Int)
     case computed(Int, life: Int, session: Int, LeaseID)
+    /// A shard's copy with this number has come to its end.
+    case copied(Int, life: Int, number: Int)
+    /// What became of an extent is told to a shard's machine, in whatever session it is by then.
+    case extentEnded(Int, life: Int, ExtentProgress)
     case coordinatorStarts
     case tick(life: Int)
     case updated(life: Int)
     case written(life: Int, fails: Bool)
+    /// The coordinator's thread for extents has done what it was to do next.
+    case extentsWorkedOn(life: Int)
+    case extentFetched(life: Int, AssignedExtent)
+    case probed(life: Int, BulkAddress)
     /// What the coordinator's process worked out, unless a step has begun again since.
     case answered(life: Int, restarts: Int, Event)
     case trouble
@@ -79,14 +69,18 @@ struct Simulation {
   var truth: Truth
   /// By picture that the run lost: the first step without it.
   var lost: [Int: Int] = [:]
-  let lastStep: Int
-  let checkpointEverySteps: Int
+  let shape: Shape
   let bug: PlantedBug?
   var faults: Faults
   var random: SplitMix64
   var queue = EventQueue<UInt64, Happening>()
   private(set) var time: UInt64 = 0
   var workers: [SimulatedWorker] = []
+  var shards: [SimulatedShard] = []
+  /// Of the run's extents, once a coordinator has opened its directory.
+  var layout: ExtentLayout?
+  /// Nil: the memory is the coordinator's alone.
+  let memory: MemorySettings?
   var coordinator: SimulatedCoordinator
   /// One that lost its lock and does not know it yet; while it acts, the one that has the lock.
   var outlived: SimulatedCoordinator?
@@ -96,11 +90,14 @@ struct Simulation {
   var outcome: Outcome?
   /// Hosts of workers that were ever quarantined, by a coordinator that had its lock.
   var found: Set<String> = []
-  /// Which worker a peer number belongs to, past lives included.
-  var indexOfPeer: [PeerID: Int] = [:]
-  /// By worker: nothing gets through to it, from it, or both, until then.
-  var cutTo: [UInt64]
-  var cutFrom: [UInt64]
+  /// Who has or had this number.
+  var partyOfPeer: [PeerID: Party] = [:]
+  /// Disks of shards that were lost, and extents that were damaged: fewer than there are replicas.
+  var damages = 0
+  /// Extents that a shard is counted on for and does not have, since when: it says so soon, or nobody knows.
+  var wronglyCounted: [ShardID: [Int: UInt64]] = [:]
+  /// Updates wait, and so does everything that follows from a step.
+  var holdsUpdates = false
   var givenBack: [Int: Int] = [:]
   /// What coordinators that crashed had counted, and what was done to them.
   var past: [String: Int] = [:]
@@ -110,37 +107,39 @@ struct Simulation {
   var broken: String?
   private(set) var events = 0
 
-  init(seed: UInt64, workers count: Int? = nil, faults: Faults, bug: PlantedBug? = nil) {
+  /// - Parameters:
+  ///   - workers: as many as the seed says, unless given.
+  ///   - shards: memory shards; 0: the memory is the coordinator's alone.
+  ///   - replicas: shards that are to hold each extent.
+  init(
+    seed: UInt64, workers count: Int? = nil, shards: Int = 0, replicas: Int = 1, faults: Faults,
+    bug: PlantedBug? = nil
+  ) {
     var random = SplitMix64(seed: seed)
     self.seed = seed
     self.faults = faults
     self.bug = bug
     // The run follows from the seed; the world it runs in does not change it.
-    let slices = 1 + Int(random.next(below: 12))
-    lastStep = 4 + Int(random.next(below: 8))
-    checkpointEverySteps = 1 + Int(random.next(below: 4))
-    truth = Truth(slices: slices, steps: lastStep)
-    let rowsPerStep = Truth.rowsPerSlice * slices
-    let memorySize = rowsPerStep * (1 + Int(random.next(below: 3))) + Int(random.next(below: UInt64(rowsPerStep)))
-    let disk = SimulatedDisk.Settings(
-      memorySize: memorySize, keptCheckpoints: 1 + Int(random.next(below: 3)),
-      cacheBytes: memorySize * Truth.width * 2 * Int(random.next(below: 3)))
+    let drawn = Shape(&random)
+    shape = shards > 0 ? Shape(withShards: seed, keptCheckpoints: drawn.disk.keptCheckpoints) : drawn
+    truth = Truth(slices: shape.slices, steps: shape.lastStep)
+    let storage = SimulatedStorage()
     coordinator = SimulatedCoordinator(
-      disk: SimulatedDisk(SimulatedStorage(), disk, bug: bug), version: truth.versions[0], memory: truth.memories[0],
+      disk: SimulatedDisk(storage, shape.disk, bug: bug), version: truth.versions[0], memory: truth.memories[0],
       sum: TreeSum(tree: truth.tree))
-    let drawn = 1 + Int(random.next(below: 5))
-    for _ in 0..<(count ?? drawn) {
+    memory = shards > 0 ? shape.memory(replicas: replicas) : nil
+    let workersDrawn = 1 + Int(random.next(below: 5))
+    for _ in 0..<(count ?? workersDrawn) {
       workers.append(
         SimulatedWorker(
           threads: 1 + Int(random.next(below: 3)), pace: Self.second / 20 * (1 + random.next(below: 30))))
     }
-    cutTo = [UInt64](repeating: 0, count: workers.count)
-    cutFrom = cutTo
     self.random = random
     nameHosts()
     schedule(.coordinatorStarts, in: random.next(below: Self.second))
-    for index in workers.indices { schedule(.workerStarts(index), in: self.random.next(below: Self.second)) }
+    for index in workers.indices { schedule(.starts(.worker(index)), in: self.random.next(below: Self.second)) }
     schedule(.trouble, in: Self.second)
+    for _ in 0..<shards { addShard() }
   }
 
   /// The command that shows this again.
@@ -160,7 +159,12 @@ struct Simulation {
     for (kind, count) in Mirror(reflecting: machine.status(at: now).counts).children {
       if let kind, let count = count as? Int { seen[kind, default: 0] += count }
     }
+    seen["moves", default: 0] += machine.memoryStatus(at: now)?.movesMade ?? 0
   }
+
+  var lastStep: Int { shape.lastStep }
+
+  mutating func note(_ kind: String) { past[kind, default: 0] += 1 }
 
   /// The newest step of the coordinator that runs.
   var step: Int { coordinator.machine?.step ?? 0 }
@@ -189,10 +193,8 @@ struct Simulation {
     faults = faults.ofWorkers
     coordinator.stoppedUntil = 0
     outlived?.stoppedUntil = 0
-    for index in workers.indices {
-      workers[index].stoppedUntil = 0
-      (cutTo[index], cutFrom[index]) = (0, 0)
-    }
+    for party in parties { self[party].stopFaults() }
+    for index in shards.indices { (shards[index].slowUntil, shards[index].fullUntil) = (0, 0) }
   }
 
   /// Runs until the coordinator's step is `step` or it stopped, something is broken, or so many events are past.
@@ -219,25 +221,33 @@ struct Simulation {
       act(for: life(heardBy: sender), happening) { $0.tell(.message(message, from: $0.heard(sender))) }
     case .push(let lease, let payload, let sender):
       act(for: life(heardBy: sender), happening) { $0.arrive(lease, payload, from: $0.heard(sender)) }
-    case .toWorker(let message, let incarnation, let peer):
-      guard let index = living(peer, orLater: happening) else { return }
-      hear(message, incarnation, index)
+    case .fromShard(let message, let sender):
+      act(for: life(heardBy: sender), happening) { $0.tell(.shardMessage(message, from: sender)) }
+    case .toPeer(let message, let incarnation, let peer):
+      guard let party = living(peer, orLater: happening) else { return }
+      hear(message, incarnation, party)
     case .pushEnded(let lease, let isTaken, let incarnation, let peer):
-      guard let index = living(peer, orLater: happening) else { return }
+      guard case .worker(let index)? = living(peer, orLater: happening) else { return }
       if workers[index].machine?.sender.incarnation == incarnation { pushEnded(lease, isTaken: isTaken, index) }
     case .pushUnanswered(let index, let life, let session, let lease):
-      guard isRunning(index, life, orLater: happening) else { return }
+      guard isRunning(.worker(index), life, orLater: happening) else { return }
       pushUnanswered(lease, session, index)
     case .disconnected(let peer):
       act(for: coordinator.life, happening) { $0.tell(.disconnected(peer)) }
-      if let index = indexOfPeer[peer], workers[index].peer == peer { tell(.connectionLost, worker: index) }
-    case .workerStarts(let index): startWorker(index)
-    case .workerBeats(let index, let life):
-      guard isRunning(index, life, orLater: happening) else { return }
-      beat(index)
+      if let party = partyOfPeer[peer], self[party].peer == peer { connectionLost(party) }
+    case .starts(let party): start(party)
+    case .beats(let party, let life):
+      guard isRunning(party, life, orLater: happening) else { return }
+      beat(party)
     case .computed(let index, let life, let session, let lease):
-      guard isRunning(index, life, orLater: happening) else { return }
+      guard isRunning(.worker(index), life, orLater: happening) else { return }
       computed(lease, session, index)
+    case .copied(let index, let life, let number):
+      guard isRunning(.shard(index), life, orLater: happening) else { return }
+      copied(number, index)
+    case .extentEnded(let index, let life, let progress):
+      guard isRunning(.shard(index), life, orLater: happening) else { return }
+      extentEnded(progress, index)
     case .coordinatorStarts: startCoordinator()
     case .tick(let life):
       act(for: life, happening) { $0.tick(happening) }
@@ -247,7 +257,13 @@ struct Simulation {
       act(for: life, happening) { $0.finishCheckpoint(fails: fails) }
     case .answered(let life, let restarts, let event):
       act(for: life, happening) { if $0.coordinator.restarts == restarts { $0.tell(event) } }
+    case .extentsWorkedOn(let life):
+      act(for: life, happening) { $0.workOnExtents() }
+    case .extentFetched(let life, let assigned):
+      act(for: life, happening) { $0.fetch(assigned) }
+    case .probed(let life, let address): act(for: life, happening) { $0.probe(address) }
     case .trouble:
+      checkTheMemory()
       makeTrouble()
       schedule(.trouble, in: Self.second)
     }

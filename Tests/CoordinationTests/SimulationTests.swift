@@ -42,7 +42,8 @@ struct SimulationTests {
       "late", "duplicates", "expired", "lost", "returned", "damaged", "refusals", "malformed", "absent",
       "failedCheckpoints", "crashes", "powerCuts", "tornWrites", "tornRows", "fullDisks", "lostFlushes", "lostLocks",
       "lostCheckpoints",
-      "stops", "jumps", "rivals", "undelivered", "notFinite", "accusations", "wrong", "floods",
+      "stops", "jumps", "rivals", "undelivered", "notFinite", "accusations", "wrong", "floods", "exchanges",
+      "failedProbes",
     ] {
       #expect(sum[kind, default: 0] >= 5, "\(kind): \(sum)")
     }
@@ -269,6 +270,10 @@ struct SimulationTests {
     faults.longestDelay = 8 * Simulation.second
     let found = found(.heedsOlderIncarnations, under: faults)
     #expect(found.contains { $0.contains("counts in incarnation") })
+  }
+
+  @Test func aSourceOfWeightsThatNeverAnsweredIsFound() {
+    #expect(found(.takesSilenceForAnAnswer, under: .none, workers: 5).contains { $0.contains("never answered") })
   }
 
   @Test func aManifestThatIsPublishedBeforeItsRowsIsFound() {

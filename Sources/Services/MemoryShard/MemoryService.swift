@@ -160,6 +160,8 @@ extension ShardEvent {
 
 extension MemoryService {
   private func handle(_ event: ShardEvent, _ state: inout State) {
+    // Another thread tells of it, and may come late: what was removed since is not there again.
+    if case .extent(.held(let extent)) = event, store.withLock({ $0 })?.held[extent.index] != extent.after { return }
     let served = serving.withLock { $0 }?.counts ?? ShardServing.Counts()
     state.machine.figures = ShardFigures(
       used: store.withLock { $0 }?.used ?? 0, servedRows: served.rows, servedBytes: served.bytes)
