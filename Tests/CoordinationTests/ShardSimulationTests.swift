@@ -41,7 +41,7 @@ struct ShardSimulationTests {
   /// A world in which nothing happens shows nothing.
   @Test func everyKindOfTroubleHappens() {
     var sum: [String: Int] = [:]
-    for seed in 0..<80 as Range<UInt64> {
+    for seed in 0..<100 as Range<UInt64> {
       var world = Simulation(
         seed: seed, shards: 1 + Int(seed % 5), replicas: 1 + Int(seed % 3), faults: .drawnWithShards(from: seed))
       world.run(toStep: nil, eventsAtMost: 8_000)
