@@ -152,13 +152,13 @@ extension Coordinator {
   }
 
   /// Whether `peer` should compute an audited node, so that there is an answer to compare with.
-  func isToAudit(_ node: SliceRange, by peer: Peer) -> Bool {
+  func isToAudit(_ node: SliceRange, by peer: Peer, in round: inout LeasingRound) -> Bool {
     guard let audit = current.audits[node],
       node.indices.allSatisfy({ current.slices.attempts[$0] < CoordinationLimits.attempts }),
       !isWithheld(node, from: peer),
       needsAnswer(audit, whereWorthACopy: { $0.odds(at: now).areWorse(than: peer.time(for: node.count)) })
     else { return false }
-    return candidates(for: node, audit).contains(peer.id)
+    return round.mayAnswer(node, peer.id, of: { candidates(for: node, audit) })
   }
 
   /// Leases of just this node, with answers still to come in time.
