@@ -8,9 +8,10 @@ import Slices
 ///
 /// Who is asked second: a worker on another host, else another worker, else the coordinator's own computing. If the two
 /// differ, a third host decides, the coordinator's own computing if there is none. It also answers for whoever forgets to,
-/// and soon for whoever has never answered anything: else a crowd of those could keep a step waiting one after the other. Where there is more than one host, two
-/// answers of one are no more than one: what is broken in it may be wrong twice in the same way, a worker that is killed
-/// and started again among them. Whose answer then is another one has its host quarantined.
+/// soon where all others are busy, and soon for whoever has never answered anything: else a crowd of those could keep a
+/// step waiting one after the other. Where there is more than one host, two answers of one are no more than one: what is
+/// broken in it may be wrong twice in the same way, a worker that is killed and started again among them. Whose answer
+/// then is another one has its host quarantined.
 ///
 /// An answer that is not finite begins an audit where there was none, for it either ends the run or is wrong. No number
 /// of hosts ends a run with it: once two say so, or there is no other to ask, the coordinator's own computing decides.
@@ -151,13 +152,13 @@ extension Coordinator {
   }
 
   /// Whether `peer` should compute an audited node, so that there is an answer to compare with.
-  func isToAudit(_ node: SliceRange, by peer: Peer) -> Bool {
+  func isToAudit(_ node: SliceRange, by peer: Peer, in round: inout LeasingRound) -> Bool {
     guard let audit = current.audits[node],
       node.indices.allSatisfy({ current.slices.attempts[$0] < CoordinationLimits.attempts }),
       !isWithheld(node, from: peer),
       needsAnswer(audit, whereWorthACopy: { $0.odds(at: now).areWorse(than: peer.time(for: node.count)) })
     else { return false }
-    return candidates(for: node, audit).contains(peer.id)
+    return round.mayAnswer(node, peer.id, of: { candidates(for: node, audit) })
   }
 
   /// Leases of just this node, with answers still to come in time.
@@ -191,18 +192,12 @@ extension Coordinator {
         now >= audit.askAgainAt ?? now
       else { continue }
       let live = liveLeases(of: audit)
-      let strangers = live.filter { $0.expected == nil }
-      let isOfStrangers = !live.isEmpty && strangers.count == live.count
-      let patience =
-        isOfStrangers
-        ? patienceWithStrangers(on: node, audit)
-        : audit.accusers.isEmpty ? CoordinationLimits.audit : CoordinationLimits.accusation
-      let isLate = now - since >= patience
+      let isLate = now - since >= patience(with: live, on: node, audit)
       guard isLate || audit.isForTheCoordinator || live.isEmpty && candidates(for: node, audit).isEmpty else {
         continue
       }
       // They may answer yet; the next audit does not wait for them.
-      if isLate { for lease in strangers { putOnProbation(lease.peer) } }
+      if isLate { for lease in live where lease.expected == nil { putOnProbation(lease.peer) } }
       current.audits[node]?.isAsked = true
       counts.judged += 1
       effects.append(.recompute(step: step, node))
@@ -211,11 +206,18 @@ extension Coordinator {
 }
 
 extension Coordinator {
-  /// Who never answered anything gets as long as whoever has answered would be given.
-  private func patienceWithStrangers(on node: SliceRange, _ audit: Audit) -> Duration {
-    guard let pace = audit.answers.first.flatMap({ peers[$0.peer]?.pace }) else { return CoordinationLimits.accusation }
-    return min(
-      pace * (node.count * CoordinationLimits.patience) + CoordinationLimits.stall, CoordinationLimits.accusation)
+  /// How long an answer waits for leases of its node that are live.
+  private func patience(with live: [OpenLease], on node: SliceRange, _ audit: Audit) -> Duration {
+    let longest = audit.accusers.isEmpty ? CoordinationLimits.audit : CoordinationLimits.accusation
+    // As long as whoever has answered would be given.
+    let usual = audit.answers.first.flatMap { peers[$0.peer]?.pace }.map {
+      $0 * (node.count * CoordinationLimits.patience) + CoordinationLimits.stall
+    }
+    // An idle worker would have it by now: all have something else, and may have it for long.
+    if live.isEmpty { return audit.accusers.isEmpty ? min(usual ?? longest, longest) : longest }
+    // Who has them never answered anything.
+    if live.allSatisfy({ $0.expected == nil }) { return min(usual ?? longest, CoordinationLimits.accusation) }
+    return longest
   }
 }
 

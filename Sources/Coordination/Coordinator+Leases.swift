@@ -74,7 +74,7 @@ extension Coordinator {
   /// Mutating for its speed alone: it changes nothing, and is lent the coordinator instead of a copy.
   private mutating func nodeToLease(to peer: Peer, ofThreads waiting: Int, _ round: inout LeasingRound) -> SliceRange? {
     // 1. Answers to compare with come first: others wait for them.
-    if let node = round.audits.first(where: { isToAudit($0, by: peer) }) { return node }
+    for node in round.audits where isToAudit(node, by: peer, in: &round) { return node }
 
     // 2. Slices that nobody computes.
     let free = current.slices.free.count

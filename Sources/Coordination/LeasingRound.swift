@@ -1,3 +1,4 @@
+import Messages
 import Numerics
 import Slices
 
@@ -39,7 +40,9 @@ struct LeasingRound {
   /// The pace of one of them is not known.
   private let hasStranger: Bool
   /// Audited nodes that one of them might answer for.
-  var audits: [SliceRange] = []
+  var audits: [SliceRange] = [] { didSet { candidates = [:] } }
+  /// By audited node, who may answer next.
+  private var candidates: [SliceRange: Set<PeerID>] = [:]
   /// The oldest first; nil until somebody asks.
   private(set) var slow: [Slow]?
 
@@ -47,7 +50,7 @@ struct LeasingRound {
     var (threads, idle, hasStranger) = (0, [Int](), false)
     var leastPace: Int128?
     // Field by field: whole peers would be copied, with all that they refer to.
-    for place in peers.indices where peers[place].isPresent(at: now) {
+    for place in peers.indices where Peer.isPresent(peers[place].isConnected, heard: peers[place].heard, at: now) {
       if !peers[place].delivery.isOnProbation { threads += peers[place].threads }
       guard peers[place].idleThreads > 0, peers[place].delivery.noLeaseBefore.map({ $0 <= now }) ?? true else {
         continue
@@ -61,6 +64,13 @@ struct LeasingRound {
     }
     (self.now, self.threads, self.idle) = (now, threads, idle)
     (self.leastPace, self.hasStranger) = (leastPace, hasStranger)
+  }
+
+  /// Whether a worker may answer next for an audited node.
+  /// - Parameter all: who may: a look at all workers, and not one for each of them.
+  mutating func mayAnswer(_ node: SliceRange, _ peer: PeerID, of all: () -> [PeerID]) -> Bool {
+    if candidates[node] == nil { candidates[node] = Set(all()) }
+    return candidates[node]?.contains(peer) ?? false
   }
 
   /// Looks for slow leases, if nobody has.

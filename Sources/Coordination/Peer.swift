@@ -24,7 +24,12 @@ struct Peer: Sendable {
   var reach = Reach()
 
   /// Whether it is connected and was heard lately: who is not gets nothing, and others get what it has.
-  func isPresent(at now: Instant) -> Bool { isConnected && now - heard < CoordinationLimits.silence }
+  func isPresent(at now: Instant) -> Bool { Self.isPresent(isConnected, heard: heard, at: now) }
+
+  /// The same where a peer would have to be copied for it, with all that it refers to.
+  static func isPresent(_ isConnected: Bool, heard: Instant, at now: Instant) -> Bool {
+    isConnected && now - heard < CoordinationLimits.silence
+  }
 }
 
 extension Peer {

@@ -72,12 +72,12 @@ struct ConnectionBounds {
   private var wasEmpty = false
   /// Messages handed over since the last look.
   private var messages = 0
-  /// Bytes of the heap in use when the socket was first seen to be behind; nil while it is not.
-  private var heapBefore: Int?
-  /// More waits than may, though it is no standing connection's: those that left it were gone before anybody looked. Until
-  /// the socket is empty newcomers are turned away, and what is left of ended connections is to be thrown away.
-  private var isOverrun = false
-  /// Connections that were cut off for what waited of theirs, until another one has their descriptor.
+  /// Whether what ended connections left has grown too much. Until it is gone nobody is let in, and it is to be thrown
+  /// away.
+  private var remains: ConnectionRemains
+  private var listening = ListeningDescriptors()
+  /// Connections that were cut off for what waited of theirs, or came while there was too much of others', until another
+  /// one has their descriptor.
   private var silenced: Set<Int32> = []
   /// Whether there is memory to be given back once the socket is empty.
   private var owesMemory = false
@@ -85,6 +85,7 @@ struct ConnectionBounds {
   init(atMost: Int, backlogAtMost: Int, at now: ContinuousClock.Instant = .now) {
     self.atMost = atMost
     self.backlogAtMost = backlogAtMost
+    remains = ConnectionRemains(backlogAtMost: backlogAtMost)
     nextLook = now + Self.pause
     lastLook = now
   }
@@ -93,16 +94,21 @@ struct ConnectionBounds {
 // MARK: - What happens to them
 
 extension ConnectionBounds {
+  /// Newcomers come over this one.
+  mutating func listens(at descriptor: Int32) { listening.add(descriptor) }
+
   /// A connection stands.
   /// - Returns: that there are too many, if so: one was cut off, who never spoke if there is such a one, else this.
   mutating func opened(_ descriptor: Int32, at now: ContinuousClock.Instant = .now) -> CutOff? {
     closed(descriptor)
     silenced.remove(descriptor)
+    // It was on its way when nobody was to be let in any more. Ended connections may have had its descriptor.
+    if remains.areTooMuch { silenced.insert(descriptor) }
     guard let address = Self.address(of: descriptor) else { return nil }
     open[descriptor] = Connection(address: address, openedAt: now, spokeAt: now)
-    if isOverrun {
+    if remains.areTooMuch {
       cut(descriptor)
-      return .overrun
+      return nil
     }
     guard open.count > atMost else { return nil }
     for other in Array(open.keys) where !isThere(other) { closed(other) }
@@ -129,9 +135,14 @@ extension ConnectionBounds {
     if isKnown { open.values[index].isKnown = true }
   }
 
-  /// Whether what came over a connection is to be thrown away unread.
+  /// Whether a message that came over a connection is to be thrown away unread.
   /// - Parameter stands: whether the connection does.
-  func throwsAway(_ descriptor: Int32, stands: Bool) -> Bool { silenced.contains(descriptor) || isOverrun && !stands }
+  mutating func throwsAway(_ descriptor: Int32, stands: Bool) -> Bool {
+    guard silenced.contains(descriptor) || remains.areTooMuch && !stands else { return false }
+    messages += 1
+    remains.threwAway()
+    return true
+  }
 
   /// The socket has no message.
   mutating func wereEmptied() { wasEmpty = true }
@@ -178,7 +189,7 @@ extension ConnectionBounds {
     let haveAllBeenAsked = wasEmpty || messages > 2 * open.count
     let isEmpty = wasEmpty
     (wasEmpty, messages) = (false, 0)
-    watchHeap(isEmpty)
+    let isOverrun = watchHeap(isEmpty, areAllAsked: haveAllBeenAsked, at: now)
     let pings = Int((now - lastLook) / .milliseconds(1)) * Self.pingBytes / 1000
     lastLook = now
     var suspects: [Int32] = []
@@ -209,23 +220,23 @@ extension ConnectionBounds {
     }
     for descriptor in gone { cut(descriptor) }
     nextLook = now + (open.values.contains { $0.unfinished > WireLimits.bulkBytes } ? Self.shortPause : Self.pause)
-    return cutOff(suspects) + cutOffBacklogs(at: now)
+    return cutOff(suspects) + cutOffBacklogs(at: now) + (isOverrun ? [.overrun] : [])
   }
 
-  /// Connections that ended are not counted any more, but for the memory of the whole process. Four times the bound, for
-  /// other threads take some of it.
-  private mutating func watchHeap(_ isEmpty: Bool) {
+  private mutating func watchHeap(_ isEmpty: Bool, areAllAsked: Bool, at now: ContinuousClock.Instant) -> Bool {
     guard !isEmpty else {
-      (heapBefore, isOverrun) = (nil, false)
+      remains.wereEmptied()
+      listening.setClosed(false)
       // Of millions of small messages malloc keeps all pages.
       if owesMemory { malloc_trim(0) }
       owesMemory = false
-      return
+      return false
     }
-    let heap = mallinfo2().uordblks
-    heapBefore = heapBefore.map { min($0, heap) } ?? heap
-    isOverrun = heap - (heapBefore ?? heap) > 4 * backlogAtMost
-    owesMemory = owesMemory || isOverrun
+    let wereTooMuch = remains.areTooMuch
+    remains.look(heap: mallinfo2().uordblks, areAllAsked: areAllAsked, at: now)
+    listening.setClosed(remains.areTooMuch)
+    owesMemory = owesMemory || remains.areTooMuch
+    return remains.areTooMuch && !wereTooMuch
   }
 
   /// Who has the most, while all have too much together.

@@ -142,6 +142,7 @@ public final class DealerSocket: MessageSocket, @unchecked Sendable {
       try refused(at: current, keys == nil ? .coordinatorWantsKeys : .coordinatorWithoutKeys)
     case .handshakeRefused: try refused(at: current, nil)
     case .keyRefused: if let keys { try refused(at: current, .ownKeyRefused(keys.own.publicKey)) }
+    case .listening: break
     }
   }
 

@@ -8,6 +8,8 @@ import Synchronization
 /// Belongs to the thread that owns the socket, which polls `raw` beside it and then takes the events.
 final class SocketMonitor {
   enum Event: Equatable {
+    /// The descriptor at which newcomers are taken.
+    case listening(descriptor: Int32)
     /// Either side; the connection's descriptor, which may be another's by now.
     case connected(descriptor: Int32)
     /// Both sides know each other: messages may go.
@@ -34,7 +36,8 @@ final class SocketMonitor {
     let address = "inproc://massl-monitor-\(number)"
     let events =
       ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL | ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL | ZMQ_EVENT_HANDSHAKE_FAILED_AUTH
-      | ZMQ_EVENT_ACCEPTED | ZMQ_EVENT_CONNECTED | ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_CONNECT_DELAYED
+      | ZMQ_EVENT_LISTENING | ZMQ_EVENT_ACCEPTED | ZMQ_EVENT_CONNECTED | ZMQ_EVENT_HANDSHAKE_SUCCEEDED
+      | ZMQ_EVENT_CONNECT_DELAYED
       | ZMQ_EVENT_CONNECT_RETRIED | ZMQ_EVENT_DISCONNECTED
     guard zmq_socket_monitor(socket, address, events) == 0 else { throw .lastError(in: "zmq_socket_monitor") }
     guard let raw = zmq_socket(context.handle, ZMQ_PAIR) else { throw .lastError(in: "zmq_socket") }
@@ -68,6 +71,7 @@ final class SocketMonitor {
       }
       let event: Event
       switch kind {
+      case ZMQ_EVENT_LISTENING: event = .listening(descriptor: value)
       case ZMQ_EVENT_ACCEPTED, ZMQ_EVENT_CONNECTED: event = .connected(descriptor: value)
       case ZMQ_EVENT_HANDSHAKE_SUCCEEDED: event = .ready
       case ZMQ_EVENT_CONNECT_DELAYED: event = .connecting

@@ -96,6 +96,9 @@ public enum Traffic: Sendable {
 ///
 /// `@unchecked Sendable`: made by one thread, then owned by the one that sends and receives; `SocketHandle` checks that.
 public final class RouterSocket: MessageSocket, @unchecked Sendable {
+  /// Messages thrown away between two waits, which take longer than a message does.
+  private static let thrownAwayAtOnce = 256
+
   private let handle: SocketHandle
   private let monitor: SocketMonitor
   private var complaints = Complaints()
@@ -184,9 +187,7 @@ public final class RouterSocket: MessageSocket, @unchecked Sendable {
       if let peer = gone.popLast() { return .disconnected(peer) }
       if let complaint = complaints.next() { return .malformed(peer: nil, complaint) }
       if ready.message {
-        guard let message = try handle.receiveFrames(atMost: 3) else { continue }
-        let stands = connections.standing[message.descriptor] != nil
-        if bounds.throwsAway(message.descriptor, stands: stands) {
+        guard let message = try nextToRead() else {
           if let deadline, deadline <= .now { return nil }
           continue
         }
@@ -197,6 +198,17 @@ public final class RouterSocket: MessageSocket, @unchecked Sendable {
         return nil
       }
     }
+  }
+
+  /// The next message that is not to be thrown away.
+  /// - Returns: nil if there is none, or not among so many that it is time to look at other things.
+  private func nextToRead() throws(WireError) -> SocketHandle.Frames? {
+    for _ in 0..<Self.thrownAwayAtOnce {
+      guard let message = try handle.receiveFrames(atMost: 3) else { return nil }
+      let stands = connections.standing[message.descriptor] != nil
+      guard bounds.throwsAway(message.descriptor, stands: stands) else { return message }
+    }
+    return nil
   }
 
   /// Ends a peer's connection, and with it all that waits for it here; it may come back.
@@ -222,6 +234,7 @@ public final class RouterSocket: MessageSocket, @unchecked Sendable {
     case .handshakeRefused: complaints.add(.handshakeFailed(endpoint, .noHandshake))
     case .keyRefused:
       for failure in authenticator?.takeRefused() ?? [] { complaints.add(.handshakeFailed(endpoint, failure)) }
+    case .listening(let descriptor): bounds.listens(at: descriptor)
     case .connected(let descriptor):
       isGone(connections.begin(descriptor))
       if let cut = bounds.opened(descriptor) { complaints.add(.cutOff(endpoint, cut)) }

@@ -130,7 +130,7 @@ extension WireError: CustomStringConvertible {
       "\(endpoint) has \(atMost) connections, as many as this process has room for: newcomers are turned away. "
         + "Raise the limit of open files (ulimit -n), or find out who connects."
     case .cutOff(let endpoint, .overrun):
-      "\(endpoint) is overrun by connections that leave messages and end: newcomers are turned away until these are gone. "
+      "\(endpoint) is overrun by connections that leave messages and end: newcomers have to wait until these are gone. "
         + "Find out who connects; with keys nobody else can."
     case .handshakeFailed(let endpoint, let failure): Self.sentence(for: failure, at: endpoint)
     case .addressInUse(let endpoint):

@@ -135,6 +135,48 @@ struct AuditTests {
     #expect(try script.handle(.recomputed(Script.result(of: first))).grants(first, to: 1))
   }
 
+  /// Its thread is taken by what nobody waits for any more: rows of a step that is over, of a shard that is gone.
+  @Test func anAnswerDoesNotWaitLongForWorkersThatAreBusy() throws {
+    var script = Self.script()
+    let first = try Self.lease(script.join(1, on: "a"))
+    let second = try Self.lease(script.join(2, on: "b"))
+    _ = try Self.finish(&script, first, by: 1)
+    #expect(try Self.finish(&script, second, by: 2).grants(first, to: 1))
+    try script.handle(.pushArrived(first.lease, .whole))
+    try script.handle(.updateFinished(Script.version(1)))
+    let next = try Self.lease(script.ready(1, idle: 1))
+    _ = try Self.finish(&script, next, by: 1)
+    for (milliseconds, isAsked) in [(1000, false), (900, false), (200, true)] as [(UInt64, Bool)] {
+      try script.ready(1, idle: 1, held: [next.lease])
+      try script.ready(2, idle: 0, after: milliseconds)
+      #expect(script.effects.contains(.recompute(step: 1, next.slices)) == isAsked, "at \(script.time) ms")
+    }
+    #expect(try script.handle(.recomputed(Script.result(of: next))).grants(next, to: 1))
+  }
+
+  /// The only other one that ever answered is busy; each of a crowd is idle, and asked neither.
+  @Test func anOpenAuditInACrowdCostsLittle() throws {
+    var script = Self.script()
+    let first = try Self.lease(script.join(1, on: "a"))
+    let second = try Self.lease(script.join(2, on: "b"))
+    _ = try Self.finish(&script, first, by: 1)
+    _ = try Self.finish(&script, second, by: 2)
+    try script.handle(.pushArrived(first.lease, .whole))
+    try script.handle(.updateFinished(Script.version(1)))
+    let next = try Self.lease(script.ready(1, idle: 1))
+    let crowd = 3...UInt64(CoordinationLimits.peers)
+    for worker in crowd { try script.join(worker, on: "\(worker)") }
+    _ = try Self.finish(&script, next, by: 1)
+    let took = ContinuousClock().measure {
+      for worker in crowd.prefix(100) {
+        script.time += 1
+        let message = Event.message(.ready(Ready(idleThreads: 1, held: [])), from: script.sender(worker))
+        _ = script.coordinator.handle(message, at: Instant(nanoseconds: script.time * 1_000_000))
+      }
+    }
+    #expect(script.leases(to: 3).isEmpty && took < .seconds(2), "\(took): all workers are looked at for each of them")
+  }
+
   @Test func forWhoForgetsToAnswerTheCoordinatorDoesSoNotTheNextOne() throws {
     var script = Self.script()
     let first = try Self.lease(script.join(1, on: "a"))

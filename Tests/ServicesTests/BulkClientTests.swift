@@ -3,6 +3,7 @@ import Messages
 import Numerics
 import Services
 import Synchronization
+import TestSupport
 import Testing
 import Threads
 import Wire
@@ -35,7 +36,7 @@ import Wire
             Outgoing(
               Envelope(
                 sender: incoming.envelope.sender, message: .bulkReply(reply), exchange: incoming.envelope.exchange),
-              to: incoming.peer), timeout: .seconds(5))
+              to: incoming.peer), timeout: .patience)
         }
       }
     }
@@ -132,7 +133,7 @@ import Wire
       let refusal = Envelope(
         sender: incoming.envelope.sender, message: .bulkReply(.unavailable(reason: reason)),
         exchange: incoming.envelope.exchange)
-      _ = try router.send(Outgoing(refusal, to: incoming.peer), timeout: .seconds(5))
+      _ = try router.send(Outgoing(refusal, to: incoming.peer), timeout: .patience)
     }
   }
 }

@@ -9,6 +9,7 @@ import Numerics
 import Services
 import Slices
 import Synchronization
+import TestSupport
 import Testing
 import Threads
 import Training
@@ -40,7 +41,7 @@ private final class MadeUpWorker {
   }
 
   private func say(_ message: WorkerMessage) throws {
-    _ = try control.send(Outgoing(Envelope(sender: sender, message: .worker(message))), timeout: .seconds(5))
+    _ = try control.send(Outgoing(Envelope(sender: sender, message: .worker(message))), timeout: .patience)
   }
 
   /// Works until the run is over, or the coordinator is.
@@ -104,8 +105,8 @@ private final class MadeUpWorker {
   private func ask(_ request: BulkRequest, bulk frame: Bulk? = nil) throws -> Incoming {
     let exchange = UInt64.random(in: 1 ... .max)
     let envelope = Envelope(sender: sender, message: .bulkRequest(request), exchange: exchange)
-    #expect(try bulk?.send(Outgoing(envelope, bulk: frame), timeout: .seconds(5)) == .sent)
-    while case .message(let incoming)? = try bulk?.receive(timeout: .seconds(5)) {
+    #expect(try bulk?.send(Outgoing(envelope, bulk: frame), timeout: .patience) == .sent)
+    while case .message(let incoming)? = try bulk?.receive(timeout: .patience) {
       if incoming.envelope.exchange == exchange { return incoming }
     }
     throw WireError.closed
@@ -125,7 +126,7 @@ private final class MadeUpWorker {
           #expect(reply.envelope.message == .bulkReply(.pushed(lease)))
         } else {
           let envelope = Envelope(sender: sender, message: .bulkRequest(request))
-          _ = try bulk?.send(Outgoing(envelope, bulk: .floats(part, start..<end)), timeout: .seconds(5))
+          _ = try bulk?.send(Outgoing(envelope, bulk: .floats(part, start..<end)), timeout: .patience)
         }
         offset += end - start
         start = end

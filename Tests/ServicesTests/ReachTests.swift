@@ -1,5 +1,6 @@
 import Messages
 import Services
+import TestSupport
 import Testing
 import Threads
 import Wire
@@ -56,14 +57,14 @@ import Wire
     let wanted = WireError.handshakeFailed(keyed.endpoint, .coordinatorWantsKeys)
     guard
       case .none(let reason) = try StatusInquiry(of: keyed.endpoint, security: .none(.loopback))
-        .ask(patience: .seconds(10))
+        .ask(patience: .patience)
     else {
       Issue.record("an answer")
       return
     }
     #expect(reason == wanted)
     #expect(throws: wanted) {
-      try MemoryInquiry(of: keyed.endpoint, security: .none(.loopback)).list(patience: .seconds(10))
+      try MemoryInquiry(of: keyed.endpoint, security: .none(.loopback)).list(patience: .patience)
     }
     let book = LogBook()
     let search = try CoordinatorSearch(["\(keyed.endpoint)"]) { _ in .none(.loopback) }

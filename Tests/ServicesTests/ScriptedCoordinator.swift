@@ -4,6 +4,7 @@ import Messages
 import Numerics
 import Services
 import Synchronization
+import TestSupport
 import Testing
 import Threads
 import Training
@@ -46,7 +47,7 @@ final class ScriptedCoordinator: Sendable {
         guard let (reply, frame) = answer(request) else { continue }
         let envelope = Envelope(
           sender: incoming.envelope.sender, message: .bulkReply(reply), exchange: incoming.envelope.exchange)
-        _ = try? bulk.send(Outgoing(envelope, bulk: frame, to: incoming.peer), timeout: .seconds(5))
+        _ = try? bulk.send(Outgoing(envelope, bulk: frame, to: incoming.peer), timeout: .patience)
       }
     }
   }
@@ -74,7 +75,7 @@ final class ScriptedCoordinator: Sendable {
   func say(_ message: CoordinatorMessage, to peer: PeerID, incarnation: UInt64 = 1) throws {
     let sender = Sender(run: run, incarnation: Incarnation(incarnation), peer: PeerID(rawValue: 1))
     let outgoing = Outgoing(Envelope(sender: sender, message: .coordinator(message)), to: peer)
-    #expect(try control.send(outgoing, timeout: .seconds(5)) == .sent)
+    #expect(try control.send(outgoing, timeout: .patience) == .sent)
   }
 
   func welcome(_ peer: PeerID, incarnation: UInt64 = 1) throws {

@@ -14,6 +14,11 @@ public func eventually(within seconds: Double, _ condition: () throws -> Bool) r
   return true
 }
 
+extension Duration {
+  /// For what must come: hundreds of times what it takes, so that no load of the machine is taken for a fault.
+  public static let patience = Duration.seconds(60)
+}
+
 /// A process that should have ended.
 public struct StillRunning: Error, CustomStringConvertible {
   public let command: String

@@ -24,12 +24,12 @@ struct AddressTests {
     var random = SplitMix64(seed: id)
     let question = Outgoing(
       Envelope(sender: someSender(&random, peer: PeerID(rawValue: id)), message: .worker(.statusRequest)))
-    let deadline = ContinuousClock.now + .seconds(10)
+    let deadline = ContinuousClock.now + .patience
     while try dealer.send(question, timeout: .milliseconds(20)) != .sent {
       guard ContinuousClock.now < deadline else { return false }
       _ = try dealer.receive(timeout: .milliseconds(20))
     }
-    guard case .message(let incoming)? = try router.receive(timeout: .seconds(5)) else { return false }
+    guard case .message(let incoming)? = try router.receive(timeout: .patience) else { return false }
     return incoming.peer == PeerID(rawValue: id)
   }
 
@@ -73,7 +73,7 @@ struct AddressTests {
 
   @Test func aNameThatNobodyKnowsIsSaidToBeUnknown() throws {
     let endpoint = try Endpoint("tcp://no-such-host.invalid:5570")
-    guard case .malformed(nil, let error, _)? = try dealer(endpoint).receive(timeout: .seconds(30)) else {
+    guard case .malformed(nil, let error, _)? = try dealer(endpoint).receive(timeout: .patience) else {
       Issue.record("silence")
       return
     }
@@ -84,7 +84,7 @@ struct AddressTests {
   @Test func addressesThatWereTriedInVainAreSaid() throws {
     // Nobody listens at port 1.
     let endpoint = try Endpoint("tcp://localhost:1")
-    guard case .malformed(nil, let error, _)? = try dealer(endpoint).receive(timeout: .seconds(30)) else {
+    guard case .malformed(nil, let error, _)? = try dealer(endpoint).receive(timeout: .patience) else {
       Issue.record("silence")
       return
     }
@@ -99,7 +99,7 @@ struct AddressTests {
     // libzmq hangs up on whoever has none before it has said so, now and then.
     for id in 1...20 {
       guard
-        case .malformed(nil, let error, _)? = try dealer(keyed.endpoint, id: UInt64(id)).receive(timeout: .seconds(5))
+        case .malformed(nil, let error, _)? = try dealer(keyed.endpoint, id: UInt64(id)).receive(timeout: .patience)
       else {
         Issue.record("silence")
         return

@@ -36,7 +36,7 @@ struct EncryptionTests {
 
   /// The next thing that comes is a complaint; nobody is blamed for it.
   func complaint(_ socket: some MessageSocket) throws -> WireError? {
-    guard case .malformed(nil, let error, _)? = try socket.receive(timeout: .seconds(5)) else {
+    guard case .malformed(nil, let error, _)? = try socket.receive(timeout: .patience) else {
       Issue.record("no complaint")
       return nil
     }
@@ -57,8 +57,8 @@ struct EncryptionTests {
 
   @Test func whoHasAKeyComesFromThere() throws {
     let worker = try dealer(friend, 1)
-    #expect(try worker.send(request(1), timeout: .seconds(5)) == .sent)
-    guard case .message(let incoming)? = try router.receive(timeout: .seconds(5)) else {
+    #expect(try worker.send(request(1), timeout: .patience) == .sent)
+    guard case .message(let incoming)? = try router.receive(timeout: .patience) else {
       Issue.record("nothing came")
       return
     }
@@ -77,7 +77,7 @@ struct EncryptionTests {
     // libzmq never tries again after a refusal: the socket does.
     allowed.replace(with: [friend.publicKey, stranger.publicKey])
     #expect(try worker.receive(timeout: .seconds(3)) == nil)
-    #expect(try worker.send(request(1), timeout: .seconds(3)) == .sent)
+    #expect(try worker.send(request(1), timeout: .patience) == .sent)
     #expect(try heard(1))
   }
 
@@ -107,21 +107,21 @@ struct EncryptionTests {
     allowed.replace(with: [friend.publicKey, stranger.publicKey])
     do {
       let worker = try dealer(friend, 1)
-      #expect(try worker.send(request(1), timeout: .seconds(5)) == .sent)
+      #expect(try worker.send(request(1), timeout: .patience) == .sent)
       #expect(try heard(1))
       let thief = try dealer(stranger, 1)
-      #expect(try thief.send(request(1), timeout: .seconds(5)) == .sent)
+      #expect(try thief.send(request(1), timeout: .patience) == .sent)
       #expect(try complaint(router) == .otherKey(peer: PeerID(rawValue: 1), key: "\(stranger.publicKey)"))
       // Said once, however often he tries.
-      for _ in 0..<20 { #expect(try thief.send(request(1), timeout: .seconds(5)) == .sent) }
-      #expect(try worker.send(request(1), timeout: .seconds(5)) == .sent)
+      for _ in 0..<20 { #expect(try thief.send(request(1), timeout: .patience) == .sent) }
+      #expect(try worker.send(request(1), timeout: .patience) == .sent)
       #expect(try heard(1))
       #expect(try router.receive(timeout: .milliseconds(300)) == nil)
       // Nor does he hear what is sent to it.
       var random = SplitMix64(seed: 3)
       let lease = Envelope(sender: someSender(&random), message: .coordinator(.heartbeat(step: 5)))
       #expect(try router.send(Outgoing(lease, to: PeerID(rawValue: 1))) == .sent)
-      guard case .message(let incoming)? = try worker.receive(timeout: .seconds(5)) else {
+      guard case .message(let incoming)? = try worker.receive(timeout: .patience) else {
         Issue.record("what is sent to a peer does not arrive there")
         return
       }
@@ -130,10 +130,10 @@ struct EncryptionTests {
     }
     // Once the end of its connection is known here it may speak over another one.
     let again = try dealer(friend, 1)
-    let deadline = ContinuousClock.now + .seconds(20)
+    let deadline = ContinuousClock.now + .patience
     var isHeard = false
     while !isHeard, ContinuousClock.now < deadline {
-      #expect(try again.send(request(1), timeout: .seconds(5)) == .sent)
+      #expect(try again.send(request(1), timeout: .patience) == .sent)
       isHeard = try heard(1)
     }
     #expect(isHeard)
@@ -141,11 +141,11 @@ struct EncryptionTests {
 
   @Test func aKeyThatWasTakenBackIsRefusedOnAStandingConnection() throws {
     let worker = try dealer(friend, 2)
-    #expect(try worker.send(request(2), timeout: .seconds(5)) == .sent)
+    #expect(try worker.send(request(2), timeout: .patience) == .sent)
     #expect(try heard(2))
     allowed.replace(with: [])
-    #expect(try worker.send(request(2), timeout: .seconds(5)) == .sent)
-    guard case .malformed(PeerID(rawValue: 2)?, .keyNotAllowed, _)? = try router.receive(timeout: .seconds(5)) else {
+    #expect(try worker.send(request(2), timeout: .patience) == .sent)
+    guard case .malformed(PeerID(rawValue: 2)?, .keyNotAllowed, _)? = try router.receive(timeout: .patience) else {
       Issue.record("a revoked key still gets through")
       return
     }

@@ -34,10 +34,10 @@ struct ForeignPeerTests {
   func complaintsBesideTheGoodPeer() throws -> [WireError] {
     var random = SplitMix64(seed: 9)
     let status = Envelope(sender: someSender(&random, peer: goodPeer), message: .worker(.statusRequest))
-    #expect(try good.send(Outgoing(status), timeout: .seconds(5)) == .sent)
+    #expect(try good.send(Outgoing(status), timeout: .patience) == .sent)
     var complaints: [WireError] = []
     var isHeard = false
-    while let received = try router.receive(timeout: isHeard ? .milliseconds(300) : .seconds(5)) {
+    while let received = try router.receive(timeout: isHeard ? .milliseconds(300) : .patience) {
       switch received {
       case .malformed(_, let error, _): complaints.append(error)
       case .disconnected: break
@@ -134,7 +134,7 @@ struct ForeignPeerTests {
       isCutOff.withLock { $0 = !isOver.withLock { $0 } }
     }
     defer { isOver.withLock { $0 = true } }
-    let deadline = ContinuousClock.now + .seconds(60)
+    let deadline = ContinuousClock.now + .patience
     var complaint: WireError?
     while complaint == nil || !isCutOff.withLock({ $0 }), ContinuousClock.now < deadline {
       if case .malformed(nil, let error, _)? = try router.receive(timeout: .milliseconds(50)) { complaint = error }
@@ -186,7 +186,7 @@ struct ForeignPeerTests {
       isCutOff.withLock { $0 = !isOver.withLock { $0 } }
     }
     defer { isOver.withLock { $0 = true } }
-    let deadline = ContinuousClock.now + .seconds(60)
+    let deadline = ContinuousClock.now + .patience
     var bytes: Int?
     while bytes == nil || !isCutOff.withLock({ $0 }), ContinuousClock.now < deadline {
       if case .malformed(nil, .cutOff(_, .backlog(_, let memory)), _)? = try router.receive(timeout: .milliseconds(50))
@@ -208,7 +208,7 @@ struct ForeignPeerTests {
       return raw
     }
     var complaints: [WireError] = []
-    let deadline = ContinuousClock.now + .seconds(20)
+    let deadline = ContinuousClock.now + .patience
     while complaints.count < 8, ContinuousClock.now < deadline {
       if case .malformed(_, let error, _)? = try router.receive(timeout: .milliseconds(50)) { complaints.append(error) }
     }
@@ -239,7 +239,7 @@ struct ForeignPeerTests {
     func isHeard(_ dealer: DealerSocket, _ peer: UInt64) throws -> Bool {
       let status = Envelope(
         sender: someSender(&random, peer: PeerID(rawValue: peer)), message: .worker(.statusRequest))
-      let deadline = ContinuousClock.now + .seconds(20)
+      let deadline = ContinuousClock.now + .patience
       var isSent = false
       while ContinuousClock.now < deadline {
         if !isSent { isSent = try dealer.send(Outgoing(status), timeout: .milliseconds(10)) == .sent }
@@ -258,7 +258,7 @@ struct ForeignPeerTests {
     // Who is turned away in the middle of its handshake is complained of besides.
     #expect(complaints.contains(.cutOff(small.endpoint, .tooMany(atMost: 3))))
     // The router turns them away as it hears of them.
-    let deadline = ContinuousClock.now + .seconds(20)
+    let deadline = ContinuousClock.now + .patience
     var turnedAway = 0
     while turnedAway < 4, ContinuousClock.now < deadline {
       #expect(try isHeard(early, 2))
@@ -284,7 +284,7 @@ struct ForeignPeerTests {
     #expect(try complaintsBesideTheGoodPeer() == [.otherConnection(peer: goodPeer)])
     let lease = Envelope(sender: someSender(&random), message: .coordinator(.heartbeat(step: 5)))
     #expect(try router.send(Outgoing(lease, to: goodPeer)) == .sent)
-    guard case .message(let incoming)? = try good.receive(timeout: .seconds(5)) else {
+    guard case .message(let incoming)? = try good.receive(timeout: .patience) else {
       Issue.record("what is sent to a peer does not arrive there")
       return
     }
@@ -298,7 +298,7 @@ struct ForeignPeerTests {
     raw.send(frame: [1, 2, 3])
     raw.send(frame: [4])
     var peers: [PeerID] = []
-    while peers.count < 2, let received = try router.receive(timeout: .seconds(5)) {
+    while peers.count < 2, let received = try router.receive(timeout: .patience) {
       if case .malformed(let peer?, .notAnEnvelope, _) = received { peers.append(peer) }
     }
     try #require(peers.count == 2)
@@ -309,7 +309,7 @@ struct ForeignPeerTests {
     // It says who it is, and stays so.
     let worker = PeerID(rawValue: 4)
     raw.send(frame: Envelope(sender: someSender(&random, peer: worker), message: .worker(.statusRequest)).encoded())
-    guard case .message(let incoming)? = try router.receive(timeout: .seconds(5)) else {
+    guard case .message(let incoming)? = try router.receive(timeout: .patience) else {
       Issue.record("a connection with a bad start is not heard any more")
       return
     }
@@ -317,7 +317,7 @@ struct ForeignPeerTests {
     raw.send(frame: Envelope(sender: someSender(&random, peer: goodPeer), message: .worker(.statusRequest)).encoded())
     guard
       case .malformed(worker?, .otherPeer(connection: worker, claimed: goodPeer), _)? = try router.receive(
-        timeout: .seconds(5))
+        timeout: .patience)
     else {
       Issue.record("one connection speaks for two")
       return

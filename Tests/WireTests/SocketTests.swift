@@ -25,8 +25,8 @@ struct SocketTests {
     let push = Envelope(
       sender: someSender(&random, peer: peer), message: .bulkRequest(.push(lease: LeaseID(3), offset: 0)))
     let outgoing = Outgoing(push, bulk: .floats(floats, 0..<floats.count))
-    #expect(try dealer.send(outgoing, timeout: .seconds(5)) == .sent)
-    let incoming = try #require(message(of: try router.receive(timeout: .seconds(5))))
+    #expect(try dealer.send(outgoing, timeout: .patience) == .sent)
+    let incoming = try #require(message(of: try router.receive(timeout: .patience)))
     #expect(incoming.peer == peer && incoming.envelope == push)
     let copy = FloatBuffer(count: floats.count)
     try #require(incoming.bulk).copy(into: copy, at: 0)
@@ -34,7 +34,7 @@ struct SocketTests {
 
     let reply = Envelope(sender: someSender(&random), message: .bulkReply(.pushed(LeaseID(3))))
     #expect(try router.send(Outgoing(reply, to: peer)) == .sent)
-    #expect(try message(of: dealer.receive(timeout: .seconds(5)))?.envelope == reply)
+    #expect(try message(of: dealer.receive(timeout: .patience))?.envelope == reply)
     #expect(try router.send(Outgoing(reply, to: PeerID(rawValue: 9))) == .unreachable)
     #expect(try router.receive(timeout: .milliseconds(1)) == nil)
 
@@ -45,7 +45,7 @@ struct SocketTests {
     var got = 0
     while got < count {
       while pushed < count, pushed - got < 16, try dealer.send(outgoing) == .sent { pushed += 1 }
-      if message(of: try router.receive(timeout: .seconds(5))) != nil { got += 1 }
+      if message(of: try router.receive(timeout: .patience)) != nil { got += 1 }
     }
     let seconds = (ContinuousClock.now - start) / .seconds(1)
     print("loopback bulk: \(Double(count) * Double(WireLimits.bulkBytes) / seconds / 1e9) GB/s at 1 MiB")
@@ -58,8 +58,8 @@ struct SocketTests {
       in: context, as: PeerID(rawValue: 3), connectingTo: router.endpoint, for: .control, security: .none(.loopback))
     var random = SplitMix64(seed: 9)
     let request = Envelope(sender: someSender(&random, peer: PeerID(rawValue: 3)), message: .worker(.statusRequest))
-    #expect(try dealer.send(Outgoing(request), timeout: .seconds(5)) == .sent)
-    #expect(try message(of: router.receive(timeout: .seconds(5)))?.origin == .thisMachine)
+    #expect(try dealer.send(Outgoing(request), timeout: .patience) == .sent)
+    #expect(try message(of: router.receive(timeout: .patience))?.origin == .thisMachine)
   }
 
   @Test(arguments: [
@@ -89,12 +89,12 @@ struct SocketTests {
     var older: RawPeer? = try RawPeer(to: router.endpoint)
     older?.shakeHands(as: first)
     older?.send(frame: request(first))
-    #expect(try message(of: router.receive(timeout: .seconds(5)))?.peer == first)
+    #expect(try message(of: router.receive(timeout: .patience))?.peer == first)
     // Its last words may be heard before its end is told, after it, or never.
     older?.send(frame: request(first))
     older = nil
     var last: PeerID?
-    while let received = try router.receive(timeout: last == nil ? .seconds(5) : .milliseconds(200)) {
+    while let received = try router.receive(timeout: last == nil ? .patience : .milliseconds(200)) {
       last = if case .disconnected(let peer) = received { peer } else { nil }
     }
     #expect(last == first)
@@ -102,7 +102,7 @@ struct SocketTests {
     let other = try RawPeer(to: router.endpoint)
     other.shakeHands(as: second)
     other.send(frame: request(second))
-    #expect(try message(of: router.receive(timeout: .seconds(5)))?.peer == second)
+    #expect(try message(of: router.receive(timeout: .patience))?.peer == second)
     withExtendedLifetime(other) {}
   }
 
@@ -115,10 +115,10 @@ struct SocketTests {
       security: .none(.loopback))
     var random = SplitMix64(seed: 9)
     let request = Envelope(sender: someSender(&random, peer: PeerID(rawValue: 3)), message: .worker(.statusRequest))
-    #expect(try dealer.send(Outgoing(request), timeout: .seconds(5)) == .sent)
-    #expect(try message(of: router?.receive(timeout: .seconds(5)))?.envelope == request)
+    #expect(try dealer.send(Outgoing(request), timeout: .patience) == .sent)
+    #expect(try message(of: router?.receive(timeout: .patience))?.envelope == request)
     router = nil
-    guard case .disconnected(nil)? = try dealer.receive(timeout: .seconds(5)) else {
+    guard case .disconnected(nil)? = try dealer.receive(timeout: .patience) else {
       Issue.record("a lost connection is not told")
       return
     }
@@ -153,10 +153,10 @@ struct SocketTests {
     let ready = Envelope(
       sender: someSender(&random, peer: PeerID(rawValue: 8)),
       message: .worker(.ready(Ready(idleThreads: 1, held: []))))
-    #expect(try dealer.send(Outgoing(ready), timeout: .seconds(5)) == .sent)
-    #expect(try message(of: dealer.receive(timeout: .seconds(5)))?.envelope == answer)
+    #expect(try dealer.send(Outgoing(ready), timeout: .patience) == .sent)
+    #expect(try message(of: dealer.receive(timeout: .patience))?.envelope == answer)
     #expect(thread.send(Outgoing(answer, to: PeerID(rawValue: 8))))
-    #expect(try message(of: dealer.receive(timeout: .seconds(5)))?.envelope == answer)
+    #expect(try message(of: dealer.receive(timeout: .patience))?.envelope == answer)
     thread.stop()
     #expect(!thread.send(Outgoing(answer, to: PeerID(rawValue: 8))))
   }
