@@ -18,7 +18,7 @@ struct ShardSimulationTests {
     return world
   }
 
-  @Test(arguments: Seeds.chosen(orElse: 0..<100), [1, 2, 3])
+  @Test(arguments: Seeds.chosen(orElse: 0..<60), [1, 2, 3])
   func faultsChangeNoBits(seed: UInt64, replicas: Int) {
     let world = world(seed, replicas: replicas)
     #expect(world.broken == nil && world.unfinished == nil, "\(replicas) replicas: \(world.replay)")

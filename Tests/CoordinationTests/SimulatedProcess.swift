@@ -21,8 +21,6 @@ struct SimulatedProcess {
     (isUp, self.peer) = (true, peer)
   }
 
-  mutating func stopFaults() { (stoppedUntil, cutTo, cutFrom) = (0, 0, 0) }
-
   /// Whether a request is answered at once.
   func answers(at time: UInt64) -> Bool { isUp && max(stoppedUntil, cutTo, cutFrom) <= time }
 }

@@ -126,7 +126,7 @@ extension Simulation {
       if random.chance(faults.shardCrash) { crashShard(index, losingPower: random.chance(faults.powerCut)) }
       if random.chance(faults.shardStop) {
         note("shardStops")
-        shards[index].process.stoppedUntil = time + random.next(below: 60 * Self.second)
+        stop(.shard(index))
       }
       if random.chance(faults.disconnection) { disconnect(.shard(index)) }
       if random.chance(faults.shardPartition) {

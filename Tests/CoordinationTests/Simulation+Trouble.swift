@@ -9,7 +9,7 @@ extension Simulation {
     for index in workers.indices {
       if random.chance(faults.workerCrash) { crashWorker(index) }
       if random.chance(faults.workerStop) {
-        workers[index].process.stoppedUntil = time + random.next(below: 60 * Self.second)
+        stop(.worker(index))
       }
       if random.chance(faults.disconnection) { disconnect(.worker(index)) }
       if random.chance(faults.partition) { cut(.worker(index)) }
@@ -19,7 +19,8 @@ extension Simulation {
     guard coordinator.machine != nil, coordinator.stopped == nil else { return }
     if random.chance(faults.coordinatorStop) {
       note("stops")
-      coordinator.stoppedUntil = time + random.next(below: 60 * Self.second)
+      let until = time + random.next(below: 60 * Self.second)
+      if coordinator.stoppedUntil <= time { coordinator.stoppedUntil = until }
     }
     if random.chance(faults.clockJump) {
       note("jumps")
@@ -47,6 +48,12 @@ extension Simulation {
       let sender = Sender(run: RunIdentity(high: 0, low: 0), incarnation: Incarnation(0), peer: peer)
       tell(.message(.hello(hello), from: sender))
     }
+  }
+
+  /// Not again while it is stopped: what waits in its socket comes in the order in which it arrived.
+  mutating func stop(_ party: Party) {
+    let until = time + random.next(below: 60 * Self.second)
+    if self[party].stoppedUntil <= time { self[party].stoppedUntil = until }
   }
 
   /// Nothing gets through to it, from it, or both.

@@ -189,11 +189,10 @@ struct Simulation {
     return "pending: \(machine.status(at: now))"
   }
 
+  /// What is stopped now goes on by itself within a minute.
   mutating func stopFaults() {
     faults = faults.ofWorkers
-    coordinator.stoppedUntil = 0
-    outlived?.stoppedUntil = 0
-    for party in parties { self[party].stopFaults() }
+    for party in parties { (self[party].cutTo, self[party].cutFrom) = (0, 0) }
     for index in shards.indices { (shards[index].slowUntil, shards[index].fullUntil) = (0, 0) }
   }
 
