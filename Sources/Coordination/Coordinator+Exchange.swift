@@ -36,8 +36,13 @@ extension Coordinator {
   /// Asks at the addresses of workers that have delivered something, once there are two hosts of them: who only said hello
   /// might name any address.
   mutating func probeWorkers(_ effects: inout [Effect]) {
-    guard settings.exchangesWeights != false, hasTwoHosts else { return }
-    for place in peers.indices where peers[place].delivery.hasSucceeded && isPresent(peers[place]) {
+    guard settings.exchangesWeights != false else { return }
+    // Field by field, and the hosts last: this is looked at after every event.
+    let due = peers.indices.filter {
+      peers[$0].reach.isDue(at: now) && peers[$0].delivery.hasSucceeded && peers[$0].isPresent(at: now)
+    }
+    guard !due.isEmpty, hasTwoHosts else { return }
+    for place in due {
       if let address = peers[place].reach.probe(at: now) { effects.append(.probe(address)) }
     }
   }
@@ -59,7 +64,7 @@ extension Coordinator {
         .warning, .deliveries, about: peers[place].id,
         "\(described(peers[place].id)) cannot be reached at \(address.endpoint): \(failure ?? ""). It fetches weights "
           + "from other workers, and gives none: give 'massl worker' a --listen or an --advertise that the coordinator "
-          + "and other workers reach.", &effects)
+          + "and other workers reach, and with keys an --allowed-keys that has theirs.", &effects)
     }
   }
 }
@@ -70,18 +75,28 @@ extension Coordinator {
   /// Whether leases of the step send workers to each other.
   var isExchangingWeights: Bool { current.weightSources?.isEmpty == false }
 
-  /// Says who gives the step's student to the others, before the first lease of the step: those that are about to fetch
-  /// it, for each of them has a lease soon.
-  mutating func nameWeightSources(among idle: [Int], _ effects: inout [Effect]) {
+  /// Says who gives the step's student to the others, before the first leases of the step: those that get them, for
+  /// whoever has no lease fetches nothing.
+  /// - Parameters:
+  ///   - idle: who might have got one.
+  ///   - first: where the leases begin among the effects.
+  mutating func nameWeightSources(among idle: [Int], from first: Int, _ effects: inout [Effect]) {
+    let leased = idle.filter { !peers[$0].leases.isEmpty }
+    guard !leased.isEmpty else { return }
     let pays = paysToExchange(with: weightSources(among: Array(peers.indices)).count)
     if exchange.isHashing != pays {
       exchange.isHashing = pays
       effects.append(.hashWeights(pays))
     }
-    let sources = weightSources(among: idle)
+    let sources = weightSources(among: leased)
     guard pays, exchange.isHashed, sources.count >= 2 else { return current.weightSources = [] }
     current.weightSources = sources.map { peers[$0].id }
-    effects.append(.nameWeightSources(sources.compactMap { peers[$0].reach.address }, step: step))
+    for index in first..<effects.count {
+      guard case .send(.lease(var lease), let peer) = effects[index] else { continue }
+      lease.exchangesWeights = true
+      effects[index] = .send(.lease(lease), to: peer)
+    }
+    effects.insert(.nameWeightSources(sources.compactMap { peers[$0].reach.address }, step: step), at: first)
   }
 
   private func paysToExchange(with sources: Int) -> Bool {

@@ -12,7 +12,7 @@ extension Coordinator {
     var round = LeasingRound(peers.inOrder, at: now)
     var turn = round.idle
     guard !turn.isEmpty else { return }
-    if current.weightSources == nil { nameWeightSources(among: turn, &effects) }
+    let (idle, before) = (turn, effects.count)
     round.audits = nodesToAudit(in: round)
     while !turn.isEmpty, round.hasWork(among: leases.inOrder, on: current.slices) {
       var waiting = turn.reduce(0) { $0 + (peers[$1].delivery.isOnProbation ? 0 : peers[$1].idleThreads) }
@@ -22,6 +22,7 @@ extension Coordinator {
         return leaseSlices(to: place, ofThreads: waiting, &round, &effects)
       }
     }
+    if current.weightSources == nil { nameWeightSources(among: idle, from: before, &effects) }
   }
 
   /// Gives a worker one lease, if it has room for it.

@@ -20,9 +20,12 @@ struct Reach: Sendable {
     self.address = address
   }
 
+  /// Whether its address is to be asked now.
+  func isDue(at now: Instant) -> Bool { address != nil && !isReached && now >= probeNotBefore ?? now }
+
   /// The address that is to be asked now; nil while none is.
   mutating func probe(at now: Instant) -> BulkAddress? {
-    guard let address, !isReached, now >= probeNotBefore ?? now else { return nil }
+    guard isDue(at: now) else { return nil }
     // Until its answer, or that there is none.
     probeNotBefore = now + CoordinationLimits.absence
     return address

@@ -174,8 +174,8 @@ extension WireError: CustomStringConvertible {
   private static func sentence(for failure: HandshakeFailure, at endpoint: Endpoint) -> String {
     switch failure {
     case .keyNotAllowed(let key, let address):
-      "A worker at \(address) with the key \(key) was refused at \(endpoint): the key is not allowed. "
-        + "Add it to the coordinator's file of allowed workers to let it in."
+      "A peer at \(address) with the key \(key) was refused at \(endpoint): the key is not allowed. "
+        + "Add it to the file of allowed keys of who listens there to let it in."
     case .otherCoordinatorKey:
       "A worker was refused at \(endpoint): it expects a coordinator with another key. "
         + "Give it this coordinator's public key."

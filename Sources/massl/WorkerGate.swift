@@ -28,19 +28,24 @@ final class WorkerGate {
     self.log = log
   }
 
-  /// Nil where nobody is to come, or could: beside a coordinator of this machine alone, and with a key, where nobody
-  /// else's is allowed.
+  /// Nil where nobody is to come, or could: beside a coordinator of this machine alone, with a key where nobody else's is
+  /// allowed, and where the address towards the coordinator is not known just now.
   /// - Throws: `WireError` of the key files, or where keys are needed and not given.
   func serving(towards coordinator: Endpoint) throws -> WorkerOptions.Serving? {
     if isClosed || coordinator.isLoopback && listen == nil { return nil }
-    guard let listen = try listen ?? coordinator.localAddress()?.withPort(0) else { return nil }
+    // A name server that does not answer any more is no reason to work for nobody.
+    let own = try? coordinator.localAddress()
+    guard let listen = listen ?? own?.withPort(0) else { return nil }
     if security.key != nil, !security.insecure, allowedKeys == nil {
       log(
         .info,
         "Gives no weights to other workers: with --key it takes --allowed-keys, a file of the keys that may ask.")
       return nil
     }
-    return WorkerOptions.Serving(listen: listen, advertised: advertised, security: try listeningSecurity(for: listen))
+    // Where it listens at all addresses, others reach it at the one towards the coordinator.
+    let reached = listen.onThisMachine == listen ? nil : own?.withPort(listen.port)
+    return WorkerOptions.Serving(
+      listen: listen, advertised: advertised ?? reached, security: try listeningSecurity(for: listen))
   }
 
   private func listeningSecurity(for listen: Endpoint) throws -> Security<ServerKeys> {

@@ -155,4 +155,33 @@ struct WeightExchangeTests {
     let effects = try finishStep(&script, workers: 1, isHashed: true)
     #expect(sources(effects) == nil && effects.contains(.hashWeights(false)))
   }
+
+  /// Two slices a step, for three workers.
+  @Test func whoGetsNoLeaseIsNotNamed() throws {
+    var script = Script(slices: 2, exchangesWeights: true)
+    func say(_ effects: [Effect]) throws {
+      try answerProbes(&script, [], effects)
+      for case .send(.lease(let lease), let peer) in effects {
+        try say(try script.say(.finished(Script.result(of: lease)), peer.rawValue))
+        try say(try script.handle(.pushArrived(lease.lease, .whole), after: 50))
+      }
+    }
+    /// These ask for work, and the next step begins.
+    func next(_ workers: [UInt64]) throws -> [Effect] {
+      for worker in workers { try say(try script.say(.ready(Ready(idleThreads: 1, held: [])), worker)) }
+      return try script.handle(.updateFinished(Script.version(script.coordinator.step + 1), isHashed: true))
+    }
+    for worker in 1...3 as ClosedRange<UInt64> {
+      try say(try script.say(Script.hello(host: "host\(worker)", address: Self.address(worker)), worker))
+    }
+    // In the first step the first two deliver, in the second the last two.
+    for worker in [1, 2] as [UInt64] { try say(try script.say(.ready(Ready(idleThreads: 1, held: [])), worker)) }
+    try say(try next([2, 3]))
+    #expect(script.status.workers.map(\.isReached) == [true, true, true])
+    let effects = try next([1, 2, 3])
+    let leased = effects.compactMap { if case .send(.lease, let peer) = $0 { peer.rawValue } else { nil } }
+    #expect(leases(effects).count == 2 && leases(effects).allSatisfy(\.exchangesWeights))
+    let expected = try leased.map { try Self.address($0) }
+    #expect(sources(effects) == expected)
+  }
 }

@@ -183,4 +183,33 @@ import Threads
     }
     #expect(2...6 ~= hellos, "\(hellos)")
   }
+
+  @Test("Weights that nobody wants any more are not waited for: the next step's are fetched at once")
+  func weightsOfAStepThatIsOver() throws {
+    let silent = try ScriptedCoordinator()
+    let sources = [BulkAddress(endpoint: silent.bulkEndpoint)]
+    let coordinator = try ScriptedCoordinator(keys: ["max_steps": "5"]) { request in
+      switch request {
+      case .weightSources(let step):
+        (.weightSources(WeightSources(step: step, sources: sources, hashes: [ContentHash(high: 0, low: 0)])), nil)
+      case .weights(_, 1, _, _): (.unavailable(reason: "the newest are of step 2"), nil)
+      default: nil
+      }
+    }
+    let worker = try start(coordinator, LogBook())
+    defer { worker.requestStop() }
+    let peer = try coordinator.hello().peer
+    try coordinator.welcome(peer)
+    _ = try coordinator.ready()
+    var first = lease(1, step: 1, slices: SliceRange(first: 0, count: 2), rows: 6)
+    first.exchangesWeights = true
+    try coordinator.say(.lease(first), to: peer)
+    #expect(eventually(within: 20) { !silent.takeAsked().isEmpty })
+    try coordinator.say(.lease(lease(2, step: 2, slices: SliceRange(first: 0, count: 2), rows: 12)), to: peer)
+    try coordinator.say(.cancel(first.lease), to: peer)
+    let isFetched = eventually(within: 1.5) {
+      coordinator.takeAsked().contains { if case .weights(_, 2, _, _) = $0 { true } else { false } }
+    }
+    #expect(isFetched, "a source that does not answer is waited for")
+  }
 }

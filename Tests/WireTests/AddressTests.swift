@@ -108,4 +108,18 @@ struct AddressTests {
       #expect("\(error)".contains("wants a key. Give --key") && "\(error)".contains("--coordinator-key"))
     }
   }
+
+  @Test(arguments: [
+    ("tcp://127.0.0.1:7", ["127.0.0.1"]), ("tcp://127.0.0.9:7", ["127.0.0.1"]), ("tcp://[::1]:7", ["::1"]),
+    ("tcp://localhost:7", ["127.0.0.1", "::1"]),
+  ]) func thisMachinesOwnAddressIsTheOneOnTheWay(there: String, own: [String]) throws {
+    let local = try #require(try Endpoint(there).localAddress())
+    #expect(own.contains(local.host) && local.port == 7)
+  }
+
+  @Test func withoutAWayThereIsNoOwnAddress() throws {
+    // Multicast needs an interface of its own, and broadcast a permission.
+    #expect(try Endpoint("tcp://255.255.255.255:7").localAddress() == nil)
+    #expect(throws: WireError.self) { try Endpoint("tcp://no-such-host.invalid:7").localAddress() }
+  }
 }

@@ -44,8 +44,9 @@ package final class ShardServing: Sendable {
       if case .received(.message(let incoming)) = event, let refused = state.outgoing.add(incoming) {
         state.outgoing.send(unavailable(BoundedReplies.tooManyRequests, refused), nil, on: socket)
       }
-      if case .received(.malformed(let peer?, let error, let exchange)) = event {
-        state.outgoing.send(unavailable("\(error)", exchange, to: peer), nil, on: socket)
+      if case .received(.malformed(let peer, let error, let exchange)) = event {
+        state.outgoing.complain(of: peer, error)
+        if let peer { state.outgoing.send(unavailable("\(error)", exchange, to: peer), nil, on: socket) }
       }
       if case .tick = event { state.outgoing.tick(on: socket) }
       let end = ContinuousClock.now + BoundedReplies.attention
@@ -58,7 +59,6 @@ package final class ShardServing: Sendable {
     // Without the lock, for who hears of it asks for the counts.
     if hasFoundDamage { damaged() }
     switch event {
-    case .received(.malformed(_, let error, _)): log(.warning, "\(error)")
     case .failed(let error): if error != .closed { log(.error, "The bulk socket failed: \(error)") }
     case .received, .undelivered, .tick: break
     }

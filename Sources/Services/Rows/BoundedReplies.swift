@@ -70,6 +70,9 @@ package struct BoundedReplies: Sendable {
   /// Whether somebody waited for room that others have, since the last tick.
   private var wasFull = false
   private var notice = ContinuousClock.now
+  /// When a message that is none may be named next, and how many were not since the last.
+  private var complaint = ContinuousClock.now
+  private var malformed = 0
 
   /// - Parameter frames: of all answers under way.
   package init(frames: Int = WireLimits.framesAnswered, log: @escaping ServiceLog) {
@@ -173,6 +176,18 @@ extension BoundedReplies {
   }
 
   private mutating func collectAll() { for peer in shares.keys { collect(peer) } }
+}
+
+// MARK: - What is no message
+
+extension BoundedReplies {
+  /// Says what came that is no message: of peers, who may send such things as often as they like, a line at a time.
+  mutating func complain(of peer: PeerID?, _ error: WireError, at now: ContinuousClock.Instant = .now) {
+    guard peer != nil else { return log(.warning, "\(error)") }
+    guard now >= complaint else { return malformed += 1 }
+    log(.warning, malformed == 0 ? "\(error)" : "\(error) So were \(malformed) others before.")
+    (complaint, malformed) = (now + Self.noticePause, 0)
+  }
 }
 
 // MARK: - Answers

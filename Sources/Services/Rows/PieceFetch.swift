@@ -7,21 +7,37 @@ import Wire
 /// A piece goes to its first holder. One that is not answered in time is asked for again elsewhere, and the first answer
 /// counts: a piece is the same wherever it is. One that is refused, or whose holder is gone, goes to the next holder at
 /// once. A holder has at most `WireLimits.requestsUnderWay` pieces to answer at any time; what waits for a turn at one that
-/// turns out to be slow is asked of the next one instead.
-struct PieceFetch {
+/// turns out to be slow, or to send something else, is asked of the next one instead.
+package struct PieceFetch {
   /// What one answer carries.
-  struct Piece {
+  package struct Piece {
     var request: BulkRequest
     /// Who has it, the best first; not empty.
     var holders: [BulkClient]
+
+    package init(request: BulkRequest, holders: [BulkClient]) {
+      self.request = request
+      self.holders = holders
+    }
   }
 
   /// What is fetched.
-  struct Kind: Sendable {
+  package struct Kind: Sendable {
     /// Before this nobody is taken for slow.
     var patience: Duration
+    /// First holders have equal parts: one that takes many times as long for its part as half of them took is slow,
+    /// though it answers again and again.
+    var isEven = false
     /// Why a piece cannot be had.
     var unavailable: @Sendable (_ reason: String) -> BulkError
+
+    package init(
+      patience: Duration, isEven: Bool = false, unavailable: @escaping @Sendable (_ reason: String) -> BulkError
+    ) {
+      self.patience = patience
+      self.isEven = isEven
+      self.unavailable = unavailable
+    }
 
     /// A disk may have to seek for each row.
     static let rows = Kind(patience: .milliseconds(500)) { .rowsUnavailable($0) }
@@ -29,6 +45,8 @@ struct PieceFetch {
 
   /// A holder is slow when it takes so many times as long as the others do.
   static let patienceFactor = 4
+  /// Between looks whether anybody is slow, and whether the pieces are still wanted.
+  private static let lookPause = Duration.milliseconds(100)
   /// Without a connection for so long a holder is passed over.
   private static let connectionPatience = Duration.milliseconds(500)
 
@@ -39,6 +57,8 @@ struct PieceFetch {
     var failed = 0
     var askedAt = ContinuousClock.now
     var isDone = false
+    /// Who was to be asked first, at the beginning.
+    var first: ObjectIdentifier
   }
 
   private let kind: Kind
@@ -56,12 +76,22 @@ struct PieceFetch {
   /// What each holder said that does not give a piece, the first time.
   private var failures: [(holder: Endpoint, error: BulkError)] = []
   /// Holders that did not answer in time.
-  private(set) var slow: Set<Endpoint> = []
+  package private(set) var slow: Set<Endpoint> = []
+  /// Holders that sent something else than they were asked for.
+  package private(set) var wrong: Set<Endpoint> = []
+  private let begun = ContinuousClock.now
+  /// Pieces of each first holder that are not there.
+  private var left: [ObjectIdentifier: Int]
+  private let parts: Int
+  /// How long half of the first holders took for their parts; nil until they are there.
+  private var halfTook: Duration?
 
-  init(_ pieces: [Piece], _ kind: Kind) {
+  package init(_ pieces: [Piece], _ kind: Kind) {
     self.kind = kind
     self.pieces = pieces
-    progress = Array(repeating: Progress(), count: pieces.count)
+    progress = pieces.map { Progress(first: ObjectIdentifier($0.holders[0])) }
+    left = Dictionary(progress.map { ($0.first, 1) }, uniquingKeysWith: +)
+    parts = left.count
     holdersAtMost = pieces.map(\.holders.count).max() ?? 1
     // Each holder of each piece may answer once.
     answers = BoundedQueue(capacity: max(1, pieces.reduce(0) { $0 + $1.holders.count }))
@@ -69,21 +99,23 @@ struct PieceFetch {
 
   /// Takes what comes of a piece: called in the fetching thread once a piece, in any order, with who answered; throws
   /// `BulkError` if it is not what was asked for, and the next holder is asked.
-  typealias Taker = (_ piece: Int, BulkReply, BulkFrame?, Endpoint) throws -> Void
+  package typealias Taker = (_ piece: Int, BulkReply, BulkFrame?, Endpoint) throws -> Void
 
-  /// - Throws: `kind.unavailable`, with what was said first, if nobody gives a piece; what `take` throws.
-  mutating func run(take: Taker) throws {
+  /// - Parameter check: called again and again; throws once the pieces are of no use any more.
+  /// - Throws: `kind.unavailable`, with what was said first, if nobody gives a piece; what `take` and `check` throw.
+  package mutating func run(unless check: () throws -> Void = {}, take: Taker) throws {
     // A slow holder keeps only its own pieces waiting.
     var waiting = Dictionary(grouping: pieces.indices.reversed()) { ObjectIdentifier(pieces[$0].holders[0]) }
     var open = pieces.count
     while open > 0 {
+      try check()
       pass(&waiting)
       for client in waiting.keys {
         while underWay[client, default: 0] < WireLimits.requestsUnderWay, let index = waiting[client]?.popLast() {
           ask(index)
         }
       }
-      switch answers.next(within: patience / 2) {
+      switch answers.next(within: min(patience / 2, Self.lookPause)) {
       case .closed: throw BulkError.unanswered(nil)
       case .nothing: break
       case .element((let index, let result)):
@@ -120,9 +152,14 @@ struct PieceFetch {
       let took = ContinuousClock.now - progress[index].askedAt
       mean = mean.map { ($0 * 7 + took) / 8 } ?? took
       progress[index].isDone = true
+      note(progress[index].first)
       return true
     } catch let error as BulkError {
-      if case .unanswered = error { slow.insert(endpoint) }
+      switch error {
+      case .unanswered: slow.insert(endpoint)
+      case .otherBits: wrong.insert(endpoint)
+      case .refused, .rowsUnavailable, .weightsUnavailable: break
+      }
       if !failures.contains(where: { $0.holder == endpoint }) { failures.append((endpoint, error)) }
       progress[index].failed += 1
       if progress[index].asked < pieces[index].holders.count {
@@ -134,18 +171,32 @@ struct PieceFetch {
     }
   }
 
-  /// What waits for a turn at a slow holder goes to its next one, if that is not slow; the slow one comes last then.
+  /// A piece is there of those that this holder was to be asked for first.
+  private mutating func note(_ first: ObjectIdentifier) {
+    left[first, default: 1] -= 1
+    guard halfTook == nil, left.values.count(where: { $0 == 0 }) * 2 >= parts else { return }
+    halfTook = ContinuousClock.now - begun
+  }
+
+  /// What waits for a turn at a holder that is slow or wrong goes to its next one, if that is neither; the other one comes
+  /// last then.
   private mutating func pass(_ waiting: inout [ObjectIdentifier: [Int]]) {
-    guard !slow.isEmpty else { return }
+    let passedOver = slow.union(wrong)
+    guard !passedOver.isEmpty else { return }
     for (client, indices) in waiting {
+      var staying: [Int] = []
       for index in indices {
         let holders = pieces[index].holders
-        guard slow.contains(holders[0].endpoint), let next = holders.firstIndex(where: { !slow.contains($0.endpoint) })
-        else { continue }
+        guard passedOver.contains(holders[0].endpoint),
+          let next = holders.firstIndex(where: { !passedOver.contains($0.endpoint) })
+        else {
+          staying.append(index)
+          continue
+        }
         pieces[index].holders = Array(holders[next...] + holders[..<next])
-        waiting[client]?.removeAll { $0 == index }
         waiting[ObjectIdentifier(holders[next]), default: []].append(index)
       }
+      if staying.count < indices.count { waiting[client] = staying }
     }
   }
 
@@ -154,7 +205,10 @@ struct PieceFetch {
     let now = ContinuousClock.now
     for index in pieces.indices where !progress[index].isDone && progress[index].asked > 0 {
       let next = progress[index].asked
-      guard isSlow(pieces[index].holders[next - 1], askedAt: progress[index].askedAt, at: now) else { continue }
+      guard
+        isSlow(pieces[index].holders[next - 1], askedAt: progress[index].askedAt, at: now)
+          || next < pieces[index].holders.count && isBehind(pieces[index].holders[next - 1], at: now)
+      else { continue }
       slow.insert(pieces[index].holders[next - 1].endpoint)
       guard next < pieces[index].holders.count,
         underWay[ObjectIdentifier(pieces[index].holders[next]), default: 0] < WireLimits.requestsUnderWay
@@ -166,5 +220,11 @@ struct PieceFetch {
   private func isSlow(_ holder: BulkClient, askedAt: ContinuousClock.Instant, at now: ContinuousClock.Instant) -> Bool {
     if now - max(askedAt, heard[ObjectIdentifier(holder)] ?? askedAt) > patience { return true }
     return now - askedAt > Self.connectionPatience && !holder.isConnected
+  }
+
+  /// It goes on answering, and is far slower than half of those with parts like its own.
+  private func isBehind(_ holder: BulkClient, at now: ContinuousClock.Instant) -> Bool {
+    guard kind.isEven, let halfTook, left[ObjectIdentifier(holder), default: 0] > 0 else { return false }
+    return now - begun > max(kind.patience, halfTook * Self.patienceFactor)
   }
 }

@@ -10,7 +10,7 @@ import Wire
 package final class WeightsExchange {
   /// Before this no source is taken for slow: it gets its chunks over the coordinator's link, which all share.
   private static let shortestPatience = Duration.seconds(2)
-  /// A source may be so many times as slow as all of the last step's weights were.
+  /// A source may be silent for so many times as long as all of the last step's weights took.
   private static let patienceFactor = 2
   /// How long who was slow, or sent something else, is not asked.
   private static let avoidance = Duration.seconds(30)
@@ -25,7 +25,7 @@ package final class WeightsExchange {
   /// Of the sources that were named last.
   private var clients: [BulkAddress: BulkClient] = [:]
   private var avoidedUntil: [Endpoint: ContinuousClock.Instant] = [:]
-  /// How long the last step's weights took.
+  /// How long the last step's weights took, wherever they came from.
   private var lastTook = Duration.zero
 
   /// - Parameters:
@@ -53,12 +53,35 @@ package final class WeightsExchange {
   /// Lets go of the last step's student, whose memory the next one takes.
   package func release() { shelf.clear() }
 
-  /// - Parameter weights: filled; nobody else writes it.
-  /// - Throws: `BulkError`: then anything may be in `weights`.
-  package func fetch(step: Int, into weights: FloatBuffer) throws {
+  /// Others may have a step's student, which came from the coordinator in `took`: it names this worker if the step begins
+  /// again.
+  package func offer(_ weights: FloatBuffer, step: Int, took: Duration) {
+    shelf.begin(step: step, weights)
+    for chunk in 0..<WireLimits.frames(ofFloats: weights.count) { shelf.put(chunk) }
+    lastTook = took
+  }
+
+  /// - Parameters:
+  ///   - check: called again and again; throws once the weights are of no use any more.
+  ///   - weights: filled; nobody else writes it.
+  /// - Throws: `BulkError`, what `check` throws: then anything may be in `weights`, and others get none of it.
+  package func fetch(step: Int, into weights: FloatBuffer, unless check: () throws -> Void = {}) throws {
     let begun = ContinuousClock.now
     let sources = try sources(ofStep: step, chunks: WireLimits.frames(ofFloats: weights.count))
     shelf.begin(step: step, weights)
+    do {
+      try fetch(step: step, from: sources, into: weights, unless: check)
+    } catch {
+      // Who waits for what will not come asks elsewhere at once.
+      shelf.clear()
+      throw error
+    }
+    lastTook = ContinuousClock.now - begun
+  }
+
+  private func fetch(
+    step: Int, from sources: WeightSources, into weights: FloatBuffer, unless check: () throws -> Void
+  ) throws {
     let ranges = BulkClient.ranges(weights.count)
     keepClients(of: sources)
     let pieces = ranges.indices.map { chunk in
@@ -68,22 +91,20 @@ package final class WeightsExchange {
         holders: holders(ofChunk: chunk, sources))
     }
     let patience = max(Self.shortestPatience, lastTook * Self.patienceFactor)
-    var fetch = PieceFetch(pieces, PieceFetch.Kind(patience: patience) { .weightsUnavailable($0) })
-    var liars: Set<Endpoint> = []
-    defer { avoid(fetch.slow, "do not answer"); avoid(liars, "send other bits than they should") }
-    try fetch.run { chunk, reply, frame, endpoint in
+    var fetch = PieceFetch(pieces, PieceFetch.Kind(patience: patience, isEven: true) { .weightsUnavailable($0) })
+    defer {
+      avoid(fetch.slow, "do not answer in time")
+      avoid(fetch.wrong, "send other bits than they should")
+    }
+    try fetch.run(unless: check) { chunk, reply, frame, endpoint in
       let range = ranges[chunk]
       guard reply == .weights(network: .student, step: step, offset: range.lowerBound), let frame,
         frame.count == range.count * MemoryLayout<Float>.stride,
         frame.withBytes({ ContentHash(of: $0) }) == sources.hashes[chunk]
-      else {
-        liars.insert(endpoint)
-        throw BulkError.otherBits("a chunk of weights", from: endpoint)
-      }
+      else { throw BulkError.otherBits("a chunk of weights", from: endpoint) }
       frame.copy(into: weights, at: range.lowerBound)
       shelf.put(chunk)
     }
-    lastTook = ContinuousClock.now - begun
   }
 
   private func sources(ofStep step: Int, chunks: Int) throws -> WeightSources {
@@ -107,7 +128,8 @@ package final class WeightsExchange {
   private func keepClients(of sources: WeightSources) {
     let now = ContinuousClock.now
     avoidedUntil = avoidedUntil.filter { $0.value > now }
-    let named = Set(sources.sources)
+    // With few chunks not all give some.
+    let named = Set(sources.sources.prefix(sources.hashes.count))
     for (address, client) in clients where !named.contains(address) {
       client.stop()
       clients[address] = nil

@@ -47,14 +47,16 @@ package final class WeightsServing: Sendable {
       switch event {
       case .received(.message(let incoming)): take(incoming, &state, socket)
       case .received(.malformed(let peer, let error, let exchange)):
-        log(.warning, "\(error)")
+        state.outgoing.complain(of: peer, error)
         if let peer { state.outgoing.send(unavailable("\(error)", exchange, to: peer), nil, on: socket) }
       case .received(.disconnected(let peer)): if let peer { forget(peer, &state) }
       case .undelivered: break
-      case .tick: state.outgoing.tick(on: socket)
+      case .tick:
+        state.outgoing.tick(on: socket)
+        // Not with each message: with thousands of requests that wait each would cost a look at all others.
+        lookAgain(&state, socket)
       case .failed(let error): if error != .closed { log(.error, "The socket that gives weights failed: \(error)") }
       }
-      lookAgain(&state, socket)
       let end = ContinuousClock.now + BoundedReplies.attention
       while ContinuousClock.now < end, let (request, frame) = state.outgoing.next(on: socket) {
         state.outgoing.send(answer(request, into: frame), frame, on: socket)

@@ -19,7 +19,7 @@ package final class WeightsSocket: Sendable {
   package init(in context: Context, _ options: WorkerOptions.Serving, log: ServiceLog) throws {
     let socket = try RouterSocket(
       in: context, listeningOn: options.listen, for: .bulk, security: options.security,
-      connectionsAtMost: ProcessLimits.connections)
+      connectionsAtMost: Self.connections)
     for error in socket.unbound { log(.warning, "\(error)") }
     var endpoint = options.advertised ?? socket.endpoint
     if endpoint.port == 0 { endpoint = endpoint.withPort(socket.endpoint.port) }
@@ -33,6 +33,9 @@ package final class WeightsSocket: Sendable {
       serving.now.withLock { $0 }?.handle(event, socket)
     }
   }
+
+  /// The worker's own connections find as many places.
+  private static var connections: Int { max(1, ProcessLimits.connections / 2) }
 
   /// From now on this answers; nil: nobody does.
   package func serve(_ serving: WeightsServing?) { self.serving.now.withLock { $0 = serving } }

@@ -36,14 +36,15 @@ final class StepPreparation {
     blocks = SharedBufferPool(count: configuration.blocksUsed * configuration.blockSize * configuration.bottleneckDim)
   }
 
-  /// - Throws: `BulkError`, `WorkerError`: the lease is to be given back.
-  func inputs(for lease: Lease) throws -> StepInputs {
+  /// - Parameter check: throws once nothing of the step is wanted any more.
+  /// - Throws: `BulkError`, `WorkerError`, what `check` throws: the lease is to be given back.
+  func inputs(for lease: Lease, unless check: () throws -> Void) throws -> StepInputs {
     if let inputs, inputs.step == lease.step { return inputs }
     // Let go of first: as a rule no thread computes with them any more, and this step's take their place.
     inputs = nil
     exchange.release()
     let begun = ContinuousClock.now
-    let student = try lease.exchangesWeights ? exchanged(lease) : pull(.student, lease, lease.student)
+    let student = try lease.exchangesWeights ? exchanged(lease, unless: check) : pulledStudent(lease)
     let teacher = try averagedTeacher(lease, student) ?? pull(.teacher, lease, lease.teacher)
     self.teacher = (lease.step, teacher)
     let weightsHere = ContinuousClock.now
@@ -94,9 +95,16 @@ final class StepPreparation {
     return next.digest == lease.teacher ? next : nil
   }
 
-  private func exchanged(_ lease: Lease) throws -> FloatBuffer {
+  private func pulledStudent(_ lease: Lease) throws -> FloatBuffer {
+    let begun = ContinuousClock.now
+    let student = try pull(.student, lease, lease.student)
+    exchange.offer(student, step: lease.step, took: ContinuousClock.now - begun)
+    return student
+  }
+
+  private func exchanged(_ lease: Lease, unless check: () throws -> Void) throws -> FloatBuffer {
     let student = parameters.take()
-    try exchange.fetch(step: lease.step, into: student)
+    try exchange.fetch(step: lease.step, into: student, unless: check)
     // Of the whole too: the lease has it from the coordinator's state, and the table from its socket.
     guard student.digest == lease.student else {
       throw BulkError.otherBits("the table of who has weights", from: bulk.endpoint)

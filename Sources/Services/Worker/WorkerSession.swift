@@ -31,8 +31,14 @@ final class WorkerSession: Sendable {
   private let prepared = BoundedQueue<WorkerLease>(capacity: WireLimits.heldLeases)
   private let tasks = BoundedQueue<SliceTask>(capacity: WireLimits.slicesPerStep)
   private let pushes = BoundedQueue<(LeaseID, SliceSum)>(capacity: 1)
-  /// Leases that are not forgotten, with their sums once they are computed.
-  private let wanted = Mutex<[LeaseID: SliceSum?]>([:])
+  /// Leases that are not forgotten.
+  private let wanted = Mutex<[LeaseID: Wanted]>([:])
+
+  private struct Wanted: Sendable {
+    let step: Int
+    /// Once it is computed.
+    var sum: SliceSum?
+  }
 
   private struct SliceTask: Sendable {
     let work: WorkerLease
@@ -84,7 +90,7 @@ final class WorkerSession: Sendable {
 
 extension WorkerSession {
   func compute(_ lease: Lease) {
-    _ = wanted.withLock { $0.updateValue(nil, forKey: lease.lease) }
+    wanted.withLock { $0[lease.lease] = Wanted(step: lease.step) }
     _ = prepared.tryAppend(WorkerLease(lease))
   }
 
@@ -93,12 +99,14 @@ extension WorkerSession {
 
   /// - Precondition: it is computed, and nothing else is being pushed.
   func push(_ lease: LeaseID) {
-    let sum = wanted.withLock { $0[lease] ?? nil }
+    let sum = wanted.withLock { $0[lease]?.sum }
     let isTaken = sum.map { pushes.tryAppend((lease, $0)) } ?? false
     invariant(isTaken, "lease \(lease.number) is pushed before it is computed, or beside another")
   }
 
   private func isWanted(_ lease: LeaseID) -> Bool { wanted.withLock { $0[lease] != nil } }
+
+  private func isWanted(step: Int) -> Bool { wanted.withLock { $0.values.contains { $0.step == step } } }
 }
 
 // MARK: - Threads
@@ -113,7 +121,9 @@ extension WorkerSession {
       let lease = work.lease
       do {
         guard isWanted(lease.lease) else { throw WorkerError.cancelled }
-        let inputs = try preparation.inputs(for: lease)
+        let inputs = try preparation.inputs(for: lease) {
+          guard isWanted(step: lease.step) else { throw WorkerError.cancelled }
+        }
         for slice in lease.slices.indices { _ = tasks.append(SliceTask(work: work, slice: slice, inputs: inputs)) }
       } catch {
         report(.failed(Returned(lease.lease, because: error)))
@@ -149,7 +159,7 @@ extension WorkerSession {
     var finished = total.finished(lease: lease.lease, step: lease.step)
     finished.traffic = inputs.takeTraffic()
     // Before it is said, for it may be granted at once.
-    wanted.withLock { if $0[lease.lease] != nil { $0[lease.lease] = total } }
+    wanted.withLock { $0[lease.lease]?.sum = total }
     report(.computed(finished))
   }
 
