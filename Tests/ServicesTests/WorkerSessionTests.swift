@@ -207,9 +207,47 @@ import Threads
     #expect(eventually(within: 20) { !silent.takeAsked().isEmpty })
     try coordinator.say(.lease(lease(2, step: 2, slices: SliceRange(first: 0, count: 2), rows: 12)), to: peer)
     try coordinator.say(.cancel(first.lease), to: peer)
-    let isFetched = eventually(within: 1.5) {
+    let isFetched = eventually(within: 10) {
       coordinator.takeAsked().contains { if case .weights(_, 2, _, _) = $0 { true } else { false } }
     }
     #expect(isFetched, "a source that does not answer is waited for")
+  }
+
+  @Test("Rows that nobody wants any more are not waited for, those gathered ahead neither")
+  func rowsOfAStepThatIsOver() throws {
+    let coordinator = try ScriptedCoordinator(keys: ["max_steps": "12"]) { request in
+      switch request {
+      case .weights(let network, let step, let offset, let count):
+        return (.weights(network: network, step: step, offset: offset), .floats(FloatBuffer(count: count), 0..<count))
+      case .rows(let asked) where asked.version.step == 3:
+        let rows = FloatBuffer(count: asked.missing.reduce(0) { $0 + $1.nonzeroBitCount } * 16)
+        return (asked.reply, .floats(rows, 0..<rows.count))
+      default: return nil
+      }
+    }
+    let worker = try start(coordinator, LogBook())
+    defer { worker.requestStop() }
+    let peer = try coordinator.hello().peer
+    try coordinator.welcome(peer)
+    _ = try coordinator.ready()
+    let weights = FloatBuffer(count: coordinator.definition.layout.count).digest
+    func areRowsAsked(ofStep step: Int) -> Bool {
+      eventually(within: 10) {
+        coordinator.takeAsked().contains { if case .rows(let asked) = $0 { asked.version.step == step } else { false } }
+      }
+    }
+    func say(_ number: UInt64, step: Int) throws {
+      var lease = lease(number, step: step, slices: SliceRange(first: 0, count: 2), rows: 6 * step)
+      (lease.student, lease.teacher) = (weights, weights)
+      try coordinator.say(.lease(lease), to: peer)
+      if number > 1 { try coordinator.say(.cancel(LeaseID(number - 1)), to: peer) }
+    }
+    try say(1, step: 3)
+    #expect(areRowsAsked(ofStep: 4), "ahead of its step")
+    // Nobody gives those of step 4, nor those of step 6.
+    try say(2, step: 6)
+    #expect(areRowsAsked(ofStep: 6))
+    try say(3, step: 8)
+    #expect(areRowsAsked(ofStep: 8))
   }
 }

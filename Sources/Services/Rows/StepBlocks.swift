@@ -63,15 +63,18 @@ package struct StepBlocks: Sendable {
 
   /// Fetches what is missing of the rows below `known` into the blocks, and into the cache. If it throws, all of it is
   /// still missing.
-  /// - Throws: `BulkError`, `WireError`.
-  mutating func fetch(below known: Int, from holders: RowHolders, keeping cache: RowCache) throws {
+  /// - Parameter check: called again and again; throws once the rows are of no use any more.
+  /// - Throws: `BulkError`, `WireError`, what `check` throws.
+  mutating func fetch(
+    below known: Int, from holders: RowHolders, keeping cache: RowCache, unless check: () throws -> Void = {}
+  ) throws {
     var left = missing
     let table = holders.table
     var pieces: [(request: RowRequest, holders: [BulkClient])] = []
     for block in left.indices { pieces += try self.pieces(block, &left[block], below: known, from: holders, table) }
     var fetch = PieceFetch(pieces.map { PieceFetch.Piece(request: .rows($0.request), holders: $0.holders) }, .rows)
     defer { holders.avoid(fetch.slow) }
-    try fetch.run { piece, reply, frame, endpoint in
+    try fetch.run(unless: check) { piece, reply, frame, endpoint in
       let request = pieces[piece].request
       guard reply == request.reply, let frame, frame.count == request.rows * rowSize else {
         throw BulkError.otherBits("memory rows", from: endpoint)

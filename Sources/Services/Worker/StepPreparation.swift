@@ -48,7 +48,7 @@ final class StepPreparation {
     let teacher = try averagedTeacher(lease, student) ?? pull(.teacher, lease, lease.teacher)
     self.teacher = (lease.step, teacher)
     let weightsHere = ContinuousClock.now
-    var (memory, traffic) = try memory(for: lease)
+    var (memory, traffic) = try memory(for: lease, unless: check)
     traffic.waited = Int((ContinuousClock.now - weightsHere) / .microseconds(1))
     traffic.weights = Int((weightsHere - begun) / .microseconds(1))
     let inputs = StepInputs(
@@ -65,15 +65,16 @@ final class StepPreparation {
     exchange.stop()
   }
 
-  private func memory(for lease: Lease) throws -> (FloatBuffer, StepTraffic) {
+  private func memory(for lease: Lease, unless check: () throws -> Void) throws -> (FloatBuffer, StepTraffic) {
     let version = lease.memoryVersion
     try holders.bring(to: lease.holdersVersion, rows: definition.memoryWindow(of: version).stored)
     var gathered: StepBlocks
-    if let begun = ahead.take(), begun.version == version {
+    if let begun = try ahead.take(version, unless: check) {
       gathered = begun
-      try rows.complete(&gathered, in: incarnation, from: holders)
+      try rows.complete(&gathered, in: incarnation, from: holders, unless: check)
     } else {
-      gathered = try rows.gather(version, below: lease.rows, in: incarnation, from: holders, into: blocks.take())
+      gathered = try rows.gather(
+        version, below: lease.rows, in: incarnation, from: holders, into: blocks.take(), unless: check)
     }
     return (gathered.memory, gathered.traffic)
   }
@@ -82,8 +83,8 @@ final class StepPreparation {
     guard lease.step + 1 < definition.lastStep else { return }
     let next = MemoryVersion(
       step: lease.step + 1, rows: lease.rows + definition.configuration.batchSize, floor: lease.memoryFloor)
-    ahead.begin { [rows, holders, blocks, incarnation, known = lease.rows] in
-      try rows.gather(next, below: known, in: incarnation, from: holders, into: blocks.take())
+    ahead.begin(next) { [rows, holders, blocks, incarnation, known = lease.rows] check in
+      try rows.gather(next, below: known, in: incarnation, from: holders, into: blocks.take(), unless: check)
     }
   }
 

@@ -44,25 +44,30 @@ extension WorkerRows {
   /// - Parameters:
   ///   - known: rows from here on are not enqueued yet: they are what is missing in the end.
   ///   - memory: `[blocks * blockSize, width]`.
-  /// - Throws: `WorkerError.outdated`, `BulkError`, `WireError`.
+  ///   - check: called again and again; throws once the rows are of no use any more.
+  /// - Throws: `WorkerError.outdated`, `BulkError`, `WireError`, what `check` throws.
   package func gather(
     _ version: MemoryVersion, below known: Int, in incarnation: Incarnation, from holders: RowHolders,
-    into memory: FloatBuffer
+    into memory: FloatBuffer, unless check: () throws -> Void = {}
   ) throws -> StepBlocks {
     try state.withLock { state in
       guard state.incarnation == incarnation else { throw WorkerError.outdated }
       var blocks = StepBlocks(definition, of: version, from: state.cache, into: memory)
-      try blocks.fetch(below: known, from: holders, keeping: state.cache)
+      try blocks.fetch(below: known, from: holders, keeping: state.cache, unless: check)
       return blocks
     }
   }
 
   /// Fetches what was missing, now that every row of the step is enqueued.
-  /// - Throws: `WorkerError.outdated`, `BulkError`, `WireError`.
-  package func complete(_ blocks: inout StepBlocks, in incarnation: Incarnation, from holders: RowHolders) throws {
+  /// - Parameter check: as for `gather`.
+  /// - Throws: `WorkerError.outdated`, `BulkError`, `WireError`, what `check` throws.
+  package func complete(
+    _ blocks: inout StepBlocks, in incarnation: Incarnation, from holders: RowHolders,
+    unless check: () throws -> Void = {}
+  ) throws {
     try state.withLock { state in
       guard state.incarnation == incarnation else { throw WorkerError.outdated }
-      try blocks.fetch(below: blocks.version.rows, from: holders, keeping: state.cache)
+      try blocks.fetch(below: blocks.version.rows, from: holders, keeping: state.cache, unless: check)
     }
   }
 }
