@@ -42,7 +42,8 @@ struct SimulatedWorker {
   var idleThreads: Int { threads - jobs.reduce(0) { $0 + $1.threads } }
 
   mutating func start(at now: Instant) {
-    let hello = Hello(protocolVersion: 1, name: "simulated", host: host, threads: threads, probe: Simulation.probe,
+    let hello = Hello(
+      protocolVersion: 1, name: "simulated", host: host, threads: threads, probe: Simulation.probe,
       address: address)
     machine = WorkerMachine(WorkerMachine.Settings(hello: hello, peer: process.peer, coordinator: "simulated"), at: now)
     leave()

@@ -8,7 +8,7 @@ import Threads
 /// One thread begins and takes.
 final class BlocksAhead: Sendable {
   /// What is to be gathered, and how; `check` throws once it is of no use any more.
-  typealias Gathering = @Sendable (_ check: () throws -> Void) throws -> StepBlocks
+  typealias Gathering = @Sendable (_ check: @Sendable () throws -> Void) throws -> StepBlocks
 
   /// Between looks whether it is still wanted.
   private static let pause = Duration.milliseconds(100)
@@ -40,7 +40,7 @@ final class BlocksAhead: Sendable {
   /// another version is abandoned.
   /// - Parameter check: called again and again; throws once the version is of no use any more.
   /// - Throws: what `check` throws.
-  func take(_ version: MemoryVersion, unless check: () throws -> Void) throws -> StepBlocks? {
+  func take(_ version: MemoryVersion, unless check: @Sendable () throws -> Void) throws -> StepBlocks? {
     guard let begun = underWay.withLock({ $0 }) else { return nil }
     guard begun == version else {
       abandon()

@@ -38,7 +38,7 @@ final class StepPreparation {
 
   /// - Parameter check: throws once nothing of the step is wanted any more.
   /// - Throws: `BulkError`, `WorkerError`, what `check` throws: the lease is to be given back.
-  func inputs(for lease: Lease, unless check: () throws -> Void) throws -> StepInputs {
+  func inputs(for lease: Lease, unless check: @Sendable () throws -> Void) throws -> StepInputs {
     if let inputs, inputs.step == lease.step { return inputs }
     // Let go of first: as a rule no thread computes with them any more, and this step's take their place.
     inputs = nil
@@ -65,7 +65,8 @@ final class StepPreparation {
     exchange.stop()
   }
 
-  private func memory(for lease: Lease, unless check: () throws -> Void) throws -> (FloatBuffer, StepTraffic) {
+  private func memory(for lease: Lease, unless check: @Sendable () throws -> Void) throws -> (FloatBuffer, StepTraffic)
+  {
     let version = lease.memoryVersion
     try holders.bring(to: lease.holdersVersion, rows: definition.memoryWindow(of: version).stored)
     var gathered: StepBlocks
@@ -103,7 +104,7 @@ final class StepPreparation {
     return student
   }
 
-  private func exchanged(_ lease: Lease, unless check: () throws -> Void) throws -> FloatBuffer {
+  private func exchanged(_ lease: Lease, unless check: @Sendable () throws -> Void) throws -> FloatBuffer {
     let student = parameters.take()
     try exchange.fetch(step: lease.step, into: student, unless: check)
     // Of the whole too: the lease has it from the coordinator's state, and the table from its socket.

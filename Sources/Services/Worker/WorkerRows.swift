@@ -48,7 +48,7 @@ extension WorkerRows {
   /// - Throws: `WorkerError.outdated`, `BulkError`, `WireError`, what `check` throws.
   package func gather(
     _ version: MemoryVersion, below known: Int, in incarnation: Incarnation, from holders: RowHolders,
-    into memory: FloatBuffer, unless check: () throws -> Void = {}
+    into memory: FloatBuffer, unless check: @Sendable () throws -> Void = {}
   ) throws -> StepBlocks {
     try state.withLock { state in
       guard state.incarnation == incarnation else { throw WorkerError.outdated }
@@ -63,7 +63,7 @@ extension WorkerRows {
   /// - Throws: `WorkerError.outdated`, `BulkError`, `WireError`, what `check` throws.
   package func complete(
     _ blocks: inout StepBlocks, in incarnation: Incarnation, from holders: RowHolders,
-    unless check: () throws -> Void = {}
+    unless check: @Sendable () throws -> Void = {}
   ) throws {
     try state.withLock { state in
       guard state.incarnation == incarnation else { throw WorkerError.outdated }
