@@ -8,11 +8,13 @@ import Testing
 import Threads
 
 @Suite("A worker takes nothing on trust", .timeLimit(.minutes(1))) struct WorkerSessionTests {
-  private func start(_ coordinator: ScriptedCoordinator, _ book: LogBook) throws -> WorkerService {
+  private func start(
+    _ coordinator: ScriptedCoordinator, _ book: LogBook, rowCacheBytes: Int = WorkerOptions.rowCacheBytes
+  ) throws -> WorkerService {
     let worker = try WorkerService(
       WorkerOptions(
         coordinator: coordinator.control.endpoint, data: nil, threads: 2, security: .none(.loopback),
-        probe: SmallRun.probe, name: "test"), log: book.log)
+        probe: SmallRun.probe, name: "test", rowCacheBytes: rowCacheBytes), log: book.log)
     startThread(named: "worker") { _ = try? worker.run() }
     return worker
   }
@@ -225,7 +227,7 @@ import Threads
       default: return nil
       }
     }
-    let worker = try start(coordinator, LogBook())
+    let worker = try start(coordinator, LogBook(), rowCacheBytes: 0)
     defer { worker.requestStop() }
     let peer = try coordinator.hello().peer
     try coordinator.welcome(peer)

@@ -1,5 +1,6 @@
 import Foundation
 import Glibc
+import Synchronization
 
 /// Hosts on a network of their own, on this machine: a network namespace each, with a network card (a veth pair) of a
 /// limited rate, all plugged into a switch (a bridge) that has a namespace too, so that nothing of it shows elsewhere.
@@ -8,10 +9,14 @@ import Glibc
 ///     try Program.start([...], through: hosts.within("worker"))
 ///     try hosts.unplug("worker")
 ///
-/// Their names carry this process's number: who starts later removes what a killed process left behind.
+/// Their names carry this process's number, and which of its networks it is: who starts later removes what a killed process
+/// left behind.
 public final class VirtualHosts {
   private static let prefix = "massl-test-"
   private static let folder = "/run/netns"
+  /// Networks that this process has made.
+  private static let made = Atomic(0)
+  private let number = VirtualHosts.made.wrappingAdd(1, ordering: .relaxed).newValue
   private let names: [String]
 
   /// Why there are none on this machine; nil if there are.
@@ -75,7 +80,7 @@ public final class VirtualHosts {
     try Self.ip("-n", space("switch"), "link", "set", "port\(index)", state)
   }
 
-  private func space(_ name: String) -> String { "\(Self.prefix)\(getpid())-\(name)" }
+  private func space(_ name: String) -> String { "\(Self.prefix)\(getpid())-\(number)-\(name)" }
 }
 
 // MARK: - Removing
