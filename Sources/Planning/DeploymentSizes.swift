@@ -96,7 +96,12 @@ extension DeploymentSizes {
   }
 
   private func worker(_ rehearsed: StepSimulation.Outcome) -> DeploymentPlan.Process {
-    let frames = WireLimits.requestsUnderWay * (1 + deployment.shards) * WireLimits.bulkBytes
+    // Of weights no more are under way than there are.
+    let chunks = WireLimits.frames(ofFloats: definition.layout.count)
+    let window = WireLimits.requestsUnderWay
+    let fetched = min(chunks, window * max(0, rehearsed.weightSources - 1))
+    let frames = window * (1 + deployment.shards) + fetched
+    let given = min(WireLimits.weightFramesAnswered, window * (deployment.workers - 1))
     return DeploymentPlan.Process(
       "worker", count: deployment.workers,
       memory: [
@@ -106,7 +111,10 @@ extension DeploymentSizes {
         ),
         .init(content: "blocks of this step and the next", bytes: 2 * 4 * blockFloats),
         .init(content: "row cache", bytes: cachedRows * (layout.rowSize + RowCache.bookkeeping)),
-        .init(content: "frames that arrive", bytes: frames),
+        .init(content: "frames that arrive", bytes: frames * WireLimits.bulkBytes),
+        .init(
+          content: "weights on their way to other workers",
+          bytes: rehearsed.weightSources > 0 ? given * WireLimits.bulkBytes : 0),
       ])
   }
 

@@ -31,6 +31,8 @@ struct StepSimulation {
     /// The most that were held at once.
     var coordinatorGradients = 0
     var workerBuffers = 0
+    /// Workers that gave weights to others; 0 if all came from the coordinator.
+    var weightSources = 0
     var steps = 0
   }
 
@@ -250,7 +252,9 @@ extension StepSimulation {
     case .startUpdate: startUpdate()
     case .probe(let address): after(0, .probed(address))
     case .hashWeights(let isHashing): self.isHashing = isHashing
-    case .nameWeightSources(let sources, _): weightSources = sources.map(Worker.number(at:))
+    case .nameWeightSources(let sources, _):
+      weightSources = sources.map(Worker.number(at:))
+      outcome.weightSources = max(outcome.weightSources, sources.count)
     default: break
     }
   }

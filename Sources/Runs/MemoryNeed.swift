@@ -1,4 +1,5 @@
 import Machine
+import Messages
 import Training
 
 /// The memory that processes of a run cannot do without, by what it is for.
@@ -18,6 +19,10 @@ public struct MemoryNeed: Sendable, Equatable {
   /// The program itself, its libraries and its threads.
   private static let programBytes = 40 << 20
 
+  private static let weightsOnTheirWay = Share(
+    content: "weights on their way to other workers (--listen)",
+    bytes: WireLimits.weightFramesAnswered * WireLimits.bulkBytes)
+
   private init(_ shares: [Share]) { self.shares = shares }
 
   /// Of a coordinator: weights and moments, those of the next step, and a gradient.
@@ -32,23 +37,25 @@ public struct MemoryNeed: Sendable, Equatable {
   }
 
   /// Of a worker of so many threads: weights, a gradient for each thread, what they compute in, and blocks.
-  public static func worker(of definition: RunDefinition, threads: Int) -> MemoryNeed {
+  /// - Parameter givesWeights: other workers fetch weights from it.
+  public static func worker(of definition: RunDefinition, threads: Int, givesWeights: Bool = false) -> MemoryNeed {
     let busy = min(threads, definition.slices)
     let configuration = definition.configuration
     let block = 4 * configuration.blocksUsed * configuration.blockSize * configuration.bottleneckDim
-    return MemoryNeed([
-      Share(
-        content: "the network's weights and a gradient for each thread (embed_dim, depth, head_hidden_dim)",
-        bytes: (2 + busy) * definition.weightBytes),
-      Share(
-        content: "the slices that \(busy) \(busy == 1 ? "thread computes" : "threads compute") at once (--threads, "
-          + "slice_size, image_size, local_views_per_group)",
-        bytes: busy * 4 * definition.workFloats),
-      // The next step's are gathered beside.
-      Share(
-        content: "a step's blocks (block_size, blocks_per_step)", bytes: (definition.lastStep > 1 ? 2 : 1) * block),
-      Share(content: "the program", bytes: programBytes),
-    ])
+    return MemoryNeed(
+      [
+        Share(
+          content: "the network's weights and a gradient for each thread (embed_dim, depth, head_hidden_dim)",
+          bytes: (2 + busy) * definition.weightBytes),
+        Share(
+          content: "the slices that \(busy) \(busy == 1 ? "thread computes" : "threads compute") at once (--threads, "
+            + "slice_size, image_size, local_views_per_group)",
+          bytes: busy * 4 * definition.workFloats),
+        // The next step's are gathered beside.
+        Share(
+          content: "a step's blocks (block_size, blocks_per_step)", bytes: (definition.lastStep > 1 ? 2 : 1) * block),
+        Share(content: "the program", bytes: programBytes),
+      ] + (givesWeights ? [weightsOnTheirWay] : []))
   }
 
   /// Of processes that run beside each other.

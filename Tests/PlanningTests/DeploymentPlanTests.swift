@@ -51,6 +51,30 @@ struct DeploymentPlanTests {
     #expect(planned.saturatesFirst.contains("link"))
   }
 
+  /// Four workers of a slice each, whose links are all that takes time.
+  private func exchanging(_ exchange: String) throws -> (plan: DeploymentPlan, weights: Double) {
+    let definition = try smallDefinition([
+      "memory_size": "1024", "block_size": "8", "blocks_per_step": "1", "batch_size": "8", "exchange": exchange,
+    ])
+    let planned = DeploymentPlan(definition, on: deployment(workers: 4) { $0.linkBitsPerSecond = 1e6 })
+    return (planned, Double(4 * definition.layout.count))
+  }
+
+  @Test func weightsThatWorkersGiveEachOtherLeaveTheCoordinatorOnce() throws {
+    func sent(_ plan: DeploymentPlan, by who: String) -> Double {
+      plan.links.filter { $0.from == who && $0.content == "weights" }.reduce(0) {
+        $0 + $1.bytesPerStep * Double($1.count)
+      }
+    }
+    let (star, weights) = try exchanging("never")
+    #expect(isNear(sent(star, by: "coordinator"), 4 * weights) && sent(star, by: "each worker") == 0)
+    let (each, _) = try exchanging("always")
+    #expect(isNear(sent(each, by: "coordinator"), weights) && isNear(sent(each, by: "each worker"), 3 * weights))
+    #expect(each.phases.weights < star.phases.weights / 3)
+    // What decides goes by the links, which are slow here.
+    #expect(try exchanging("automatic").plan.stepSeconds == each.stepSeconds)
+  }
+
   @Test func rowsAreGatheredWhileSlicesAreComputed() throws {
     // All of the memory in every step, none of it in a cache; all but the newest rows come ahead.
     let definition = try smallDefinition(["memory_size": "8192", "block_size": "1024"])

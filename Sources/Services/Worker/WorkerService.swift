@@ -133,7 +133,7 @@ extension WorkerService {
       let layer = try ConfigurationLayer(recipe: welcome.configuration, file: "the coordinator's configuration")
       let definition = try RunDefinition(
         configuration: RunConfiguration(layers: [layer]), pictures: welcome.data.count)
-      let need = MemoryNeed.worker(of: definition, threads: options.threads)
+      let need = MemoryNeed.worker(of: definition, threads: options.threads, givesWeights: socket != nil)
       let allowance = Allowance.current
       try need.check(allowance)
       // A router tells connections apart by their peers: what is asked for, by anybody, comes over another than what is
