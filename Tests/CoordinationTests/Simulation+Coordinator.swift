@@ -122,6 +122,7 @@ extension Simulation {
       note("failures")
       endCoordinator()
     case .stop(let reason):
+      if (try? coordinator.disk.verifyLock()) == nil { return endCoordinator() }
       if coordinator.hasLostLock { return fail("a coordinator without its lock stopped: \(reason)") }
       coordinator.stopped = reason
       guard reason == .finished else { return }

@@ -184,7 +184,11 @@ extension Simulation {
       (shards[index].process.isUp, shards[index].process.isGone) = (false, true)
       shards[index].isDiskGone = true
       addShard(inPlaceOf: random.chance(0.5) ? shards[index] : nil)
-    } else if let layout, let extent = shards[index].store?.held.keys.sorted().randomElement(using: &random) {
+    } else if let layout,
+      // One that is damaged twice may be whole again.
+      let extent = shards[index].store?.held.keys.filter({ !shards[index].spoilt.contains($0) }).sorted()
+        .randomElement(using: &random)
+    {
       note("damages")
       damages += 1
       shards[index].spoilt.insert(extent)

@@ -32,8 +32,8 @@ final class Chaos {
     var goesOnAt: Date?
   }
 
-  /// Seconds that a run has after its last blow: hundreds of times what it needs.
-  private static let patience = 120.0
+  /// Seconds that a run has after its last blow: many times what it needs.
+  private static let patience = 300.0
   /// Seconds that a worker has to leave after SIGTERM.
   private static let grace = 30.0
 

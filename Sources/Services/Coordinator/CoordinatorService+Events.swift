@@ -85,6 +85,8 @@ extension CoordinatorService {
         end(.retryable("Host \(names) gave wrong results, and its quarantine could not be stored: \(error)"), &control)
       }
     case .stop(let reason):
+      // Without its lock it speaks of a run that another goes on with: that nothing helps, for one, is not for it to say.
+      do { try directory.verifyLock() } catch { return end(.retryable("\(error)"), &control) }
       control.hasEnded = true
       _ = outcome.tryAppend(reason)
     case .log(let level, let text): log(level, text)
