@@ -88,6 +88,11 @@ struct SimulatedShard {
     process.isUp = false
     if losingPower { storage.restart(cuttingPower: random.next()) } else { storage.restart() }
     guard let layout = store?.layout else { return }
+    if !spoilt.isEmpty {
+      // A copy in the place of the damaged file may have its name already; a power cut may bring the one before it back.
+      let found = try ExtentStore(storage: storage, directory: Self.path, layout: layout)
+      spoilt = try spoilt.filter { try found.held[$0] != nil && !found.verify($0) }
+    }
     store = try ExtentStore(storage: storage, directory: Self.path, layout: layout)
   }
 }
