@@ -42,6 +42,7 @@ extension SimulatedDisk {
       try rows?.record(
         holders: Dictionary(uniqueKeysWithValues: holders), shards: Dictionary(uniqueKeysWithValues: shards))
     case .release(let extents): try rows?.release(extents)
+    case .fetch: break  // begun then; it ends by itself
     }
   }
 

@@ -2,6 +2,7 @@ import Checkpoints
 import Coordination
 import Durability
 import MemoryBank
+import Messages
 import Numerics
 import TestSupport
 
@@ -36,6 +37,7 @@ struct SimulatedDisk {
   enum ExtentWork {
     case writeLedger(number: UInt64, Ledger)
     case release([Int])
+    case fetch(AssignedExtent)
   }
 
   /// No checkpoint of this process can be durable any more.

@@ -19,8 +19,7 @@ extension Simulation {
             life: life, restarts: coordinator.restarts, .ledgerWritten(number: number, failure: nil)), in: 0)
       }
     case .releaseExtents(let extents): queueForExtents(.release(extents), within: Self.second / 10)
-    case .fetchExtent(let assigned):
-      schedule(.extentFetched(life: life, assigned), in: random.next(below: 2 * Self.second))
+    case .fetchExtent(let assigned): queueForExtents(.fetch(assigned), within: Self.second / 10)
     default: fail("\(effect) of a run that loses no rows")
     }
   }
@@ -55,6 +54,8 @@ extension Simulation {
     case .writeLedger(let number, _):
       if failure != nil { note("failedLedgers") }
       if bug != .reportsLedgersEarly { tell(.ledgerWritten(number: number, failure: failure)) }
+    case .fetch(let assigned):
+      schedule(.extentFetched(life: coordinator.life, assigned), in: random.next(below: 2 * Self.second))
     case .release(let extents):
       for _ in extents { note("releases") }
       checkThatNothingIsLost()

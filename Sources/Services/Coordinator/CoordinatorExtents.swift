@@ -12,6 +12,8 @@ final class CoordinatorExtents: Sendable {
   enum Work: Sendable {
     case writeLedger(number: UInt64, Ledger)
     case release([Int])
+    /// After what was to be let go of before: a file that is on its way out is no copy.
+    case fetch(AssignedExtent)
   }
 
   private let rows: RowStore
@@ -53,12 +55,16 @@ final class CoordinatorExtents: Sendable {
     }
   }
 
-  /// What finds no room is dropped: files that stay do no harm, and a ledger that is not written is asked for again.
+  /// What finds no room is dropped: files that stay do no harm, and a ledger or an extent is asked for again.
   func add(_ work: Work) {
-    if !queue.tryAppend(work) { log(.warning, "The disk is too slow for the memory's extents: some stay here.") }
+    guard !queue.tryAppend(work) else { return }
+    log(.warning, "The disk is too slow for the memory's extents: some stay here.")
+    guard case .fetch(let assigned) = work else { return }
+    // From another thread: whoever asks is in the middle of an event.
+    startThread(named: "massl-extents") { [self] in
+      report.withLock { $0 }?(.extentFetched(assigned.extent.index, failure: "the disk is too slow"))
+    }
   }
-
-  func fetch(_ extent: AssignedExtent) { copying.withLock { $0 }?.copyToo(extent) }
 
   func stop() {
     // Let go of, for what it reports to holds this.
@@ -93,6 +99,7 @@ final class CoordinatorExtents: Sendable {
       } catch {
         report(.ledgerWritten(number: number, failure: "\(error)"))
       }
+    case .fetch(let assigned): copying.withLock { $0 }?.copyToo(assigned)
     case .release(let extents):
       do {
         try rows.release(extents)

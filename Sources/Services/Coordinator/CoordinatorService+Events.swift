@@ -53,7 +53,7 @@ extension CoordinatorService {
       send(.memory(json: status?.json() ?? "{}"), to: peer, control)
     case .writeLedger(let number, let ledger): extents.add(.writeLedger(number: number, ledger))
     case .releaseExtents(let released): extents.add(.release(released))
-    case .fetchExtent(let extent): extents.fetch(extent)
+    case .fetchExtent(let extent): extents.add(.fetch(extent))
     case .probe(let address): probes.begin(at: address) { [self] in handle($0) }
     case .raiseFloor(let floor): weights.raiseFloor(to: floor)
     case .hashWeights(let isHashing): updates.hash(isHashing)
