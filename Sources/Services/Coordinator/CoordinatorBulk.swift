@@ -73,11 +73,14 @@ package final class CoordinatorBulk: Sendable {
           state.outgoing.send(answer(incoming, into: nil, &state), nil, on: socket)
         } else if let refused = state.outgoing.add(incoming) {
           let reply = BulkReply.unavailable(reason: BoundedReplies.tooManyRequests)
-          state.outgoing.send(outgoing(reply, nil, refused), nil, on: socket)
+          state.outgoing.send(Outgoing(reply, to: refused, from: sender), nil, on: socket)
         }
       case .received(.malformed(let peer, let error, let exchange)):
         // Here, where the asker waits: as a connection of its own it may be nobody on the control socket.
-        if let peer { state.outgoing.send(unavailable("\(error)", exchange, to: peer), nil, on: socket) }
+        if let peer {
+          let reply = Outgoing(unavailable: "\(error)", exchange: exchange, to: peer, from: sender)
+          state.outgoing.send(reply, nil, on: socket)
+        }
         report(.malformed(from: peer, reason: error.description))
       case .received(.disconnected), .undelivered: break
       case .tick: state.outgoing.tick(on: socket)
@@ -96,8 +99,8 @@ package final class CoordinatorBulk: Sendable {
   private func answer(_ incoming: Incoming, into frame: FloatBuffer?, _ state: inout State) -> Outgoing? {
     guard case .bulkRequest(let request) = incoming.envelope.message else {
       report(.malformed(from: incoming.peer, reason: "not a request of the bulk socket"))
-      return unavailable(
-        "this is no request; say it on the control socket", incoming.envelope.exchange, to: incoming.peer)
+      return Outgoing(
+        .unavailable(reason: "this is no request; say it on the control socket"), to: incoming, from: sender)
     }
     let reply: (BulkReply, Bulk?)?
     do {
@@ -135,23 +138,12 @@ package final class CoordinatorBulk: Sendable {
       log(.error, "\(error)")
       reply = (.unavailable(reason: "\(error)"), nil)
     }
-    return reply.map { outgoing($0, $1, incoming) }
-  }
-
-  private func outgoing(_ reply: BulkReply, _ bulk: Bulk?, _ request: Incoming) -> Outgoing {
-    Outgoing(
-      Envelope(sender: sender, message: .bulkReply(reply), exchange: request.envelope.exchange), bulk: bulk,
-      to: request.peer)
+    return reply.map { Outgoing($0, bulk: $1, to: incoming, from: sender) }
   }
 
   private func required(_ frame: FloatBuffer?) -> FloatBuffer {
     guard let frame else { fatalError("invariant broken: bulk is asked for without a frame") }
     return frame
-  }
-
-  private func unavailable(_ reason: String, _ exchange: UInt64, to peer: PeerID) -> Outgoing {
-    Outgoing(
-      Envelope(sender: sender, message: .bulkReply(.unavailable(reason: reason)), exchange: exchange), to: peer)
   }
 }
 

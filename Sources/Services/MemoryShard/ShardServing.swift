@@ -46,7 +46,10 @@ package final class ShardServing: Sendable {
       }
       if case .received(.malformed(let peer, let error, let exchange)) = event {
         state.outgoing.complain(of: peer, error)
-        if let peer { state.outgoing.send(unavailable("\(error)", exchange, to: peer), nil, on: socket) }
+        if let peer {
+          let reply = Outgoing(unavailable: "\(error)", exchange: exchange, to: peer, from: sender)
+          state.outgoing.send(reply, nil, on: socket)
+        }
       }
       if case .tick = event { state.outgoing.tick(on: socket) }
       let end = ContinuousClock.now + BoundedReplies.attention
@@ -80,9 +83,7 @@ package final class ShardServing: Sendable {
         return unavailable("a memory shard has rows, nothing else: ask the coordinator", incoming)
       }
       state.counts.bytes += bulk.count
-      return Outgoing(
-        Envelope(sender: sender, message: .bulkReply(reply), exchange: incoming.envelope.exchange), bulk: bulk,
-        to: incoming.peer)
+      return Outgoing(reply, bulk: bulk, to: incoming, from: sender)
     } catch let unavailable as RowAnswers.Unavailable {
       return self.unavailable(unavailable.reason, incoming)
     } catch MemoryBankError.extentNotHeld(_, let row) {
@@ -96,11 +97,6 @@ package final class ShardServing: Sendable {
   }
 
   private func unavailable(_ reason: String, _ incoming: Incoming) -> Outgoing {
-    unavailable(reason, incoming.envelope.exchange, to: incoming.peer)
-  }
-
-  private func unavailable(_ reason: String, _ exchange: UInt64, to peer: PeerID) -> Outgoing {
-    Outgoing(
-      Envelope(sender: sender, message: .bulkReply(.unavailable(reason: reason)), exchange: exchange), to: peer)
+    Outgoing(.unavailable(reason: reason), to: incoming, from: sender)
   }
 }

@@ -48,7 +48,10 @@ package final class WeightsServing: Sendable {
       case .received(.message(let incoming)): take(incoming, &state, socket)
       case .received(.malformed(let peer, let error, let exchange)):
         state.outgoing.complain(of: peer, error)
-        if let peer { state.outgoing.send(unavailable("\(error)", exchange, to: peer), nil, on: socket) }
+        if let peer {
+          let reply = Outgoing(unavailable: "\(error)", exchange: exchange, to: peer, from: sender)
+          state.outgoing.send(reply, nil, on: socket)
+        }
       case .received(.disconnected(let peer)): if let peer { forget(peer, &state) }
       case .undelivered: break
       case .tick:
@@ -132,19 +135,12 @@ extension WeightsServing {
         frame.withMutableBytes(of: 0..<count) { $0.copyMemory(from: bytes) }
       }
       return Outgoing(
-        Envelope(
-          sender: sender, message: .bulkReply(.weights(network: network, step: step, offset: offset)),
-          exchange: request.envelope.exchange),
-        bulk: .leading(frame, bytes: count * MemoryLayout<Float>.stride), to: request.peer)
+        .weights(network: network, step: step, offset: offset),
+        bulk: .leading(frame, bytes: count * MemoryLayout<Float>.stride), to: request, from: sender)
     }
   }
 
   private func unavailable(_ reason: String, _ request: Incoming) -> Outgoing {
-    unavailable(reason, request.envelope.exchange, to: request.peer)
-  }
-
-  private func unavailable(_ reason: String, _ exchange: UInt64, to peer: PeerID) -> Outgoing {
-    Outgoing(
-      Envelope(sender: sender, message: .bulkReply(.unavailable(reason: reason)), exchange: exchange), to: peer)
+    Outgoing(.unavailable(reason: reason), to: request, from: sender)
   }
 }
