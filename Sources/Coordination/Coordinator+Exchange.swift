@@ -73,7 +73,7 @@ extension Coordinator {
 
 extension Coordinator {
   /// Whether leases of the step send workers to each other.
-  var isExchangingWeights: Bool { current.weightSources?.isEmpty == false }
+  var isExchangingWeights: Bool { current.weightSources ?? 0 > 0 }
 
   /// Says who gives the step's student to the others, before the first leases of the step: those that get them, for
   /// whoever has no lease fetches nothing.
@@ -89,8 +89,8 @@ extension Coordinator {
       effects.append(.hashWeights(pays))
     }
     let sources = weightSources(among: leased)
-    guard pays, exchange.isHashed, sources.count >= 2 else { return current.weightSources = [] }
-    current.weightSources = sources.map { peers[$0].id }
+    guard pays, exchange.isHashed, sources.count >= 2 else { return current.weightSources = 0 }
+    current.weightSources = sources.count
     for index in first..<effects.count {
       guard case .send(.lease(var lease), let peer) = effects[index] else { continue }
       lease.exchangesWeights = true

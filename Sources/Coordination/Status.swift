@@ -133,7 +133,7 @@ extension Coordinator {
           acceptedSlices: peer.accepted, undelivered: peer.delivery.undelivered,
           secondsSinceHeard: (time - peer.heard) / .seconds(1),
           address: peer.reach.address.map { "\($0.endpoint)" }, isReached: peer.reach.isReached)
-      }, weightSources: current.weightSources?.count ?? 0,
+      }, weightSources: current.weightSources ?? 0,
       undecodablePictures: pictures.undecodable.count, lostPictures: current.lost.count, counts: counts,
       quarantined: hosts.quarantined,
       memoryShards: memoryStatus(at: time))

@@ -15,8 +15,9 @@ struct StepState: Sendable {
   var askedAgain: Set<String> = []
   /// By slice: how often each worker gave it back.
   var returned: [Int: [PeerID: Int]] = [:]
-  /// Workers whose peers fetch the step's student from them; nil until the first lease, empty if all ask the coordinator.
-  var weightSources: [PeerID]?
+  /// How many workers were named from whom the others fetch the step's student; nil until the first lease, 0 if all ask the
+  /// coordinator.
+  var weightSources: Int?
   /// Pictures without which it is computed, ascending.
   let lost: [Int]
 

@@ -9,7 +9,8 @@ package final class WeightsShelf: Sendable {
     var step = -1
     /// Nil once it was let go of.
     var weights: FloatBuffer?
-    /// One a chunk of `WireLimits.bulkFloats`.
+    var chunks: [Range<Int>] = []
+    /// One a chunk.
     var isHere: [Bool] = []
   }
 
@@ -28,10 +29,10 @@ package final class WeightsShelf: Sendable {
 
   /// Chunks of this step are on their way into `weights`, which nobody writes once they are all there.
   package func begin(step: Int, _ weights: FloatBuffer) {
+    let chunks = BulkClient.ranges(weights.count)
     state.withLock {
       $0 = State(
-        step: step, weights: weights, isHere: Array(repeating: false, count: WireLimits.frames(ofFloats: weights.count))
-      )
+        step: step, weights: weights, chunks: chunks, isHere: Array(repeating: false, count: chunks.count))
     }
   }
 
@@ -53,16 +54,11 @@ package final class WeightsShelf: Sendable {
       guard step >= state.step else { return .absent(reason: "the newest weights here are of step \(state.step)") }
       guard step == state.step else { return .coming }
       guard let weights = state.weights else { return .absent(reason: "the weights of step \(step) are not here") }
-      let range = chunkRange(offset / WireLimits.bulkFloats, of: weights.count)
-      guard offset < weights.count, offset == range.lowerBound, count == range.count else {
+      let chunk = offset / WireLimits.bulkFloats
+      guard state.chunks.indices.contains(chunk), state.chunks[chunk] == offset..<(offset + count) else {
         return .absent(reason: "floats \(offset) to \(offset + count) are no chunk of \(weights.count)")
       }
-      return state.isHere[offset / WireLimits.bulkFloats] ? .here(weights) : .coming
+      return state.isHere[chunk] ? .here(weights) : .coming
     }
-  }
-
-  private func chunkRange(_ chunk: Int, of count: Int) -> Range<Int> {
-    let first = chunk * WireLimits.bulkFloats
-    return first..<max(first, min(count, first + WireLimits.bulkFloats))
   }
 }
