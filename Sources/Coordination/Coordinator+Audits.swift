@@ -250,7 +250,7 @@ extension Coordinator {
       return
     }
     // Where right results may differ none is compared: what is finite counts.
-    guard !settings.allowsMixed else {
+    guard !settings.compatibility.allowsMixed else {
       current.audits[node]?.isAbandoned = true
       return
     }
@@ -273,7 +273,7 @@ extension Coordinator {
     current.audits[node]?.isAsked = false
     guard audit.isOpen else { return }
     guard notFinite.isEmpty else { return concludeNotFinite(audit, slices: notFinite, .agreed, &effects) }
-    guard settings.allowsMixed else { return settle(node, Self.comparable(finished), &effects) }
+    guard settings.compatibility.allowsMixed else { return settle(node, Self.comparable(finished), &effects) }
     current.audits[node]?.isFiniteHere = true
     guard others(than: audit.accusers.map(\.host)) else {
       return concludeNotFinite(audit, slices: Array(node.indices), .differed, &effects)

@@ -106,7 +106,7 @@ extension Coordinator {
     case nil:
       Exchange.pays(
         workers: peers.count { isPresent($0) && $0.delivery.hasSucceeded }, sources: sources,
-        crossing: leases.usualDelivery, bytes: settings.gradientCount * MemoryLayout<Float>.stride)
+        crossing: leases.usualDelivery, bytes: settings.shape.gradientCount * MemoryLayout<Float>.stride)
     }
   }
 

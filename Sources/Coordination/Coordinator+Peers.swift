@@ -116,7 +116,7 @@ extension Coordinator {
       }
       return
     }
-    if hello.probe != settings.probe, peers[peer] == nil {
+    if hello.probe != settings.compatibility.probe, peers[peer] == nil {
       counts.otherClass += 1
       log(
         .warning, .joins, about: nil,
@@ -165,18 +165,19 @@ extension Coordinator {
       return Refusal(reason: .otherRun, text: "Another run answers at this address: check --coordinator.")
     }
     if sender.incarnation > settings.incarnation { return outdated(by: sender) }
-    if hello.protocolVersion != settings.protocolVersion {
-      let older = hello.protocolVersion < settings.protocolVersion ? "worker" : "coordinator"
+    let own = settings.compatibility
+    if hello.protocolVersion != own.protocolVersion {
+      let older = hello.protocolVersion < own.protocolVersion ? "worker" : "coordinator"
       return Refusal(
         reason: .protocolVersion,
-        text: "The worker speaks protocol \(hello.protocolVersion), the coordinator \(settings.protocolVersion): "
+        text: "The worker speaks protocol \(hello.protocolVersion), the coordinator \(own.protocolVersion): "
           + "update the \(older).")
     }
-    if hello.probe != settings.probe, !settings.allowsMixed {
+    if hello.probe != own.probe, !own.allowsMixed {
       return Refusal(
         reason: .computeClass,
-        text: "The worker's probe is \(hello.probe) (\(hello.libraries)), the coordinator's \(settings.probe) "
-          + "(\(settings.libraries)): their processors or libraries round differently. Give both the same massl, OpenBLAS "
+        text: "The worker's probe is \(hello.probe) (\(hello.libraries)), the coordinator's \(own.probe) "
+          + "(\(own.libraries)): their processors or libraries round differently. Give both the same massl, OpenBLAS "
           + "and libjpeg, or --allow-mixed to do without equal bits.")
     }
     if let refusal = hosts.quarantine(of: hello.host) { return refusal }
@@ -272,8 +273,8 @@ extension Coordinator {
     offenders.ignore(peer, at: now)
     // Once a peer in all that time.
     log(
-      .error, .badMessages, about: nil, "\(described(peer)) \(why). It is ignored for \(CoordinationLimits.ignored).",
-      &effects)
+      .error, .badMessages, about: nil,
+      "\(described(peer)) \(why). It is ignored for \(CoordinationLimits.ignored.words).", &effects)
     forget(peer, &effects)
   }
 

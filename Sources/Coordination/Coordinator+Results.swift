@@ -46,9 +46,9 @@ extension Coordinator {
     if finished.losses.count != lease.slices.count {
       return "\(finished.losses.count) losses for \(lease.slices.count) slices"
     }
-    let count = settings.payloadCount(slices: lease.slices.count)
+    let count = settings.shape.payloadCount(slices: lease.slices.count)
     if finished.payloadCount != count { return "a payload of \(finished.payloadCount) floats, not \(count)" }
-    let (slots, chosen) = (settings.watchedSlots, finished.chosen)
+    let (slots, chosen) = (settings.shape.watchedSlots, finished.chosen)
     if chosen.count != (slots + 7) / 8 || slots % 8 != 0 && chosen[chosen.count - 1] >> UInt8(slots % 8) != 0 {
       return "\(chosen.count) bytes of chosen slots, not a bit for each of \(slots)"
     }

@@ -72,12 +72,13 @@ extension Coordinator {
 
   private func refusal(of hello: ShardHello, from sender: Sender) -> Refusal? {
     if sender.run != RunIdentity(high: 0, low: 0), let refusal = strangeness(of: sender) { return refusal }
-    if hello.protocolVersion != settings.protocolVersion {
-      let older = hello.protocolVersion < settings.protocolVersion ? "memory shard" : "coordinator"
+    let spoken = settings.compatibility.protocolVersion
+    if hello.protocolVersion != spoken {
+      let older = hello.protocolVersion < spoken ? "memory shard" : "coordinator"
       return Refusal(
         reason: .protocolVersion,
         text: "The memory shard speaks protocol \(hello.protocolVersion), the coordinator "
-          + "\(settings.protocolVersion): update the \(older).")
+          + "\(spoken): update the \(older).")
     }
     guard let board else {
       return Refusal(reason: .otherRun, text: "This run keeps its memory in the coordinator.")

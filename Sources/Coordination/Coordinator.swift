@@ -88,7 +88,7 @@ public struct Coordinator: Sendable {
     _ settings: CoordinatorSettings, resuming version: VersionIdentity, durableStep: Int?,
     memory: ResumedMemory = ResumedMemory(), at now: Instant
   ) {
-    invariant(settings.slices >= 1, "a step has slices")
+    invariant(settings.shape.slices >= 1, "a step has slices")
     invariant(0...settings.lastStep ~= version.step, "step \(version.step) of \(settings.lastStep)")
     invariant(durableStep ?? version.step <= version.step, "a checkpoint of the future")
     self.settings = settings
@@ -98,14 +98,14 @@ public struct Coordinator: Sendable {
     pictures = PictureBoard(settings.pictures, at: now)
     checkpoints = CheckpointSchedule(settings.checkpoints, durableStep: durableStep, at: now)
     board = settings.memory.map { ShardBoard($0, resuming: memory, at: now) }
-    current = StepState(of: SliceTree(count: settings.slices), without: pictures.lost(in: version.step))
+    current = StepState(of: SliceTree(count: settings.shape.slices), without: pictures.lost(in: version.step))
     if version.step == settings.lastStep { phase = .concluding(Conclusion(.finished)) }
   }
 
   /// The step that is computed or updated.
   public var step: Int { version.step }
 
-  public var tree: SliceTree { SliceTree(count: settings.slices) }
+  public var tree: SliceTree { SliceTree(count: settings.shape.slices) }
 
   /// Takes one event in, and says what to do about it, in order.
   ///

@@ -5,30 +5,16 @@ import Numerics
 public struct CoordinatorSettings: Sendable {
   public var run: RunIdentity
   public var incarnation: Incarnation
-  /// The protocol that this coordinator speaks.
-  public var protocolVersion: UInt32
-  /// The digest of this machine's own probe slice; workers must have the same, unless `allowsMixed`.
-  public var probe: Digest
-  /// This process's own.
-  public var libraries: LibraryVersions
-  /// Accept workers of another compute class, and give up the promise of bits.
-  public var allowsMixed: Bool
+  public var compatibility: Compatibility
   /// What every worker is told when it is accepted; `data.count` is the size of the data set.
   public var welcome: Welcome
-  /// Slices in a step, at least 1.
-  public var slices: Int
+  public var shape: StepShape
   /// The run ends before this step.
   public var lastStep: Int
-  /// Floats in a lease's payload: the gradient's, once a lease.
-  public var gradientCount: Int
-  /// Floats in a lease's payload besides: rows and running statistics of one slice.
-  public var floatsPerSlice: Int
-  /// Slots of the memory that a result says of whether they were chosen.
-  public var watchedSlots: Int
   public var checkpoints: CheckpointCadence
   /// Workers at once, at most `CoordinationLimits.peers`: fewer where the process may not have as many connections.
-  public var peersAtMost = CoordinationLimits.peers
-  public var audits = AuditSettings()
+  public var peersAtMost: Int
+  public var audits: AuditSettings
   /// Whether workers fetch a step's new weights from each other, where two hosts can; nil: when that is faster.
   public var exchangesWeights: Bool?
   /// Nil: the memory is the coordinator's alone, and memory shards are refused.
@@ -36,28 +22,63 @@ public struct CoordinatorSettings: Sendable {
   public var pictures: PictureSettings
 
   public init(
-    run: RunIdentity, incarnation: Incarnation, protocolVersion: UInt32, probe: Digest,
-    libraries: LibraryVersions = LibraryVersions(), allowsMixed: Bool = false,
-    welcome: Welcome, slices: Int, lastStep: Int, gradientCount: Int, floatsPerSlice: Int, watchedSlots: Int = 0,
-    checkpointEverySteps: Int? = nil, keepEverySteps: Int? = nil, checkpointEvery: Duration? = nil,
-    memory: MemorySettings? = nil, pictures: PictureSettings
+    run: RunIdentity, incarnation: Incarnation, compatibility: Compatibility, welcome: Welcome, shape: StepShape,
+    lastStep: Int, checkpoints: CheckpointCadence = CheckpointCadence(),
+    peersAtMost: Int = CoordinationLimits.peers, audits: AuditSettings = AuditSettings(),
+    exchangesWeights: Bool? = nil, memory: MemorySettings? = nil, pictures: PictureSettings
   ) {
     self.run = run
     self.incarnation = incarnation
+    self.compatibility = compatibility
+    self.welcome = welcome
+    self.shape = shape
+    self.lastStep = lastStep
+    self.checkpoints = checkpoints
+    self.peersAtMost = peersAtMost
+    self.audits = audits
+    self.exchangesWeights = exchangesWeights
+    self.memory = memory
+    self.pictures = pictures
+  }
+}
+
+/// What a worker must have in common with the coordinator, so that both come to the same bits.
+public struct Compatibility: Hashable, Sendable {
+  /// The protocol that this coordinator speaks.
+  public var protocolVersion: UInt32
+  /// The digest of this machine's own probe slice; workers must have the same, unless `allowsMixed`.
+  public var probe: Digest
+  /// This process's own; a refusal names them.
+  public var libraries: LibraryVersions
+  /// Accept workers of another compute class, and give up the promise of bits.
+  public var allowsMixed: Bool
+
+  public init(
+    protocolVersion: UInt32, probe: Digest, libraries: LibraryVersions = LibraryVersions(), allowsMixed: Bool = false
+  ) {
     self.protocolVersion = protocolVersion
     self.probe = probe
     self.libraries = libraries
     self.allowsMixed = allowsMixed
-    self.welcome = welcome
+  }
+}
+
+/// How a step is divided, and what a result of it has to hold.
+public struct StepShape: Hashable, Sendable {
+  /// Slices in a step, at least 1.
+  public var slices: Int
+  /// Floats in a lease's payload: the gradient's, once a lease.
+  public var gradientCount: Int
+  /// Floats in a lease's payload besides: rows and running statistics of one slice.
+  public var floatsPerSlice: Int
+  /// Slots of the memory that a result says of whether they were chosen.
+  public var watchedSlots: Int
+
+  public init(slices: Int, gradientCount: Int, floatsPerSlice: Int, watchedSlots: Int = 0) {
     self.slices = slices
-    self.lastStep = lastStep
     self.gradientCount = gradientCount
     self.floatsPerSlice = floatsPerSlice
     self.watchedSlots = watchedSlots
-    checkpoints = CheckpointCadence(
-      everySteps: checkpointEverySteps, keepEverySteps: keepEverySteps, every: checkpointEvery)
-    self.memory = memory
-    self.pictures = pictures
   }
 
   /// Floats in the payload of a lease of so many slices.

@@ -118,15 +118,15 @@ struct StepSimulation {
     let audited = deployment.workers > 1 ? configuration.auditRate : 0
     sliceSeconds = Double(configuration.sliceSize) * definition.operationsPerImage / rate * (1 + audited)
     let probe = Digest(high: 0, low: 1)
-    var settings = CoordinatorSettings(
-      run: Self.identity, incarnation: Self.incarnation, protocolVersion: WireLimits.protocolVersion, probe: probe,
+    let settings = CoordinatorSettings(
+      run: Self.identity, incarnation: Self.incarnation,
+      compatibility: Compatibility(protocolVersion: WireLimits.protocolVersion, probe: probe),
       welcome: Welcome(
         configuration: "", bulkPort: 1, data: DataIdentity(count: definition.pictures, digest: probe), rows: 0),
-      slices: definition.slices, lastStep: Self.steps, gradientCount: definition.layout.count,
-      floatsPerSlice: definition.floatsPerSlice,
+      shape: StepShape(
+        slices: definition.slices, gradientCount: definition.layout.count, floatsPerSlice: definition.floatsPerSlice),
+      lastStep: Self.steps, exchangesWeights: Self.exchangesWeights(definition, deployment),
       pictures: PictureSettings(name: { "\($0)" }, ofSlice: { _, _ in [] }))
-    settings.audits = AuditSettings()
-    settings.exchangesWeights = Self.exchangesWeights(definition, deployment)
     coordinator = Coordinator(
       settings, resuming: Self.version(0), durableStep: nil, at: Instant(nanoseconds: 0))
     workers = (0..<deployment.workers).map { Worker(number: $0, threads: deployment.threads, probe: probe) }

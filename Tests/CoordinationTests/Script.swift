@@ -22,22 +22,19 @@ struct Script {
     undecodable: Set<Int> = [], lost: [LostPicture] = [], peersAtMost: Int = CoordinationLimits.peers,
     exchangesWeights: Bool? = nil
   ) {
-    var settings = CoordinatorSettings(
-      run: Self.run, incarnation: incarnation, protocolVersion: 2, probe: Self.probe, libraries: libraries,
-      allowsMixed: allowsMixed,
+    let settings = CoordinatorSettings(
+      run: Self.run, incarnation: incarnation,
+      compatibility: Compatibility(
+        protocolVersion: 2, probe: Self.probe, libraries: libraries, allowsMixed: allowsMixed),
       welcome: Welcome(
         configuration: "recipe", bulkPort: 9, data: DataIdentity(count: pictures, digest: Self.probe), rows: 0),
-      slices: slices, lastStep: lastStep, gradientCount: 100, floatsPerSlice: 10, watchedSlots: 12,
-      checkpointEverySteps: everySteps,
-      keepEverySteps: keepEvery,
-      checkpointEvery: every,
+      shape: StepShape(slices: slices, gradientCount: 100, floatsPerSlice: 10, watchedSlots: 12), lastStep: lastStep,
+      checkpoints: CheckpointCadence(everySteps: everySteps, keepEverySteps: keepEvery, every: every),
+      peersAtMost: peersAtMost, audits: audits, exchangesWeights: exchangesWeights,
       pictures: PictureSettings(
         name: { "picture-\($0).jpg" },
         ofSlice: { step, slice in [100 * step + 2 * slice, 100 * step + 2 * slice + 1] },
         undecodable: undecodable, lost: lost))
-    settings.audits = audits
-    settings.peersAtMost = peersAtMost
-    settings.exchangesWeights = exchangesWeights
     coordinator = Coordinator(
       settings, resuming: Self.version(step), durableStep: durableStep, at: Instant(nanoseconds: 0))
   }

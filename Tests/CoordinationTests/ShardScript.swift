@@ -19,9 +19,9 @@ struct ShardScript {
   private(set) var newestLedger = Ledger()
   /// The number of the newest assignment, by shard.
   private var assignments: [UInt64: UInt64] = [:]
-  /// Shards that nobody reaches.
   /// Who gave out an address last.
   private var addresses: [BulkAddress: UInt64] = [:]
+  /// Shards that nobody reaches.
   var unreachable: Set<UInt64> = []
 
   init(
@@ -29,10 +29,11 @@ struct ShardScript {
     forgets: Bool = false, lastStep: Int = 10
   ) {
     let settings = CoordinatorSettings(
-      run: Self.run, incarnation: Incarnation(3), protocolVersion: 1, probe: Self.probe,
+      run: Self.run, incarnation: Incarnation(3),
+      compatibility: Compatibility(protocolVersion: 1, probe: Self.probe),
       welcome: Welcome(
         configuration: "recipe", bulkPort: 9, data: DataIdentity(count: 10, digest: Self.probe), rows: rows),
-      slices: 1, lastStep: lastStep, gradientCount: 1, floatsPerSlice: 1,
+      shape: StepShape(slices: 1, gradientCount: 1, floatsPerSlice: 1), lastStep: lastStep,
       memory: MemorySettings(
         size: size, rowsPerExtent: 10, extentBytes: 10, replicas: replicas, rowsPerStep: 10, forgetsLostRows: forgets),
       pictures: PictureSettings(name: { "\($0)" }, ofSlice: { _, _ in [] }))

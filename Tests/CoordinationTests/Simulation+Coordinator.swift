@@ -9,15 +9,14 @@ import TestSupport
 /// The coordinator's process around the real state machine, and the checks of all that the machine asks for.
 extension Simulation {
   var settings: CoordinatorSettings {
-    var settings = CoordinatorSettings(
-      run: Self.run, incarnation: incarnation, protocolVersion: 1, probe: Self.probe,
+    CoordinatorSettings(
+      run: Self.run, incarnation: incarnation,
+      compatibility: Compatibility(protocolVersion: 1, probe: Self.probe),
       welcome: Welcome(configuration: "", bulkPort: 1, data: DataIdentity(count: 1000, digest: Self.probe), rows: 0),
-      slices: truth.tree.count, lastStep: lastStep, gradientCount: 100, floatsPerSlice: 10,
-      checkpointEverySteps: shape.checkpointEverySteps, checkpointEvery: .seconds(30), memory: memory,
+      shape: StepShape(slices: truth.tree.count, gradientCount: 100, floatsPerSlice: 10), lastStep: lastStep,
+      checkpoints: CheckpointCadence(everySteps: shape.checkpointEverySteps, every: .seconds(30)), audits: audits,
+      exchangesWeights: seed.isMultiple(of: 2) ? true : nil, memory: memory,
       pictures: PictureSettings(name: { "picture \($0)" }, ofSlice: { _, slice in [slice] }, lost: recordedLoss))
-    settings.audits = audits
-    settings.exchangesWeights = seed.isMultiple(of: 2) ? true : nil
-    return settings
   }
 
   var incarnation: Incarnation { Incarnation(coordinator.disk.incarnation) }

@@ -16,33 +16,49 @@ extension CoordinatorSettings {
     let (definition, configuration) = (resumed.definition, resumed.definition.configuration)
     self.init(
       run: RunIdentity(resumed.directory.run), incarnation: incarnation,
-      protocolVersion: WireLimits.protocolVersion, probe: options.probe, libraries: .loaded,
-      allowsMixed: options.allowsMixed,
+      compatibility: Compatibility(
+        protocolVersion: WireLimits.protocolVersion, probe: options.probe, libraries: .loaded,
+        allowsMixed: options.allowsMixed),
       welcome: Welcome(
         configuration: configuration.yaml(), bulkPort: bulkPort,
         data: DataIdentity(count: data.identity.count, digest: data.identity.digest),
         rows: min(resumed.version.rows, resumed.rowsOfAnyIncarnation)),
-      slices: definition.slices, lastStep: definition.lastStep, gradientCount: definition.layout.count,
-      floatsPerSlice: definition.floatsPerSlice, watchedSlots: SlotMarks.watched(of: configuration.memorySize),
-      checkpointEverySteps: configuration.checkpointEverySteps == 0 ? nil : configuration.checkpointEverySteps,
-      keepEverySteps: configuration.keepEverySteps == 0 ? nil : configuration.keepEverySteps,
-      checkpointEvery: configuration.checkpointEveryMinutes == 0
-        ? nil : .seconds(configuration.checkpointEveryMinutes * 60),
+      shape: StepShape(
+        slices: definition.slices, gradientCount: definition.layout.count, floatsPerSlice: definition.floatsPerSlice,
+        watchedSlots: SlotMarks.watched(of: configuration.memorySize)),
+      lastStep: definition.lastStep, checkpoints: CheckpointCadence(configuration),
+      peersAtMost: CoordinatorSockets.workersAtMost,
+      audits: AuditSettings(
+        rate: options.allowsMixed ? 0 : configuration.auditRate, seed: .random(in: 0 ... .max),
+        rollsBack: configuration.auditAction == .rollback,
+        quarantined: resumed.quarantine.hosts, unaudited: resumed.unaudited),
+      exchangesWeights: configuration.exchangesWeights,
       memory: MemorySettings(configuration, resumed.rows.layout, forgetsLostRows: options.forgetsLostRows),
       pictures: PictureSettings(
         name: { data.path($0) }, ofSlice: { definition.pictures(step: $0, slice: $1) },
         undecodable: resumed.undecodable, lost: resumed.lost.map { LostPicture(picture: $0.picture, step: $0.step) }))
-    peersAtMost = CoordinatorSockets.workersAtMost
-    audits = AuditSettings(
-      rate: options.allowsMixed ? 0 : configuration.auditRate, seed: .random(in: 0 ... .max),
-      rollsBack: configuration.auditAction == .rollback,
-      quarantined: resumed.quarantine.hosts, unaudited: resumed.unaudited)
-    exchangesWeights =
-      switch configuration.exchange {
-      case .automatic: nil
-      case .always: true
-      case .never: false
-      }
+  }
+}
+
+extension RunConfiguration {
+  /// Nil: when that is faster.
+  fileprivate var exchangesWeights: Bool? {
+    switch exchange {
+    case .automatic: nil
+    case .always: true
+    case .never: false
+    }
+  }
+}
+
+extension CheckpointCadence {
+  /// In a configuration 0 is none.
+  init(_ configuration: RunConfiguration) {
+    let (steps, kept) = (configuration.checkpointEverySteps, configuration.keepEverySteps)
+    let minutes = configuration.checkpointEveryMinutes
+    self.init(
+      everySteps: steps == 0 ? nil : steps, keepEverySteps: kept == 0 ? nil : kept,
+      every: minutes == 0 ? nil : .seconds(minutes * 60))
   }
 }
 
