@@ -141,9 +141,9 @@ extension Coordinator {
     // Before anybody's delivery is known it may be the usual one.
     let limit = usual(of: peers[place]) == nil ? CoordinationLimits.pushSilence : patience(with: peers[place])
     guard peers[place].delivery.silentFor >= limit else { return }
+    let silent = peers[place].delivery.silentFor.words
     failedToDeliver(
-      lease.peer,
-      "announced \(described(lease.slices)), and for \(described(peers[place].delivery.silentFor)) after the grant nothing came",
+      lease.peer, "announced \(described(lease.slices)), and for \(silent) after the grant nothing came",
       &effects)
   }
 
@@ -184,7 +184,7 @@ extension Coordinator {
         "\(failures) payloads of this worker in a row did not come, though it had announced them: look at its way to port "
         + "\(settings.welcome.bulkPort) of the coordinator"
       refuse(
-        peer, Refusal(reason: .tooManyPeers, text: "\(text). It is ignored for \(CoordinationLimits.ignored)."),
+        peer, Refusal(reason: .tooManyPeers, text: "\(text). It is ignored for \(CoordinationLimits.ignored.words)."),
         &effects)
       return ignore(peer, "\(what). \(text)", &effects)
     }
@@ -192,13 +192,7 @@ extension Coordinator {
     peers[place].delivery.noLeaseBefore = now + pause
     log(
       .warning, .deliveries, about: peer,
-      "\(described(peer)) \(what): others compute it. It gets no lease for \(described(pause)), and comes last until it "
+      "\(described(peer)) \(what): others compute it. It gets no lease for \(pause.words), and comes last until it "
         + "delivers.", &effects)
-  }
-
-  /// For people: seconds, with a decimal.
-  private func described(_ duration: Duration) -> String {
-    let tenths = duration / .milliseconds(100)
-    return "\(Int(tenths) / 10).\(Int(tenths) % 10) s"
   }
 }

@@ -135,7 +135,7 @@ extension Coordinator {
     for peer in peers where now - peer.heard >= CoordinationLimits.absence {
       log(
         .warning, .absences, about: peer.id,
-        "\(described(peer.id)) was not heard for \(CoordinationLimits.absence): it is taken for gone.", &effects)
+        "\(described(peer.id)) was not heard for \(CoordinationLimits.absence.words): it is taken for gone.", &effects)
       counts.absent += 1
       forget(peer.id, &effects)
     }
@@ -145,7 +145,8 @@ extension Coordinator {
       case .computing where now >= lease.issuedAt + (lease.deadline - lease.issuedAt) * CoordinationLimits.hanging:
         log(
           .warning, .absences, about: peer.id,
-          "\(described(peer.id)) holds \(described(lease.slices)) for \(now - lease.issuedAt): taken back.", &effects)
+          "\(described(peer.id)) holds \(described(lease.slices)) for \((now - lease.issuedAt).words): taken back.",
+          &effects)
         drop(lease.id, tellWorker: true, &effects)
       case .computing where now >= lease.deadline && !lease.isOverdue:
         // It takes at least so long; or else a worker that became slower would never meet a deadline again.

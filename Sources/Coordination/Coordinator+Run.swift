@@ -100,7 +100,7 @@ extension Coordinator {
       .log(
         .error,
         "The checkpoint of step \(step) failed: \(shortened(failure)). The run goes on; the next try is in "
-          + "\(CoordinationLimits.checkpointRetry)."))
+          + "\(CoordinationLimits.checkpointRetry.words)."))
     guard case .concluding(var end) = phase else { return }
     end.failures += 1
     guard end.givesUp, end.failures >= CoordinationLimits.lastCheckpointTries else { return phase = .concluding(end) }

@@ -128,7 +128,7 @@ extension CoordinatorContact {
     if let silence = backoff.complaint(at: now) {
       log(
         .warning,
-        "No answer from the coordinator at \(coordinator) for \(silence.components.seconds) s; still trying.")
+        "No answer from the coordinator at \(coordinator) for \(silence.words); still trying.")
     }
     if let limit = givesUpAfter, backoff.silence(at: now) >= limit { return [.giveUp] }
     if isWelcome {

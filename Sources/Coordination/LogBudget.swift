@@ -76,7 +76,7 @@ struct LogBudget: Sendable {
     let sum = leftOut.reduce(0, +)
     leftOut = [Int](repeating: 0, count: Kind.allCases.count)
     firstLeftOut = nil
-    return "\(sum) line\(sum == 1 ? "" : "s") left out in \((now - since).components.seconds) s: "
+    return "\(sum) line\(sum == 1 ? "" : "s") left out in \((now - since).words): "
       + "\(parts.joined(separator: ", "))."
   }
 }

@@ -80,8 +80,8 @@ extension ShardBoard {
   /// Who has what is missing, since when they are away, and what to do.
   func waiting(for rows: Range<Int>, at now: Instant) -> String {
     let away = Set(shortage.missing.flatMap { extents[$0]?.holders ?? [] }).sorted().prefix(8).map { id in
-      let seconds = (now - self[id].connection.heard).components.seconds
-      return "'\(self[id].name)' (\(id)), not heard for \(seconds) s"
+      let silence = now - self[id].connection.heard
+      return "'\(self[id].name)' (\(id)), not heard for \(silence.words)"
     }
     return "Waiting for the memory's \(rows.words) (\(shortage.missing.count) extents), which memory shard "
       + "\(away.joined(separator: "; ")) has: start it again with its directory. If that is lost, start the coordinator "

@@ -90,12 +90,15 @@ package struct WorkerCommand: EndsInOrder {
     let search = try CoordinatorSearch(coordinator) { [security] in try security.security(for: $0) }
     let log = ProcessLog("worker", level: logLevel)
     let signals = Signals(withParent: stopWithParent)
-    if !stopWithParent, let sentence = Allowance.current.sentence { log.line(.info, sentence) }
     let gate = WorkerGate(
       listen: try Self.endpoint(listen), advertised: try Self.endpoint(advertise), isClosed: listen == Self.nowhere,
       security: security, allowedKeys: allowedKeys, log: log.line)
     // A worker whose coordinator may be elsewhere now looks for it again.
+    var remark = stopWithParent ? nil : Allowance.current.sentence
     while let found = try search.find(until: { signals.haveCome }, log: log.line) {
+      try Self.takeClass(of: found)
+      // Once, and not before this process may have begun anew.
+      if let sentence = remark.take() { log.line(.info, sentence) }
       let serving = try gate.serving(towards: found.endpoint)
       let outcome = try work(for: found, serving, search.mayMove ? Self.silence : nil, signals, log.line)
       if outcome == .stopped { log.line(.info, "Stopped as asked. Leases went back to the coordinator.") }
@@ -114,17 +117,20 @@ package struct WorkerCommand: EndsInOrder {
   /// Silence after which a coordinator that may be elsewhere is looked for.
   private static let silence = Duration.seconds(10)
 
+  /// Before anything is computed: which processors' rounding the run has.
+  private static func takeClass(of found: CoordinatorSearch.Found) throws {
+    guard let name = ComputeClassName(rawValue: found.status.computeClass) else {
+      throw ServiceError.unreadableStatus(coordinator: "\(found.endpoint)")
+    }
+    try Relaunch.ensure(ComputeClass(name))
+  }
+
   /// - Returns: how it ended.
   private func work(
     for found: CoordinatorSearch.Found, _ serving: WorkerOptions.Serving?, _ givesUpAfter: Duration?,
     _ signals: Signals,
     _ log: @escaping ServiceLog
   ) throws -> WorkerService.Outcome {
-    // Before anything is computed: which processors' rounding the run has.
-    guard let name = ComputeClassName(rawValue: found.status.computeClass) else {
-      throw ServiceError.unreadableStatus(coordinator: "\(found.endpoint)")
-    }
-    try Relaunch.ensure(ComputeClass(name))
     let host = host ?? ProcessInfo.processInfo.hostName
     let service = try WorkerService(
       WorkerOptions(

@@ -32,7 +32,7 @@ struct DeliveryTests {
     let effects = try script.say(.finished(Script.result(of: copy)), 1, after: 50)
     #expect(effects.contains(.abandonPush(silent.lease)) && effects.grants(copy, to: 1))
     let name = "worker 'b/2' (\(PeerID(rawValue: 2).fingerprint))"
-    #expect(warnings(effects).contains { $0.hasPrefix("\(name) announced slice ") && $0.contains("2.0 s") })
+    #expect(warnings(effects).contains { $0.hasPrefix("\(name) announced slice ") && $0.contains(" for 2 s after ") })
     #expect(script.status.workers.map(\.undelivered) == [0, 1])
     #expect(try script.handle(.pushArrived(copy.lease, .whole)).contains(.startUpdate(step: 0)))
   }

@@ -23,6 +23,18 @@ struct ProcessorTests {
     #expect(cases.allSatisfy { ended.output.contains($0) } && cases.count >= 8)
   }
 
+  /// It starts itself again in the class of its run, and says what it may use once.
+  @Test func aWorkerThatStartsItselfAgainSaysOnceWhatItMayUse() throws {
+    let shop = try Workshop()
+    let coordinator = try Program.start(shop.coordinator("once", "tcp://127.0.0.1:0"))
+    defer { coordinator.terminate() }
+    let ended = try Program.run(
+      ["worker", "--coordinator", try shop.address("once"), "--data", shop.data],
+      through: ["/usr/bin/env", "OPENBLAS_CORETYPE=Prescott", "/usr/bin/taskset", "--cpu-list", "0"])
+    #expect(ended.status == 0, "\(ended)")
+    #expect(ended.errors.components(separatedBy: "This process may use ").count == 2, "\(ended)")
+  }
+
   @Test func aClassThatTheProcessorLacksIsRefused() throws {
     guard let missing = ComputeClass.allCases.first(where: { !Processor.classes.contains($0) }) else { return }
     let ended = try Program.run(["verify", "--compute-class", missing.rawValue] + Self.cases())

@@ -101,7 +101,7 @@ public struct CoordinatorSearch: Sendable {
       guard ContinuousClock.now >= complainAt else { continue }
       let waited = ContinuousClock.now - start
       complainAt = .now + min(waited, .seconds(60))
-      let silence = "No answer from a coordinator at \(self) for \(waited.components.seconds) s"
+      let silence = "No answer from a coordinator at \(self) for \(waited.words)"
       log(.warning, why.map { "\(silence). \($0)" } ?? "\(silence); still trying.")
     }
     return nil

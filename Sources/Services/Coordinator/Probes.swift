@@ -51,7 +51,7 @@ final class Probes: Sendable {
       let answers = BulkClient.Answers(capacity: 1)
       client.send(.records(extent: 0, first: 0, count: 1), index: 0, to: answers)
       guard case .element((_, .success)) = answers.next(within: Self.patience) else {
-        return "no answer within \(Self.patience)"
+        return "no answer within \(Self.patience.words)"
       }
       return nil
     } catch {
