@@ -5613,19 +5613,21 @@ const ProtobufCEnumDescriptor massl__refusal_reason__descriptor =
   massl__refusal_reason__value_ranges,
   NULL,NULL,NULL,NULL   /* reserved[1234] */
 };
-static const ProtobufCEnumValue massl__network__enum_values_by_number[5] =
+static const ProtobufCEnumValue massl__network__enum_values_by_number[6] =
 {
   { "NETWORK_UNSPECIFIED", "MASSL__NETWORK__NETWORK_UNSPECIFIED", 0 },
   { "NETWORK_STUDENT", "MASSL__NETWORK__NETWORK_STUDENT", 1 },
   { "NETWORK_TEACHER", "MASSL__NETWORK__NETWORK_TEACHER", 2 },
   { "NETWORK_STUDENT_STATISTICS", "MASSL__NETWORK__NETWORK_STUDENT_STATISTICS", 3 },
   { "NETWORK_TEACHER_STATISTICS", "MASSL__NETWORK__NETWORK_TEACHER_STATISTICS", 4 },
+  { "NETWORK_NEW_ROWS", "MASSL__NETWORK__NETWORK_NEW_ROWS", 5 },
 };
 static const ProtobufCIntRange massl__network__value_ranges[] = {
-{0, 0},{0, 5}
+{0, 0},{0, 6}
 };
-static const ProtobufCEnumValueIndex massl__network__enum_values_by_name[5] =
+static const ProtobufCEnumValueIndex massl__network__enum_values_by_name[6] =
 {
+  { "NETWORK_NEW_ROWS", 5 },
   { "NETWORK_STUDENT", 1 },
   { "NETWORK_STUDENT_STATISTICS", 3 },
   { "NETWORK_TEACHER", 2 },
@@ -5639,9 +5641,9 @@ const ProtobufCEnumDescriptor massl__network__descriptor =
   "Network",
   "Massl__Network",
   "massl",
-  5,
+  6,
   massl__network__enum_values_by_number,
-  5,
+  6,
   massl__network__enum_values_by_name,
   1,
   massl__network__value_ranges,

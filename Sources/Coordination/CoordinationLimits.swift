@@ -147,6 +147,12 @@ public enum CoordinationLimits {
   /// Hosts with unaudited results that a run remembers, in each checkpoint's manifest.
   public static let hosts = 65_536
 
+  // MARK: Weights from other workers
+
+  /// Workers that a step's weights are fetched from. Everybody who fetches keeps a connection to each, which takes some
+  /// seven descriptors of the thousand that a process has as a rule; where there are more hosts, these send on more.
+  public static let weightSources = 64
+
   // MARK: Memory shards
 
   /// Extents that a shard pulls at once: enough to hide a round trip, few enough to leave the network to the steps.

@@ -113,10 +113,11 @@ extension Coordinator {
   /// Of each host the first that was reached and delivers what it announces: workers of one host share its link.
   private func weightSources(among places: [Int]) -> [Int] {
     var hosts: Set<String> = []
-    return places.filter { place in
+    let sources = places.filter { place in
       let peer = peers[place]
       return isPresent(peer) && peer.reach.isReached && peer.delivery.hasSucceeded && !peer.delivery.isOnProbation
         && hosts.insert(peer.host).inserted
     }
+    return Array(sources.prefix(CoordinationLimits.weightSources))
   }
 }

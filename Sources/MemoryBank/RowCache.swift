@@ -111,6 +111,15 @@ extension RowCache {
     }
   }
 
+  /// Keeps consecutive rows that came together.
+  /// - Parameter received: as they are stored, one after the other; what follows them is not looked at.
+  public func insert(_ received: UnsafeRawBufferPointer, numbers: Range<Int>) {
+    invariant(received.count >= numbers.count * rowSize, "\(received.count) bytes of \(numbers.count) rows")
+    for (index, number) in numbers.enumerated() {
+      keep(UnsafeRawBufferPointer(rebasing: received[(index * rowSize)..<((index + 1) * rowSize)]), number)
+    }
+  }
+
   /// Forgets what a new incarnation may have otherwise: rows from `rows` on are enqueued again, and stored rows below
   /// `floor` are now seeded.
   public func restart(rows: Int, floor: Int) {

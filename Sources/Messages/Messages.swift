@@ -268,7 +268,8 @@ public struct Lease: Hashable, Sendable {
   public var holdersVersion: UInt64
   /// Pictures that the run has lost by this step, ascending: the next takes the place of each, as if it did not decode.
   public var lost: [Int]
-  /// Whether the step's student is to be fetched from the worker's peers: `BulkRequest.weightSources` says from whom.
+  /// Whether the step's student, and its new rows, are to be fetched from the worker's peers: `BulkRequest.weightSources`
+  /// says from whom.
   public var exchangesWeights: Bool
 
   public init(
@@ -307,7 +308,7 @@ public enum BulkRequest: Hashable, Sendable {
   case records(extent: Int, first: Int, count: Int)
   /// Who holds extents `first ..< first + count`.
   case holders(first: Int, count: Int)
-  /// Who has the student's weights of a step.
+  /// Who has the student's weights of a step, and its new rows.
   case weightSources(step: Int)
 }
 
@@ -317,6 +318,9 @@ public enum Network: UInt32, Hashable, Sendable, CaseIterable {
   /// Running statistics of BatchNorm are not parameters: they are asked for as networks of their own.
   case studentStatistics = 3
   case teacherStatistics = 4
+  /// Nor are the rows that the update before the step appended to the memory: in order, as they are stored, with zeros up
+  /// to a whole float. They are there where workers fetch them from each other.
+  case newRows = 5
 }
 
 public struct PictureIdentity: Hashable, Sendable {

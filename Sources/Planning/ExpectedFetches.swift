@@ -15,6 +15,9 @@ public struct ExpectedFetches: Sendable, Equatable {
   public let newest: Double
   /// Of them, others that are not in the cache.
   public let older: Double
+  /// Of `older`, those that are still fetched where all that the step before enqueued come together: a cache keeps what the
+  /// step does not draw of them.
+  public let olderBesideNewRows: Double
   /// Of `newest` and `older`, what only the coordinator has: rows of extents that shards cannot have yet.
   public let fromCoordinator: Double
 
@@ -62,6 +65,7 @@ public struct ExpectedFetches: Sendable, Equatable {
     newest = min(batch, size) * share
     let all = max(batch * fetches.reduce(0, +), newest)
     older = all - newest
+    olderBesideNewRows = cacheRows > 0 ? max(0, older - (min(batch, size) - newest)) : older
     let young = unsealed.map { $0 / (batch * stepsAnAge) } ?? .infinity
     let unseen = fetches.enumerated().reduce(0) { $0 + $1.element * min(1, max(0, young - Double($1.offset))) }
     fromCoordinator = min(all, max(newest, batch * unseen))

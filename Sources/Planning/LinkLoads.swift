@@ -36,6 +36,11 @@ struct LinkLoads {
     add(
       "coordinator", "each worker", "memory rows", workers, fromCoordinator,
       requests: Self.requests(fromCoordinator, definition, sizes, calls: 2))
+    let given = mean(sent, ofWorkers, .rows)
+    let rowFrames = Double(WireLimits.frames(ofFloats: definition.newRowFloats))
+    add(
+      "each worker", "other workers", "memory rows", workers, given,
+      requests: given / Double(4 * definition.newRowFloats) * rowFrames)
     if shards > 0 {
       let fromShard = mean(sent, ofShards, .rows)
       add(

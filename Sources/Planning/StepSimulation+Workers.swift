@@ -32,6 +32,8 @@ extension StepSimulation {
     /// The step whose rows are gathered ahead.
     var aheadStep = -1
     var isWaitingForAhead = false
+    /// The newest rows came with the weights.
+    var hasNewRows = false
     var tasks: [(lease: LeaseID, slice: Int)] = []
     var idle: Int
     /// Weights and gradients.
@@ -137,17 +139,17 @@ extension StepSimulation {
       let follows = workers[index].teacher == lease.step - 1
       workers[index].hold(workers[index].step < 0 ? 2 : 1)
       let teacher = [(bytes: follows ? 0 : 4 * floats, from: 0)]
-      send(studentParts(lease, index) + teacher, .weights, to: machine(index), then: .pulled(index))
+      workers[index].hasNewRows = lease.exchangesWeights && definition.drawsMostNewRows
+      let newRows = workers[index].hasNewRows ? exchangedParts(Double(definition.newRowFloats), index) : []
+      let student = lease.exchangesWeights ? exchangedParts(floats, index) : [(4 * floats, 0)]
+      send([(.weights, student + teacher), (.rows, newRows)], to: machine(index), then: .pulled(index))
     }
   }
 
-  /// Who sends the student, and how many bytes: of what is fetched from peers a source asks the coordinator for its own
-  /// chunks, which it passes on as they come.
-  private func studentParts(_ lease: Lease, _ index: Int) -> [(bytes: Double, from: Int)] {
-    guard lease.exchangesWeights else { return [(4 * floats, 0)] }
-    return weightSources.map {
-      (4 * floats / Double(weightSources.count), $0 == index ? 0 : machine($0))
-    }
+  /// Who sends so many floats that workers fetch from each other, and how many bytes: a source asks the coordinator for its
+  /// own chunks, which it passes on as they come.
+  private func exchangedParts(_ floats: Double, _ index: Int) -> [Part] {
+    weightSources.map { (4 * floats / Double(weightSources.count), $0 == index ? 0 : machine($0)) }
   }
 
   mutating func pulled(_ index: Int) {
@@ -168,12 +170,11 @@ extension StepSimulation {
     case .underWay: workers[index].isWaitingForAhead = true
     case .done where workers[index].aheadStep == step:
       workers[index].isWaitingForAhead = false
-      send(rowParts(fetches.newest, index, isNewest: true), .rows, to: machine(index), then: .rowsComplete(index))
+      send(newestRowParts(index), .rows, to: machine(index), then: .rowsComplete(index))
     case .done, .none:
       workers[index].isWaitingForAhead = false
       send(
-        rowParts(fetches.older, index) + rowParts(fetches.newest, index, isNewest: true), .rows, to: machine(index),
-        then: .rowsComplete(index))
+        olderRowParts(index) + newestRowParts(index), .rows, to: machine(index), then: .rowsComplete(index))
     }
   }
 
@@ -189,8 +190,16 @@ extension StepSimulation {
     prepare(index)
   }
 
+  private func newestRowParts(_ index: Int) -> [Part] {
+    workers[index].hasNewRows ? [] : rowParts(fetches.newest, isNewest: true)
+  }
+
+  func olderRowParts(_ index: Int) -> [Part] {
+    rowParts(workers[index].hasNewRows ? fetches.olderBesideNewRows : fetches.older)
+  }
+
   /// Who sends so many rows, and how many bytes.
-  func rowParts(_ rows: Double, _ index: Int, isNewest: Bool = false) -> [(bytes: Double, from: Int)] {
+  private func rowParts(_ rows: Double, isNewest: Bool = false) -> [Part] {
     let rowSize = Double(definition.configuration.bottleneckDim * definition.rowType.bytes)
     let others = max(0, fetches.fromCoordinator - fetches.newest)
     let own = deployment.shards == 0 || isNewest ? rows : min(rows, others)

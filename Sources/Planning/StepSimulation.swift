@@ -11,7 +11,8 @@ import Training
 ///
 /// So what overlaps and what waits is what the processes do, step for step:
 ///
-///     worker   pull weights, average the teacher, wait for rows gathered ahead, fetch the newest rows;
+///     worker   pull weights, average the teacher, wait for rows gathered ahead, fetch the newest rows, unless these
+///              come with the weights;
 ///              slices on all threads, added up along the lease's tree; pushes one after the other
 ///     ahead    the next step's rows, from the moment that this step's are there
 ///     update   payloads added up as they come, one after the other; then the update, and new leases
@@ -151,7 +152,7 @@ struct StepSimulation {
     case .always: true
     case .automatic:
       Exchange.pays(
-        workers: deployment.workers, sources: deployment.workers,
+        workers: deployment.workers, sources: min(deployment.workers, CoordinationLimits.weightSources),
         crossing: .seconds(Double(bytes) / deployment.linkBytesPerSecond), bytes: bytes)
     }
   }
@@ -185,15 +186,21 @@ extension StepSimulation {
 
   mutating func after(_ seconds: Double, _ happening: Happening) { queue.add(happening, at: clock + seconds) }
 
+  /// Bytes, and the machine that sends them.
+  typealias Part = (bytes: Double, from: Int)
+
   /// Has bytes sent, from several machines at once; `then` happens when all are there.
-  mutating func send(
-    _ parts: [(bytes: Double, from: Int)], _ kind: Traffic, to: Int, then happening: Happening
-  ) {
-    let parts = parts.filter { $0.bytes >= 1 }
-    guard !parts.isEmpty else { return after(0, happening) }
+  mutating func send(_ parts: [Part], _ kind: Traffic, to: Int, then happening: Happening) {
+    send([(kind, parts)], to: to, then: happening)
+  }
+
+  /// The same, of several kinds.
+  mutating func send(_ loads: [(kind: Traffic, parts: [Part])], to: Int, then happening: Happening) {
+    let flows = loads.flatMap { load in load.parts.filter { $0.bytes >= 1 }.map { (load.kind, $0) } }
+    guard !flows.isEmpty else { return after(0, happening) }
     nextErrand += 1
-    errands[nextErrand] = (parts.count, happening)
-    for part in parts { links.add(part.bytes, kind, from: part.from, to: to, errand: nextErrand) }
+    errands[nextErrand] = (flows.count, happening)
+    for (kind, part) in flows { links.add(part.bytes, kind, from: part.from, to: to, errand: nextErrand) }
   }
 
   private mutating func arrived(_ errand: Int) {
@@ -213,7 +220,7 @@ extension StepSimulation {
     case .averaged(let index): averaged(index)
     case .rowsComplete(let index): rowsComplete(index)
     case .gatheredAhead(let index):
-      send(rowParts(fetches.older, index), .rows, to: machine(index), then: .fetchedAhead(index))
+      send(olderRowParts(index), .rows, to: machine(index), then: .fetchedAhead(index))
     case .fetchedAhead(let index):
       workers[index].ahead = .done
       if workers[index].isWaitingForAhead { averaged(index) }

@@ -1,4 +1,5 @@
 import Checkpoints
+import MemoryBank
 import Numerics
 import Optimization
 import Training
@@ -32,6 +33,7 @@ extension WeightsVersion {
     }
     var next = self
     next.step = step + 1
+    next.newRows = nil
     (next.student, next.teacher, next.optimizer) = (student, teacher, optimizer)
     next.studentStatistics = statistics(studentStatistics, at: definition.rowFloats)
     next.teacherStatistics = statistics(teacherStatistics, at: definition.rowFloats + definition.statisticsLayout.count)
@@ -57,6 +59,19 @@ extension WeightsVersion {
 }
 
 extension RunDefinition {
+  /// Writes a step's new memory rows, `[batchSize, bottleneckDim]`, as they are stored.
+  /// - Parameter stored: `newRowFloats`.
+  package func store(_ rows: Matrix, into stored: FloatBuffer) {
+    let rowSize = configuration.bottleneckDim * rowType.bytes
+    stored.withMutableBytes(of: 0..<stored.count) { bytes in
+      for row in 0..<rows.rows {
+        rowType.store(
+          rows.row(at: row),
+          into: UnsafeMutableRawBufferPointer(rebasing: bytes[(row * rowSize)..<((row + 1) * rowSize)]))
+      }
+    }
+  }
+
   /// Copies a step's new memory rows out of its slices' tails, `[batchSize, bottleneckDim]`.
   package func gatherRows(_ tail: FloatBuffer, into rows: FloatBuffer) -> Matrix {
     for slice in 0..<slices {

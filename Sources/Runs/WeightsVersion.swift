@@ -27,6 +27,9 @@ package struct WeightsVersion: Sendable {
   package var rows: Int
   /// Rows below this are seeded, not stored.
   package var floor: Int
+  /// The rows that the update before this step appended, `[batchSize, bottleneckDim]`, as they are stored; nil where workers
+  /// do not fetch them from each other.
+  package var newRows: FloatBuffer?
   /// What was changed in the course of the run up to here, the last change last.
   package var changes: [ConfigurationChange] = []
 
@@ -75,8 +78,12 @@ package struct WeightsVersion: Sendable {
     case .teacher: teacher
     case .studentStatistics: studentStatistics
     case .teacherStatistics: teacherStatistics
+    case .newRows: newRows
     }
   }
+
+  /// What workers may fetch from each other, in this order: the student, and the new rows if there are any.
+  package var exchanged: [FloatBuffer] { [student] + (newRows.map { [$0] } ?? []) }
 
   /// Its buffers by the names that they have in a checkpoint.
   package func content(_ definition: RunDefinition) -> CheckpointContent {

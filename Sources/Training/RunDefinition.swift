@@ -71,6 +71,17 @@ extension RunDefinition {
   /// Floats of one slice's new memory rows, `[sliceSize, bottleneckDim]`.
   public var rowFloats: Int { configuration.sliceSize * configuration.bottleneckDim }
 
+  /// Floats that a step's new memory rows take as they are stored, the last one perhaps not filled.
+  public var newRowFloats: Int {
+    (configuration.batchSize * configuration.bottleneckDim * rowType.bytes + MemoryLayout<Float>.stride - 1)
+      / MemoryLayout<Float>.stride
+  }
+
+  /// Whether a step draws most of the rows that the one before appended: then every worker needs them.
+  public var drawsMostNewRows: Bool {
+    2 * configuration.blocksUsed * configuration.blockSize > max(configuration.memorySize, configuration.batchSize)
+  }
+
   /// Floats in a slice's tail: its rows, then the student's and the teacher's statistics.
   public var floatsPerSlice: Int { rowFloats + 2 * statisticsLayout.count }
 

@@ -91,6 +91,21 @@ struct WeightExchangeTests {
     #expect(try sources(effects) == [Self.address(1), Self.address(3)])
   }
 
+  @Test func noMoreSourcesAreNamedThanAnybodyHasDescriptorsFor() throws {
+    let hosts = CoordinationLimits.weightSources + 6
+    var script = Script(slices: hosts, exchangesWeights: true)
+    var effects: [Effect] = []
+    for worker in 1...hosts {
+      let address = BulkAddress(endpoint: try Endpoint("tcp://10.0.1.\(worker):7000"))
+      try script.say(Script.hello(host: "host\(worker)", address: address), UInt64(worker))
+    }
+    let leased = try (1...UInt64(hosts)).map { try #require(try script.ready($0, idle: 1).first) }
+    for (index, lease) in leased.enumerated() { effects += try script.complete(lease, by: UInt64(index + 1)) }
+    try answerProbes(&script, [], effects)
+    let named = sources(try finishStep(&script, workers: hosts, isHashed: true))
+    #expect(named?.count == CoordinationLimits.weightSources)
+  }
+
   @Test func whoIsNotReachedIsNamedOnceAndAskedAgain() throws {
     var script = Script(slices: 8, exchangesWeights: true)
     var asked = 0

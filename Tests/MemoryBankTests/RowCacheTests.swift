@@ -60,6 +60,19 @@ struct RowCacheTests {
       }
       for row in rows..<(rows + 4) { writtenIn[row] = incarnation }
       rows += 4
+      if random.next() % 3 == 0 {
+        // The new ones come together, whether any block needs them or not.
+        var received = [UInt8](repeating: 0, count: 4 * Self.width * rowType.bytes)
+        received.withUnsafeMutableBytes { received in
+          let size = Self.width * rowType.bytes
+          for (index, row) in ((rows - 4)..<rows).enumerated() {
+            rowType.store(
+              FloatBuffer(stored(row, incarnation)).vector,
+              into: UnsafeMutableRawBufferPointer(rebasing: received[(index * size)..<((index + 1) * size)]))
+          }
+        }
+        received.withUnsafeBytes { cache.insert($0, numbers: (rows - 4)..<rows) }
+      }
       if random.next() % 6 == 0 {
         // A new incarnation goes back a few rows, and sometimes finds some of them seeded.
         incarnation += 1

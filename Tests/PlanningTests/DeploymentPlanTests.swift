@@ -75,6 +75,24 @@ struct DeploymentPlanTests {
     #expect(try exchanging("automatic").plan.stepSeconds == each.stepSeconds)
   }
 
+  @Test(arguments: [16, 128], ["never", "always"])
+  func newRowsThatMostStepsNeedComeWithTheWeights(blocks: Int, exchange: String) throws {
+    // A share of an eighth of the memory, or all of it, which is in everybody's cache but for its newest rows.
+    let definition = try smallDefinition([
+      "memory_size": "1024", "block_size": "8", "blocks_per_step": "\(blocks)", "batch_size": "8", "exchange": exchange,
+    ])
+    let planned = DeploymentPlan(definition, on: deployment(workers: 4) { $0.linkBitsPerSecond = 1e6 })
+    func rows(from: String) -> Double {
+      planned.links.filter { $0.from == from && $0.content == "memory rows" }.reduce(0) {
+        $0 + $1.bytesPerStep * Double($1.count)
+      }
+    }
+    let new = Double(4 * definition.newRowFloats)
+    let comeWithWeights = blocks == 128 && exchange == "always"
+    #expect(isNear(rows(from: "coordinator"), comeWithWeights ? new : 4 * new))
+    #expect(rows(from: "each worker") == (comeWithWeights ? 3 * new : 0))
+  }
+
   @Test func rowsAreGatheredWhileSlicesAreComputed() throws {
     // All of the memory in every step, none of it in a cache; all but the newest rows come ahead.
     let definition = try smallDefinition(["memory_size": "8192", "block_size": "1024"])

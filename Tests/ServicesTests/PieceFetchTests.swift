@@ -66,7 +66,8 @@ struct PieceFetchTests {
   }
 
   private static func kind(milliseconds: Int, isEven: Bool = false) -> PieceFetch.Kind {
-    PieceFetch.Kind(patience: .milliseconds(milliseconds), isEven: isEven) { .weightsUnavailable($0) }
+    let patience = Duration.milliseconds(milliseconds)
+    return PieceFetch.Kind(patience: patience, evenAfter: isEven ? patience : nil) { .weightsUnavailable($0) }
   }
 
   /// Each piece has one holder that gives it; what the others do is drawn for each piece.

@@ -83,7 +83,10 @@ struct WeightsExchangeTests {
     #expect(Self.chunks(coordinator.takeAsked()) == [0, 2, 4] && Self.chunks(other.takeAsked()) == [1, 3])
     // What it has others may have of it, of those of others too.
     for (chunk, count) in [(0, WireLimits.bulkFloats), (1, WireLimits.bulkFloats), (4, 77)] {
-      guard case .here(let weights) = shelf.chunk(ofStep: 3, offset: chunk * WireLimits.bulkFloats, count: count) else {
+      guard
+        case .here(let weights) = shelf.chunk(
+          of: .student, ofStep: 3, offset: chunk * WireLimits.bulkFloats, count: count)
+      else {
         Issue.record("chunk \(chunk) is not on the shelf")
         continue
       }
@@ -214,6 +217,22 @@ struct WeightsServingTests {
     #expect(there.digest == FloatBuffer((0..<WireLimits.bulkFloats).map { Float($0) }).digest)
   }
 
+  @Test func newRowsAreGivenWhereTheyAreHere() throws {
+    let worker = try Worker()
+    defer { worker.stop() }
+    let request = BulkRequest.weights(network: .newRows, step: 5, offset: 0, count: 96)
+    worker.shelf.begin(step: 5, FloatBuffer(count: Self.count))
+    #expect(reason { try worker.client.ask(request) }.contains("no chunk of the newRows"))
+    let rows = FloatBuffer((0..<96).map { Float($0) })
+    worker.shelf.begin(step: 5, FloatBuffer(count: Self.count), newRows: rows)
+    // After three chunks of the student.
+    worker.shelf.put(3)
+    let (reply, frame) = try worker.client.ask(request)
+    let there = FloatBuffer(count: 96)
+    frame?.copy(into: there, at: 0)
+    #expect(reply == .weights(network: .newRows, step: 5, offset: 0) && there.digest == rows.digest)
+  }
+
   @Test func whatIsNotTheNewestIsRefused() throws {
     let worker = try Worker()
     defer { worker.stop() }
@@ -225,7 +244,7 @@ struct WeightsServingTests {
     #expect(reason { try worker.client.ask(worker.chunk(3)) }.contains("no chunk of"))
     let teacher = BulkRequest.weights(network: .teacher, step: 5, offset: 0, count: WireLimits.bulkFloats)
     for request in [teacher, .holders(first: 0, count: 1), .weightSources(step: 5)] {
-      #expect(reason { try worker.client.ask(request) }.contains("chunks of the student's weights"))
+      #expect(reason { try worker.client.ask(request) }.contains("chunks of the student's weights and of new rows"))
     }
     worker.shelf.clear()
     #expect(reason { try worker.client.ask(worker.chunk(0)) }.contains("are not here"))

@@ -129,7 +129,7 @@ struct WeightsTroubleTests {
       #expect(throws: WorkerError.cancelled) {
         try exchange.fetch(step: 3, into: FloatBuffer(count: Self.weights.count)) {
           guard ContinuousClock.now - begun < .milliseconds(300) else { throw WorkerError.cancelled }
-          guard case .coming = shelf.chunk(ofStep: 3, offset: 0, count: WireLimits.bulkFloats) else {
+          guard case .coming = shelf.chunk(of: .student, ofStep: 3, offset: 0, count: WireLimits.bulkFloats) else {
             Issue.record("it is not on its way")
             return
           }
@@ -137,7 +137,7 @@ struct WeightsTroubleTests {
       }
     }
     #expect(took < 1.5)
-    guard case .absent = shelf.chunk(ofStep: 3, offset: 0, count: WireLimits.bulkFloats) else {
+    guard case .absent = shelf.chunk(of: .student, ofStep: 3, offset: 0, count: WireLimits.bulkFloats) else {
       Issue.record("who asks waits for what will not come")
       return
     }
@@ -149,7 +149,10 @@ struct WeightsTroubleTests {
     defer { exchange.stop() }
     exchange.offer(Self.weights, step: 3, took: .milliseconds(10))
     for (chunk, count) in [(0, WireLimits.bulkFloats), (2, 5)] {
-      guard case .here(let weights) = shelf.chunk(ofStep: 3, offset: chunk * WireLimits.bulkFloats, count: count) else {
+      guard
+        case .here(let weights) = shelf.chunk(
+          of: .student, ofStep: 3, offset: chunk * WireLimits.bulkFloats, count: count)
+      else {
         Issue.record("chunk \(chunk) is not there")
         continue
       }

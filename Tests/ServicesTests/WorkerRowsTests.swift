@@ -22,8 +22,16 @@ import Training
         .filter { asked.missing[$0.offset / 8] >> UInt8($0.offset % 8) & 1 == 1 }
         .map { blocks.row(block: asked.block, position: $0.element) }
       let width = definition.configuration.bottleneckDim
-      let rows = FloatBuffer(wanted.flatMap { [Float](repeating: Float($0), count: width) })
-      return (.rows(step: step, block: asked.block, first: asked.positions.lowerBound), .floats(rows, 0..<rows.count))
+      let size = width * definition.rowType.bytes
+      var rows = [UInt8](repeating: 0, count: wanted.count * size)
+      rows.withUnsafeMutableBytes { rows in
+        for (index, number) in wanted.enumerated() {
+          definition.rowType.store(
+            FloatBuffer([Float](repeating: Float(number), count: width)).vector,
+            into: UnsafeMutableRawBufferPointer(rebasing: rows[(index * size)..<((index + 1) * size)]))
+        }
+      }
+      return (.rows(step: step, block: asked.block, first: asked.positions.lowerBound), .bytes(rows))
     }
   }
 
@@ -64,6 +72,27 @@ import Training
     #expect(throws: WorkerError.outdated) { try gather(step: 4, 1) }
     #expect(try gather(step: 4, 2) == 6)
     #expect(try gather(step: 4, 2) == 0)
+  }
+
+  @Test("Rows that were forgotten are computed, by whoever had kept them too") func areForgotten() throws {
+    let definition = try ScriptedCoordinator().definition
+    let coordinator = try Self.coordinator(definition)
+    let bulk = try coordinator.client()
+    defer { bulk.stop() }
+    let (memory, expected) = (FloatBuffer(count: 16 * 16), FloatBuffer(count: 16))
+    let rows = WorkerRows(definition: definition, bytes: 1 << 20, incarnation: Incarnation(1))
+    for floor in [0, 10] {
+      let version = MemoryVersion(step: 3, rows: 18, floor: floor)
+      _ = try rows.gather(
+        version, below: 18, in: Incarnation(1), from: Self.holders(definition, bulk), into: memory)
+      #expect(Self.asked(coordinator.takeAsked()) == (floor == 0 ? 16 : 0))
+      let blocks = definition.blockDraw(of: version)
+      for place in 0..<16 {
+        let row = blocks.row(block: place / 8, position: place % 8)
+        definition.seededRows.write(row: row, into: expected.vector)
+        #expect(memory[place * 16 + 5] == (row < floor ? expected[5] : Float(row)), "row \(row), floor \(floor)")
+      }
+    }
   }
 
   @Test("Their bound in bytes is held to: with room for four, the others come again") func areBounded() throws {
@@ -119,6 +148,46 @@ import Training
       for position in 0..<8 {
         #expect(memory[(block * 8 + position) * 16 + 5] == Float(blocks.row(block: block, position: position)))
       }
+    }
+  }
+
+  @Test("Where the new rows are here nobody is asked for them, with a cache that keeps them for later or without one")
+  func newRowsMayComeOtherwise() throws {
+    for (rowType, bytes) in [(RowType.fp32, 0), (.fp32, 1 << 20), (.fp16, 0), (.fp16, 1 << 20)] {
+      let definition = try ScriptedCoordinator(keys: ["memory_dtype": rowType.rawValue]).definition
+      let coordinator = try Self.coordinator(definition)
+      let bulk = try coordinator.client()
+      defer { bulk.stop() }
+      let rows = WorkerRows(definition: definition, bytes: bytes, incarnation: Incarnation(1))
+      let holders = Self.holders(definition, bulk)
+      let memory = FloatBuffer(count: 16 * 16)
+      // Six of them, each full of its number.
+      let numbers = (12..<18).map { FloatBuffer([Float](repeating: Float($0), count: 16)) }
+      let stored = FloatBuffer(count: definition.newRowFloats)
+      let size = 16 * rowType.bytes
+      #expect(stored.count == 6 * size / 4)
+      stored.withMutableBytes(of: 0..<stored.count) { bytes in
+        for (index, row) in numbers.enumerated() {
+          rowType.store(
+            row.vector, into: UnsafeMutableRawBufferPointer(rebasing: bytes[(index * size)..<((index + 1) * size)]))
+        }
+      }
+      var gathered = try rows.gather(
+        MemoryVersion(step: 3, rows: 18), below: 12, in: Incarnation(1), from: holders, into: memory)
+      #expect(Self.asked(coordinator.takeAsked()) == 10)
+      try rows.complete(
+        &gathered, with: NewRows(numbers: 12..<18, stored: stored), in: Incarnation(1), from: holders)
+      #expect(Self.asked(coordinator.takeAsked()) == 0)
+      #expect(gathered.missing.allSatisfy { $0.allSatisfy { $0 == 0 } })
+      #expect(gathered.traffic == StepTraffic(cached: 0, fetched: 16))
+      let blocks = definition.blockDraw(of: MemoryVersion(step: 3, rows: 18))
+      for place in 0..<16 {
+        #expect(memory[place * 16 + 5] == Float(blocks.row(block: place / 8, position: place % 8)))
+      }
+      // Of step 4's rows 10 were there before.
+      _ = try rows.gather(
+        MemoryVersion(step: 4, rows: 24), below: 24, in: Incarnation(1), from: holders, into: memory)
+      #expect(Self.asked(coordinator.takeAsked()) == (bytes == 0 ? 16 : 6))
     }
   }
 

@@ -6,6 +6,7 @@ import Slices
 import TestSupport
 import Testing
 import Threads
+import Wire
 
 @Suite("A worker takes nothing on trust", .timeLimit(.minutes(1))) struct WorkerSessionTests {
   private func start(
@@ -194,6 +195,8 @@ import Threads
       switch request {
       case .weightSources(let step):
         (.weightSources(WeightSources(step: step, sources: sources, hashes: [ContentHash(high: 0, low: 0)])), nil)
+      case .weights(.teacher, 1, let offset, let count):
+        (.weights(network: .teacher, step: 1, offset: offset), .floats(FloatBuffer(count: count), 0..<count))
       case .weights(_, 1, _, _): (.unavailable(reason: "the newest are of step 2"), nil)
       default: nil
       }
@@ -205,6 +208,7 @@ import Threads
     _ = try coordinator.ready()
     var first = lease(1, step: 1, slices: SliceRange(first: 0, count: 2), rows: 6)
     first.exchangesWeights = true
+    first.teacher = FloatBuffer(count: coordinator.definition.layout.count).digest
     try coordinator.say(.lease(first), to: peer)
     #expect(eventually(within: 20) { !silent.takeAsked().isEmpty })
     try coordinator.say(.lease(lease(2, step: 2, slices: SliceRange(first: 0, count: 2), rows: 12)), to: peer)
@@ -213,6 +217,53 @@ import Threads
       coordinator.takeAsked().contains { if case .weights(_, 2, _, _) = $0 { true } else { false } }
     }
     #expect(isFetched, "a source that does not answer is waited for")
+  }
+
+  @Test("New rows come with the weights from other workers; what the coordinator's link carries is known before")
+  func newRowsOfOthers() throws {
+    let rows = FloatBuffer(count: 6 * 16)
+    @Sendable func given(_ request: BulkRequest) -> (BulkReply, Bulk?)? {
+      guard case .weights(let network, let step, let offset, let count) = request else { return nil }
+      return (.weights(network: network, step: step, offset: offset), .floats(FloatBuffer(count: count), 0..<count))
+    }
+    let sources = try (0..<2).map { _ in try ScriptedCoordinator(answer: given) }
+    let addresses = sources.map { BulkAddress(endpoint: $0.bulkEndpoint) }
+    let weights = FloatBuffer(count: try ScriptedCoordinator().definition.layout.count)
+    let hashes = [weights, rows].flatMap { $0.contentHashes(ofChunks: WireLimits.bulkFloats) }
+    let coordinator = try ScriptedCoordinator(keys: ["max_steps": "12"]) { request in
+      switch request {
+      case .weightSources(let step):
+        (.weightSources(WeightSources(step: step, sources: addresses, hashes: hashes)), nil)
+      case .rows(let asked):
+        (asked.reply, .bytes([UInt8](repeating: 0, count: 64 * asked.missing.reduce(0) { $0 + $1.nonzeroBitCount })))
+      default: given(request)
+      }
+    }
+    let worker = try start(coordinator, LogBook(), rowCacheBytes: 0)
+    defer { worker.requestStop() }
+    let peer = try coordinator.hello().peer
+    try coordinator.welcome(peer)
+    _ = try coordinator.ready()
+    var lease = lease(1, step: 3, slices: SliceRange(first: 0, count: 2), rows: 18)
+    (lease.student, lease.teacher, lease.exchangesWeights) = (weights.digest, weights.digest, true)
+    try coordinator.say(.lease(lease), to: peer)
+    var asked: [BulkRequest] = []
+    func rowsAsked(ofStep step: Int) -> Int {
+      asked.reduce(0) { count, request in
+        guard case .rows(let rows) = request, rows.version.step == step else { return count }
+        return count + rows.missing.reduce(0) { $0 + $1.nonzeroBitCount }
+      }
+    }
+    let isPrepared = eventually(within: 20) {
+      asked += coordinator.takeAsked()
+      return rowsAsked(ofStep: 4) == 10
+    }
+    #expect(isPrepared && rowsAsked(ofStep: 3) == 10, "all 16 but the 6 new ones")
+    #expect(sources[0].takeAsked() == [.weights(network: .student, step: 3, offset: 0, count: weights.count)])
+    #expect(sources[1].takeAsked() == [.weights(network: .newRows, step: 3, offset: 0, count: rows.count)])
+    let teacher = asked.firstIndex { if case .weights(.teacher, 3, _, _) = $0 { true } else { false } }
+    let table = asked.firstIndex { if case .weightSources = $0 { true } else { false } }
+    #expect(try #require(teacher) < #require(table), "how long the teacher took is how long others may take")
   }
 
   @Test("Rows that nobody wants any more are not waited for, those gathered ahead neither")

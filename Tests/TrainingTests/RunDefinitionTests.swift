@@ -69,4 +69,11 @@ import Training
     let step = double.step(of: 124, in: old)
     #expect(abs(double.learningRate[step] / scale - old.learningRate[124]) < 0.02 * old.learningRate[124])
   }
+
+  @Test(arguments: [(0, true), (3, true), (2, false), (1, false)])
+  func mostNewRowsAreDrawnWhereMostOfTheMemoryIs(blocks: Int, most: Bool) throws {
+    let definition = try definition(("blocks-per-step", "\(blocks)"), ("memory-dtype", "fp16"))
+    #expect(definition.drawsMostNewRows == most)
+    #expect(definition.newRowFloats == 16 * 8 / 2)
+  }
 }

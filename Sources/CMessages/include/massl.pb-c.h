@@ -82,7 +82,12 @@ typedef enum _Massl__Network {
   MASSL__NETWORK__NETWORK_STUDENT = 1,
   MASSL__NETWORK__NETWORK_TEACHER = 2,
   MASSL__NETWORK__NETWORK_STUDENT_STATISTICS = 3,
-  MASSL__NETWORK__NETWORK_TEACHER_STATISTICS = 4
+  MASSL__NETWORK__NETWORK_TEACHER_STATISTICS = 4,
+  /*
+   * No network: the rows that the update before the step appended to the memory, in order, as they are stored, with zeros
+   * up to a whole float. Workers give them to each other with the student.
+   */
+  MASSL__NETWORK__NETWORK_NEW_ROWS = 5
     PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(MASSL__NETWORK)
 } Massl__Network;
 typedef enum _Massl__ExtentState {
@@ -434,7 +439,7 @@ struct  Massl__Lease
   size_t n_lost;
   uint64_t *lost;
   /*
-   * Whether the step's student is to be fetched from the worker's peers: it asks for weight_sources.
+   * Whether the step's student, and its new rows, are to be fetched from the worker's peers: it asks for weight_sources.
    */
   protobuf_c_boolean exchanges_weights;
 };
@@ -892,7 +897,8 @@ struct  Massl__WeightSources
   ProtobufCMessage base;
   uint64_t step;
   /*
-   * Chunk c, of 262,144 floats, is fetched from source c modulo their number; that one asks the coordinator.
+   * Chunk c, of 262,144 floats, is fetched from source c modulo their number; that one asks the coordinator. Chunks of the
+   * student come first, then, where more hashes are given than those have, chunks of NETWORK_NEW_ROWS.
    */
   size_t n_sources;
   Massl__BulkAddress **sources;

@@ -156,7 +156,7 @@ extension CoordinatorBulk {
     guard let version = weights.version(ofStep: step) else {
       throw Unavailable("weights of step \(step); the newest are of step \(weights.current.step)")
     }
-    guard let buffer = version.buffer(of: network) else { throw Unavailable("the network has no running statistics") }
+    guard let buffer = version.buffer(of: network) else { throw Unavailable(network.absence) }
     guard offset <= buffer.count, count <= buffer.count - offset else {
       throw Unavailable("floats \(offset) to \(offset + count) of \(buffer.count)")
     }
@@ -238,6 +238,17 @@ extension CoordinatorBulk {
         throw Unavailable("the payload of lease \(lease.number) does not have the digest that was announced")
       case .notFinite: throw Unavailable("the payload of lease \(lease.number) is not finite")
       }
+    }
+  }
+}
+
+extension Messages.Network {
+  /// Why a version does not have it.
+  fileprivate var absence: String {
+    switch self {
+    case .student, .teacher: "there are no such weights"
+    case .studentStatistics, .teacherStatistics: "the network has no running statistics"
+    case .newRows: "new rows are not given like weights in this step: ask for rows"
     }
   }
 }

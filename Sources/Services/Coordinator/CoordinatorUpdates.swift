@@ -24,7 +24,7 @@ final class CoordinatorUpdates: Sendable {
 
   struct Finished: Sendable {
     let version: WeightsVersion
-    /// Workers may fetch its student from each other.
+    /// Workers may fetch its student, and its new rows, from each other.
     let isHashed: Bool
   }
 
@@ -64,7 +64,7 @@ final class CoordinatorUpdates: Sendable {
     }
   }
 
-  /// From the next version on its student is hashed chunk by chunk, or is not any more.
+  /// From the next version on what workers fetch of it from each other is hashed chunk by chunk, or is not any more.
   func hash(_ isHashing: Bool) { self.isHashing.store(isHashing, ordering: .releasing) }
 
   func add(_ work: Work) {
@@ -105,10 +105,11 @@ final class CoordinatorUpdates: Sendable {
         invariant(old.step == number, "an update of step \(number) on weights of step \(old.step)")
         let begin = Self.seconds()
         do {
-          let (version, gradientNorm) = try next(old, total, &spare)
+          let isHashing = isHashing.load(ordering: .acquiring)
+          let (version, gradientNorm) = try next(old, total, &spare, givingRows: isHashing)
           let hashes =
-            isHashing.load(ordering: .acquiring)
-            ? version.student.contentHashes(ofChunks: WireLimits.bulkFloats) : []
+            isHashing
+            ? version.exchanged.flatMap { $0.contentHashes(ofChunks: WireLimits.bulkFloats) } : []
           weights.publish(version, hashes: hashes)
           let now = Self.seconds()
           rate.finished(images: definition.configuration.batchSize, at: now)
@@ -151,19 +152,29 @@ extension CoordinatorUpdates {
     var parameters: BufferPool
     /// Of all rows of a step.
     let rows: FloatBuffer
+    /// The same, as they are stored.
+    var storedRows: BufferPool
 
     init(_ definition: RunDefinition) {
       parameters = BufferPool(count: definition.layout.count)
+      storedRows = BufferPool(count: definition.newRowFloats)
       rows = FloatBuffer(count: definition.slices * definition.rowFloats)
     }
   }
 
+  /// - Parameter givingRows: whether workers fetch the new rows from each other, if they need most of them.
   private func next(
-    _ old: WeightsVersion, _ total: SliceSum, _ spare: inout Spare
+    _ old: WeightsVersion, _ total: SliceSum, _ spare: inout Spare, givingRows: Bool
   ) throws -> (WeightsVersion, gradientNorm: Double) {
     var (version, gradientNorm) = try old.next(total, definition) { spare.parameters.take() }
+    let new = definition.gatherRows(total.tail, into: spare.rows)
+    if givingRows, definition.drawsMostNewRows {
+      let stored = spare.storedRows.take()
+      definition.store(new, into: stored)
+      version.newRows = stored
+    }
     // Memory last, for it is what cannot be undone.
-    try enqueue(definition.gatherRows(total.tail, into: spare.rows), step: old.step)
+    try enqueue(new, step: old.step)
     version.memory = rows.digest.state
     version.rows = rows.rows
     return (version, gradientNorm)

@@ -8,7 +8,7 @@ import Synchronization
 final class PublishedWeights: Sendable {
   private struct State: Sendable {
     var version: WeightsVersion
-    /// One a chunk of its student; empty if workers do not fetch that from each other.
+    /// One a chunk of what workers fetch of it from each other; empty if they do not.
     var hashes: [ContentHash] = []
     /// Workers that it may be fetched from.
     var sources: [BulkAddress] = []
@@ -26,7 +26,7 @@ final class PublishedWeights: Sendable {
     return current.step == step ? current : nil
   }
 
-  /// - Parameter hashes: one a chunk of the student, if workers may fetch it from each other.
+  /// - Parameter hashes: one a chunk of `version.exchanged`, if workers may fetch that from each other.
   func publish(_ version: WeightsVersion, hashes: [ContentHash] = []) {
     state.withLock { $0 = State(version: version, hashes: hashes) }
   }
@@ -38,7 +38,7 @@ final class PublishedWeights: Sendable {
 // MARK: - Who gives them too
 
 extension PublishedWeights {
-  /// Workers are to fetch the student of this step from each other; of no use once there is a newer one.
+  /// Workers are to fetch what this step begins with from each other; of no use once there is a newer one.
   func name(_ sources: [BulkAddress], ofStep step: Int) {
     state.withLock { if $0.version.step == step { $0.sources = sources } }
   }

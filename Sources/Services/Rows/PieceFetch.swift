@@ -25,17 +25,17 @@ package struct PieceFetch {
   package struct Kind: Sendable {
     /// Before this nobody is taken for slow.
     var patience: Duration
-    /// First holders have equal parts: one that takes many times as long for its part as half of them took is slow,
-    /// though it answers again and again.
-    var isEven = false
+    /// Where first holders have equal parts: one that takes longer than this for its part, and many times as long as half
+    /// of them took, is slow, though it answers again and again. Nil where they have not.
+    var evenAfter: Duration?
     /// Why a piece cannot be had.
     var unavailable: @Sendable (_ reason: String) -> BulkError
 
     package init(
-      patience: Duration, isEven: Bool = false, unavailable: @escaping @Sendable (_ reason: String) -> BulkError
+      patience: Duration, evenAfter: Duration? = nil, unavailable: @escaping @Sendable (_ reason: String) -> BulkError
     ) {
       self.patience = patience
-      self.isEven = isEven
+      self.evenAfter = evenAfter
       self.unavailable = unavailable
     }
 
@@ -224,7 +224,7 @@ package struct PieceFetch {
 
   /// It goes on answering, and is far slower than half of those with parts like its own.
   private func isBehind(_ holder: BulkClient, at now: ContinuousClock.Instant) -> Bool {
-    guard kind.isEven, let halfTook, left[ObjectIdentifier(holder), default: 0] > 0 else { return false }
-    return now - begun > max(kind.patience, halfTook * Self.patienceFactor)
+    guard let least = kind.evenAfter, let halfTook, left[ObjectIdentifier(holder), default: 0] > 0 else { return false }
+    return now - begun > max(least, halfTook * Self.patienceFactor)
   }
 }

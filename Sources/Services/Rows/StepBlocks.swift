@@ -61,6 +61,24 @@ package struct StepBlocks: Sendable {
     }
   }
 
+  /// Takes what is missing of these rows into the blocks, and all of them into the cache.
+  mutating func take(_ rows: NewRows, keeping cache: RowCache) {
+    rows.stored.withBytes(of: 0..<rows.stored.count) { bytes in
+      for block in missing.indices {
+        let positions = missing[block].setBits
+        for (position, number) in zip(positions, draw.rows(block: block, at: positions))
+        where rows.numbers.contains(number) {
+          let place = (number - rows.numbers.lowerBound) * rowSize
+          rowType.load(
+            UnsafeRawBufferPointer(rebasing: bytes[place..<(place + rowSize)]), into: matrix(block).row(at: position))
+          missing[block].clearBit(position)
+          traffic.fetched += 1
+        }
+      }
+      cache.insert(bytes, numbers: rows.numbers)
+    }
+  }
+
   /// Fetches what is missing of the rows below `known` into the blocks, and into the cache. If it throws, all of it is
   /// still missing.
   /// - Parameter check: called again and again; throws once the rows are of no use any more.

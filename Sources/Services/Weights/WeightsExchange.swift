@@ -3,8 +3,8 @@ import Messages
 import Numerics
 import Wire
 
-/// Fetches a step's student: chunk by chunk from the workers that the coordinator names, and from the coordinator what
-/// those do not give.
+/// Fetches a step's student, and its new rows where they are given: chunk by chunk from the workers that the coordinator
+/// names, and from the coordinator what those do not give.
 ///
 /// Nobody is believed: each chunk has the hash that the coordinator names, or comes from elsewhere. Owned by one thread.
 package final class WeightsExchange {
@@ -21,28 +21,37 @@ package final class WeightsExchange {
   /// What others may have of it.
   private let shelf: WeightsShelf
   private let connect: (BulkAddress) throws -> BulkClient
+  /// Of those that are named.
+  private let connectionsAtMost: Int
   private let log: ServiceLog
   /// Of the sources that were named last.
   private var clients: [BulkAddress: BulkClient] = [:]
   private var avoidedUntil: [Endpoint: ContinuousClock.Instant] = [:]
-  /// How long the last step's weights took, wherever they came from.
+  /// How long a network's weights took the last time, wherever they came from.
   private var lastTook = Duration.zero
 
   /// - Parameters:
   ///   - coordinator: its bulk socket.
   ///   - own: where others ask this worker.
   ///   - shelf: filled as chunks come.
+  ///   - connectionsAtMost: to sources; the coordinator is asked for what the others give.
   ///   - connect: to a source.
   package init(
     coordinator: BulkClient, own: BulkAddress?, shelf: WeightsShelf, log: @escaping ServiceLog,
-    connect: @escaping (BulkAddress) throws -> BulkClient
+    connectionsAtMost: Int = WeightsExchange.connectionsAtMost, connect: @escaping (BulkAddress) throws -> BulkClient
   ) {
     self.coordinator = coordinator
     self.own = own
     self.shelf = shelf
+    self.connectionsAtMost = connectionsAtMost
     self.connect = connect
     self.log = log
   }
+
+  /// Descriptors that a connection takes: its own, and those that libzmq and two threads wake each other with.
+  private static let descriptorsAConnection = 7
+  /// Half of what this process may have, as many as come to its own socket.
+  package static var connectionsAtMost: Int { max(1, ProcessLimits.connections / 2 / descriptorsAConnection) }
 
   /// Ends the connections to other workers.
   package func stop() {
@@ -58,62 +67,77 @@ package final class WeightsExchange {
   package func offer(_ weights: FloatBuffer, step: Int, took: Duration) {
     shelf.begin(step: step, weights)
     for chunk in 0..<WireLimits.frames(ofFloats: weights.count) { shelf.put(chunk) }
-    lastTook = took
+    learn(took: took)
   }
 
+  /// A network's weights came from the coordinator in so long: over its link sources get their chunks too, so they may be
+  /// silent for about as long.
+  package func learn(took: Duration) { lastTook = took }
+
   /// - Parameters:
+  ///   - student: filled; nobody else writes it.
+  ///   - newRows: filled if they are given; nil if they are not wanted.
   ///   - check: called again and again; throws once the weights are of no use any more.
-  ///   - weights: filled; nobody else writes it.
-  /// - Throws: `BulkError`, what `check` throws: then anything may be in `weights`, and others get none of it.
-  package func fetch(step: Int, into weights: FloatBuffer, unless check: () throws -> Void = {}) throws {
+  /// - Returns: whether the new rows came.
+  /// - Throws: `BulkError`, what `check` throws: then anything may be in the buffers, and others get none of it.
+  @discardableResult
+  package func fetch(
+    step: Int, into student: FloatBuffer, newRows: FloatBuffer? = nil, unless check: () throws -> Void = {}
+  ) throws -> Bool {
     let begun = ContinuousClock.now
-    let sources = try sources(ofStep: step, chunks: WireLimits.frames(ofFloats: weights.count))
-    shelf.begin(step: step, weights)
+    let sources = try sources(ofStep: step)
+    let all = ExchangedChunk.all(ofStudent: student, newRows: newRows)
+    let ofStudent = WireLimits.frames(ofFloats: student.count)
+    guard sources.hashes.count == all.count || sources.hashes.count == ofStudent else { throw badTable }
+    let comeRows = sources.hashes.count > ofStudent
+    shelf.begin(step: step, student, newRows: comeRows ? newRows : nil)
     do {
-      try fetch(step: step, from: sources, into: weights, unless: check)
+      let isPrompt = try fetch(Array(all.prefix(sources.hashes.count)), step: step, from: sources, unless: check)
+      // Who waited for somebody in vain learnt nothing about what links carry.
+      if isPrompt { learn(took: ContinuousClock.now - begun) }
     } catch {
       // Who waits for what will not come asks elsewhere at once.
       shelf.clear()
       throw error
     }
-    lastTook = ContinuousClock.now - begun
+    return comeRows
   }
 
+  /// - Returns: whether everybody was in time.
   private func fetch(
-    step: Int, from sources: WeightSources, into weights: FloatBuffer, unless check: () throws -> Void
-  ) throws {
-    let ranges = BulkClient.ranges(weights.count)
+    _ chunks: [ExchangedChunk], step: Int, from sources: WeightSources, unless check: () throws -> Void
+  ) throws -> Bool {
     keepClients(of: sources)
-    let pieces = ranges.indices.map { chunk in
-      PieceFetch.Piece(
-        request: .weights(
-          network: .student, step: step, offset: ranges[chunk].lowerBound, count: ranges[chunk].count),
-        holders: holders(ofChunk: chunk, sources))
+    let pieces = chunks.indices.map {
+      PieceFetch.Piece(request: chunks[$0].request(ofStep: step), holders: holders(ofChunk: $0, sources))
     }
-    let patience = max(Self.shortestPatience, lastTook * Self.patienceFactor)
-    var fetch = PieceFetch(pieces, PieceFetch.Kind(patience: patience, isEven: true) { .weightsUnavailable($0) })
+    let kind = PieceFetch.Kind(
+      patience: max(Self.shortestPatience, lastTook * Self.patienceFactor), evenAfter: Self.shortestPatience
+    ) { .weightsUnavailable($0) }
+    var fetch = PieceFetch(pieces, kind)
     defer {
       avoid(fetch.slow, "do not answer in time")
       avoid(fetch.wrong, "send other bits than they should")
     }
-    try fetch.run(unless: check) { chunk, reply, frame, endpoint in
-      let range = ranges[chunk]
-      guard reply == .weights(network: .student, step: step, offset: range.lowerBound), let frame,
-        frame.count == range.count * MemoryLayout<Float>.stride,
-        frame.withBytes({ ContentHash(of: $0) }) == sources.hashes[chunk]
+    try fetch.run(unless: check) { index, reply, frame, endpoint in
+      let chunk = chunks[index]
+      guard reply == chunk.reply(ofStep: step), let frame,
+        frame.count == chunk.range.count * MemoryLayout<Float>.stride,
+        frame.withBytes({ ContentHash(of: $0) }) == sources.hashes[index]
       else { throw BulkError.otherBits("a chunk of weights", from: endpoint) }
-      frame.copy(into: weights, at: range.lowerBound)
-      shelf.put(chunk)
+      frame.copy(into: chunk.buffer, at: chunk.range.lowerBound)
+      shelf.put(index)
     }
+    return fetch.slow.isEmpty
   }
 
-  private func sources(ofStep step: Int, chunks: Int) throws -> WeightSources {
+  private func sources(ofStep step: Int) throws -> WeightSources {
     let (reply, _) = try coordinator.ask(.weightSources(step: step))
-    guard case .weightSources(let sources) = reply, sources.step == step, sources.hashes.count == chunks else {
-      throw BulkError.otherBits("the table of who has weights", from: coordinator.endpoint)
-    }
+    guard case .weightSources(let sources) = reply, sources.step == step else { throw badTable }
     return sources
   }
+
+  private var badTable: BulkError { .otherBits("the table of who has weights", from: coordinator.endpoint) }
 
   /// The best first; the coordinator has all.
   private func holders(ofChunk chunk: Int, _ sources: WeightSources) -> [BulkClient] {
@@ -128,16 +152,27 @@ package final class WeightsExchange {
   private func keepClients(of sources: WeightSources) {
     let now = ContinuousClock.now
     avoidedUntil = avoidedUntil.filter { $0.value > now }
-    // With few chunks not all give some.
-    let named = Set(sources.sources.prefix(sources.hashes.count))
+    let named = Set(asked(of: sources))
     for (address, client) in clients where !named.contains(address) {
       client.stop()
       clients[address] = nil
     }
-    for address in named where address != own && clients[address] == nil {
+    for address in named where clients[address] == nil {
       // Who cannot be connected to is asked for nothing.
       clients[address] = try? connect(address)
     }
+  }
+
+  /// Those of the sources that are asked: if there are too many, those that were asked before, then others from this
+  /// worker's own place on.
+  private func asked(of sources: WeightSources) -> [BulkAddress] {
+    // With few chunks not all give some.
+    let giving = Array(sources.sources.prefix(sources.hashes.count))
+    let place = own.flatMap(giving.firstIndex) ?? 0
+    let others = (giving[place...] + giving[..<place]).filter { $0 != own }
+    guard others.count > connectionsAtMost else { return others }
+    let known = others.filter { clients[$0] != nil }
+    return Array((known + others.filter { clients[$0] == nil }).prefix(connectionsAtMost))
   }
 
   private func avoid(_ endpoints: Set<Endpoint>, _ why: String) {

@@ -4,7 +4,8 @@ import Numerics
 import Synchronization
 import Wire
 
-/// Answers on a worker's bulk socket, in that socket's thread: chunks of the newest student, for other workers.
+/// Answers on a worker's bulk socket, in that socket's thread: chunks of the newest student and of its step's new rows, for
+/// other workers.
 ///
 /// A chunk that is on its way is waited for, so that whoever asks need not ask again.
 package final class WeightsServing: Sendable {
@@ -113,14 +114,17 @@ package final class WeightsServing: Sendable {
 
 extension WeightsServing {
   private func chunk(for request: Incoming) -> WeightsShelf.Chunk {
-    guard case .bulkRequest(.weights(.student, let step, let offset, let count)) = request.envelope.message else {
-      return .absent(reason: "a worker gives chunks of the student's weights, nothing else: ask the coordinator")
+    guard case .bulkRequest(.weights(let network, let step, let offset, let count)) = request.envelope.message,
+      network == .student || network == .newRows
+    else {
+      return .absent(
+        reason: "a worker gives chunks of the student's weights and of new rows, nothing else: ask the coordinator")
     }
     let claimed = request.envelope.sender
     guard claimed.run == sender.run, claimed.incarnation == sender.incarnation else {
       return .absent(reason: "this worker is of another run, or of another start of its coordinator")
     }
-    return shelf.chunk(ofStep: step, offset: offset, count: count)
+    return shelf.chunk(of: network, ofStep: step, offset: offset, count: count)
   }
 
   private func answer(_ request: Incoming, into frame: FloatBuffer) -> Outgoing {

@@ -16,8 +16,10 @@ final class StepPreparation {
   /// Of weights and gradients, which have one size.
   private let parameters: SharedBufferPool
   private let blocks: SharedBufferPool
-  /// The newest step's.
-  private var inputs: StepInputs?
+  /// For rows that came with the weights.
+  private var storedRows: BufferPool
+  /// The newest step's, and which rows its memory has: rows that are lost may be forgotten within a step.
+  private var newest: (memory: MemoryVersion, inputs: StepInputs)?
   /// The newest teacher, from which the next one follows.
   private var teacher: (step: Int, weights: FloatBuffer)?
 
@@ -33,29 +35,31 @@ final class StepPreparation {
     self.holders = holders
     self.parameters = parameters
     let configuration = definition.configuration
+    storedRows = BufferPool(count: definition.newRowFloats)
     blocks = SharedBufferPool(count: configuration.blocksUsed * configuration.blockSize * configuration.bottleneckDim)
   }
 
   /// - Parameter check: throws once nothing of the step is wanted any more.
   /// - Throws: `BulkError`, `WorkerError`, what `check` throws: the lease is to be given back.
   func inputs(for lease: Lease, unless check: @Sendable () throws -> Void) throws -> StepInputs {
-    if let inputs, inputs.step == lease.step { return inputs }
+    if let newest, newest.memory == lease.memoryVersion { return newest.inputs }
     // Let go of first: as a rule no thread computes with them any more, and this step's take their place.
-    inputs = nil
+    newest = nil
     exchange.release()
     let begun = ContinuousClock.now
-    let student = try lease.exchangesWeights ? exchanged(lease, unless: check) : pulledStudent(lease)
-    let teacher = try averagedTeacher(lease, student) ?? pull(.teacher, lease, lease.teacher)
+    let pulled = try lease.exchangesWeights && teacher?.step != lease.step - 1 ? pulledTeacher(lease) : nil
+    let (student, newRows) = try lease.exchangesWeights ? exchanged(lease, unless: check) : (pulledStudent(lease), nil)
+    let teacher = try pulled ?? averagedTeacher(lease, student) ?? pull(.teacher, lease, lease.teacher)
     self.teacher = (lease.step, teacher)
     let weightsHere = ContinuousClock.now
-    var (memory, traffic) = try memory(for: lease, unless: check)
+    var (memory, traffic) = try memory(for: lease, newRows, unless: check)
     traffic.waited = Int((ContinuousClock.now - weightsHere) / .microseconds(1))
     traffic.weights = Int((weightsHere - begun) / .microseconds(1))
     let inputs = StepInputs(
       step: lease.step, student: student, teacher: teacher, memory: memory,
       blockSize: definition.configuration.blockSize,
       width: definition.configuration.bottleneckDim, traffic: traffic)
-    self.inputs = inputs
+    newest = (lease.memoryVersion, inputs)
     gatherAhead(of: lease)
     return inputs
   }
@@ -65,18 +69,17 @@ final class StepPreparation {
     exchange.stop()
   }
 
-  private func memory(for lease: Lease, unless check: @Sendable () throws -> Void) throws -> (FloatBuffer, StepTraffic)
-  {
+  private func memory(
+    for lease: Lease, _ newRows: NewRows?, unless check: @Sendable () throws -> Void
+  ) throws -> (FloatBuffer, StepTraffic) {
     let version = lease.memoryVersion
     try holders.bring(to: lease.holdersVersion, rows: definition.memoryWindow(of: version).stored)
-    var gathered: StepBlocks
-    if let begun = try ahead.take(version, unless: check) {
-      gathered = begun
-      try rows.complete(&gathered, in: incarnation, from: holders, unless: check)
-    } else {
-      gathered = try rows.gather(
-        version, below: lease.rows, in: incarnation, from: holders, into: blocks.take(), unless: check)
-    }
+    var gathered =
+      try ahead.take(version, unless: check)
+      ?? rows.gather(
+        version, below: newRows?.numbers.lowerBound ?? lease.rows, in: incarnation, from: holders, into: blocks.take(),
+        unless: check)
+    try rows.complete(&gathered, with: newRows, in: incarnation, from: holders, unless: check)
     return (gathered.memory, gathered.traffic)
   }
 
@@ -97,6 +100,14 @@ final class StepPreparation {
     return next.digest == lease.teacher ? next : nil
   }
 
+  /// Before the student, for how long it takes says what others, who have theirs over the same link, may take.
+  private func pulledTeacher(_ lease: Lease) throws -> FloatBuffer {
+    let begun = ContinuousClock.now
+    let teacher = try pull(.teacher, lease, lease.teacher)
+    exchange.learn(took: ContinuousClock.now - begun)
+    return teacher
+  }
+
   private func pulledStudent(_ lease: Lease) throws -> FloatBuffer {
     let begun = ContinuousClock.now
     let student = try pull(.student, lease, lease.student)
@@ -104,14 +115,21 @@ final class StepPreparation {
     return student
   }
 
-  private func exchanged(_ lease: Lease, unless check: @Sendable () throws -> Void) throws -> FloatBuffer {
+  /// The student, and the rows that the step before appended, if they come with it.
+  private func exchanged(
+    _ lease: Lease, unless check: @Sendable () throws -> Void
+  ) throws -> (student: FloatBuffer, newRows: NewRows?) {
     let student = parameters.take()
-    try exchange.fetch(step: lease.step, into: student, unless: check)
+    let numbers = (lease.rows - definition.configuration.batchSize)..<lease.rows
+    let stored = definition.drawsMostNewRows ? storedRows.take() : nil
+    let comeRows = try exchange.fetch(step: lease.step, into: student, newRows: stored, unless: check)
     // Of the whole too: the lease has it from the coordinator's state, and the table from its socket.
     guard student.digest == lease.student else {
       throw BulkError.otherBits("the table of who has weights", from: bulk.endpoint)
     }
-    return student
+    // Rows below the floor are not stored any more.
+    guard comeRows, let stored, numbers.lowerBound >= lease.memoryFloor else { return (student, nil) }
+    return (student, NewRows(numbers: numbers, stored: stored))
   }
 
   private func pull(_ network: Network, _ lease: Lease, _ digest: Digest) throws -> FloatBuffer {

@@ -10,6 +10,14 @@ package final class WorkerRows: Sendable {
   private struct State {
     let cache: RowCache
     var incarnation: Incarnation
+    /// Rows below it are seeded now, those too that were kept as they were stored.
+    var floor = 0
+
+    mutating func raiseFloor(to floor: Int) {
+      guard floor > self.floor else { return }
+      cache.restart(rows: .max, floor: floor)
+      self.floor = floor
+    }
   }
 
   private let definition: RunDefinition
@@ -52,21 +60,23 @@ extension WorkerRows {
   ) throws -> StepBlocks {
     try state.withLock { state in
       guard state.incarnation == incarnation else { throw WorkerError.outdated }
+      state.raiseFloor(to: version.floor)
       var blocks = StepBlocks(definition, of: version, from: state.cache, into: memory)
       try blocks.fetch(below: known, from: holders, keeping: state.cache, unless: check)
       return blocks
     }
   }
 
-  /// Fetches what was missing, now that every row of the step is enqueued.
+  /// Takes the new rows where they are here, and fetches what is missing then, now that every row of the step is enqueued.
   /// - Parameter check: as for `gather`.
   /// - Throws: `WorkerError.outdated`, `BulkError`, `WireError`, what `check` throws.
   package func complete(
-    _ blocks: inout StepBlocks, in incarnation: Incarnation, from holders: RowHolders,
+    _ blocks: inout StepBlocks, with newRows: NewRows? = nil, in incarnation: Incarnation, from holders: RowHolders,
     unless check: @Sendable () throws -> Void = {}
   ) throws {
     try state.withLock { state in
       guard state.incarnation == incarnation else { throw WorkerError.outdated }
+      if let newRows { blocks.take(newRows, keeping: state.cache) }
       try blocks.fetch(below: blocks.version.rows, from: holders, keeping: state.cache, unless: check)
     }
   }
