@@ -2077,6 +2077,411 @@ void   massl__weight_sources__free_unpacked
   assert(message->base.descriptor == &massl__weight_sources__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
+void   massl__held_gradient__init
+                     (Massl__HeldGradient         *message)
+{
+  static const Massl__HeldGradient init_value = MASSL__HELD_GRADIENT__INIT;
+  *message = init_value;
+}
+size_t massl__held_gradient__get_packed_size
+                     (const Massl__HeldGradient *message)
+{
+  assert(message->base.descriptor == &massl__held_gradient__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t massl__held_gradient__pack
+                     (const Massl__HeldGradient *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &massl__held_gradient__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t massl__held_gradient__pack_to_buffer
+                     (const Massl__HeldGradient *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &massl__held_gradient__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Massl__HeldGradient *
+       massl__held_gradient__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Massl__HeldGradient *)
+     protobuf_c_message_unpack (&massl__held_gradient__descriptor,
+                                allocator, len, data);
+}
+void   massl__held_gradient__free_unpacked
+                     (Massl__HeldGradient *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &massl__held_gradient__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   massl__reduction__init
+                     (Massl__Reduction         *message)
+{
+  static const Massl__Reduction init_value = MASSL__REDUCTION__INIT;
+  *message = init_value;
+}
+size_t massl__reduction__get_packed_size
+                     (const Massl__Reduction *message)
+{
+  assert(message->base.descriptor == &massl__reduction__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t massl__reduction__pack
+                     (const Massl__Reduction *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &massl__reduction__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t massl__reduction__pack_to_buffer
+                     (const Massl__Reduction *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &massl__reduction__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Massl__Reduction *
+       massl__reduction__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Massl__Reduction *)
+     protobuf_c_message_unpack (&massl__reduction__descriptor,
+                                allocator, len, data);
+}
+void   massl__reduction__free_unpacked
+                     (Massl__Reduction *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &massl__reduction__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   massl__reduction_failed__init
+                     (Massl__ReductionFailed         *message)
+{
+  static const Massl__ReductionFailed init_value = MASSL__REDUCTION_FAILED__INIT;
+  *message = init_value;
+}
+size_t massl__reduction_failed__get_packed_size
+                     (const Massl__ReductionFailed *message)
+{
+  assert(message->base.descriptor == &massl__reduction_failed__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t massl__reduction_failed__pack
+                     (const Massl__ReductionFailed *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &massl__reduction_failed__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t massl__reduction_failed__pack_to_buffer
+                     (const Massl__ReductionFailed *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &massl__reduction_failed__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Massl__ReductionFailed *
+       massl__reduction_failed__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Massl__ReductionFailed *)
+     protobuf_c_message_unpack (&massl__reduction_failed__descriptor,
+                                allocator, len, data);
+}
+void   massl__reduction_failed__free_unpacked
+                     (Massl__ReductionFailed *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &massl__reduction_failed__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   massl__gradient_hashes_request__init
+                     (Massl__GradientHashesRequest         *message)
+{
+  static const Massl__GradientHashesRequest init_value = MASSL__GRADIENT_HASHES_REQUEST__INIT;
+  *message = init_value;
+}
+size_t massl__gradient_hashes_request__get_packed_size
+                     (const Massl__GradientHashesRequest *message)
+{
+  assert(message->base.descriptor == &massl__gradient_hashes_request__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t massl__gradient_hashes_request__pack
+                     (const Massl__GradientHashesRequest *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &massl__gradient_hashes_request__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t massl__gradient_hashes_request__pack_to_buffer
+                     (const Massl__GradientHashesRequest *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &massl__gradient_hashes_request__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Massl__GradientHashesRequest *
+       massl__gradient_hashes_request__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Massl__GradientHashesRequest *)
+     protobuf_c_message_unpack (&massl__gradient_hashes_request__descriptor,
+                                allocator, len, data);
+}
+void   massl__gradient_hashes_request__free_unpacked
+                     (Massl__GradientHashesRequest *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &massl__gradient_hashes_request__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   massl__gradient_hashes__init
+                     (Massl__GradientHashes         *message)
+{
+  static const Massl__GradientHashes init_value = MASSL__GRADIENT_HASHES__INIT;
+  *message = init_value;
+}
+size_t massl__gradient_hashes__get_packed_size
+                     (const Massl__GradientHashes *message)
+{
+  assert(message->base.descriptor == &massl__gradient_hashes__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t massl__gradient_hashes__pack
+                     (const Massl__GradientHashes *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &massl__gradient_hashes__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t massl__gradient_hashes__pack_to_buffer
+                     (const Massl__GradientHashes *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &massl__gradient_hashes__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Massl__GradientHashes *
+       massl__gradient_hashes__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Massl__GradientHashes *)
+     protobuf_c_message_unpack (&massl__gradient_hashes__descriptor,
+                                allocator, len, data);
+}
+void   massl__gradient_hashes__free_unpacked
+                     (Massl__GradientHashes *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &massl__gradient_hashes__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   massl__gradient_request__init
+                     (Massl__GradientRequest         *message)
+{
+  static const Massl__GradientRequest init_value = MASSL__GRADIENT_REQUEST__INIT;
+  *message = init_value;
+}
+size_t massl__gradient_request__get_packed_size
+                     (const Massl__GradientRequest *message)
+{
+  assert(message->base.descriptor == &massl__gradient_request__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t massl__gradient_request__pack
+                     (const Massl__GradientRequest *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &massl__gradient_request__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t massl__gradient_request__pack_to_buffer
+                     (const Massl__GradientRequest *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &massl__gradient_request__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Massl__GradientRequest *
+       massl__gradient_request__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Massl__GradientRequest *)
+     protobuf_c_message_unpack (&massl__gradient_request__descriptor,
+                                allocator, len, data);
+}
+void   massl__gradient_request__free_unpacked
+                     (Massl__GradientRequest *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &massl__gradient_request__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   massl__gradient__init
+                     (Massl__Gradient         *message)
+{
+  static const Massl__Gradient init_value = MASSL__GRADIENT__INIT;
+  *message = init_value;
+}
+size_t massl__gradient__get_packed_size
+                     (const Massl__Gradient *message)
+{
+  assert(message->base.descriptor == &massl__gradient__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t massl__gradient__pack
+                     (const Massl__Gradient *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &massl__gradient__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t massl__gradient__pack_to_buffer
+                     (const Massl__Gradient *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &massl__gradient__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Massl__Gradient *
+       massl__gradient__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Massl__Gradient *)
+     protobuf_c_message_unpack (&massl__gradient__descriptor,
+                                allocator, len, data);
+}
+void   massl__gradient__free_unpacked
+                     (Massl__Gradient *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &massl__gradient__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   massl__sum__init
+                     (Massl__Sum         *message)
+{
+  static const Massl__Sum init_value = MASSL__SUM__INIT;
+  *message = init_value;
+}
+size_t massl__sum__get_packed_size
+                     (const Massl__Sum *message)
+{
+  assert(message->base.descriptor == &massl__sum__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t massl__sum__pack
+                     (const Massl__Sum *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &massl__sum__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t massl__sum__pack_to_buffer
+                     (const Massl__Sum *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &massl__sum__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Massl__Sum *
+       massl__sum__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Massl__Sum *)
+     protobuf_c_message_unpack (&massl__sum__descriptor,
+                                allocator, len, data);
+}
+void   massl__sum__free_unpacked
+                     (Massl__Sum *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &massl__sum__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   massl__summed__init
+                     (Massl__Summed         *message)
+{
+  static const Massl__Summed init_value = MASSL__SUMMED__INIT;
+  *message = init_value;
+}
+size_t massl__summed__get_packed_size
+                     (const Massl__Summed *message)
+{
+  assert(message->base.descriptor == &massl__summed__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t massl__summed__pack
+                     (const Massl__Summed *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &massl__summed__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t massl__summed__pack_to_buffer
+                     (const Massl__Summed *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &massl__summed__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Massl__Summed *
+       massl__summed__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Massl__Summed *)
+     protobuf_c_message_unpack (&massl__summed__descriptor,
+                                allocator, len, data);
+}
+void   massl__summed__free_unpacked
+                     (Massl__Summed *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &massl__summed__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
 static const ProtobufCFieldDescriptor massl__envelope_head__field_descriptors[2] =
 {
   {
@@ -2129,7 +2534,7 @@ const ProtobufCMessageDescriptor massl__envelope_head__descriptor =
   (ProtobufCMessageInit) massl__envelope_head__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor massl__envelope__field_descriptors[43] =
+static const ProtobufCFieldDescriptor massl__envelope__field_descriptors[51] =
 {
   {
     "protocol_version",
@@ -2259,6 +2664,18 @@ static const ProtobufCFieldDescriptor massl__envelope__field_descriptors[43] =
     offsetof(Massl__Envelope, body_case),
     offsetof(Massl__Envelope, goodbye),
     &massl__goodbye__descriptor,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "reduction_failed",
+    22,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Massl__Envelope, body_case),
+    offsetof(Massl__Envelope, reduction_failed),
+    &massl__reduction_failed__descriptor,
     NULL,
     0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
@@ -2456,6 +2873,18 @@ static const ProtobufCFieldDescriptor massl__envelope__field_descriptors[43] =
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
   {
+    "reduction",
+    44,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Massl__Envelope, body_case),
+    offsetof(Massl__Envelope, reduction),
+    &massl__reduction__descriptor,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
     "weights_request",
     48,
     PROTOBUF_C_LABEL_NONE,
@@ -2535,6 +2964,42 @@ static const ProtobufCFieldDescriptor massl__envelope__field_descriptors[43] =
     offsetof(Massl__Envelope, body_case),
     offsetof(Massl__Envelope, weight_sources_request),
     &massl__weight_sources_request__descriptor,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "gradient_hashes_request",
+    55,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Massl__Envelope, body_case),
+    offsetof(Massl__Envelope, gradient_hashes_request),
+    &massl__gradient_hashes_request__descriptor,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "gradient_request",
+    56,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Massl__Envelope, body_case),
+    offsetof(Massl__Envelope, gradient_request),
+    &massl__gradient_request__descriptor,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "sum",
+    57,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Massl__Envelope, body_case),
+    offsetof(Massl__Envelope, sum),
+    &massl__sum__descriptor,
     NULL,
     0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
@@ -2647,61 +3112,105 @@ static const ProtobufCFieldDescriptor massl__envelope__field_descriptors[43] =
     0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "gradient_hashes",
+    73,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Massl__Envelope, body_case),
+    offsetof(Massl__Envelope, gradient_hashes),
+    &massl__gradient_hashes__descriptor,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "gradient",
+    74,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Massl__Envelope, body_case),
+    offsetof(Massl__Envelope, gradient),
+    &massl__gradient__descriptor,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "summed",
+    75,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Massl__Envelope, body_case),
+    offsetof(Massl__Envelope, summed),
+    &massl__summed__descriptor,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned massl__envelope__field_indices_by_name[] = {
-  24,   /* field[24] = assignment */
-  20,   /* field[20] = cancel */
-  26,   /* field[26] = drain_answer */
+  25,   /* field[25] = assignment */
+  21,   /* field[21] = cancel */
+  27,   /* field[27] = drain_answer */
   4,   /* field[4] = exchange */
   7,   /* field[7] = finished */
   10,   /* field[10] = goodbye */
-  19,   /* field[19] = grant */
-  18,   /* field[18] = heartbeat */
+  49,   /* field[49] = gradient */
+  48,   /* field[48] = gradient_hashes */
+  36,   /* field[36] = gradient_hashes_request */
+  37,   /* field[37] = gradient_request */
+  20,   /* field[20] = grant */
+  19,   /* field[19] = heartbeat */
   5,   /* field[5] = hello */
-  41,   /* field[41] = holders */
-  32,   /* field[32] = holders_request */
+  46,   /* field[46] = holders */
+  34,   /* field[34] = holders_request */
   2,   /* field[2] = incarnation */
-  17,   /* field[17] = lease */
-  25,   /* field[25] = memory_list */
-  14,   /* field[14] = memory_request */
+  18,   /* field[18] = lease */
+  26,   /* field[26] = memory_list */
+  15,   /* field[15] = memory_request */
   3,   /* field[3] = peer */
-  36,   /* field[36] = picture */
-  29,   /* field[29] = picture_request */
+  41,   /* field[41] = picture */
+  31,   /* field[31] = picture_request */
   0,   /* field[0] = protocol_version */
-  30,   /* field[30] = push */
-  38,   /* field[38] = pushed */
+  32,   /* field[32] = push */
+  43,   /* field[43] = pushed */
   6,   /* field[6] = ready */
-  40,   /* field[40] = records */
-  31,   /* field[31] = records_request */
-  16,   /* field[16] = refusal */
+  45,   /* field[45] = records */
+  33,   /* field[33] = records_request */
+  28,   /* field[28] = reduction */
+  11,   /* field[11] = reduction_failed */
+  17,   /* field[17] = refusal */
   8,   /* field[8] = returned */
-  35,   /* field[35] = rows */
-  28,   /* field[28] = rows_request */
+  40,   /* field[40] = rows */
+  30,   /* field[30] = rows_request */
   1,   /* field[1] = run */
-  22,   /* field[22] = run_finished */
-  37,   /* field[37] = same_picture */
-  13,   /* field[13] = shard_goodbye */
-  11,   /* field[11] = shard_hello */
-  12,   /* field[12] = shard_report */
-  23,   /* field[23] = shard_welcome */
-  21,   /* field[21] = status */
+  23,   /* field[23] = run_finished */
+  42,   /* field[42] = same_picture */
+  14,   /* field[14] = shard_goodbye */
+  12,   /* field[12] = shard_hello */
+  13,   /* field[13] = shard_report */
+  24,   /* field[24] = shard_welcome */
+  22,   /* field[22] = status */
   9,   /* field[9] = status_request */
-  39,   /* field[39] = unavailable */
-  42,   /* field[42] = weight_sources */
-  33,   /* field[33] = weight_sources_request */
-  34,   /* field[34] = weights */
-  27,   /* field[27] = weights_request */
-  15,   /* field[15] = welcome */
+  38,   /* field[38] = sum */
+  50,   /* field[50] = summed */
+  44,   /* field[44] = unavailable */
+  47,   /* field[47] = weight_sources */
+  35,   /* field[35] = weight_sources_request */
+  39,   /* field[39] = weights */
+  29,   /* field[29] = weights_request */
+  16,   /* field[16] = welcome */
 };
 static const ProtobufCIntRange massl__envelope__number_ranges[6 + 1] =
 {
   { 1, 0 },
   { 16, 5 },
-  { 24, 11 },
-  { 32, 15 },
-  { 48, 27 },
-  { 64, 34 },
-  { 0, 43 }
+  { 24, 12 },
+  { 32, 16 },
+  { 48, 29 },
+  { 64, 39 },
+  { 0, 51 }
 };
 const ProtobufCMessageDescriptor massl__envelope__descriptor =
 {
@@ -2711,7 +3220,7 @@ const ProtobufCMessageDescriptor massl__envelope__descriptor =
   "Massl__Envelope",
   "massl",
   sizeof(Massl__Envelope),
-  43,
+  51,
   massl__envelope__field_descriptors,
   massl__envelope__field_indices_by_name,
   6,  massl__envelope__number_ranges,
@@ -2898,7 +3407,7 @@ const ProtobufCMessageDescriptor massl__hello__descriptor =
   (ProtobufCMessageInit) massl__hello__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor massl__ready__field_descriptors[2] =
+static const ProtobufCFieldDescriptor massl__ready__field_descriptors[3] =
 {
   {
     "idle_threads",
@@ -2924,15 +3433,28 @@ static const ProtobufCFieldDescriptor massl__ready__field_descriptors[2] =
     0 | PROTOBUF_C_FIELD_FLAG_PACKED,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "gradients",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Massl__Ready, gradients),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned massl__ready__field_indices_by_name[] = {
+  2,   /* field[2] = gradients */
   1,   /* field[1] = held */
   0,   /* field[0] = idle_threads */
 };
 static const ProtobufCIntRange massl__ready__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 2 }
+  { 0, 3 }
 };
 const ProtobufCMessageDescriptor massl__ready__descriptor =
 {
@@ -2942,14 +3464,14 @@ const ProtobufCMessageDescriptor massl__ready__descriptor =
   "Massl__Ready",
   "massl",
   sizeof(Massl__Ready),
-  2,
+  3,
   massl__ready__field_descriptors,
   massl__ready__field_indices_by_name,
   1,  massl__ready__number_ranges,
   (ProtobufCMessageInit) massl__ready__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor massl__finished__field_descriptors[14] =
+static const ProtobufCFieldDescriptor massl__finished__field_descriptors[16] =
 {
   {
     "lease",
@@ -3119,10 +3641,36 @@ static const ProtobufCFieldDescriptor massl__finished__field_descriptors[14] =
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "gradient",
+    15,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Massl__Finished, gradient),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "gradient_hash",
+    16,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Massl__Finished, gradient_hash),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned massl__finished__field_indices_by_name[] = {
   9,   /* field[9] = chosen */
   5,   /* field[5] = consistency */
+  14,   /* field[14] = gradient */
+  15,   /* field[15] = gradient_hash */
   6,   /* field[6] = koleo */
   0,   /* field[0] = lease */
   3,   /* field[3] = payload */
@@ -3139,7 +3687,7 @@ static const unsigned massl__finished__field_indices_by_name[] = {
 static const ProtobufCIntRange massl__finished__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 14 }
+  { 0, 16 }
 };
 const ProtobufCMessageDescriptor massl__finished__descriptor =
 {
@@ -3149,7 +3697,7 @@ const ProtobufCMessageDescriptor massl__finished__descriptor =
   "Massl__Finished",
   "massl",
   sizeof(Massl__Finished),
-  14,
+  16,
   massl__finished__field_descriptors,
   massl__finished__field_indices_by_name,
   1,  massl__finished__number_ranges,
@@ -3461,7 +4009,7 @@ const ProtobufCMessageDescriptor massl__refusal__descriptor =
   (ProtobufCMessageInit) massl__refusal__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor massl__lease__field_descriptors[10] =
+static const ProtobufCFieldDescriptor massl__lease__field_descriptors[11] =
 {
   {
     "lease",
@@ -3583,9 +4131,22 @@ static const ProtobufCFieldDescriptor massl__lease__field_descriptors[10] =
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "hashes_gradient",
+    11,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BOOL,
+    0,   /* quantifier_offset */
+    offsetof(Massl__Lease, hashes_gradient),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned massl__lease__field_indices_by_name[] = {
   9,   /* field[9] = exchanges_weights */
+  10,   /* field[10] = hashes_gradient */
   7,   /* field[7] = holders_version */
   0,   /* field[0] = lease */
   8,   /* field[8] = lost */
@@ -3599,7 +4160,7 @@ static const unsigned massl__lease__field_indices_by_name[] = {
 static const ProtobufCIntRange massl__lease__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 10 }
+  { 0, 11 }
 };
 const ProtobufCMessageDescriptor massl__lease__descriptor =
 {
@@ -3609,7 +4170,7 @@ const ProtobufCMessageDescriptor massl__lease__descriptor =
   "Massl__Lease",
   "massl",
   sizeof(Massl__Lease),
-  10,
+  11,
   massl__lease__field_descriptors,
   massl__lease__field_indices_by_name,
   1,  massl__lease__number_ranges,
@@ -3654,7 +4215,7 @@ const ProtobufCMessageDescriptor massl__heartbeat__descriptor =
   (ProtobufCMessageInit) massl__heartbeat__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor massl__grant__field_descriptors[1] =
+static const ProtobufCFieldDescriptor massl__grant__field_descriptors[2] =
 {
   {
     "lease",
@@ -3668,14 +4229,27 @@ static const ProtobufCFieldDescriptor massl__grant__field_descriptors[1] =
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "keeps_gradient",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BOOL,
+    0,   /* quantifier_offset */
+    offsetof(Massl__Grant, keeps_gradient),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned massl__grant__field_indices_by_name[] = {
+  1,   /* field[1] = keeps_gradient */
   0,   /* field[0] = lease */
 };
 static const ProtobufCIntRange massl__grant__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 1 }
+  { 0, 2 }
 };
 const ProtobufCMessageDescriptor massl__grant__descriptor =
 {
@@ -3685,7 +4259,7 @@ const ProtobufCMessageDescriptor massl__grant__descriptor =
   "Massl__Grant",
   "massl",
   sizeof(Massl__Grant),
-  1,
+  2,
   massl__grant__field_descriptors,
   massl__grant__field_indices_by_name,
   1,  massl__grant__number_ranges,
@@ -5569,6 +6143,543 @@ const ProtobufCMessageDescriptor massl__weight_sources__descriptor =
   massl__weight_sources__field_indices_by_name,
   1,  massl__weight_sources__number_ranges,
   (ProtobufCMessageInit) massl__weight_sources__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor massl__held_gradient__field_descriptors[3] =
+{
+  {
+    "slices",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Massl__HeldGradient, slices),
+    &massl__slices__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "hash",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Massl__HeldGradient, hash),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "holders",
+    3,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Massl__HeldGradient, n_holders),
+    offsetof(Massl__HeldGradient, holders),
+    &massl__bulk_address__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned massl__held_gradient__field_indices_by_name[] = {
+  1,   /* field[1] = hash */
+  2,   /* field[2] = holders */
+  0,   /* field[0] = slices */
+};
+static const ProtobufCIntRange massl__held_gradient__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 3 }
+};
+const ProtobufCMessageDescriptor massl__held_gradient__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "massl.HeldGradient",
+  "HeldGradient",
+  "Massl__HeldGradient",
+  "massl",
+  sizeof(Massl__HeldGradient),
+  3,
+  massl__held_gradient__field_descriptors,
+  massl__held_gradient__field_indices_by_name,
+  1,  massl__held_gradient__number_ranges,
+  (ProtobufCMessageInit) massl__held_gradient__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor massl__reduction__field_descriptors[4] =
+{
+  {
+    "step",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Massl__Reduction, step),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "number",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Massl__Reduction, number),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "gradients",
+    3,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Massl__Reduction, n_gradients),
+    offsetof(Massl__Reduction, gradients),
+    &massl__held_gradient__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "chunks",
+    4,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_UINT32,
+    offsetof(Massl__Reduction, n_chunks),
+    offsetof(Massl__Reduction, chunks),
+    NULL,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_PACKED,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned massl__reduction__field_indices_by_name[] = {
+  3,   /* field[3] = chunks */
+  2,   /* field[2] = gradients */
+  1,   /* field[1] = number */
+  0,   /* field[0] = step */
+};
+static const ProtobufCIntRange massl__reduction__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 4 }
+};
+const ProtobufCMessageDescriptor massl__reduction__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "massl.Reduction",
+  "Reduction",
+  "Massl__Reduction",
+  "massl",
+  sizeof(Massl__Reduction),
+  4,
+  massl__reduction__field_descriptors,
+  massl__reduction__field_indices_by_name,
+  1,  massl__reduction__number_ranges,
+  (ProtobufCMessageInit) massl__reduction__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor massl__reduction_failed__field_descriptors[3] =
+{
+  {
+    "number",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Massl__ReductionFailed, number),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "chunks",
+    2,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_UINT32,
+    offsetof(Massl__ReductionFailed, n_chunks),
+    offsetof(Massl__ReductionFailed, chunks),
+    NULL,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_PACKED,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "reason",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Massl__ReductionFailed, reason),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned massl__reduction_failed__field_indices_by_name[] = {
+  1,   /* field[1] = chunks */
+  0,   /* field[0] = number */
+  2,   /* field[2] = reason */
+};
+static const ProtobufCIntRange massl__reduction_failed__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 3 }
+};
+const ProtobufCMessageDescriptor massl__reduction_failed__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "massl.ReductionFailed",
+  "ReductionFailed",
+  "Massl__ReductionFailed",
+  "massl",
+  sizeof(Massl__ReductionFailed),
+  3,
+  massl__reduction_failed__field_descriptors,
+  massl__reduction_failed__field_indices_by_name,
+  1,  massl__reduction_failed__number_ranges,
+  (ProtobufCMessageInit) massl__reduction_failed__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor massl__gradient_hashes_request__field_descriptors[2] =
+{
+  {
+    "step",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Massl__GradientHashesRequest, step),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "slices",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Massl__GradientHashesRequest, slices),
+    &massl__slices__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned massl__gradient_hashes_request__field_indices_by_name[] = {
+  1,   /* field[1] = slices */
+  0,   /* field[0] = step */
+};
+static const ProtobufCIntRange massl__gradient_hashes_request__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 2 }
+};
+const ProtobufCMessageDescriptor massl__gradient_hashes_request__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "massl.GradientHashesRequest",
+  "GradientHashesRequest",
+  "Massl__GradientHashesRequest",
+  "massl",
+  sizeof(Massl__GradientHashesRequest),
+  2,
+  massl__gradient_hashes_request__field_descriptors,
+  massl__gradient_hashes_request__field_indices_by_name,
+  1,  massl__gradient_hashes_request__number_ranges,
+  (ProtobufCMessageInit) massl__gradient_hashes_request__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor massl__gradient_hashes__field_descriptors[2] =
+{
+  {
+    "step",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Massl__GradientHashes, step),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "slices",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Massl__GradientHashes, slices),
+    &massl__slices__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned massl__gradient_hashes__field_indices_by_name[] = {
+  1,   /* field[1] = slices */
+  0,   /* field[0] = step */
+};
+static const ProtobufCIntRange massl__gradient_hashes__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 2 }
+};
+const ProtobufCMessageDescriptor massl__gradient_hashes__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "massl.GradientHashes",
+  "GradientHashes",
+  "Massl__GradientHashes",
+  "massl",
+  sizeof(Massl__GradientHashes),
+  2,
+  massl__gradient_hashes__field_descriptors,
+  massl__gradient_hashes__field_indices_by_name,
+  1,  massl__gradient_hashes__number_ranges,
+  (ProtobufCMessageInit) massl__gradient_hashes__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor massl__gradient_request__field_descriptors[3] =
+{
+  {
+    "step",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Massl__GradientRequest, step),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "slices",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Massl__GradientRequest, slices),
+    &massl__slices__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "chunk",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Massl__GradientRequest, chunk),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned massl__gradient_request__field_indices_by_name[] = {
+  2,   /* field[2] = chunk */
+  1,   /* field[1] = slices */
+  0,   /* field[0] = step */
+};
+static const ProtobufCIntRange massl__gradient_request__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 3 }
+};
+const ProtobufCMessageDescriptor massl__gradient_request__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "massl.GradientRequest",
+  "GradientRequest",
+  "Massl__GradientRequest",
+  "massl",
+  sizeof(Massl__GradientRequest),
+  3,
+  massl__gradient_request__field_descriptors,
+  massl__gradient_request__field_indices_by_name,
+  1,  massl__gradient_request__number_ranges,
+  (ProtobufCMessageInit) massl__gradient_request__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor massl__gradient__field_descriptors[3] =
+{
+  {
+    "step",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Massl__Gradient, step),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "slices",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Massl__Gradient, slices),
+    &massl__slices__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "chunk",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Massl__Gradient, chunk),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned massl__gradient__field_indices_by_name[] = {
+  2,   /* field[2] = chunk */
+  1,   /* field[1] = slices */
+  0,   /* field[0] = step */
+};
+static const ProtobufCIntRange massl__gradient__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 3 }
+};
+const ProtobufCMessageDescriptor massl__gradient__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "massl.Gradient",
+  "Gradient",
+  "Massl__Gradient",
+  "massl",
+  sizeof(Massl__Gradient),
+  3,
+  massl__gradient__field_descriptors,
+  massl__gradient__field_indices_by_name,
+  1,  massl__gradient__number_ranges,
+  (ProtobufCMessageInit) massl__gradient__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor massl__sum__field_descriptors[2] =
+{
+  {
+    "number",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Massl__Sum, number),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "chunk",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Massl__Sum, chunk),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned massl__sum__field_indices_by_name[] = {
+  1,   /* field[1] = chunk */
+  0,   /* field[0] = number */
+};
+static const ProtobufCIntRange massl__sum__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 2 }
+};
+const ProtobufCMessageDescriptor massl__sum__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "massl.Sum",
+  "Sum",
+  "Massl__Sum",
+  "massl",
+  sizeof(Massl__Sum),
+  2,
+  massl__sum__field_descriptors,
+  massl__sum__field_indices_by_name,
+  1,  massl__sum__number_ranges,
+  (ProtobufCMessageInit) massl__sum__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor massl__summed__field_descriptors[2] =
+{
+  {
+    "number",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Massl__Summed, number),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "chunk",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Massl__Summed, chunk),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned massl__summed__field_indices_by_name[] = {
+  1,   /* field[1] = chunk */
+  0,   /* field[0] = number */
+};
+static const ProtobufCIntRange massl__summed__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 2 }
+};
+const ProtobufCMessageDescriptor massl__summed__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "massl.Summed",
+  "Summed",
+  "Massl__Summed",
+  "massl",
+  sizeof(Massl__Summed),
+  2,
+  massl__summed__field_descriptors,
+  massl__summed__field_indices_by_name,
+  1,  massl__summed__number_ranges,
+  (ProtobufCMessageInit) massl__summed__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
 static const ProtobufCEnumValue massl__refusal_reason__enum_values_by_number[9] =

@@ -59,8 +59,9 @@ public enum CoordinationLimits {
   /// Open leases of a worker: one computed and one waiting for its push on each thread, and two on the way.
   public static func leases(threads: Int) -> Int { 2 * threads + 2 }
 
-  /// Leases that a worker may list as held: its own limit, and as many that were cancelled while it wrote.
-  public static func heldLeases(threads: Int) -> Int { 2 * leases(threads: threads) }
+  /// Leases that a worker may list as held: its own limit, as many that were cancelled while it wrote, and those whose
+  /// gradients it keeps.
+  public static func heldLeases(threads: Int, gradients: Int) -> Int { 2 * leases(threads: threads) + gradients }
 
   /// Copies of a slice that are computed at once by workers that are not overdue. The second is for a worker that
   /// is slow, the third for two of them; more would only load the machines.
@@ -93,6 +94,27 @@ public enum CoordinationLimits {
   /// Payloads on their way at once: each needs a buffer of the size of the gradient. Two keep the wire busy while one
   /// is added to the tree; the others are for slow lines.
   public static let gradientsInFlight = 4
+
+  /// Payloads without their gradients on their way at once: rows and statistics of a few slices each.
+  public static let tailsInFlight = 64
+
+  /// Gradients that the coordinator keeps until all slices of a reduced step are in: those of workers that cannot.
+  public static let gradientsHeld = 8
+
+  /// A step is reduced while one worker in so many at most cannot keep its gradients: more of them would wait for the end
+  /// of the step.
+  public static let strangersShare = 4
+
+  /// While gradients are added up, those of a worker that was not heard for so long are lost: two heartbeats, for all
+  /// reducers wait for it.
+  public static let keeperSilence = heartbeat * 2
+
+  /// A reducer that sends no sum for so long, or for `patience` times as long as all that it takes in needs, is replaced.
+  /// Longer than `keeperSilence`, for it may be another that it waits for.
+  public static let sumSilence = Duration.seconds(3)
+
+  /// How long a worker that was replaced adds nothing up.
+  public static let reducerPause = Duration.seconds(30)
 
   /// A granted payload of which nothing arrived for so long gives its place away, whoever else may need it; where others
   /// do, `patience` times the usual is enough, and `stall`. A chunk of a mebibyte takes so long at a megabit a second.

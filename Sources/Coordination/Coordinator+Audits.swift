@@ -29,6 +29,8 @@ struct Audit: Sendable {
     case finite(Finished)
     /// In loss, gradient or rows.
     case notFinite
+    /// Not of a lease: what others computed was added up to something else.
+    case otherSum
   }
 
   /// At most one a worker, and at most `CoordinationLimits.answers`.
@@ -200,7 +202,7 @@ extension Coordinator {
       if isLate { for lease in live where lease.expected == nil { putOnProbation(lease.peer) } }
       current.audits[node]?.isAsked = true
       counts.judged += 1
-      effects.append(.recompute(step: step, node))
+      effects.append(.recompute(step: step, node, hashesGradient: isReduced))
     }
   }
 }

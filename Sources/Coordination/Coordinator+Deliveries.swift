@@ -17,7 +17,7 @@ extension Coordinator {
     var coming = leases.granted.compactMap { leases[$0]?.slices }
     for onProbation in [false, true] {
       var place = 0
-      while place < leases.waiting.count, leases.granted.count < CoordinationLimits.gradientsInFlight {
+      while place < leases.waiting.count {
         let id = leases.waiting[place]
         if onProbation, leases.granted.contains(where: isOfOneOnProbation) { return }
         guard let index = leases.index(of: id), let finished = leases[index].finished,
@@ -27,12 +27,31 @@ extension Coordinator {
           place += 1
           continue
         }
-        leases.grant(at: index, at: now)
+        let keepsGradient = keepsGradient(leases[index])
+        guard hasRoom(keepingGradient: keepsGradient) else {
+          place += 1
+          continue
+        }
+        leases.grant(at: index, keepsGradient: keepsGradient, at: now)
         coming.append(finished.slices)
-        effects.append(.expectPush(id, from: leases[index].peer, finished))
-        effects.append(.send(.grant(id), to: leases[index].peer))
+        effects.append(.expectPush(id, from: leases[index].peer, finished, keepsGradient: keepsGradient))
+        effects.append(.send(.grant(id, keepsGradient: keepsGradient), to: leases[index].peer))
       }
     }
+  }
+
+  /// Whether the gradient of a lease that waits may stay with its worker.
+  private func keepsGradient(_ lease: OpenLease) -> Bool {
+    guard isReduced, let peer = peers[lease.peer] else { return false }
+    return hasRoomToKeep(peer, beside: peer.leases.count { leases[$0]?.keepsGradient == true })
+  }
+
+  /// Whether one more payload may be on its way.
+  private func hasRoom(keepingGradient keeps: Bool) -> Bool {
+    let granted = leases.granted.count { leases[$0]?.keepsGradient == keeps }
+    return keeps
+      ? granted < CoordinationLimits.tailsInFlight
+      : granted < CoordinationLimits.gradientsInFlight && hasPlace(beside: granted)
   }
 
   private func isOfOneOnProbation(_ id: LeaseID) -> Bool {
@@ -60,7 +79,8 @@ extension Coordinator {
   /// A payload is whole: its worker delivers.
   mutating func delivered(_ lease: OpenLease) {
     guard let place = peers.place(of: lease.peer) else { return }
-    if let begun = begun(lease, by: peers[place]) {
+    // What a tail takes says nothing of a link.
+    if !lease.keepsGradient, let begun = begun(lease, by: peers[place]) {
       let newest = now - begun
       func mean(_ before: Duration?) -> Duration { before.map { ($0 * 3 + newest) / 4 } ?? newest }
       leases.usualDelivery = mean(leases.usualDelivery)
@@ -123,11 +143,12 @@ extension Coordinator {
 
   /// Whether another payload could come in its place, of a worker that delivers as far as is known.
   private func isInTheWay(_ lease: OpenLease) -> Bool {
-    let isFull = leases.granted.count >= CoordinationLimits.gradientsInFlight
+    let isFull = !hasRoom(keepingGradient: lease.keepsGradient)
     return leases.waiting.contains { id in
       guard !isOfOneOnProbation(id), let other = leases[id], isReadyToCome(other) else { return false }
       if other.slices.overlaps(lease.slices) { return other.peer != lease.peer }
-      return isFull && !leases.granted.contains { leases[$0]?.slices.overlaps(other.slices) ?? false }
+      return isFull && keepsGradient(other) == lease.keepsGradient
+        && !leases.granted.contains { leases[$0]?.slices.overlaps(other.slices) ?? false }
     }
   }
 

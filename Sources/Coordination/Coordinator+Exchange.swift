@@ -1,12 +1,16 @@
 import Messages
 import Numerics
 
-/// What workers may fetch from each other.
+/// What workers may fetch from each other, and add up.
 public struct Exchange: Sendable {
   /// Each chunk of the version's student has its hash.
   var isHashed = false
   /// The next version's is to have them.
   var isHashing = false
+  /// How often chunks of gradients were dealt to be added up.
+  var deals: UInt64 = 0
+  /// Workers of the newest deal; 0 after a step without one.
+  var reducers = 0
 }
 
 // MARK: - Whether it is worth it
@@ -99,7 +103,8 @@ extension Coordinator {
     effects.insert(.nameWeightSources(sources.compactMap { peers[$0].reach.address }, step: step), at: first)
   }
 
-  private func paysToExchange(with sources: Int) -> Bool {
+  /// Whether weights, or gradients, had better go among the workers.
+  func paysToExchange(with sources: Int) -> Bool {
     switch settings.exchangesWeights {
     case false?: false
     case true?: sources >= 2
@@ -111,7 +116,7 @@ extension Coordinator {
   }
 
   /// Of each host the first that was reached and delivers what it announces: workers of one host share its link.
-  private func weightSources(among places: [Int]) -> [Int] {
+  func weightSources(among places: [Int]) -> [Int] {
     var hosts: Set<String> = []
     let sources = places.filter { place in
       let peer = peers[place]

@@ -22,7 +22,7 @@ extension Coordinator {
       isComplete == current.slices.isComplete, "\(current.slices.acceptedCount) slices accepted of step \(step)")
     switch phase {
     case .computing: try require(!isComplete, "step \(step) is complete and not updated")
-    case .updating: try require(isComplete, "step \(step) is updated and not complete")
+    case .reducing, .updating: try require(isComplete, "step \(step) is updated and not complete")
     case .concluding, .leaving, .stopped: break
     }
     // 2. Leases are open for a reason, and within limits.
@@ -48,7 +48,9 @@ extension Coordinator {
     try require(leases.waiting.sorted() == queued, "waiting \(leases.waiting), but finished \(queued)")
     let granted = leases.filter(\.isGranted)
     try require(leases.granted.sorted() == granted.map(\.id), "granted \(leases.granted)")
-    try require(granted.count <= CoordinationLimits.gradientsInFlight, "\(granted.count) gradients in flight")
+    let tails = granted.count(where: \.keepsGradient)
+    try require(granted.count - tails <= CoordinationLimits.gradientsInFlight, "\(granted.count) gradients in flight")
+    try require(tails <= CoordinationLimits.tailsInFlight, "\(tails) tails in flight")
     for (index, lease) in granted.enumerated() {
       try require(
         !granted[..<index].contains { $0.slices.overlaps(lease.slices) }, "\(described(lease.slices)) comes twice")
@@ -89,11 +91,29 @@ extension Coordinator {
       current.lost == pictures.lost(in: step), "lost pictures \(current.lost) of step \(step)")
     try require(
       pictures.accusations.count <= CoordinationLimits.accusations, "\(pictures.accusations.count) accusations")
-    // 8. Checkpoints go forward.
+    // 8. Gradients that are kept.
+    let accepted = Set(current.acceptedNodes)
+    let isCounting = phase == .computing || phase == .reducing
+    for (node, kept) in current.kept where isCounting {
+      try require(accepted.contains(node), "the gradient of \(described(node)) is kept, and not accepted")
+      try require(peers[kept.peer]?.kept[kept.lease] == node, "nobody keeps the gradient of \(described(node))")
+    }
+    for peer in peers {
+      try require(
+        peer.kept.allSatisfy { current.kept[$0.value]?.lease == $0.key }, "\(described(peer.id)) keeps what it need not"
+      )
+    }
+    try require(isReduced || current.kept.isEmpty, "gradients are kept, and step \(step) is not reduced")
+    let held = current.acceptedNodes.count - current.kept.count
+    try require(
+      !isReduced || !isCounting || held <= CoordinationLimits.gradientsHeld, "\(held) gradients are here")
+    try require(phase != .reducing || current.sums.map { !$0.isComplete } ?? false, "step \(step) has its sums")
+    try current.sums?.checkInvariants()
+    // 9. Checkpoints go forward.
     let (durable, inFlight) = (checkpoints.durableStep, checkpoints.inFlight)
     try require(durable ?? 0 <= step && inFlight ?? 0 <= step, "a checkpoint ahead of step \(step)")
     try require(inFlight == nil || durable ?? -1 < step || phase == .stopped, "a checkpoint too many")
-    let mayBegin = phase == .computing && checkpoints.mayBegin(at: now)
+    let mayBegin = (phase == .computing || phase == .reducing) && checkpoints.mayBegin(at: now)
     try require(
       !mayBegin || !checkpoints.isDue(ofStep: step, at: now), "a checkpoint of step \(step) is late")
   }

@@ -12,6 +12,7 @@ extension Coordinator {
     var round = LeasingRound(peers.inOrder, at: now)
     var turn = round.idle
     guard !turn.isEmpty else { return }
+    decideOnReduction()
     let (idle, before) = (turn, effects.count)
     round.audits = nodesToAudit(in: round)
     while !turn.isEmpty, round.hasWork(among: leases.inOrder, on: current.slices) {
@@ -37,6 +38,7 @@ extension Coordinator {
       peers[place].leases.count
         < (peers[place].delivery.isOnProbation ? 1 : CoordinationLimits.leases(threads: peers[place].threads)),
       round.hasWork(at: peers[place].pace, among: leases.inOrder, on: current.slices),
+      hasRoomToKeep(peers[place], beside: peers[place].leases.count) || mayLeaseWithoutKeeping(),
       let node = nodeToLease(to: peers[place], ofThreads: waiting, &round)
     else { return false }
     issue(node, to: place, &effects)
@@ -67,7 +69,8 @@ extension Coordinator {
           Lease(
             lease: lease.id, step: step, slices: node, student: version.student, teacher: version.teacher,
             rows: version.rows, memoryFloor: version.memoryFloor,
-            holdersVersion: board?.version ?? 0, lost: current.lost, exchangesWeights: isExchangingWeights)),
+            holdersVersion: board?.version ?? 0, lost: current.lost, exchangesWeights: isExchangingWeights,
+            hashesGradient: isReduced)),
         to: peer.id))
   }
 
@@ -157,6 +160,7 @@ extension Coordinator {
         if !isPresent(peer) { makeOverdue(lease.id) }
       }
     }
+    for peer in peers where !peer.kept.isEmpty && !isPresent(peer) { loseGradients(of: peer.id, &effects) }
     current.exclusions.removeAll { $0.until <= now }
     offenders.expire(at: now)
     nothingExpiresBefore = nextExpiry

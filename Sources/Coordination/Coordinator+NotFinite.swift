@@ -1,3 +1,4 @@
+import Messages
 import Numerics
 import Slices
 
@@ -6,13 +7,19 @@ import Slices
 extension Coordinator {
   /// A worker's loss, gradient or rows of a lease are not finite.
   mutating func gaveNotFinite(_ lease: OpenLease, _ effects: inout [Effect]) {
-    counts.notFinite += 1
     drop(lease.id, tellWorker: true, &effects)
-    let node = lease.slices
-    guard let peer = peers[lease.peer] else { return }
+    gaveNotFinite(lease.slices, by: lease.peer, lease.finished, &effects)
+  }
+
+  /// - Parameter finished: what was announced of it; nil if that itself is not finite.
+  mutating func gaveNotFinite(
+    _ node: SliceRange, by id: PeerID, _ finished: Finished?, _ effects: inout [Effect]
+  ) {
+    counts.notFinite += 1
+    guard let peer = peers[id] else { return }
     let answer = Audit.Answer(peer: peer.id, host: peer.host, worker: peer.name, result: .notFinite)
     var audit = current.audits[node] ?? Audit()
-    if audit.verdict != nil, lease.finished == nil {
+    if audit.verdict != nil, finished == nil {
       return mayTryAgain(peer.host) ? askAgain(answer, node, &effects) : quarantine([answer], node, &effects)
     }
     // Else it is the payload that others agreed on: they agreed on what is not finite.

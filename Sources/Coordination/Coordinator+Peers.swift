@@ -21,6 +21,7 @@ extension Coordinator {
       case .ready(let ready): self.ready(ready, from: sender.peer, &effects)
       case .finished(let finished): self.finished(finished, from: sender.peer, &effects)
       case .returned(let returned): self.returned(returned, from: sender.peer, &effects)
+      case .reductionFailed(let failure): reductionFailed(failure, from: sender.peer, &effects)
       case .goodbye:
         log(.info, .leaves, about: sender.peer, "\(described(sender.peer)) leaves.", &effects)
         forget(sender.peer, &effects)
@@ -79,14 +80,17 @@ extension Coordinator {
     peers[id]?.isConnected = false
     peers[id]?.idleThreads = 0
     nothingExpiresBefore = now
-    guard !peer.leases.isEmpty else { return }
+    guard !peer.leases.isEmpty || !peer.kept.isEmpty else { return }
+    let kept = peer.kept.isEmpty ? "" : ", and the \(peer.kept.count) gradients that it keeps are computed again"
     effects.append(
-      .log(.info, "\(described(id)) lost its connection: its \(peer.leases.count) leases are given to others too."))
+      .log(
+        .info, "\(described(id)) lost its connection: its \(peer.leases.count) leases are given to others too\(kept)."))
   }
 
   /// Forgets a peer; its leases are free.
   mutating func forget(_ peer: PeerID, _ effects: inout [Effect]) {
     for lease in peers[peer]?.leases ?? [] { drop(lease, tellWorker: false, &effects) }
+    loseGradients(of: peer, &effects)
     peers[peer] = nil
     current.exclusions.removeAll { $0.whom == .peer(peer) }
     for slice in current.returned.keys { current.returned[slice]?[peer] = nil }
@@ -207,13 +211,19 @@ extension Coordinator {
     guard 0...peer.threads ~= ready.idleThreads else {
       return offend(id, "ready with \(ready.idleThreads) idle threads of \(peer.threads)", &effects)
     }
-    guard ready.held.count <= CoordinationLimits.heldLeases(threads: peer.threads) else {
+    guard
+      ready.held.count <= CoordinationLimits.heldLeases(threads: peer.threads, gradients: ready.gradients)
+    else {
       return offend(id, "ready with \(ready.held.count) leases held", &effects)
     }
     if case .leaving = phase { return effects.append(.send(.finished, to: id)) }
     effects.append(.send(.heartbeat(step: step), to: id))
 
+    peers[id]?.gradientRoom = ready.gradients
     let held = Set(ready.held)
+    for (lease, node) in peer.kept.sorted(by: { $0.key < $1.key }) where !held.contains(lease) {
+      loseGradient(of: node, &effects)
+    }
     var onTheWay = 0
     for lease in peer.leases where !held.contains(lease) {
       guard let lease = leases[lease] else { continue }
@@ -239,7 +249,8 @@ extension Coordinator {
     // Not if it is ignored from here on.
     guard peers[id] != nil else { return }
     peers[id]?.idleThreads = max(0, ready.idleThreads - onTheWay)
-    for lease in held.subtracting(peers[id]?.leases ?? []).sorted() { effects.append(.send(.cancel(lease), to: id)) }
+    let known = (peers[id]?.leases ?? []) + (peers[id].map { Array($0.kept.keys) } ?? [])
+    for lease in held.subtracting(known).sorted() { effects.append(.send(.cancel(lease), to: id)) }
   }
 }
 

@@ -131,7 +131,7 @@ extension Coordinator {
   /// - Parameter isMet: whether a slice of this step asked for one of them.
   mutating func picturesLost(_ unread: [Int], reason: String, isMet: Bool, _ effects: inout [Effect]) {
     if let picture = pictures.inExamination, unread.contains(picture) { pictures.inExamination = nil }
-    guard phase == .computing || isUpdating && !isMet else { return }
+    guard phase == .computing || phase == .reducing || isUpdating && !isMet else { return }
     let first = isMet ? step : step + 1
     let new = unread.filter { 0..<settings.welcome.data.count ~= $0 && pictures.lost[$0] ?? .max > first }
     guard !new.isEmpty else { return }
@@ -165,8 +165,13 @@ extension Coordinator {
   }
 
   /// The step begins again: nothing of it counts.
-  private mutating func startOver(_ effects: inout [Effect]) {
+  mutating func startOver(_ effects: inout [Effect]) {
     for lease in leases { drop(lease.id, tellWorker: true, &effects) }
+    for place in peers.indices {
+      for lease in peers[place].kept.keys.sorted() { effects.append(.send(.cancel(lease), to: peers[place].id)) }
+      peers[place].kept = [:]
+    }
+    phase = .computing
     beginStep()
     effects.append(.startOver(step: step))
   }

@@ -34,6 +34,8 @@ extension Coordinator {
       let bad = zip(lease.slices.indices, finished.losses).filter { !$1.total.isFinite || !$1.targetEntropy.isFinite }
       guard bad.isEmpty else { return gaveNotFinite(lease, &effects) }
       leases.finish(at: index, with: finished, at: now)
+      // Others announced the same, and its gradient was not finite.
+      if current.notFinite[lease.slices] == Self.comparable(finished) { return gaveNotFinite(leases[index], &effects) }
       hear(finished, from: peer, &effects)
     }
   }
@@ -51,6 +53,9 @@ extension Coordinator {
     let (slots, chosen) = (settings.shape.watchedSlots, finished.chosen)
     if chosen.count != (slots + 7) / 8 || slots % 8 != 0 && chosen[chosen.count - 1] >> UInt8(slots % 8) != 0 {
       return "\(chosen.count) bytes of chosen slots, not a bit for each of \(slots)"
+    }
+    if (finished.gradient != nil) != isReduced {
+      return isReduced ? "a result without its gradient's hash" : "a gradient's hash that nobody asked for"
     }
     return problem(of: finished.undecodable, on: lease.slices)
   }
@@ -106,6 +111,7 @@ extension Coordinator {
     counts.rowsCached &+= finished.traffic.cached
     counts.rowsFetched &+= finished.traffic.fetched
     counts.rowWaitSeconds += Double(finished.traffic.waited) / 1e6
+    if lease.keepsGradient { keep(finished, of: lease) }
     effects.append(.accept(lease.id, finished))
     // Copies, whole or in part, are no longer wanted. A larger one goes too, for it cannot be taken apart; what it
     // had besides is free again, and fewer slices are left than before: so this ends.
@@ -116,6 +122,8 @@ extension Coordinator {
       drop(copy, tellWorker: true, &effects)
     }
     guard phase == .computing, current.slices.isComplete else { return }
+    if isReduced { return reduce(&effects) }
+    exchange.reducers = 0
     phase = .updating(then: nil)
     effects.append(.startUpdate(step: step))
   }

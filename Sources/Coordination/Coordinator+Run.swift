@@ -28,7 +28,7 @@ extension Coordinator {
 
   mutating func stopRequested(_ effects: inout [Effect]) {
     switch phase {
-    case .computing, .updating: conclude(with: .requested, &effects)
+    case .computing, .reducing, .updating: conclude(with: .requested, &effects)
     case .concluding(let end): phase = .concluding(Conclusion(end.reason, givesUp: true))
     case .leaving, .stopped: break
     }
@@ -42,7 +42,7 @@ extension Coordinator {
     case .updating(let before):
       guard before == nil || before == .requested, reason != before else { return }
       phase = .updating(then: reason)
-    case .computing: phase = .concluding(Conclusion(reason))
+    case .computing, .reducing: phase = .concluding(Conclusion(reason))
     }
     if let why = reason.failure { effects.append(.log(.error, why)) }
     for lease in leases { drop(lease.id, tellWorker: true, &effects) }
@@ -66,7 +66,7 @@ extension Coordinator {
     case .leaving(let until) where peers.isEmpty && !(board?.hasShardsHeard ?? false) || now >= until:
       phase = .stopped
       effects.append(.stop(.finished))
-    case .computing, .updating, .concluding, .leaving, .stopped:
+    case .computing, .reducing, .updating, .concluding, .leaving, .stopped:
       break
     }
   }
@@ -80,7 +80,7 @@ extension Coordinator {
     guard checkpoints.mayBegin(at: now), checkpoints.durableStep != step else { return }
     switch phase {
     case .concluding: break
-    case .computing:
+    case .computing, .reducing:
       guard checkpoints.isDue(ofStep: step, at: now) else { return }
     case .updating, .leaving, .stopped: return
     }

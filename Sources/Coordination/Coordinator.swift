@@ -12,14 +12,16 @@ import Slices
 ///     for effect in coordinator.handle(.tick, at: now) { ... }
 ///
 /// A step goes from `computing` (its slices are leased, results are granted a push, accepted) to `updating` (every
-/// slice is in) to the next step. What stops a run leads through `concluding`, where the newest version of the weights
+/// slice is in), as a rule over `reducing` where there are many hosts, to the next step. What stops a run leads through `concluding`, where the newest version of the weights
 /// becomes durable, to `stopped`.
 public struct Coordinator: Sendable {
   /// What the coordinator is about.
   enum Phase: Hashable, Sendable {
     /// Slices of the step are leased.
     case computing
-    /// Every slice is accepted; the process works out the next weights. With them the run ends, if there is a reason.
+    /// Every slice is accepted; gradients that stayed with workers are added up.
+    case reducing
+    /// Every slice is accepted and added; the process works out the next weights. With them the run ends, if there is a reason.
     case updating(then: StopReason?)
     /// No more work: the newest weights are to become durable, then it stops.
     case concluding(Conclusion)
@@ -141,6 +143,8 @@ public struct Coordinator: Sendable {
     case .recomputed(let finished, let notFinite): recomputed(finished, notFinite: notFinite, &effects)
     case .recomputationFailed(let step, let node, let reason):
       recomputationFailed(of: node, in: step, reason: reason, &effects)
+    case .sumArrived(let sum): sumArrived(sum, &effects)
+    case .gradientUnavailable(let lost): gradientUnavailable(lost, &effects)
     case .pictureExamined(let picture, let verdict): pictureExamined(picture, verdict, &effects)
     case .picturesLost(let pictures, let reason, let isMet):
       picturesLost(pictures, reason: reason, isMet: isMet, &effects)
@@ -154,6 +158,8 @@ public struct Coordinator: Sendable {
     examinePictures(&effects)
     watchDeliveries(&effects)
     grant(&effects)
+    watchReducers(&effects)
+    giveUpReduction(&effects)
     planMemory(&effects)
     writeCheckpointIfDue(&effects)
     conclude(&effects)

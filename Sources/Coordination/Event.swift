@@ -57,6 +57,10 @@ public enum Event: Hashable, Sendable {
   case updateFinished(VersionIdentity, isHashed: Bool = false)
   /// A checkpoint of this step is durable, or failed for this reason.
   case checkpointFinished(step: Int, failure: String?)
+  /// The sum of a chunk has arrived.
+  case sumArrived(ArrivedSum)
+  /// The coordinator itself cannot have, or use, a gradient that a worker keeps.
+  case gradientUnavailable(UnavailableGradient)
   /// What the coordinator's own computing says about a node that it was to judge; the lease means nothing. With the
   /// node's slices whose loss, gradient or rows are not finite: all of them if only their sum is not.
   case recomputed(Finished, notFinite: [Int] = [])
@@ -81,6 +85,57 @@ public enum PushOutcome: Hashable, Sendable {
   case damaged
   /// It has its digest, but holds a float that is not finite.
   case notFinite
+}
+
+/// The sum of a chunk over all of a step's gradients.
+public struct ArrivedSum: Hashable, Sendable {
+  /// The `Reduction`'s number.
+  public var deal: UInt64
+  public var chunk: Int
+  /// Who added it up; nil: the coordinator itself.
+  public var peer: PeerID?
+  public var isFinite: Bool
+  /// Of its bytes, if it is to be compared.
+  public var hash: ContentHash?
+
+  public init(deal: UInt64, chunk: Int, peer: PeerID?, isFinite: Bool, hash: ContentHash?) {
+    self.deal = deal
+    self.chunk = chunk
+    self.peer = peer
+    self.isFinite = isFinite
+    self.hash = hash
+  }
+}
+
+/// Who may send which sums.
+public struct ExpectedSums: Hashable, Sendable {
+  public var step: Int
+  /// The `Reduction`'s number.
+  public var deal: UInt64
+  /// The coordinator itself may give any.
+  public var chunks: [PeerID: [Int]]
+  /// Chunks whose sums need a hash.
+  public var compared: Set<Int>
+}
+
+/// A gradient that a worker keeps and the coordinator cannot add.
+public struct UnavailableGradient: Hashable, Sendable {
+  public enum Problem: Hashable, Sendable {
+    /// It does not come, or not as it was announced.
+    case notGiven(reason: String)
+    /// It has the hash that was announced, and a float that is not finite.
+    case notFinite
+  }
+  /// The `Reduction`'s number.
+  public var deal: UInt64
+  public var slices: SliceRange
+  public var problem: Problem
+
+  public init(deal: UInt64, slices: SliceRange, problem: Problem) {
+    self.deal = deal
+    self.slices = slices
+    self.problem = problem
+  }
 }
 
 /// A version of weights and memory: what the leases of one step are computed with.
@@ -124,17 +179,26 @@ public enum Effect: Hashable, Sendable {
   case fetchExtent(AssignedExtent)
   /// Rows below this are seeded from now on, in the version of this step: `--forget-lost-rows`.
   case raiseFloor(to: Int)
-  /// Make room for this lease's payload: chunks of it may arrive now.
-  case expectPush(LeaseID, from: PeerID, Finished)
+  /// Make room for this lease's payload, or for its tail alone: chunks of it may arrive now.
+  case expectPush(LeaseID, from: PeerID, Finished, keepsGradient: Bool)
   /// Forget what has arrived of this lease's payload.
   case abandonPush(LeaseID)
-  /// The payload of this lease counts: add it to the step's tree at this node.
+  /// The payload of this lease counts: add it to the step's tree at this node. If it has a gradient's hash the gradient is
+  /// added up later: keep it as it is, if it came.
   case accept(LeaseID, Finished)
-  /// Every slice of the step is accepted: clip, optimize, average, enqueue.
+  /// What was accepted of this node does not count.
+  case forgetResult(SliceRange)
+  /// Make room for the sums of these chunks, those that are there excepted: they may arrive now, no others.
+  case expectSums(ExpectedSums)
+  /// No sums are expected any more, until others are; those that are there stay.
+  case abandonSums
+  /// Add these chunks up here too, after those that came before: `sumArrived` or `gradientUnavailable` says.
+  case reduce(Reduction)
+  /// Every slice of the step is accepted and added: clip, optimize, average, enqueue.
   case startUpdate(step: Int)
   case writeCheckpoint(step: Int)
   /// Compute a node of the step here too, and say what comes of it.
-  case recompute(step: Int, SliceRange)
+  case recompute(step: Int, SliceRange, hashesGradient: Bool)
   /// See whether a picture's file decodes: `pictureExamined` or `picturesLost` says. One at a time.
   case examinePicture(Int)
   /// Remember these durably before any later effect: from their steps on the run goes on without them.

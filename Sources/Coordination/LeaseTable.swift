@@ -10,7 +10,8 @@ struct LeaseTable: RandomAccessCollection, Sendable {
   private(set) var issued: UInt64 = 0
   /// Finished leases that wait for a grant, first come first.
   private(set) var waiting: [LeaseID] = []
-  /// Leases whose payload is on its way, at most `CoordinationLimits.gradientsInFlight`.
+  /// Leases whose payload is on its way: at most `CoordinationLimits.gradientsInFlight` whole ones, and
+  /// `CoordinationLimits.tailsInFlight` without their gradients.
   private(set) var granted: [LeaseID] = []
   /// How long payloads take from their grant to their last float, a running mean over all workers; nil before the first.
   var usualDelivery: Duration?
@@ -59,12 +60,14 @@ extension LeaseTable {
   }
 
   /// Its payload may come.
-  mutating func grant(at index: Int, at now: Instant) {
+  /// - Parameter keepsGradient: without the gradient.
+  mutating func grant(at index: Int, keepsGradient: Bool, at now: Instant) {
     guard case .waiting(let finished, _) = inOrder[index].state else {
       fatalError("invariant broken: lease \(inOrder[index].id.number) is granted before it waits")
     }
     let id = inOrder[index].id
     inOrder[index].state = .granted(finished, heard: now)
+    inOrder[index].keepsGradient = keepsGradient
     inOrder[index].grantedAt = now
     inOrder[index].isArriving = false
     waiting.removeAll { $0 == id }
@@ -84,6 +87,7 @@ extension LeaseTable {
     guard case .granted(let finished, _) = inOrder[index].state else { return }
     let id = inOrder[index].id
     inOrder[index].state = .waiting(finished, since: now)
+    inOrder[index].keepsGradient = false
     granted.removeAll { $0 == id }
     waiting.append(id)
   }
@@ -124,6 +128,8 @@ struct OpenLease: Sendable {
   var isOverdue = false
   /// When its payload was granted, the last time; once the first of it is here, when that could begin to come.
   fileprivate(set) var grantedAt: Instant?
+  /// Its payload was granted without the gradient, which stays with the worker.
+  fileprivate(set) var keepsGradient = false
   /// Of that payload something has arrived.
   fileprivate(set) var isArriving = false
 

@@ -1,4 +1,5 @@
 import Messages
+import Slices
 
 /// A worker that said hello and was welcomed.
 struct Peer: Sendable {
@@ -20,8 +21,14 @@ struct Peer: Sendable {
   /// Slices of its that were accepted.
   var accepted = 0
   var delivery = Delivery()
-  /// Where others may fetch weights from it.
+  /// Where others may fetch weights and gradients from it.
   var reach = Reach()
+  /// Gradients that it can keep for others, those that it keeps among them.
+  var gradientRoom = 0
+  /// Accepted leases of the step whose gradients it keeps.
+  var kept: [LeaseID: SliceRange] = [:]
+  /// It did not add up what it was asked to; it is not asked before this.
+  var reducesNotBefore: Instant?
 
   /// Whether it is connected and was heard lately: who is not gets nothing, and others get what it has.
   func isPresent(at now: Instant) -> Bool { Self.isPresent(isConnected, heard: heard, at: now) }

@@ -48,6 +48,16 @@ struct SliceBoard: Sendable {
     acceptedCount += node.count
   }
 
+  /// These slices are not in any more.
+  mutating func reject(_ node: SliceRange) {
+    invariant(node.indices.allSatisfy { isAccepted[$0] }, "\(node) is rejected, and was not accepted")
+    for slice in node.indices {
+      isAccepted[slice] = false
+      free[slice] = attempts[slice] == 0
+    }
+    acceptedCount -= node.count
+  }
+
   /// Whether one more worker may compute any of these slices.
   func hasRoom(in node: SliceRange) -> Bool { node.indices.contains { attempts[$0] < CoordinationLimits.attempts } }
 }

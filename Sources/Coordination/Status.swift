@@ -6,7 +6,7 @@ public struct Status: Hashable, Codable, Sendable {
   public var step: Int
   /// The run ends before this step.
   public var lastStep: Int
-  /// "computing", "updating", "concluding", "leaving" or "stopped".
+  /// "computing", "reducing", "updating", "concluding", "leaving" or "stopped".
   public var phase: String
   public var incarnation: UInt64
   public var slices: Int
@@ -19,6 +19,8 @@ public struct Status: Hashable, Codable, Sendable {
   public var workers: [Worker]
   /// Workers that give the step's weights to others; 0: all fetch them from the coordinator.
   public var weightSources: Int
+  /// Workers that add up gradients in this step, or did in the one before; 0: the coordinator adds them up.
+  public var reducers: Int
   /// Pictures in whose places others are: those that do not decode, as far as they were met, and those that the
   /// coordinator can no longer read.
   public var undecodablePictures: Int
@@ -32,6 +34,7 @@ public struct Status: Hashable, Codable, Sendable {
   public init(
     step: Int, lastStep: Int, phase: String, incarnation: UInt64, slices: Int, acceptedSlices: Int = 0,
     durableStep: Int?, checkpointInFlight: Int? = nil, workers: [Worker] = [], weightSources: Int = 0,
+    reducers: Int = 0,
     undecodablePictures: Int = 0,
     lostPictures: Int = 0, counts: Counts = Counts(), quarantined: [QuarantinedHost] = [],
     memoryShards: MemoryStatus? = nil
@@ -46,6 +49,7 @@ public struct Status: Hashable, Codable, Sendable {
     self.checkpointInFlight = checkpointInFlight
     self.workers = workers
     self.weightSources = weightSources
+    self.reducers = reducers
     self.undecodablePictures = undecodablePictures
     self.lostPictures = lostPictures
     self.counts = counts
@@ -71,6 +75,8 @@ public struct Status: Hashable, Codable, Sendable {
     @OrNull public var address: String?
     /// The coordinator had an answer from there; it asks once there are two hosts.
     public var isReached: Bool
+    /// Gradients of the step that it keeps for others to fetch.
+    public var keptGradients: Int
   }
 }
 
@@ -92,6 +98,10 @@ public struct Counts: Hashable, Codable, Sendable {
   public var damaged = 0
   /// Payloads that were announced and did not come, damaged ones among them.
   public var undelivered = 0
+  /// Gradients that a worker kept, and that were lost with it.
+  public var lostGradients = 0
+  /// Chunks of gradients that the coordinator added up because a worker did not.
+  public var sumsTakenOver = 0
   /// Results that were not finite.
   public var notFinite = 0
   /// Messages that were refused, for whatever reason.
@@ -132,8 +142,9 @@ extension Coordinator {
           slicesPerSecond: peer.pace.map { Double(peer.threads) / max($0 / .seconds(1), 1e-9) },
           acceptedSlices: peer.accepted, undelivered: peer.delivery.undelivered,
           secondsSinceHeard: (time - peer.heard) / .seconds(1),
-          address: peer.reach.address.map { "\($0.endpoint)" }, isReached: peer.reach.isReached)
-      }, weightSources: current.weightSources ?? 0,
+          address: peer.reach.address.map { "\($0.endpoint)" }, isReached: peer.reach.isReached,
+          keptGradients: peer.kept.count)
+      }, weightSources: current.weightSources ?? 0, reducers: exchange.reducers,
       undecodablePictures: pictures.undecodable.count, lostPictures: current.lost.count, counts: counts,
       quarantined: hosts.quarantined,
       memoryShards: memoryStatus(at: time))
@@ -142,6 +153,7 @@ extension Coordinator {
   private var phaseName: String {
     switch phase {
     case .computing: "computing"
+    case .reducing: "reducing"
     case .updating: "updating"
     case .concluding: "concluding"
     case .leaving: "leaving"

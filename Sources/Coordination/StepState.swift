@@ -18,6 +18,14 @@ struct StepState: Sendable {
   /// How many workers were named from whom the others fetch the step's student; nil until the first lease, 0 if all ask the
   /// coordinator.
   var weightSources: Int?
+  /// Whether gradients stay with who computed them, and are added up chunk by chunk; nil until the first lease.
+  var isReduced: Bool?
+  /// By accepted node: gradients that workers keep. Those of all other accepted nodes are here.
+  var kept: [SliceRange: KeptGradient] = [:]
+  /// Since all slices were in the first time; nil before.
+  var sums: SumBoard?
+  /// Results that were accepted, and of which the gradient turned out not to be finite.
+  var notFinite: [SliceRange: Finished] = [:]
   /// Pictures without which it is computed, ascending.
   let lost: [Int]
 

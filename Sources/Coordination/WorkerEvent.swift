@@ -8,8 +8,8 @@ public enum WorkerEvent: Sendable {
   case connectionLost
   /// The control socket is of no use any more.
   case socketFailed(reason: String)
-  /// The run that `.join` named was joined: leases are taken.
-  case joined(LeaseBounds)
+  /// The run that `.join` named was joined: leases are taken, and so many gradients may be kept for others.
+  case joined(LeaseBounds, gradientRoom: Int)
   /// It cannot be joined.
   case couldNotJoin(reason: String)
   /// What becomes of a lease, in the session that began with this number's `.join`.
@@ -28,10 +28,12 @@ public enum WorkerProgress: Sendable {
   case failed(Returned)
   /// So many slices of a lease are off their threads: computed, failed, or passed over.
   case slicesEnded(LeaseID, count: Int)
-  /// The coordinator has all of a lease's payload.
+  /// The coordinator has all that it was pushed of a lease's payload.
   case pushed(LeaseID)
   /// It did not take the payload, or did not answer.
   case pushFailed(Returned)
+  /// Chunks of gradients cannot be added up.
+  case reductionFailed(ReductionFailure)
 }
 
 /// What a worker does about it, in order.
@@ -43,8 +45,11 @@ public enum WorkerEffect: Sendable {
   case leave
   /// Compute this lease, after those that came before it.
   case compute(Lease)
-  /// Push this lease's payload, and say `pushed` or `pushFailed`; one at a time.
-  case push(LeaseID)
+  /// Push this lease's payload, without its gradient if others are to fetch that here, and say `pushed` or `pushFailed`;
+  /// one at a time.
+  case push(LeaseID, keepsGradient: Bool)
+  /// Add these chunks up and send the sums, or say `reductionFailed`; what was begun for an older one is given up.
+  case reduce(Reduction)
   /// This lease is done, or no longer wanted: let its sum go, and pass over those of its slices that wait.
   case forget(LeaseID)
   case log(LogLevel, String)

@@ -22,16 +22,42 @@ extension WorkerMachine {
       log(returned, failures: 1, &effects)
       return effects.append(.say(.returned(returned), as: sender))
     }
+    forgetGradients(before: lease.step, &effects)
     held[lease.lease] = .computing
     open[lease.lease, default: 0] += lease.slices.count
     effects.append(.compute(lease))
   }
 
-  mutating func grant(_ lease: LeaseID, _ effects: inout [WorkerEffect]) {
-    guard case .announced = held[lease] else { return }
-    held[lease] = .granted
-    granted.append(lease)
-    pushNext(&effects)
+  mutating func grant(_ lease: LeaseID, keepsGradient: Bool, _ effects: inout [WorkerEffect]) {
+    switch held[lease] {
+    case .announced(let finished):
+      held[lease] = .granted(step: finished.step, keepsGradient: keepsGradient)
+      granted.append(lease)
+      pushNext(&effects)
+    // Granted anew, before it was its turn.
+    case .granted(let step, _) where granted.contains(lease):
+      held[lease] = .granted(step: step, keepsGradient: keepsGradient)
+    case .computing, .granted, .kept, nil: return
+    }
+  }
+
+  /// Gradients of steps that are over are of no use to anybody.
+  mutating func forgetGradients(before step: Int, _ effects: inout [WorkerEffect]) {
+    for lease in held.keys.sorted() {
+      if case .kept(let kept) = held[lease], kept < step { forget(lease, &effects) }
+    }
+  }
+
+  /// The newest reduction counts: what is added up for an older one is not taken.
+  mutating func take(_ reduction: Reduction, _ effects: inout [WorkerEffect]) {
+    guard let bounds, reduction.number > self.reduction else { return }
+    self.reduction = reduction.number
+    if let problem = bounds.problem(of: reduction) {
+      let failure = ReductionFailure(
+        number: reduction.number, chunks: reduction.chunks, reason: "the gradients cannot be added up: \(problem)")
+      return effects.append(.say(.reductionFailed(failure), as: sender))
+    }
+    effects.append(.reduce(reduction))
   }
 
   /// Drops a lease, if it is held; what is being pushed of it goes on until that says how it ended.
@@ -44,8 +70,11 @@ extension WorkerMachine {
   private mutating func pushNext(_ effects: inout [WorkerEffect]) {
     guard pushing == nil, !granted.isEmpty else { return }
     let lease = granted.removeFirst()
+    guard case .granted(_, let keepsGradient) = held[lease] else {
+      fatalError("invariant broken: lease \(lease.number) is to be pushed, and is not granted")
+    }
     pushing = lease
-    effects.append(.push(lease))
+    effects.append(.push(lease, keepsGradient: keepsGradient))
   }
 }
 
@@ -66,11 +95,19 @@ extension WorkerMachine {
       open[lease] = left == 0 ? nil : left
       sayReady(&effects)
     case .pushed(let lease):
-      forget(lease, &effects)
+      if case .granted(let step, keepsGradient: true) = held[lease] {
+        held[lease] = .kept(step: step)
+      } else {
+        forget(lease, &effects)
+      }
       pushEnded(lease, &effects)
     case .pushFailed(let returned):
       giveBack(returned, &effects)
       pushEnded(returned.lease, &effects)
+    case .reductionFailed(let failure):
+      guard failure.number == reduction else { return }
+      effects.append(.log(.warning, "Cannot add up \(failure.chunks.count) chunks of gradients: \(failure.reason)."))
+      effects.append(.say(.reductionFailed(failure), as: sender))
     }
   }
 
@@ -109,7 +146,10 @@ extension WorkerMachine {
     guard bounds != nil else { return }
     let isResting = failures > 1 && now < restsUntil
     let idle = max(0, settings.hello.threads - open.values.reduce(0, +))
-    effects.append(.say(.ready(Ready(idleThreads: isResting ? 0 : idle, held: held.keys.sorted())), as: sender))
+    effects.append(
+      .say(
+        .ready(Ready(idleThreads: isResting ? 0 : idle, held: held.keys.sorted(), gradients: gradientRoom)), as: sender)
+    )
   }
 
   /// Says again what was announced and is not granted: the word, or the grant, may be lost. In the order of the leases.
@@ -132,11 +172,17 @@ extension WorkerMachine {
     let waiting = Set(granted)
     try require(waiting.count == granted.count, "a lease waits twice to be pushed")
     try require(pushing != nil || granted.isEmpty, "nothing is pushed though \(granted.count) leases are granted")
-    for lease in granted { try require(held[lease] == .granted, "lease \(lease.number) is to be pushed, not granted") }
+    for lease in granted {
+      let isGranted = if case .granted = held[lease] { true } else { false }
+      try require(isGranted, "lease \(lease.number) is to be pushed, not granted")
+    }
+    let kept = held.values.count { if case .kept = $0 { true } else { false } }
+    try require(kept <= gradientRoom, "\(kept) gradients kept, of \(gradientRoom)")
     for (lease, stage) in held {
       switch stage {
       case .computing: try require(open[lease] ?? 0 > 0, "lease \(lease.number) is computed on no thread")
       case .announced(let finished): try require(finished.lease == lease, "lease \(lease.number) has another's result")
+      case .kept: break
       case .granted:
         try require(waiting.contains(lease) || pushing == lease, "lease \(lease.number) is granted, and never pushed")
       }

@@ -9,8 +9,9 @@ import Messages
 ///     for effect in machine.handle(.tick, at: now) { ... }      // says hello
 ///
 /// It says hello until it is welcomed, joins the run, and takes leases. A lease is computed, then announced, again and
-/// again until it is granted, then pushed, one after the other in the order of the grants. It may be cancelled at any
-/// point; whatever goes wrong gives it back. A coordinator that is away is waited for. One that comes back, or does not
+/// again until it is granted, then pushed, one after the other in the order of the grants. Its gradient may be granted to
+/// stay: then others fetch it until the lease is cancelled or a later step begins. A lease may be cancelled at any point;
+/// whatever goes wrong gives it back. A coordinator that is away is waited for. One that comes back, or does not
 /// know this worker, is greeted anew, and leases of the one before are void.
 public struct WorkerMachine: Sendable {
   public struct Settings: Sendable {
@@ -36,8 +37,10 @@ public struct WorkerMachine: Sendable {
     case computing
     /// Waits for a grant.
     case announced(Finished)
-    /// Is pushed, or waits until those granted before it are.
-    case granted
+    /// Is pushed, or waits until those granted before it are; its gradient then stays here, or does not.
+    case granted(step: Int, keepsGradient: Bool)
+    /// What is not its gradient was pushed; that is for others to fetch.
+    case kept(step: Int)
   }
 
   let settings: Settings
@@ -54,6 +57,10 @@ public struct WorkerMachine: Sendable {
   var isInSession = false
   /// What leases may say; nil before the run is joined.
   var bounds: LeaseBounds?
+  /// Gradients that may be kept for others.
+  var gradientRoom = 0
+  /// The newest reduction's number.
+  var reduction: UInt64 = 0
   var held: [LeaseID: Stage] = [:]
   /// By lease, whether held or not: slices that are not off their threads yet.
   var open: [LeaseID: Int] = [:]
@@ -95,7 +102,7 @@ public struct WorkerMachine: Sendable {
       // At once it would go the way of the last word: the next look says what is due.
       return effects
     case .socketFailed(let reason): stop(.socketFailed(reason: reason), &effects)
-    case .joined(let bounds): joined(bounds, &effects)
+    case .joined(let bounds, let gradientRoom): joined(bounds, gradientRoom, &effects)
     case .couldNotJoin(let reason):
       isInSession = false
       stop(.turnedAway(reason: "its run cannot be joined: \(reason)"), &effects)
@@ -151,10 +158,12 @@ extension WorkerMachine {
     case .refusal(let refusal): refused(refusal, wasInSession: wasInSession, &effects)
     case .finished: stop(.finished, &effects)
     case .lease(let lease): take(lease, &effects)
-    case .grant(let lease): grant(lease, &effects)
+    case .grant(let lease, let keepsGradient): grant(lease, keepsGradient: keepsGradient, &effects)
+    case .reduction(let reduction): take(reduction, &effects)
     case .cancel(let lease):
       forget(lease, &effects)
-    case .heartbeat, .status, .shardWelcome, .assignment, .memory, .drain: break
+    case .heartbeat(let step): if isInSession { forgetGradients(before: step, &effects) }
+    case .status, .shardWelcome, .assignment, .memory, .drain: break
     }
   }
 
@@ -165,9 +174,10 @@ extension WorkerMachine {
     effects.append(.join(welcome, as: sender, session: session))
   }
 
-  private mutating func joined(_ bounds: LeaseBounds, _ effects: inout [WorkerEffect]) {
+  private mutating func joined(_ bounds: LeaseBounds, _ gradientRoom: Int, _ effects: inout [WorkerEffect]) {
     guard isInSession else { return }
     self.bounds = bounds
+    self.gradientRoom = min(gradientRoom, WireLimits.gradientsKept)
     effects.append(
       .log(
         .info, "Joined the run at \(settings.coordinator), incarnation \(sender.incarnation.number)."))
@@ -199,6 +209,7 @@ extension WorkerMachine {
     isInSession = false
     bounds = nil
     (held, open, granted, pushing) = ([:], [:], [], nil)
+    (gradientRoom, reduction) = (0, 0)
     (failures, restsUntil) = (0, now)
     effects.append(.leave)
   }

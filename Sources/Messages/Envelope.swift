@@ -29,7 +29,9 @@ public enum Message: Hashable, Sendable {
   /// Whether a bulk frame follows the envelope.
   public var carriesBulk: Bool {
     switch self {
-    case .bulkRequest(.push), .bulkReply(.weights), .bulkReply(.rows), .bulkReply(.picture), .bulkReply(.records): true
+    case .bulkRequest(.push), .bulkRequest(.sum), .bulkReply(.weights), .bulkReply(.rows), .bulkReply(.picture),
+      .bulkReply(.records), .bulkReply(.gradient), .bulkReply(.gradientHashes):
+      true
     default: false
     }
   }
@@ -37,7 +39,8 @@ public enum Message: Hashable, Sendable {
   /// What the bulk frame's size is a multiple of.
   package var bulkUnit: Int {
     switch self {
-    case .bulkRequest(.push), .bulkReply(.weights): MemoryLayout<Float>.stride
+    case .bulkRequest(.push), .bulkRequest(.sum), .bulkReply(.weights), .bulkReply(.gradient):
+      MemoryLayout<Float>.stride
     // Rows may be stored in half precision.
     case .bulkReply(.rows): 2
     default: 1

@@ -37,6 +37,8 @@ public enum WorkerMessage: Hashable, Sendable {
   case drainRequest(shard: String)
   /// Asks that a shard that is being drained, named likewise, stay; any peer may.
   case stayRequest(shard: String)
+  /// Chunks that a `reduction` named cannot be added up here.
+  case reductionFailed(ReductionFailure)
 }
 
 /// What rounds, beside massl itself, for people; empty where it is not known.
@@ -89,12 +91,16 @@ public struct Hello: Hashable, Sendable {
 public struct Ready: Hashable, Sendable {
   /// Threads without work, 0...threads.
   public var idleThreads: Int
-  /// Leases that it works on or waits to push; those the coordinator believes it has but that are not here are lost.
+  /// Leases that it works on, waits to push, or keeps the gradient of; those the coordinator believes it has but that are
+  /// not here are lost.
   public var held: [LeaseID]
+  /// Gradients that it can keep for others to fetch, those that it keeps among them.
+  public var gradients: Int
 
-  public init(idleThreads: Int, held: [LeaseID]) {
+  public init(idleThreads: Int, held: [LeaseID], gradients: Int = 0) {
     self.idleThreads = idleThreads
     self.held = held
+    self.gradients = gradients
   }
 }
 
@@ -115,10 +121,12 @@ public struct Finished: Hashable, Sendable {
   public var undecodable: [UndecodablePicture]
   /// What the step's weights and rows cost this worker; nothing in its later results of the step.
   public var traffic = StepTraffic()
+  /// Of the gradient alone, if the lease asks for it.
+  public var gradient: GradientIdentity?
 
   public init(
     lease: LeaseID, step: Int, slices: SliceRange, payload: Digest, payloadCount: Int, losses: [SliceLoss],
-    chosen: [UInt8] = [], undecodable: [UndecodablePicture]
+    chosen: [UInt8] = [], undecodable: [UndecodablePicture], gradient: GradientIdentity? = nil
   ) {
     self.lease = lease
     self.step = step
@@ -128,6 +136,7 @@ public struct Finished: Hashable, Sendable {
     self.losses = losses
     self.chosen = chosen
     self.undecodable = undecodable
+    self.gradient = gradient
   }
 }
 
@@ -181,8 +190,11 @@ public enum CoordinatorMessage: Hashable, Sendable {
   case lease(Lease)
   /// Answer to `ready`: the coordinator lives.
   case heartbeat(step: Int)
-  /// Push the payload of this lease now.
-  case grant(LeaseID)
+  /// Push the payload of this lease now; or its tail alone, and keep the gradient for others to fetch until the lease is
+  /// cancelled or a later step begins.
+  case grant(LeaseID, keepsGradient: Bool = false)
+  /// Add up these chunks of the step's gradient, and send the sums.
+  case reduction(Reduction)
   /// This lease's result is no longer wanted (it is done, or its step is): drop it, stop computing it.
   case cancel(LeaseID)
   case status(json: String)
@@ -271,10 +283,12 @@ public struct Lease: Hashable, Sendable {
   /// Whether the step's student, and its new rows, are to be fetched from the worker's peers: `BulkRequest.weightSources`
   /// says from whom.
   public var exchangesWeights: Bool
+  /// Whether the result is to have a `GradientIdentity`: the gradient may stay with the worker.
+  public var hashesGradient: Bool
 
   public init(
     lease: LeaseID, step: Int, slices: SliceRange, student: Digest, teacher: Digest, rows: Int, memoryFloor: Int,
-    holdersVersion: UInt64 = 0, lost: [Int] = [], exchangesWeights: Bool = false
+    holdersVersion: UInt64 = 0, lost: [Int] = [], exchangesWeights: Bool = false, hashesGradient: Bool = false
   ) {
     self.lease = lease
     self.step = step
@@ -286,6 +300,7 @@ public struct Lease: Hashable, Sendable {
     self.holdersVersion = holdersVersion
     self.lost = lost
     self.exchangesWeights = exchangesWeights
+    self.hashesGradient = hashesGradient
   }
 
   /// Which rows its step's memory has.
@@ -294,8 +309,8 @@ public struct Lease: Hashable, Sendable {
 
 // MARK: - Bulk
 
-/// What is asked or pushed on the bulk socket of the coordinator, of a shard (rows and records) or of a worker (weights).
-/// A push carries one bulk frame; the others none.
+/// What is asked or pushed on the bulk socket of the coordinator, of a shard (rows and records) or of a worker (weights and
+/// gradients). A push and a sum carry one bulk frame; the others none.
 public enum BulkRequest: Hashable, Sendable {
   /// Floats `offset ..< offset + count` of a network's parameters at a step.
   case weights(network: Network, step: Int, offset: Int, count: Int)
@@ -310,6 +325,12 @@ public enum BulkRequest: Hashable, Sendable {
   case holders(first: Int, count: Int)
   /// Who has the student's weights of a step, and its new rows.
   case weightSources(step: Int)
+  /// The hashes of a kept gradient's chunks.
+  case gradientHashes(step: Int, slices: SliceRange)
+  /// A chunk of a kept gradient.
+  case gradient(GradientChunk)
+  /// The sum of a chunk over all slices, by the `Reduction` of this number; the frame follows.
+  case sum(reduction: UInt64, chunk: Int)
 }
 
 public enum Network: UInt32, Hashable, Sendable, CaseIterable {
@@ -332,7 +353,8 @@ public struct PictureIdentity: Hashable, Sendable {
   }
 }
 
-/// What is answered on the bulk socket. Weights, rows, pictures and records carry one bulk frame.
+/// What is answered on the bulk socket. Weights, rows, pictures, records, and gradients and their hashes carry one bulk
+/// frame.
 public enum BulkReply: Hashable, Sendable {
   case weights(network: Network, step: Int, offset: Int)
   case rows(step: Int, block: Int, first: Int)
@@ -347,4 +369,9 @@ public enum BulkReply: Hashable, Sendable {
   case records(extent: Int, first: Int)
   case holders(HolderTable)
   case weightSources(WeightSources)
+  /// 16 bytes a chunk, as a `ContentHash` is written.
+  case gradientHashes(step: Int, slices: SliceRange)
+  case gradient(GradientChunk)
+  /// The sum of a chunk is here.
+  case summed(reduction: UInt64, chunk: Int)
 }

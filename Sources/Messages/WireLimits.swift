@@ -1,8 +1,10 @@
+import Numerics
+
 /// What a peer's numbers may be at most, each with its reason. What goes beyond is refused before anything is allocated
 /// for it; senders hold themselves to the same limits.
 public enum WireLimits {
   /// The protocol that this massl speaks; raised when the meaning of a field changes.
-  public static let protocolVersion: UInt32 = 2
+  public static let protocolVersion: UInt32 = 3
 
   // MARK: Frames
 
@@ -64,8 +66,8 @@ public enum WireLimits {
   public static let slicesPerStep = 65_536
   /// Slices that a worker computes at once: no machine has more cores by far.
   public static let threads = 1024
-  /// Leases that a worker works on or waits to push: two for each thread, and some to spare.
-  public static let heldLeases = 4 * threads + 4
+  /// Leases that a worker works on, waits to push, or keeps the gradient of: two for each thread, and some to spare.
+  public static let heldLeases = 4 * threads + 4 + gradientsKept
   /// Undecodable pictures named in one lease: with more than that, the data set is beyond saving.
   public static let undecodablePictures = 1024
   /// Pictures that a run may have lost: each lease names them, in 20 KiB at most.
@@ -104,6 +106,19 @@ public enum WireLimits {
   public static let weightFramesAnswered = 64
   /// Requests to a worker for weights that it has not yet: a window of each of its peers.
   public static let weightRequestsWaiting = 4096
+
+  // MARK: Gradients
+
+  /// Floats of a gradient's chunk, a quarter of a frame: dealt to 64 workers, 27 million parameters come out even to a sixth.
+  public static let gradientChunkFloats = bulkFloats / 4
+  /// Chunks of a gradient: 16 GiB. Their hashes fit a frame.
+  public static let gradientChunks = bulkBytes / ContentHash.byteCount
+  /// Gradients that are added up by one `Reduction`: four for each worker.
+  public static let gradientsReduced = 4096
+  /// Who has a gradient.
+  public static let gradientHolders = 4
+  /// Gradients that a worker keeps for others: one for each lease of a step where slices are small.
+  public static let gradientsKept = 256
 
   // MARK: Texts, in bytes of UTF-8
 

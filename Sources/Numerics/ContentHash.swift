@@ -29,6 +29,29 @@ public struct ContentHash: Hashable, Sendable {
   }
 }
 
+// MARK: - Hashes of hashes
+
+extension ContentHash {
+  /// As it is written: the high half first, big-endian.
+  public var bytes: [UInt8] { withUnsafeBytes(of: (high.bigEndian, low.bigEndian)) { Array($0) } }
+
+  /// Of others, as they are written one after the other.
+  public init(of hashes: [ContentHash]) {
+    self = hashes.flatMap(\.bytes).withUnsafeBytes { ContentHash(of: $0) }
+  }
+
+  /// - Returns: those that are written there one after the other; nil unless the bytes are just so many.
+  public static func hashes(in bytes: UnsafeRawBufferPointer, count: Int) -> [ContentHash]? {
+    guard bytes.count == count * byteCount else { return nil }
+    return (0..<count).map { index in
+      let first = index * byteCount
+      return ContentHash(
+        high: UInt64(bigEndian: bytes.loadUnaligned(fromByteOffset: first, as: UInt64.self)),
+        low: UInt64(bigEndian: bytes.loadUnaligned(fromByteOffset: first + 8, as: UInt64.self)))
+    }
+  }
+}
+
 extension FloatBuffer {
   /// One a chunk of `count` floats, the last of which may be shorter; on all cores.
   public func contentHashes(ofChunks count: Int) -> [ContentHash] {

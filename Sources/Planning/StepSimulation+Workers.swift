@@ -99,11 +99,15 @@ extension StepSimulation {
     case .say(let message, let sender): handle(.message(message, from: sender))
     case .join(_, _, let session):
       workers[index].session = session
-      tell(.joined(LeaseBounds(steps: Self.steps, tree: definition.tree, pictures: definition.pictures)), worker: index)
+      tell(
+        .joined(
+          LeaseBounds(
+            steps: Self.steps, tree: definition.tree, pictures: definition.pictures,
+            parameters: definition.layout.count), gradientRoom: 0), worker: index)
     case .compute(let lease): take(lease, index)
-    case .push(let lease): push(lease, index)
+    case .push(let lease, _): push(lease, index)
     case .forget(let lease): drop(lease, index)
-    case .leave, .log, .stop: break
+    case .leave, .reduce, .log, .stop: break
     }
   }
 }

@@ -69,6 +69,16 @@ public struct MemoryNeed: Sendable, Equatable {
     throw .tooLarge(who: who, need: self, memory: allowance.memory)
   }
 
+  /// Gradients that a worker may keep for others: in a quarter of what is left for caches.
+  public static func gradientRoom(of definition: RunDefinition, in rest: Int) -> Int {
+    min(WireLimits.gradientsKept, rest / 4 / definition.weightBytes)
+  }
+
+  /// Of so many gradients.
+  public static func gradientBytes(of definition: RunDefinition, _ count: Int) -> Int {
+    count * definition.weightBytes
+  }
+
   /// What of the allowed memory is left for caches.
   public func rest(of allowance: Allowance) -> Int { max(0, allowance.memory.usable - bytes) }
 }

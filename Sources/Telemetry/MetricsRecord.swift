@@ -42,6 +42,8 @@ public struct MetricsRecord: Sendable, Equatable, Decodable {
   public var rowWaitSeconds: Double?
   /// Seconds in which the step's weights came to the worker that waited longest for them. Nil in records of older versions.
   public var weightsSeconds: Double?
+  /// Seconds in which gradients that stayed with their workers were added up. Nil where they were added as they came.
+  public var reduceSeconds: Double?
   /// Pictures that were found not to decode, and those that cannot be read any more. Nil in records of older versions.
   public var undecodablePictures: Int?
   public var lostPictures: Int?
@@ -56,7 +58,8 @@ public struct MetricsRecord: Sendable, Equatable, Decodable {
     embeddingSpread: Double?, chosenShare: Double?, lr: Double, weightDecay: Double, momentumTeacher: Double,
     teacherTemp: Double, gradientNorm: Double, imagesPerSecond: Double,
     workers: Int, memoryRows: Int, updateSeconds: Double?, rowsCached: Int?, rowsFetched: Int?,
-    rowWaitSeconds: Double?, weightsSeconds: Double?, unixSeconds: Double, warning: String? = nil
+    rowWaitSeconds: Double?, weightsSeconds: Double?, reduceSeconds: Double? = nil, unixSeconds: Double,
+    warning: String? = nil
   ) {
     self.step = step
     self.epoch = epoch
@@ -79,6 +82,7 @@ public struct MetricsRecord: Sendable, Equatable, Decodable {
     self.rowsFetched = rowsFetched
     self.rowWaitSeconds = rowWaitSeconds
     self.weightsSeconds = weightsSeconds
+    self.reduceSeconds = reduceSeconds
     self.unixSeconds = unixSeconds
     self.warning = warning
   }
@@ -92,6 +96,7 @@ public struct MetricsRecord: Sendable, Equatable, Decodable {
       ("momentum_teacher", momentumTeacher), ("teacher_temp", teacherTemp), ("gradient_norm", gradientNorm),
       ("images_per_second", imagesPerSecond), ("update_seconds", updateSeconds ?? .nan),
       ("row_wait_seconds", rowWaitSeconds ?? .nan), ("weights_seconds", weightsSeconds ?? .nan),
+      ("reduce_seconds", reduceSeconds ?? .nan),
     ]
     // JSON has no infinities and no NaN.
     let fields = numbers.map { "\"\($0)\":\($1.isFinite ? "\($1)" : "null")" }

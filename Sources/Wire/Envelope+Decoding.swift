@@ -94,6 +94,8 @@ struct FieldReader {
             isPassing: c.returned.pointee.is_passing != 0)))
     case MASSL__ENVELOPE__BODY_STATUS_REQUEST: .worker(.statusRequest)
     case MASSL__ENVELOPE__BODY_GOODBYE: .worker(.goodbye)
+    case MASSL__ENVELOPE__BODY_REDUCTION_FAILED:
+      .worker(.reductionFailed(try reductionFailed(c.reduction_failed.pointee)))
 
     case MASSL__ENVELOPE__BODY_SHARD_HELLO: .shard(.hello(try shardHello(c.shard_hello.pointee)))
     case MASSL__ENVELOPE__BODY_SHARD_REPORT: .shard(.report(try shardReport(c.shard_report.pointee)))
@@ -105,7 +107,9 @@ struct FieldReader {
     case MASSL__ENVELOPE__BODY_LEASE: .coordinator(.lease(try lease(c.lease.pointee)))
     case MASSL__ENVELOPE__BODY_HEARTBEAT:
       .coordinator(.heartbeat(step: try step(c.heartbeat.pointee.step, "heartbeat.step")))
-    case MASSL__ENVELOPE__BODY_GRANT: .coordinator(.grant(LeaseID(c.grant.pointee.lease)))
+    case MASSL__ENVELOPE__BODY_GRANT:
+      .coordinator(.grant(LeaseID(c.grant.pointee.lease), keepsGradient: c.grant.pointee.keeps_gradient != 0))
+    case MASSL__ENVELOPE__BODY_REDUCTION: .coordinator(.reduction(try reduction(c.reduction.pointee)))
     case MASSL__ENVELOPE__BODY_CANCEL: .coordinator(.cancel(LeaseID(c.cancel.pointee.lease)))
     case MASSL__ENVELOPE__BODY_STATUS:
       .coordinator(.status(json: try text(c.status.pointee.json, "status.json", WireLimits.document)))
@@ -131,6 +135,14 @@ struct FieldReader {
     case MASSL__ENVELOPE__BODY_WEIGHT_SOURCES_REQUEST:
       .bulkRequest(
         .weightSources(step: try step(c.weight_sources_request.pointee.step, "weight_sources_request.step")))
+    case MASSL__ENVELOPE__BODY_GRADIENT_HASHES_REQUEST:
+      .bulkRequest(
+        .gradientHashes(
+          step: try step(c.gradient_hashes_request.pointee.step, "gradient_hashes_request.step"),
+          slices: try slices(c.gradient_hashes_request.pointee.slices, "gradient_hashes_request.slices")))
+    case MASSL__ENVELOPE__BODY_GRADIENT_REQUEST: .bulkRequest(try gradientRequest(c.gradient_request.pointee))
+    case MASSL__ENVELOPE__BODY_SUM:
+      .bulkRequest(.sum(reduction: c.sum.pointee.number, chunk: try chunk(c.sum.pointee.chunk, "sum.chunk")))
 
     case MASSL__ENVELOPE__BODY_WEIGHTS:
       .bulkReply(
@@ -158,6 +170,15 @@ struct FieldReader {
     case MASSL__ENVELOPE__BODY_HOLDERS: .bulkReply(.holders(try holders(c.holders.pointee)))
     case MASSL__ENVELOPE__BODY_WEIGHT_SOURCES:
       .bulkReply(.weightSources(try weightSources(c.weight_sources.pointee)))
+    case MASSL__ENVELOPE__BODY_GRADIENT_HASHES:
+      .bulkReply(
+        .gradientHashes(
+          step: try step(c.gradient_hashes.pointee.step, "gradient_hashes.step"),
+          slices: try slices(c.gradient_hashes.pointee.slices, "gradient_hashes.slices")))
+    case MASSL__ENVELOPE__BODY_GRADIENT: .bulkReply(try gradient(c.gradient.pointee))
+    case MASSL__ENVELOPE__BODY_SUMMED:
+      .bulkReply(
+        .summed(reduction: c.summed.pointee.number, chunk: try chunk(c.summed.pointee.chunk, "summed.chunk")))
     default: throw .noBody(peer: peer)
     }
   }
@@ -185,7 +206,8 @@ extension FieldReader {
     }
     return Ready(
       idleThreads: try number(UInt64(c.idle_threads), "ready.idle_threads", 0...WireLimits.threads),
-      held: UnsafeBufferPointer(start: c.held, count: c.n_held).map { LeaseID($0) })
+      held: UnsafeBufferPointer(start: c.held, count: c.n_held).map { LeaseID($0) },
+      gradients: try number(UInt64(c.gradients), "ready.gradients", 0...WireLimits.gradientsKept))
   }
 
   func finished(_ c: Massl__Finished) throws(WireError) -> Finished {
@@ -204,7 +226,8 @@ extension FieldReader {
         SliceLoss(consistency: consistency[$0], koleo: koleo[$0], targetEntropy: entropy[$0])
       },
       chosen: Array(UnsafeBufferPointer(start: c.chosen.data, count: c.chosen.len)),
-      undecodable: try undecodable(c.undecodable, c.n_undecodable, "finished.undecodable"))
+      undecodable: try undecodable(c.undecodable, c.n_undecodable, "finished.undecodable"),
+      gradient: try gradientIdentity(c))
     finished.traffic = StepTraffic(
       weights: try offset(c.weights_us, "finished.weights_us"),
       cached: try offset(c.rows_cached, "finished.rows_cached"),
@@ -261,7 +284,8 @@ extension FieldReader {
       lease: LeaseID(c.lease), step: try step(c.step, "lease.step"), slices: try slices(c.slices, "lease.slices"),
       student: try digest(c.student, "lease.student"), teacher: try digest(c.teacher, "lease.teacher"),
       rows: try offset(c.rows, "lease.rows"), memoryFloor: try offset(c.memory_floor, "lease.memory_floor"),
-      holdersVersion: c.holders_version, lost: try lost(c), exchangesWeights: c.exchanges_weights != 0)
+      holdersVersion: c.holders_version, lost: try lost(c), exchangesWeights: c.exchanges_weights != 0,
+      hashesGradient: c.hashes_gradient != 0)
   }
 
   private func lost(_ c: Massl__Lease) throws(WireError) -> [Int] {

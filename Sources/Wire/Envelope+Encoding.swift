@@ -128,6 +128,7 @@ extension MessageMemory {
       c.pointee.idle_threads = UInt32(number(ready.idleThreads, below: WireLimits.threads + 1))
       c.pointee.n_held = ready.held.count
       c.pointee.held = array(ready.held.map(\.number))
+      c.pointee.gradients = UInt32(number(ready.gradients, below: WireLimits.gradientsKept + 1))
       envelope.pointee.ready = c
       envelope.pointee.body_case = MASSL__ENVELOPE__BODY_READY
     case .finished(let finished):
@@ -154,6 +155,7 @@ extension MessageMemory {
     case .stayRequest(let shard):
       invariant(!shard.isEmpty, "a shard without a name is to stay")
       writeMemoryRequest(stay: shard, into: envelope)
+    case .reductionFailed(let failure): write(failure, into: envelope)
     }
   }
 
@@ -179,6 +181,10 @@ extension MessageMemory {
     c.pointee.rows_fetched = number(finished.traffic.fetched)
     c.pointee.rows_waited_us = number(finished.traffic.waited)
     c.pointee.weights_us = number(finished.traffic.weights)
+    if let gradient = finished.gradient {
+      c.pointee.gradient = digest(gradient.digest)
+      c.pointee.gradient_hash = bytes(gradient.hash.bytes)
+    }
     return c
   }
 
@@ -225,6 +231,7 @@ extension MessageMemory {
       c.pointee.n_lost = lease.lost.count
       c.pointee.lost = array(lease.lost.map { number($0) })
       c.pointee.exchanges_weights = lease.exchangesWeights ? 1 : 0
+      c.pointee.hashes_gradient = lease.hashesGradient ? 1 : 0
       envelope.pointee.lease = c
       envelope.pointee.body_case = MASSL__ENVELOPE__BODY_LEASE
     case .heartbeat(let step):
@@ -232,9 +239,11 @@ extension MessageMemory {
       c.pointee.step = number(step)
       envelope.pointee.heartbeat = c
       envelope.pointee.body_case = MASSL__ENVELOPE__BODY_HEARTBEAT
-    case .grant(let lease):
+    case .reduction(let reduction): write(reduction, into: envelope)
+    case .grant(let lease, let keepsGradient):
       let c = make(Massl__Grant.self, massl__grant__init)
       c.pointee.lease = lease.number
+      c.pointee.keeps_gradient = keepsGradient ? 1 : 0
       envelope.pointee.grant = c
       envelope.pointee.body_case = MASSL__ENVELOPE__BODY_GRANT
     case .cancel(let lease):
@@ -332,6 +341,9 @@ extension MessageMemory {
       envelope.pointee.holders_request = c
       envelope.pointee.body_case = MASSL__ENVELOPE__BODY_HOLDERS_REQUEST
     case .weightSources(let step): writeWeightSourcesRequest(step, into: envelope)
+    case .gradientHashes(let step, let slices): writeGradientHashesRequest(step: step, slices, into: envelope)
+    case .gradient(let chunk): writeGradientRequest(chunk, into: envelope)
+    case .sum(let reduction, let chunk): writeSum(reduction: reduction, chunk: chunk, into: envelope)
     }
   }
 
@@ -383,6 +395,9 @@ extension MessageMemory {
       envelope.pointee.holders = write(table)
       envelope.pointee.body_case = MASSL__ENVELOPE__BODY_HOLDERS
     case .weightSources(let sources): write(sources, into: envelope)
+    case .gradientHashes(let step, let slices): writeGradientHashes(step: step, slices, into: envelope)
+    case .gradient(let chunk): writeGradient(chunk, into: envelope)
+    case .summed(let reduction, let chunk): writeSummed(reduction: reduction, chunk: chunk, into: envelope)
     }
   }
 }

@@ -20,8 +20,7 @@ extension MessageMemory {
     c.pointee.step = number(sources.step)
     c.pointee.n_sources = sources.sources.count
     c.pointee.sources = array(sources.sources.map { Optional(write($0)) })
-    c.pointee.hashes = bytes(
-      sources.hashes.flatMap { hash in withUnsafeBytes(of: (hash.high.bigEndian, hash.low.bigEndian)) { Array($0) } })
+    c.pointee.hashes = bytes(sources.hashes.flatMap(\.bytes))
     envelope.pointee.weight_sources = c
     envelope.pointee.body_case = MASSL__ENVELOPE__BODY_WEIGHT_SOURCES
   }
@@ -32,20 +31,17 @@ extension FieldReader {
     guard 1...WireLimits.weightSources ~= c.n_sources else {
       throw bad("weight_sources.sources", "has \(c.n_sources) addresses, not 1 to \(WireLimits.weightSources)")
     }
-    let size = ContentHash.byteCount
-    guard c.hashes.len % size == 0, 1...WireLimits.weightChunks ~= c.hashes.len / size else {
+    let chunks = c.hashes.len / ContentHash.byteCount
+    guard 1...WireLimits.weightChunks ~= chunks,
+      let hashes = ContentHash.hashes(
+        in: UnsafeRawBufferPointer(start: c.hashes.data, count: c.hashes.len), count: chunks)
+    else {
       throw bad(
         "weight_sources.hashes",
-        "has \(c.hashes.len) bytes, not \(size) for each of 1 to \(WireLimits.weightChunks) chunks")
+        "has \(c.hashes.len) bytes, not \(ContentHash.byteCount) for each of 1 to \(WireLimits.weightChunks) chunks")
     }
     var sources: [BulkAddress] = []
     for index in 0..<c.n_sources { sources.append(try address(c.sources[index], "weight_sources.sources")) }
-    let bytes = UnsafeRawBufferPointer(start: c.hashes.data, count: c.hashes.len)
-    let hashes = stride(from: 0, to: bytes.count, by: size).map { first in
-      ContentHash(
-        high: UInt64(bigEndian: bytes.loadUnaligned(fromByteOffset: first, as: UInt64.self)),
-        low: UInt64(bigEndian: bytes.loadUnaligned(fromByteOffset: first + 8, as: UInt64.self)))
-    }
     return WeightSources(step: try step(c.step, "weight_sources.step"), sources: sources, hashes: hashes)
   }
 }

@@ -48,6 +48,10 @@ enum StatusText {
       let sources = run.weightSources > 0 ? "\(run.weightSources) workers" : "the coordinator"
       rows.append(("weights", String(format: "came in %.3f s, from ", seconds) + sources))
     }
+    if let seconds = status.reduceSeconds {
+      let whom = run.reducers > 0 ? "\(run.reducers) workers" : "the coordinator"
+      rows.append(("gradients", String(format: "added up in %.3f s, by ", seconds) + whom))
+    }
     if let warning = status.warning { rows.append(("warning", warning)) }
     if run.undecodablePictures > 0 { rows.append(("undecodable", "\(run.undecodablePictures) pictures replaced")) }
     if run.lostPictures > 0 {

@@ -58,7 +58,7 @@ struct AuditTests {
     try script.say(Script.hello(host: "b"), 3)
     _ = try Self.finish(&script, first, by: 1, bits: 5)
     try script.say(.goodbye, 1)
-    #expect(try script.say(.goodbye, 3).contains(.recompute(step: 0, first.slices)))
+    #expect(try script.say(.goodbye, 3).contains(.recompute(step: 0, first.slices, hashesGradient: false)))
     let again = try Self.lease(script.join(2, on: "a"))
     #expect(try !Self.finish(&script, again, by: 2, bits: 5).grants(again, to: 2))
     let verdict = try script.handle(.recomputed(Script.result(of: first)), after: 100)
@@ -68,8 +68,10 @@ struct AuditTests {
   @Test func withoutAnotherWorkerTheCoordinatorAnswers() throws {
     var script = Self.script()
     let first = try Self.lease(script.join(1))
-    #expect(try Self.finish(&script, first, by: 1).contains(.recompute(step: 0, first.slices)))
-    #expect(try !script.handle(.tick, after: 100).contains(.recompute(step: 0, first.slices)), "once is enough")
+    #expect(try Self.finish(&script, first, by: 1).contains(.recompute(step: 0, first.slices, hashesGradient: false)))
+    #expect(
+      try !script.handle(.tick, after: 100).contains(.recompute(step: 0, first.slices, hashesGradient: false)),
+      "once is enough")
     #expect(try script.handle(.recomputed(Script.result(of: first)), after: 100).grants(first, to: 1))
   }
 
@@ -101,7 +103,9 @@ struct AuditTests {
     let first = try Self.lease(script.join(1, on: "a"))
     let second = try Self.lease(script.join(2, on: "b"))
     _ = try Self.finish(&script, first, by: 1)
-    #expect(try Self.finish(&script, second, by: 2, bits: 5).contains(.recompute(step: 0, first.slices)))
+    #expect(
+      try Self.finish(&script, second, by: 2, bits: 5).contains(
+        .recompute(step: 0, first.slices, hashesGradient: false)))
     #expect(try script.handle(.recomputed(Script.result(of: first))).grants(first, to: 1))
     #expect(script.status.quarantined.map(\.host) == ["b"])
   }
@@ -112,7 +116,7 @@ struct AuditTests {
     let second = try Self.lease(script.join(2, on: "b"))
     _ = try script.say(.finished(Script.result(of: first, undecodable: [1])), 1)
     try script.say(.finished(Script.result(of: second)), 2)
-    #expect(script.effects.contains(.recompute(step: 0, first.slices)))
+    #expect(script.effects.contains(.recompute(step: 0, first.slices, hashesGradient: false)))
     try script.handle(.recomputed(Script.result(of: first, loss: 1, undecodable: [1])))
     #expect(script.status.quarantined.map(\.host) == ["b"])
   }
@@ -128,7 +132,9 @@ struct AuditTests {
       try script.ready(2, idle: 0, held: [LeaseID(2)], after: 500)
       let effects = script.effects
       try script.ready(1, idle: 1, held: [first.lease], after: 500)
-      if (effects + script.effects).contains(.recompute(step: 0, first.slices)) { asked = asked ?? second }
+      if (effects + script.effects).contains(.recompute(step: 0, first.slices, hashesGradient: false)) {
+        asked = asked ?? second
+      }
     }
     // One that has never answered anything is not waited for as long as one that has.
     #expect(try #require(asked) <= 4)
@@ -149,7 +155,9 @@ struct AuditTests {
     for (milliseconds, isAsked) in [(1000, false), (900, false), (200, true)] as [(UInt64, Bool)] {
       try script.ready(1, idle: 1, held: [next.lease])
       try script.ready(2, idle: 0, after: milliseconds)
-      #expect(script.effects.contains(.recompute(step: 1, next.slices)) == isAsked, "at \(script.time) ms")
+      #expect(
+        script.effects.contains(.recompute(step: 1, next.slices, hashesGradient: false)) == isAsked,
+        "at \(script.time) ms")
     }
     #expect(try script.handle(.recomputed(Script.result(of: next))).grants(next, to: 1))
   }
@@ -185,7 +193,8 @@ struct AuditTests {
     _ = try Self.finish(&script, first, by: 1)
     try script.ready(1, idle: 0, held: [first.lease], after: 1_900)
     #expect(
-      try script.say(.ready(Ready(idleThreads: 1, held: [])), 2, after: 200).contains(.recompute(step: 0, first.slices))
+      try script.say(.ready(Ready(idleThreads: 1, held: [])), 2, after: 200).contains(
+        .recompute(step: 0, first.slices, hashesGradient: false))
     )
     #expect(try script.ready(3, idle: 1).isEmpty)
     #expect(try script.handle(.recomputed(Script.result(of: first))).grants(first, to: 1))
@@ -246,7 +255,9 @@ struct AuditTests {
       let first = try Self.lease(script.join(1, on: "a"))
       guard try !Self.finish(&script, first, by: 1).grants(first, to: 1) else { continue }
       for round in 1...CoordinationLimits.recomputations {
-        #expect(try script.handle(.tick, after: 3000).contains(.recompute(step: 0, first.slices)) || round == 1)
+        #expect(
+          try script.handle(.tick, after: 3000).contains(.recompute(step: 0, first.slices, hashesGradient: false))
+            || round == 1)
         try script.ready(1, idle: 0, held: [first.lease])
         let effects = try script.handle(.recomputationFailed(step: 0, first.slices, reason: "read error"))
         #expect(effects.grants(first, to: 1) == (round == CoordinationLimits.recomputations))
@@ -279,8 +290,9 @@ struct AuditTests {
         slices: 1, lastStep: 1000, from: step, audits: AuditSettings(rate: rate, seed: 9))
       let first = try Self.lease(script.join(1))
       let effects = try Self.finish(&script, first, by: 1)
-      if effects.contains(.recompute(step: step, first.slices)) { audited += 1 }
-      #expect(effects.grants(first, to: 1) != effects.contains(.recompute(step: step, first.slices)))
+      if effects.contains(.recompute(step: step, first.slices, hashesGradient: false)) { audited += 1 }
+      #expect(
+        effects.grants(first, to: 1) != effects.contains(.recompute(step: step, first.slices, hashesGradient: false)))
     }
     #expect(abs(Double(audited) / 1000 - rate) < 0.05)
   }

@@ -6,7 +6,9 @@ import Wire
 /// Bounds that only hold together: a line for each relation.
 @Suite struct LimitsAgree {
   @Test func aWorkerMayListAllLeasesThatItMayHold() {
-    #expect(CoordinationLimits.heldLeases(threads: WireLimits.threads) <= WireLimits.heldLeases)
+    #expect(
+      CoordinationLimits.heldLeases(threads: WireLimits.threads, gradients: WireLimits.gradientsKept)
+        <= WireLimits.heldLeases)
   }
 
   @Test func fourSignsOfLifeFitIntoASilenceAndASilenceIntoAnAbsence() {

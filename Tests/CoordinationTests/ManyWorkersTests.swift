@@ -124,15 +124,15 @@ extension Crowd {
       switch effect {
       case .say(let message, let sender): handle(.message(message, from: sender))
       case .join:
-        tell(.joined(LeaseBounds(steps: 1000, tree: tree, pictures: 1000)), worker)
+        tell(.joined(LeaseBounds(steps: 1000, tree: tree, pictures: 1000, parameters: 1), gradientRoom: 0), worker)
       case .compute(let lease):
         held[worker].insert(lease.lease)
         busiest = max(busiest, held[worker].count)
         let rounds = (lease.slices.count + threads - 1) / threads
         queue.add(.computed(worker, lease), at: script.time + UInt64(rounds) * paces[worker])
-      case .push(let lease): queue.add(.pushed(worker, lease), at: script.time + 2)
+      case .push(let lease, _): queue.add(.pushed(worker, lease), at: script.time + 2)
       case .forget(let lease): held[worker].remove(lease)
-      case .leave, .log, .stop: break
+      case .leave, .reduce, .log, .stop: break
       }
     }
   }

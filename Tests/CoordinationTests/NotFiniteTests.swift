@@ -46,7 +46,9 @@ struct NotFiniteTests {
 
     // The other host has finite values: two hosts differ, the coordinator decides.
     let other = try lease(script.ready(3, idle: 1))
-    #expect(try script.say(.finished(Script.result(of: other)), 3).contains(.recompute(step: 7, other.slices)))
+    #expect(
+      try script.say(.finished(Script.result(of: other)), 3).contains(
+        .recompute(step: 7, other.slices, hashesGradient: false)))
     let effects = try script.handle(.recomputed(Script.result(of: other)))
     #expect(quarantined(effects) == ["a"] && effects.grants(other, to: 3) && script.stops.isEmpty)
     #expect(script.status.workers.map(\.name) == ["host"])
@@ -56,7 +58,9 @@ struct NotFiniteTests {
     var script = Script(slices: 1, from: 7, durableStep: 7)
     let (first, second) = try accuseOnce(&script)
     #expect(second.slices == first.slices)
-    #expect(try accuse(&script, second, by: 2).contains(.recompute(step: 7, first.slices)) && script.stops.isEmpty)
+    #expect(
+      try accuse(&script, second, by: 2).contains(.recompute(step: 7, first.slices, hashesGradient: false))
+        && script.stops.isEmpty)
 
     var finite = script
     #expect(try Set(quarantined(finite.handle(.recomputed(Script.result(of: first))))) == ["a", "b"])
@@ -77,7 +81,9 @@ struct NotFiniteTests {
     var script = Script(slices: 1, from: 7, durableStep: 5)
     let first = try lease(script.join(1))
     try script.say(.finished(Script.result(of: first)), 1)
-    #expect(try script.handle(.pushArrived(first.lease, .notFinite)).contains(.recompute(step: 7, first.slices)))
+    #expect(
+      try script.handle(.pushArrived(first.lease, .notFinite)).contains(
+        .recompute(step: 7, first.slices, hashesGradient: false)))
     #expect(try script.ready(1, idle: 1).isEmpty && script.status.counts.notFinite == 1)
     let effects = try script.handle(.recomputed(Script.result(of: first)))
     #expect(errors(effects).contains { $0.contains("of host 'host' may be broken. It is asked once more.") })
@@ -173,7 +179,9 @@ struct NotFiniteTests {
     let second = try lease(script.join(2, on: "b"))
     try script.say(.finished(Script.result(of: first, bits: 6)), 1)
     #expect(try script.say(.finished(Script.result(of: second, bits: 6)), 2).grants(first, to: 1))
-    #expect(try script.handle(.pushArrived(first.lease, .notFinite)).contains(.recompute(step: 0, first.slices)))
+    #expect(
+      try script.handle(.pushArrived(first.lease, .notFinite)).contains(
+        .recompute(step: 0, first.slices, hashesGradient: false)))
     #expect(try Set(quarantined(script.handle(.recomputed(Script.result(of: first))))) == ["a", "b"])
     #expect(try script.join(3, on: "c").map(\.slices) == [first.slices])
   }

@@ -7,6 +7,7 @@ import Slices
 struct Script {
   static let run = RunIdentity(high: 1, low: 2)
   static let probe = Digest(high: 5, low: 5)
+  static let parameters = 100
 
   var coordinator: Coordinator
   /// Milliseconds.
@@ -20,7 +21,7 @@ struct Script {
     pictures: Int = 1000, everySteps: Int? = nil, keepEvery: Int? = nil,
     every: Duration? = nil, audits: AuditSettings = AuditSettings(), libraries: LibraryVersions = LibraryVersions(),
     undecodable: Set<Int> = [], lost: [LostPicture] = [], peersAtMost: Int = CoordinationLimits.peers,
-    exchangesWeights: Bool? = nil
+    exchangesWeights: Bool? = nil, parameters: Int = Self.parameters
   ) {
     let settings = CoordinatorSettings(
       run: Self.run, incarnation: incarnation,
@@ -28,7 +29,8 @@ struct Script {
         protocolVersion: 2, probe: Self.probe, libraries: libraries, allowsMixed: allowsMixed),
       welcome: Welcome(
         configuration: "recipe", bulkPort: 9, data: DataIdentity(count: pictures, digest: Self.probe), rows: 0),
-      shape: StepShape(slices: slices, gradientCount: 100, floatsPerSlice: 10, watchedSlots: 12), lastStep: lastStep,
+      shape: StepShape(slices: slices, gradientCount: parameters, floatsPerSlice: 10, watchedSlots: 12),
+      lastStep: lastStep,
       checkpoints: CheckpointCadence(everySteps: everySteps, keepEverySteps: keepEvery, every: every),
       peersAtMost: peersAtMost, audits: audits, exchangesWeights: exchangesWeights,
       pictures: PictureSettings(
@@ -96,13 +98,17 @@ struct Script {
   }
 
   /// - Parameter bits: other than 4 is wrong.
-  static func result(of lease: Lease, loss: Double = 1, undecodable: [Int] = [], bits: UInt64 = 4) -> Finished {
+  static func result(
+    of lease: Lease, loss: Double = 1, undecodable: [Int] = [], bits: UInt64 = 4, parameters: Int = parameters
+  ) -> Finished {
     Finished(
       lease: lease.lease, step: lease.step, slices: lease.slices, payload: Digest(high: 4, low: bits),
-      payloadCount: 100 + 10 * lease.slices.count,
+      payloadCount: parameters + 10 * lease.slices.count,
       losses: lease.slices.indices.map { _ in SliceLoss(consistency: loss, koleo: 0, targetEntropy: 1) },
       chosen: [0xFF, 0x0F],
-      undecodable: undecodable.map { UndecodablePicture(picture: $0, reason: "no JPEG") })
+      undecodable: undecodable.map { UndecodablePicture(picture: $0, reason: "no JPEG") },
+      gradient: lease.hashesGradient
+        ? GradientIdentity(digest: Digest(high: 6, low: bits), hash: ContentHash(high: 6, low: bits)) : nil)
   }
 
   /// Computes a lease and has its payload arrive.

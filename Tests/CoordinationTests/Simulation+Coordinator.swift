@@ -99,7 +99,7 @@ extension Simulation {
       if case .lease(let lease) = message { checkSources(of: lease) }
       guard let party = partyOfPeer[peer] else { return saidToStrangers.append(message) }
       send(.toPeer(message, incarnation, peer), to: party)
-    case .expectPush(let lease, _, let finished):
+    case .expectPush(let lease, _, let finished, _):
       if coordinator.expected[lease] != nil { fail("lease \(lease.number) is expected twice") }
       coordinator.expected[lease] = finished
       if coordinator.expected.count > CoordinationLimits.gradientsInFlight { fail("too many gradients in flight") }
@@ -129,7 +129,8 @@ extension Simulation {
       coordinator.disk.crash(during: nil, losingPower: true, &random)
       outcome = openDisk()
       if outcome?.version.step != lastStep { fail("finished without a checkpoint") }
-    case .recompute(let step, let slices): recompute(slices, of: step)
+    case .recompute(let step, let slices, _): recompute(slices, of: step)
+    case .forgetResult, .expectSums, .abandonSums, .reduce: fail("\(effect), though no worker keeps gradients")
     case .quarantine(let hosts, let step): quarantine(hosts, rollingBackTo: step)
     case .recordLost(let pictures): record(pictures)
     case .startOver: startOver()

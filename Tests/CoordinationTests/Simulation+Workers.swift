@@ -71,13 +71,17 @@ extension Simulation {
     case .say(let message, let sender): say(message, as: sender, index)
     case .join(_, _, let session):
       workers[index].session = session
-      tell(.joined(LeaseBounds(steps: lastStep, tree: truth.tree, pictures: 1000)), worker: index)
+      tell(
+        .joined(
+          LeaseBounds(steps: lastStep, tree: truth.tree, pictures: 1000, parameters: 1), gradientRoom: 0),
+        worker: index)
     case .leave: workers[index].leave()
     case .compute(let lease):
       workers[index].jobs.append(SimulatedWorker.Job(lease: lease, incarnation: workers[index].hearing))
       computeWhatWaits(index)
-    case .push(let lease): push(lease, index)
+    case .push(let lease, _): push(lease, index)
     case .forget(let lease): forget(lease, index)
+    case .reduce: fail("\(effect), though no worker keeps gradients")
     case .log: break
     case .stop(let ending):
       // The run is over, or its host is in quarantine: nobody starts it again.

@@ -55,7 +55,9 @@ struct WorkerScript {
   @discardableResult
   mutating func join() throws -> [String] {
     // Two slices a step, of 3 the first two are a node.
-    try handle(.joined(LeaseBounds(steps: 5, tree: SliceTree(count: 3), pictures: 100)))
+    try handle(
+      .joined(
+        LeaseBounds(steps: 5, tree: SliceTree(count: 3), pictures: 100, parameters: 100_000), gradientRoom: 2))
   }
 
   /// The threads of the newest session say something.
@@ -111,7 +113,8 @@ struct WorkerScript {
     case .join(_, let sender, let session): "join \(sender.incarnation.number) as \(session)"
     case .leave: "leave"
     case .compute(let lease): "compute \(lease.lease.number)"
-    case .push(let lease): "push \(lease.number)"
+    case .push(let lease, let keepsGradient): "push \(lease.number)\(keepsGradient ? " without its gradient" : "")"
+    case .reduce(let reduction): "reduce \(reduction.number)"
     case .forget(let lease): "forget \(lease.number)"
     case .stop(let ending): "stop \(ending)"
     case .log: nil

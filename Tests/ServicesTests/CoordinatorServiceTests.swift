@@ -64,7 +64,7 @@ private final class MadeUpWorker {
           security: .none(.loopback))
         try say(.ready(Ready(idleThreads: 1, held: [])))
       case .lease(let lease): try answer(lease)
-      case .grant(let lease): try push(lease)
+      case .grant(let lease, _): try push(lease)
       case .finished:
         try say(.goodbye)
         return

@@ -48,9 +48,11 @@ import Wire
   /// The floats of a payload that is whole.
   private func taken(_ lease: LeaseID = lease) throws -> [Float] {
     let arrival = try #require(receiver.take(lease))
-    #expect(arrival.peer == Self.peer && arrival.sum.slices == SliceRange(first: 2, count: 2))
-    #expect(arrival.sum.losses.map(\.consistency) == [1, 2] && arrival.sum.chosen == [3])
-    return [arrival.sum.gradient, arrival.sum.tail].flatMap { part in (0..<part.count).map { part[$0] } }
+    #expect(arrival.peer == Self.peer && arrival.results.slices == SliceRange(first: 2, count: 2))
+    #expect(arrival.results.losses.map(\.consistency) == [1, 2] && arrival.results.chosen == [3])
+    return [arrival.gradient, arrival.results.tail].compactMap { $0 }.flatMap { part in
+      (0..<part.count).map { part[$0] }
+    }
   }
 
   @Test func chunksInOrderMakeThePayloadWhichIsTakenOnce() throws {

@@ -78,7 +78,7 @@ import Wire
       case .picture(let index, let offset, _):
         (.picture(index: index, offset: offset, total: jpeg.count), .bytes(Array(jpeg[offset...])))
       case .push(let lease, let offset): offset == 0 ? nil : (.pushed(lease), nil)
-      case .rows, .records, .holders, .weightSources: nil
+      case .rows, .records, .holders, .weightSources, .gradientHashes, .gradient, .sum: nil
       }
     }
   }

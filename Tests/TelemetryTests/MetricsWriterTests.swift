@@ -34,7 +34,8 @@ struct MetricsWriterTests {
         "chosen_share", "lr", "weight_decay", "momentum_teacher",
         "teacher_temp", "gradient_norm",
         "images_per_second", "workers", "memory_rows", "update_seconds", "rows_cached", "rows_fetched",
-        "row_wait_seconds", "weights_seconds", "undecodable_pictures", "lost_pictures", "unix_seconds", "warning",
+        "row_wait_seconds", "weights_seconds", "reduce_seconds", "undecodable_pictures", "lost_pictures",
+        "unix_seconds", "warning",
       ])
     #expect(object["loss"] is NSNull)
     #expect(object["lr"] as? Double == 1e-6)

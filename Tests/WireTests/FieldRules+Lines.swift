@@ -86,6 +86,16 @@ extension FieldRules {
     }
   }
 
+  /// Numbers of chunks of a gradient, ascending, at least one.
+  mutating func chunks(_ path: String) {
+    let most = UInt64(WireLimits.gradientChunks)
+    rules[path] = FieldRule(valid: [.varint(0)])
+    for chunks in [[0], [most - 1], Array(0..<most)] { accept([(path, chunks.map { .varint($0) })]) }
+    for chunks in [[], [most], [UInt64(UInt32.max)], [5, 5], [6, 5], Array(0...most)] {
+      refuse([(path, chunks.map { .varint($0) })], saying: "'\(path)'")
+    }
+  }
+
   /// A number a slice.
   mutating func perSlice(_ path: String) {
     let number = WireValue.fixed((0.5).bitPattern)

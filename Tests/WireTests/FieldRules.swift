@@ -53,6 +53,7 @@ struct FieldRules {
 
     field("ready.idle_threads", .numbers(0...UInt64(WireLimits.threads)))
     field("ready.held", .count(of: .varint(7), atMost: WireLimits.heldLeases))
+    field("ready.gradients", .numbers(0...UInt64(WireLimits.gradientsKept)))
 
     any("finished.lease", Self.anyLease)
     field("finished.step", .step)
@@ -68,11 +69,22 @@ struct FieldRules {
     field("finished.rows_fetched", .offset)
     field("finished.rows_waited_us", .offset)
     field("finished.weights_us", .offset)
+    // Both or none.
+    rules["finished.gradient"] = FieldRule(valid: [.zeros(16)])
+    rules["finished.gradient_hash"] = FieldRule(valid: [.zeros(16)])
+    accept([("finished.gradient", []), ("finished.gradient_hash", [])])
+    for (field, sizes) in [("finished.gradient", [0, 15, 17]), ("finished.gradient_hash", [0, 15, 17])] {
+      for size in sizes { refuse([(field, [.zeros(size)])], saying: "'\(field)'") }
+    }
 
     any("returned.lease", Self.anyLease)
     field("returned.reason", .text(WireLimits.sentence))
     undecodable("returned.undecodable")
     any("returned.is_passing", Self.yesOrNo)
+
+    any("reduction_failed.number", "a number of the coordinator's, compared alone")
+    chunks("reduction_failed.chunks")
+    field("reduction_failed.reason", .text(WireLimits.sentence))
 
     field("memory_request.drain", .text(WireLimits.shortText))
     field("memory_request.stay", .text(WireLimits.shortText))
@@ -106,11 +118,29 @@ struct FieldRules {
     }
 
     any("lease.exchanges_weights", Self.yesOrNo)
+    any("lease.hashes_gradient", Self.yesOrNo)
 
     field("heartbeat.step", .step)
     any("grant.lease", Self.anyLease)
+    any("grant.keeps_gradient", Self.yesOrNo)
     any("cancel.lease", Self.anyLease)
     field("status.json", .text(WireLimits.document))
+
+    field("reduction.step", .step)
+    any("reduction.number", "the coordinator's own count")
+    messages("reduction.gradients", atLeast: 1, atMost: WireLimits.gradientsReduced)
+    slices("reduction.gradients.slices")
+    rules["reduction.gradients.hash"] = FieldRule(valid: [.zeros(16)])
+    for size in [0, 15, 17] {
+      refuse([("reduction.gradients.hash", [.zeros(size)])], saying: "'reduction.gradients.hash'")
+    }
+    messages("reduction.gradients.holders", atMost: WireLimits.gradientHolders)
+    endpoint("reduction.gradients.holders.endpoint")
+    key("reduction.gradients.holders.key")
+    // Without a holder the coordinator has it, and needs no hash.
+    accept([("reduction.gradients.holders", []), ("reduction.gradients.hash", [])])
+    refuse([("reduction.gradients.holders", [])], saying: "'reduction.gradients.hash'")
+    chunks("reduction.chunks")
   }
 
   private mutating func bulk() {
@@ -165,6 +195,15 @@ struct FieldRules {
     field("same_picture.index", .offset)
     any("pushed.lease", Self.anyLease)
     field("unavailable.reason", .text(WireLimits.sentence))
+
+    for message in ["gradient_hashes_request", "gradient_hashes", "gradient_request", "gradient"] {
+      field("\(message).step", .step)
+      slices("\(message).slices")
+    }
+    for message in ["gradient_request", "gradient", "sum", "summed"] {
+      field("\(message).chunk", .numbers(0...UInt64(WireLimits.gradientChunks - 1)))
+    }
+    for message in ["sum", "summed"] { any("\(message).number", "a number of the coordinator's, compared alone") }
 
     field("weight_sources_request.step", .step)
     field("weight_sources.step", .step)

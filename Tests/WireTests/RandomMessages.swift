@@ -13,6 +13,13 @@ extension SplitMix64 {
 
   mutating func digest() -> Digest { Digest(high: next(), low: next()) }
 
+  mutating func contentHash() -> ContentHash { ContentHash(high: next(), low: next()) }
+
+  /// Of a gradient, ascending.
+  mutating func chunks() -> [Int] {
+    Set((0...number(below: 9)).map { _ in number(below: WireLimits.gradientChunks) }).sorted()
+  }
+
   mutating func text(atMost limit: Int) -> String {
     let count = Int.random(in: 0...min(limit, 60), using: &self)
     return String((0..<count / 4).map { _ in ["a", "é", "€", "🦊", "\n"].randomElement(using: &self)! })
@@ -43,7 +50,8 @@ func everyMessage(_ random: inout SplitMix64) -> [Message] {
       .ready(
         Ready(
           idleThreads: random.number(below: WireLimits.threads + 1),
-          held: (0..<Int.random(in: 0..<9, using: &random)).map { _ in LeaseID(random.next()) }))),
+          held: (0..<Int.random(in: 0..<9, using: &random)).map { _ in LeaseID(random.next()) },
+          gradients: random.number(below: WireLimits.gradientsKept + 1)))),
     .worker(
       .finished(
         with(
@@ -60,7 +68,9 @@ func everyMessage(_ random: inout SplitMix64) -> [Message] {
             chosen: (0..<random.number(below: 40)).map { _ in UInt8.random(in: 0 ... .max, using: &random) },
             undecodable: (0..<Int.random(in: 0..<4, using: &random)).map { _ in
               UndecodablePicture(picture: random.number(), reason: random.text(atMost: WireLimits.shortText))
-            })))),
+            },
+            gradient: random.chance(0.5)
+              ? GradientIdentity(digest: random.digest(), hash: random.contentHash()) : nil)))),
     .worker(
       .returned(
         Returned(
@@ -85,9 +95,22 @@ func everyMessage(_ random: inout SplitMix64) -> [Message] {
           lease: lease, step: random.number(), slices: slices, student: random.digest(), teacher: random.digest(),
           rows: random.number(), memoryFloor: random.number(), holdersVersion: random.next(),
           lost: Set((0..<Int.random(in: 0..<6, using: &random)).map { _ in random.number() }).sorted(),
-          exchangesWeights: .random(using: &random)))),
+          exchangesWeights: .random(using: &random), hashesGradient: .random(using: &random)))),
     .coordinator(.heartbeat(step: random.number())),
-    .coordinator(.grant(lease)),
+    .coordinator(.grant(lease, keepsGradient: .random(using: &random))),
+    .coordinator(
+      .reduction(
+        Reduction(
+          step: random.number(), number: random.next(),
+          gradients: (0...random.number(below: 9)).map { _ in
+            let holders = random.some(upTo: WireLimits.gradientHolders) { $0.bulkAddress() }
+            return Reduction.Gradient(
+              slices: slices, hash: holders.isEmpty ? nil : random.contentHash(), holders: holders)
+          }, chunks: random.chunks()))),
+    .worker(
+      .reductionFailed(
+        ReductionFailure(
+          number: random.next(), chunks: random.chunks(), reason: random.text(atMost: WireLimits.sentence)))),
     .coordinator(.cancel(lease)),
     .coordinator(.status(json: random.text(atMost: WireLimits.document))),
     .coordinator(.finished),
@@ -107,11 +130,21 @@ func everyMessage(_ random: inout SplitMix64) -> [Message] {
         own: PictureIdentity(size: random.number(), digest: random.digest()))),
     .bulkRequest(.push(lease: lease, offset: random.number())),
     .bulkRequest(.weightSources(step: random.number())),
+    .bulkRequest(.gradientHashes(step: random.number(), slices: slices)),
+    .bulkReply(.gradientHashes(step: random.number(), slices: slices)),
+    .bulkRequest(
+      .gradient(
+        GradientChunk(step: random.number(), slices: slices, chunk: random.number(below: WireLimits.gradientChunks)))),
+    .bulkReply(
+      .gradient(
+        GradientChunk(step: random.number(), slices: slices, chunk: random.number(below: WireLimits.gradientChunks)))),
+    .bulkRequest(.sum(reduction: random.next(), chunk: random.number(below: WireLimits.gradientChunks))),
+    .bulkReply(.summed(reduction: random.next(), chunk: random.number(below: WireLimits.gradientChunks))),
     .bulkReply(
       .weightSources(
         WeightSources(
           step: random.number(), sources: [random.bulkAddress()] + random.some(upTo: 4) { $0.bulkAddress() },
-          hashes: (0...random.number(below: 40)).map { _ in ContentHash(high: random.next(), low: random.next()) }))),
+          hashes: (0...random.number(below: 40)).map { _ in random.contentHash() }))),
     .bulkReply(.weights(network: network, step: random.number(), offset: random.number())),
     .bulkReply(.rows(step: random.number(), block: random.number(), first: random.number())),
     .bulkReply(.picture(index: random.number(), offset: random.number(below: total), total: total)),

@@ -61,6 +61,15 @@ typedef struct Massl__HoldersRequest Massl__HoldersRequest;
 typedef struct Massl__Holders Massl__Holders;
 typedef struct Massl__WeightSourcesRequest Massl__WeightSourcesRequest;
 typedef struct Massl__WeightSources Massl__WeightSources;
+typedef struct Massl__HeldGradient Massl__HeldGradient;
+typedef struct Massl__Reduction Massl__Reduction;
+typedef struct Massl__ReductionFailed Massl__ReductionFailed;
+typedef struct Massl__GradientHashesRequest Massl__GradientHashesRequest;
+typedef struct Massl__GradientHashes Massl__GradientHashes;
+typedef struct Massl__GradientRequest Massl__GradientRequest;
+typedef struct Massl__Gradient Massl__Gradient;
+typedef struct Massl__Sum Massl__Sum;
+typedef struct Massl__Summed Massl__Summed;
 
 
 /* --- enums --- */
@@ -123,6 +132,7 @@ typedef enum {
   MASSL__ENVELOPE__BODY_RETURNED = 19,
   MASSL__ENVELOPE__BODY_STATUS_REQUEST = 20,
   MASSL__ENVELOPE__BODY_GOODBYE = 21,
+  MASSL__ENVELOPE__BODY_REDUCTION_FAILED = 22,
   MASSL__ENVELOPE__BODY_SHARD_HELLO = 24,
   MASSL__ENVELOPE__BODY_SHARD_REPORT = 25,
   MASSL__ENVELOPE__BODY_SHARD_GOODBYE = 26,
@@ -139,6 +149,7 @@ typedef enum {
   MASSL__ENVELOPE__BODY_ASSIGNMENT = 41,
   MASSL__ENVELOPE__BODY_MEMORY_LIST = 42,
   MASSL__ENVELOPE__BODY_DRAIN_ANSWER = 43,
+  MASSL__ENVELOPE__BODY_REDUCTION = 44,
   MASSL__ENVELOPE__BODY_WEIGHTS_REQUEST = 48,
   MASSL__ENVELOPE__BODY_ROWS_REQUEST = 49,
   MASSL__ENVELOPE__BODY_PICTURE_REQUEST = 50,
@@ -146,6 +157,9 @@ typedef enum {
   MASSL__ENVELOPE__BODY_RECORDS_REQUEST = 52,
   MASSL__ENVELOPE__BODY_HOLDERS_REQUEST = 53,
   MASSL__ENVELOPE__BODY_WEIGHT_SOURCES_REQUEST = 54,
+  MASSL__ENVELOPE__BODY_GRADIENT_HASHES_REQUEST = 55,
+  MASSL__ENVELOPE__BODY_GRADIENT_REQUEST = 56,
+  MASSL__ENVELOPE__BODY_SUM = 57,
   MASSL__ENVELOPE__BODY_WEIGHTS = 64,
   MASSL__ENVELOPE__BODY_ROWS = 65,
   MASSL__ENVELOPE__BODY_PICTURE = 66,
@@ -154,7 +168,10 @@ typedef enum {
   MASSL__ENVELOPE__BODY_UNAVAILABLE = 69,
   MASSL__ENVELOPE__BODY_RECORDS = 70,
   MASSL__ENVELOPE__BODY_HOLDERS = 71,
-  MASSL__ENVELOPE__BODY_WEIGHT_SOURCES = 72
+  MASSL__ENVELOPE__BODY_WEIGHT_SOURCES = 72,
+  MASSL__ENVELOPE__BODY_GRADIENT_HASHES = 73,
+  MASSL__ENVELOPE__BODY_GRADIENT = 74,
+  MASSL__ENVELOPE__BODY_SUMMED = 75
     PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(MASSL__ENVELOPE__BODY__CASE)
 } Massl__Envelope__BodyCase;
 
@@ -186,6 +203,7 @@ struct  Massl__Envelope
     Massl__Returned *returned;
     Massl__StatusRequest *status_request;
     Massl__Goodbye *goodbye;
+    Massl__ReductionFailed *reduction_failed;
     /*
      * Control, memory shard to coordinator.
      */
@@ -218,7 +236,12 @@ struct  Massl__Envelope
     Massl__MemoryList *memory_list;
     Massl__DrainAnswer *drain_answer;
     /*
-     * Bulk, worker to coordinator, and weights_request to another worker too. Push carries a bulk frame.
+     * Control, coordinator to worker.
+     */
+    Massl__Reduction *reduction;
+    /*
+     * Bulk, worker to coordinator, and weights_request and the two of gradients to another worker too. Push and sum carry a
+     * bulk frame.
      */
     Massl__WeightsRequest *weights_request;
     Massl__RowsRequest *rows_request;
@@ -233,8 +256,11 @@ struct  Massl__Envelope
      */
     Massl__HoldersRequest *holders_request;
     Massl__WeightSourcesRequest *weight_sources_request;
+    Massl__GradientHashesRequest *gradient_hashes_request;
+    Massl__GradientRequest *gradient_request;
+    Massl__Sum *sum;
     /*
-     * Bulk, coordinator to worker. The first three, and records, carry a bulk frame.
+     * Bulk, coordinator to worker. The first three, records and the two of gradients carry a bulk frame.
      */
     Massl__Weights *weights;
     Massl__Rows *rows;
@@ -245,6 +271,9 @@ struct  Massl__Envelope
     Massl__Records *records;
     Massl__Holders *holders;
     Massl__WeightSources *weight_sources;
+    Massl__GradientHashes *gradient_hashes;
+    Massl__Gradient *gradient;
+    Massl__Summed *summed;
   };
 };
 #define MASSL__ENVELOPE__INIT \
@@ -298,10 +327,14 @@ struct  Massl__Ready
   uint32_t idle_threads;
   size_t n_held;
   uint64_t *held;
+  /*
+   * Gradients that it can keep for others to fetch, those that it keeps among them.
+   */
+  uint32_t gradients;
 };
 #define MASSL__READY__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&massl__ready__descriptor) \
-    , 0, 0,NULL }
+    , 0, 0,NULL, 0 }
 
 
 struct  Massl__Finished
@@ -339,10 +372,15 @@ struct  Massl__Finished
    * Microseconds in which the step's weights came; as these.
    */
   uint64_t weights_us;
+  /*
+   * If the lease has hashes_gradient, both: the digest of the gradient alone, and the hash of the hashes of its chunks.
+   */
+  ProtobufCBinaryData gradient;
+  ProtobufCBinaryData gradient_hash;
 };
 #define MASSL__FINISHED__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&massl__finished__descriptor) \
-    , 0, 0, NULL, {0,NULL}, 0, 0,NULL, 0,NULL, 0,NULL, 0,NULL, {0,NULL}, 0, 0, 0, 0 }
+    , 0, 0, NULL, {0,NULL}, 0, 0,NULL, 0,NULL, 0,NULL, 0,NULL, {0,NULL}, 0, 0, 0, 0, {0,NULL}, {0,NULL} }
 
 
 struct  Massl__UndecodablePicture
@@ -442,10 +480,14 @@ struct  Massl__Lease
    * Whether the step's student, and its new rows, are to be fetched from the worker's peers: it asks for weight_sources.
    */
   protobuf_c_boolean exchanges_weights;
+  /*
+   * Whether the result is to have the gradient's digest and hash, for it may stay with the worker.
+   */
+  protobuf_c_boolean hashes_gradient;
 };
 #define MASSL__LEASE__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&massl__lease__descriptor) \
-    , 0, 0, NULL, {0,NULL}, {0,NULL}, 0, 0, 0, 0,NULL, 0 }
+    , 0, 0, NULL, {0,NULL}, {0,NULL}, 0, 0, 0, 0,NULL, 0, 0 }
 
 
 struct  Massl__Heartbeat
@@ -462,10 +504,15 @@ struct  Massl__Grant
 {
   ProtobufCMessage base;
   uint64_t lease;
+  /*
+   * The payload's tail alone is pushed. The worker keeps the gradient for others to fetch, until the lease is cancelled or
+   * a later step begins.
+   */
+  protobuf_c_boolean keeps_gradient;
 };
 #define MASSL__GRANT__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&massl__grant__descriptor) \
-    , 0 }
+    , 0, 0 }
 
 
 struct  Massl__Cancel
@@ -910,6 +957,145 @@ struct  Massl__WeightSources
 #define MASSL__WEIGHT_SOURCES__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&massl__weight_sources__descriptor) \
     , 0, 0,NULL, {0,NULL} }
+
+
+/*
+ * The gradient of a node of the step's slices, and who has it.
+ */
+struct  Massl__HeldGradient
+{
+  ProtobufCMessage base;
+  Massl__Slices *slices;
+  /*
+   * 16 bytes: BLAKE2b of the hashes of its chunks, one after the other. Empty where the coordinator has it.
+   */
+  ProtobufCBinaryData hash;
+  /*
+   * Nobody: the coordinator has it.
+   */
+  size_t n_holders;
+  Massl__BulkAddress **holders;
+};
+#define MASSL__HELD_GRADIENT__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&massl__held_gradient__descriptor) \
+    , NULL, {0,NULL}, 0,NULL }
+
+
+/*
+ * Add these chunks up over all nodes, in the order of the step's tree, and send each sum.
+ */
+struct  Massl__Reduction
+{
+  ProtobufCMessage base;
+  uint64_t step;
+  /*
+   * The newest counts: what is added up by an older one is not taken.
+   */
+  uint64_t number;
+  /*
+   * All slices of the step, in their order.
+   */
+  size_t n_gradients;
+  Massl__HeldGradient **gradients;
+  /*
+   * Ascending.
+   */
+  size_t n_chunks;
+  uint32_t *chunks;
+};
+#define MASSL__REDUCTION__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&massl__reduction__descriptor) \
+    , 0, 0, 0,NULL, 0,NULL }
+
+
+/*
+ * Chunks of a reduction that cannot be added up.
+ */
+struct  Massl__ReductionFailed
+{
+  ProtobufCMessage base;
+  uint64_t number;
+  size_t n_chunks;
+  uint32_t *chunks;
+  char *reason;
+};
+#define MASSL__REDUCTION_FAILED__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&massl__reduction_failed__descriptor) \
+    , 0, 0,NULL, (char *)protobuf_c_empty_string }
+
+
+struct  Massl__GradientHashesRequest
+{
+  ProtobufCMessage base;
+  uint64_t step;
+  Massl__Slices *slices;
+};
+#define MASSL__GRADIENT_HASHES_REQUEST__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&massl__gradient_hashes_request__descriptor) \
+    , 0, NULL }
+
+
+/*
+ * The bulk frame has 16 bytes a chunk: BLAKE2b of its bytes.
+ */
+struct  Massl__GradientHashes
+{
+  ProtobufCMessage base;
+  uint64_t step;
+  Massl__Slices *slices;
+};
+#define MASSL__GRADIENT_HASHES__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&massl__gradient_hashes__descriptor) \
+    , 0, NULL }
+
+
+struct  Massl__GradientRequest
+{
+  ProtobufCMessage base;
+  uint64_t step;
+  Massl__Slices *slices;
+  uint32_t chunk;
+};
+#define MASSL__GRADIENT_REQUEST__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&massl__gradient_request__descriptor) \
+    , 0, NULL, 0 }
+
+
+struct  Massl__Gradient
+{
+  ProtobufCMessage base;
+  uint64_t step;
+  Massl__Slices *slices;
+  uint32_t chunk;
+};
+#define MASSL__GRADIENT__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&massl__gradient__descriptor) \
+    , 0, NULL, 0 }
+
+
+/*
+ * The sum of a chunk over all nodes.
+ */
+struct  Massl__Sum
+{
+  ProtobufCMessage base;
+  uint64_t number;
+  uint32_t chunk;
+};
+#define MASSL__SUM__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&massl__sum__descriptor) \
+    , 0, 0 }
+
+
+struct  Massl__Summed
+{
+  ProtobufCMessage base;
+  uint64_t number;
+  uint32_t chunk;
+};
+#define MASSL__SUMMED__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&massl__summed__descriptor) \
+    , 0, 0 }
 
 
 /* Massl__EnvelopeHead methods */
@@ -1786,6 +1972,177 @@ Massl__WeightSources *
 void   massl__weight_sources__free_unpacked
                      (Massl__WeightSources *message,
                       ProtobufCAllocator *allocator);
+/* Massl__HeldGradient methods */
+void   massl__held_gradient__init
+                     (Massl__HeldGradient         *message);
+size_t massl__held_gradient__get_packed_size
+                     (const Massl__HeldGradient   *message);
+size_t massl__held_gradient__pack
+                     (const Massl__HeldGradient   *message,
+                      uint8_t             *out);
+size_t massl__held_gradient__pack_to_buffer
+                     (const Massl__HeldGradient   *message,
+                      ProtobufCBuffer     *buffer);
+Massl__HeldGradient *
+       massl__held_gradient__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   massl__held_gradient__free_unpacked
+                     (Massl__HeldGradient *message,
+                      ProtobufCAllocator *allocator);
+/* Massl__Reduction methods */
+void   massl__reduction__init
+                     (Massl__Reduction         *message);
+size_t massl__reduction__get_packed_size
+                     (const Massl__Reduction   *message);
+size_t massl__reduction__pack
+                     (const Massl__Reduction   *message,
+                      uint8_t             *out);
+size_t massl__reduction__pack_to_buffer
+                     (const Massl__Reduction   *message,
+                      ProtobufCBuffer     *buffer);
+Massl__Reduction *
+       massl__reduction__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   massl__reduction__free_unpacked
+                     (Massl__Reduction *message,
+                      ProtobufCAllocator *allocator);
+/* Massl__ReductionFailed methods */
+void   massl__reduction_failed__init
+                     (Massl__ReductionFailed         *message);
+size_t massl__reduction_failed__get_packed_size
+                     (const Massl__ReductionFailed   *message);
+size_t massl__reduction_failed__pack
+                     (const Massl__ReductionFailed   *message,
+                      uint8_t             *out);
+size_t massl__reduction_failed__pack_to_buffer
+                     (const Massl__ReductionFailed   *message,
+                      ProtobufCBuffer     *buffer);
+Massl__ReductionFailed *
+       massl__reduction_failed__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   massl__reduction_failed__free_unpacked
+                     (Massl__ReductionFailed *message,
+                      ProtobufCAllocator *allocator);
+/* Massl__GradientHashesRequest methods */
+void   massl__gradient_hashes_request__init
+                     (Massl__GradientHashesRequest         *message);
+size_t massl__gradient_hashes_request__get_packed_size
+                     (const Massl__GradientHashesRequest   *message);
+size_t massl__gradient_hashes_request__pack
+                     (const Massl__GradientHashesRequest   *message,
+                      uint8_t             *out);
+size_t massl__gradient_hashes_request__pack_to_buffer
+                     (const Massl__GradientHashesRequest   *message,
+                      ProtobufCBuffer     *buffer);
+Massl__GradientHashesRequest *
+       massl__gradient_hashes_request__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   massl__gradient_hashes_request__free_unpacked
+                     (Massl__GradientHashesRequest *message,
+                      ProtobufCAllocator *allocator);
+/* Massl__GradientHashes methods */
+void   massl__gradient_hashes__init
+                     (Massl__GradientHashes         *message);
+size_t massl__gradient_hashes__get_packed_size
+                     (const Massl__GradientHashes   *message);
+size_t massl__gradient_hashes__pack
+                     (const Massl__GradientHashes   *message,
+                      uint8_t             *out);
+size_t massl__gradient_hashes__pack_to_buffer
+                     (const Massl__GradientHashes   *message,
+                      ProtobufCBuffer     *buffer);
+Massl__GradientHashes *
+       massl__gradient_hashes__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   massl__gradient_hashes__free_unpacked
+                     (Massl__GradientHashes *message,
+                      ProtobufCAllocator *allocator);
+/* Massl__GradientRequest methods */
+void   massl__gradient_request__init
+                     (Massl__GradientRequest         *message);
+size_t massl__gradient_request__get_packed_size
+                     (const Massl__GradientRequest   *message);
+size_t massl__gradient_request__pack
+                     (const Massl__GradientRequest   *message,
+                      uint8_t             *out);
+size_t massl__gradient_request__pack_to_buffer
+                     (const Massl__GradientRequest   *message,
+                      ProtobufCBuffer     *buffer);
+Massl__GradientRequest *
+       massl__gradient_request__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   massl__gradient_request__free_unpacked
+                     (Massl__GradientRequest *message,
+                      ProtobufCAllocator *allocator);
+/* Massl__Gradient methods */
+void   massl__gradient__init
+                     (Massl__Gradient         *message);
+size_t massl__gradient__get_packed_size
+                     (const Massl__Gradient   *message);
+size_t massl__gradient__pack
+                     (const Massl__Gradient   *message,
+                      uint8_t             *out);
+size_t massl__gradient__pack_to_buffer
+                     (const Massl__Gradient   *message,
+                      ProtobufCBuffer     *buffer);
+Massl__Gradient *
+       massl__gradient__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   massl__gradient__free_unpacked
+                     (Massl__Gradient *message,
+                      ProtobufCAllocator *allocator);
+/* Massl__Sum methods */
+void   massl__sum__init
+                     (Massl__Sum         *message);
+size_t massl__sum__get_packed_size
+                     (const Massl__Sum   *message);
+size_t massl__sum__pack
+                     (const Massl__Sum   *message,
+                      uint8_t             *out);
+size_t massl__sum__pack_to_buffer
+                     (const Massl__Sum   *message,
+                      ProtobufCBuffer     *buffer);
+Massl__Sum *
+       massl__sum__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   massl__sum__free_unpacked
+                     (Massl__Sum *message,
+                      ProtobufCAllocator *allocator);
+/* Massl__Summed methods */
+void   massl__summed__init
+                     (Massl__Summed         *message);
+size_t massl__summed__get_packed_size
+                     (const Massl__Summed   *message);
+size_t massl__summed__pack
+                     (const Massl__Summed   *message,
+                      uint8_t             *out);
+size_t massl__summed__pack_to_buffer
+                     (const Massl__Summed   *message,
+                      ProtobufCBuffer     *buffer);
+Massl__Summed *
+       massl__summed__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   massl__summed__free_unpacked
+                     (Massl__Summed *message,
+                      ProtobufCAllocator *allocator);
 /* --- per-message closures --- */
 
 typedef void (*Massl__EnvelopeHead_Closure)
@@ -1926,6 +2283,33 @@ typedef void (*Massl__WeightSourcesRequest_Closure)
 typedef void (*Massl__WeightSources_Closure)
                  (const Massl__WeightSources *message,
                   void *closure_data);
+typedef void (*Massl__HeldGradient_Closure)
+                 (const Massl__HeldGradient *message,
+                  void *closure_data);
+typedef void (*Massl__Reduction_Closure)
+                 (const Massl__Reduction *message,
+                  void *closure_data);
+typedef void (*Massl__ReductionFailed_Closure)
+                 (const Massl__ReductionFailed *message,
+                  void *closure_data);
+typedef void (*Massl__GradientHashesRequest_Closure)
+                 (const Massl__GradientHashesRequest *message,
+                  void *closure_data);
+typedef void (*Massl__GradientHashes_Closure)
+                 (const Massl__GradientHashes *message,
+                  void *closure_data);
+typedef void (*Massl__GradientRequest_Closure)
+                 (const Massl__GradientRequest *message,
+                  void *closure_data);
+typedef void (*Massl__Gradient_Closure)
+                 (const Massl__Gradient *message,
+                  void *closure_data);
+typedef void (*Massl__Sum_Closure)
+                 (const Massl__Sum *message,
+                  void *closure_data);
+typedef void (*Massl__Summed_Closure)
+                 (const Massl__Summed *message,
+                  void *closure_data);
 
 /* --- services --- */
 
@@ -1981,6 +2365,15 @@ extern const ProtobufCMessageDescriptor massl__holders_request__descriptor;
 extern const ProtobufCMessageDescriptor massl__holders__descriptor;
 extern const ProtobufCMessageDescriptor massl__weight_sources_request__descriptor;
 extern const ProtobufCMessageDescriptor massl__weight_sources__descriptor;
+extern const ProtobufCMessageDescriptor massl__held_gradient__descriptor;
+extern const ProtobufCMessageDescriptor massl__reduction__descriptor;
+extern const ProtobufCMessageDescriptor massl__reduction_failed__descriptor;
+extern const ProtobufCMessageDescriptor massl__gradient_hashes_request__descriptor;
+extern const ProtobufCMessageDescriptor massl__gradient_hashes__descriptor;
+extern const ProtobufCMessageDescriptor massl__gradient_request__descriptor;
+extern const ProtobufCMessageDescriptor massl__gradient__descriptor;
+extern const ProtobufCMessageDescriptor massl__sum__descriptor;
+extern const ProtobufCMessageDescriptor massl__summed__descriptor;
 
 PROTOBUF_C__END_DECLS
 

@@ -47,6 +47,8 @@ public struct RunStatus: Codable, Sendable {
   public var rowsFetched: Int?
   public var rowWaitSeconds: Double?
   public var weightsSeconds: Double?
+  public var reduceSeconds: Double?
+  public var updateSeconds: Double?
   /// What people should look into: a run that seems to collapse.
   public var warning: String?
   public var imagesPerSecond: Double?
@@ -70,7 +72,8 @@ public struct RunStatus: Codable, Sendable {
     targetEntropy = newest.flatMap { $0.targetEntropy.isFinite ? $0.targetEntropy : nil }
     (embeddingSpread, chosenShare) = (newest?.embeddingSpread, newest?.chosenShare)
     (rowsCached, rowsFetched, rowWaitSeconds) = (newest?.rowsCached, newest?.rowsFetched, newest?.rowWaitSeconds)
-    weightsSeconds = newest?.weightsSeconds
+    (weightsSeconds, reduceSeconds) = (newest?.weightsSeconds, newest?.reduceSeconds)
+    updateSeconds = newest?.updateSeconds
     warning = newest?.warning
     imagesPerSecond = isRunning ? newest?.imagesPerSecond : nil
     secondsLeft = imagesPerSecond.flatMap { definition.secondsLeft(afterStep: coordination.step, imagesPerSecond: $0) }
@@ -85,7 +88,7 @@ extension RunStatus {
   private enum CodingKeys: String, CodingKey {
     case run, computeClass, probe, epoch, epochs, loss, lr, targetEntropy, embeddingSpread, chosenShare, rowsCached,
       rowsFetched,
-      rowWaitSeconds, weightsSeconds, warning
+      rowWaitSeconds, weightsSeconds, reduceSeconds, updateSeconds, warning
     case imagesPerSecond, secondsLeft, memory, digests
   }
 
@@ -106,6 +109,8 @@ extension RunStatus {
     rowsFetched = try container.decodeIfPresent(Int.self, forKey: .rowsFetched)
     rowWaitSeconds = try container.decodeIfPresent(Double.self, forKey: .rowWaitSeconds)
     weightsSeconds = try container.decodeIfPresent(Double.self, forKey: .weightsSeconds)
+    reduceSeconds = try container.decodeIfPresent(Double.self, forKey: .reduceSeconds)
+    updateSeconds = try container.decodeIfPresent(Double.self, forKey: .updateSeconds)
     warning = try container.decodeIfPresent(String.self, forKey: .warning)
     imagesPerSecond = try container.decodeIfPresent(Double.self, forKey: .imagesPerSecond)
     secondsLeft = try container.decodeIfPresent(Double.self, forKey: .secondsLeft)
@@ -130,6 +135,8 @@ extension RunStatus {
     try container.encode(rowsFetched, forKey: .rowsFetched)
     try container.encode(rowWaitSeconds, forKey: .rowWaitSeconds)
     try container.encode(weightsSeconds, forKey: .weightsSeconds)
+    try container.encode(reduceSeconds, forKey: .reduceSeconds)
+    try container.encode(updateSeconds, forKey: .updateSeconds)
     try container.encode(warning, forKey: .warning)
     try container.encode(imagesPerSecond, forKey: .imagesPerSecond)
     try container.encode(secondsLeft, forKey: .secondsLeft)

@@ -26,6 +26,7 @@ package final class CoordinatorBulk: Sendable {
   private let holders: @Sendable (Int, Int) -> HolderTable
   private let weights: PublishedWeights
   private let desk: PayloadReceiver
+  private let reduction: StepReduction
   private let report: @Sendable (Event) -> Void
   private let log: ServiceLog
   private let state: Mutex<State>
@@ -48,7 +49,7 @@ package final class CoordinatorBulk: Sendable {
   ///   - report: takes the events of arriving payloads.
   init(
     sender: Sender, definition: RunDefinition, pictures: CoordinatorPictures, rows: RowStore, weights: PublishedWeights,
-    desk: PayloadReceiver,
+    desk: PayloadReceiver, reduction: StepReduction,
     log: @escaping ServiceLog, holders: @escaping @Sendable (Int, Int) -> HolderTable,
     report: @escaping @Sendable (Event) -> Void
   ) {
@@ -59,6 +60,7 @@ package final class CoordinatorBulk: Sendable {
     self.holders = holders
     self.weights = weights
     self.desk = desk
+    self.reduction = reduction
     self.log = log
     self.report = report
     state = Mutex(State(outgoing: BoundedReplies(log: log)))
@@ -69,7 +71,8 @@ package final class CoordinatorBulk: Sendable {
     state.withLock { state in
       switch event {
       case .received(.message(let incoming)):
-        if case .bulkRequest(.push) = incoming.envelope.message {
+        if incoming.bulk != nil {
+          // What comes needs no frame for its answer.
           state.outgoing.send(answer(incoming, into: nil, &state), nil, on: socket)
         } else if let refused = state.outgoing.add(incoming) {
           let reply = BulkReply.unavailable(reason: BoundedReplies.tooManyRequests)
@@ -125,6 +128,16 @@ package final class CoordinatorBulk: Sendable {
       case .push(let lease, let offset):
         guard let chunk = incoming.bulk else { throw Unavailable("a push without its floats") }
         reply = try push(lease, offset, chunk, from: incoming.peer, &state)
+      case .sum(let deal, let chunk):
+        guard let sum = incoming.bulk else { throw Unavailable("a sum without its floats") }
+        switch reduction.take(sum, ofChunk: chunk, deal: deal, from: incoming.peer) {
+        case .refused(let reason): throw Unavailable(reason)
+        case .here(let arrived):
+          report(.sumArrived(arrived))
+          reply = (.summed(reduction: deal, chunk: chunk), nil)
+        }
+      case .gradient(let chunk): reply = try gradient(chunk, into: required(frame))
+      case .gradientHashes: throw Unavailable("the gradients that the coordinator keeps have no hashes")
       }
     } catch let unavailable as Unavailable {
       reply = (.unavailable(reason: unavailable.reason), nil)
@@ -167,6 +180,16 @@ extension CoordinatorBulk {
       .weights(network: network, step: step, offset: offset),
       .leading(frame, bytes: count * MemoryLayout<Float>.stride)
     )
+  }
+
+  private func gradient(_ name: GradientChunk, into frame: FloatBuffer) throws -> (BulkReply, Bulk?) {
+    guard weights.current.step == name.step, let gradient = reduction.gradient(of: name.slices) else {
+      throw Unavailable("the gradient of slices from \(name.slices.first) on of step \(name.step) is not here")
+    }
+    guard name.chunk < GradientChunk.count(ofFloats: gradient.count) else {
+      throw Unavailable("chunk \(name.chunk) of a gradient of \(gradient.count) floats")
+    }
+    return (.gradient(name), gradient.copied(chunk: name.chunk, into: frame))
   }
 
   private func picture(

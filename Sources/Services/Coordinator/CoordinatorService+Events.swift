@@ -58,24 +58,41 @@ extension CoordinatorService {
     case .raiseFloor(let floor): weights.raiseFloor(to: floor)
     case .hashWeights(let isHashing): updates.hash(isHashing)
     case .nameWeightSources(let sources, let step): weights.name(sources, ofStep: step)
-    case .expectPush(let lease, let peer, let finished): desk.expect(lease, from: peer, finished)
+    case .expectPush(let lease, let peer, let finished, let keepsGradient):
+      desk.expect(lease, from: peer, finished, keepsGradient: keepsGradient)
     case .abandonPush(let lease): desk.abandon(lease)
-    case .accept(let lease, _):
+    case .accept(let lease, let finished):
       guard let arrival = desk.take(lease) else {
         fatalError("invariant broken: lease \(lease.number) is accepted without its payload")
       }
-      updates.add(.add(arrival))
-    case .startUpdate(let step): updates.add(.update(step: step))
+      if finished.gradient == nil, let gradient = arrival.gradient {
+        updates.add(
+          .add(SliceSum(gradient: gradient, results: arrival.results), from: arrival.peer, arrival.traffic))
+      } else {
+        reduction.accept(arrival)
+      }
+    case .forgetResult(let node): reduction.forget(node)
+    case .expectSums(let expected): reduction.expect(expected)
+    case .abandonSums:
+      reduction.abandon()
+      reducer.abandon()
+    case .reduce(let order): reducer.add(order)
+    case .startUpdate(let step):
+      reducer.abandon()
+      updates.add(.update(step: step, reduced: reduction.take()))
     case .writeCheckpoint(let step):
       let version = weights.current
       invariant(version.step == step, "a checkpoint of step \(step), but the weights are of step \(version.step)")
       checkpoints.write(later: version, CoordinatorCheckpoints.Learned(by: control.coordinator, before: step))
-    case .recompute(let step, let slices):
-      recomputation.recompute(slices, of: step, without: control.coordinator.lostPictures)
+    case .recompute(let step, let slices, let hashesGradient):
+      recomputation.recompute(
+        slices, of: step, without: control.coordinator.lostPictures, hashesGradient: hashesGradient)
     case .examinePicture(let picture): pictures.examine(picture)
     case .recordLost(let lost): record(lost, &control)
     case .startOver:
       updates.add(.startOver)
+      reduction.startOver()
+      reducer.abandon()
       recomputation.startOver()
     case .quarantine(let hosts, let step):
       do {

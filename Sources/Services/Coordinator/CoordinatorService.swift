@@ -19,8 +19,8 @@ import Wire
 ///     let service = try CoordinatorService(options) { level, text in ... }
 ///     let reason = service.run { report in ... }    // blocks; requestStop() from any thread ends it
 ///
-/// Threads beside the caller's: the control socket's, the bulk socket's, the update's, the checkpoints', the judge's, and
-/// two for the memory's extents. Any of them gives the state machine its events, one at a time; carrying out an effect
+/// Threads beside the caller's: the control socket's, the bulk socket's, the update's, the checkpoints', the judge's, the
+/// reducer's, and two for the memory's extents. Any of them gives the state machine its events, one at a time; carrying out an effect
 /// never waits.
 public final class CoordinatorService: Sendable {
   /// How a run of this process ended.
@@ -54,6 +54,8 @@ public final class CoordinatorService: Sendable {
   let sender: Sender
   let weights: PublishedWeights
   let desk: PayloadReceiver
+  let reduction: StepReduction
+  let reducer: CoordinatorReducer
   let updates: CoordinatorUpdates
   let checkpoints: CoordinatorCheckpoints
   let recomputation: Recomputation
@@ -103,6 +105,13 @@ public final class CoordinatorService: Sendable {
     weights = PublishedWeights(resumed.version)
     pictures = CoordinatorPictures(data, definition: definition, weights: weights, lost: resumed.lost.map(\.picture))
     desk = PayloadReceiver(gradientCount: definition.layout.count, floatsPerSlice: definition.floatsPerSlice)
+    reduction = StepReduction(definition)
+    reducer = CoordinatorReducer(definition, step: reduction) { [sockets, sender] address in
+      try BulkClient(
+        context: sockets.context,
+        sender: Sender(run: sender.run, incarnation: sender.incarnation, peer: .random()), endpoint: address.endpoint,
+        security: options.shardSecurity.towards(address))
+    }
     updates = CoordinatorUpdates(definition: definition, rows: rows, weights: weights, log: log)
     checkpoints = CoordinatorCheckpoints(resumed: resumed, incarnation: incarnation, log: log)
     // A shard hears a peer over one connection: who asks besides is another.
@@ -157,9 +166,11 @@ public final class CoordinatorService: Sendable {
       handle(event) { recomputation.isCurrent(restarts) }
     }
     pictures.start { [self] in handle($0) }
+    reducer.start { [self] in handle($0) }
     extents.start { [self] in handle($0) }
     let bulk = CoordinatorBulk(
-      sender: sender, definition: definition, pictures: pictures, rows: rows, weights: weights, desk: desk, log: log,
+      sender: sender, definition: definition, pictures: pictures, rows: rows, weights: weights, desk: desk,
+      reduction: reduction, log: log,
       holders: holders, report: { [self] in handle($0) })
     let bulkThread = try SocketThread(
       named: "massl-bulk", owning: sockets.bulk, outboxCapacity: 1, tick: Self.bulkTick
@@ -183,6 +194,7 @@ public final class CoordinatorService: Sendable {
     saveNewest(after: reason)
     checkpoints.stop()
     recomputation.stop()
+    reducer.stop()
     pictures.stop()
     extents.stop()
     // Last words are in the outbox: they leave before the thread ends.

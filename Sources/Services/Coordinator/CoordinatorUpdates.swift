@@ -15,11 +15,11 @@ import Training
 /// The thread that adds payloads up along the tree, and makes the next weights when a step is complete.
 final class CoordinatorUpdates: Sendable {
   enum Work: Sendable {
-    case add(PayloadReceiver.Arrival)
+    case add(SliceSum, from: PeerID, StepTraffic)
     /// What was added of the step does not count.
     case startOver
-    /// Every slice of this step is in.
-    case update(step: Int)
+    /// Every slice of this step is in: was added here, or is all in what was added up among the workers.
+    case update(step: Int, reduced: StepReduction.Whole? = nil)
   }
 
   struct Finished: Sendable {
@@ -92,13 +92,13 @@ final class CoordinatorUpdates: Sendable {
     var chosen = ChosenRows(memorySize: definition.configuration.memorySize, rows: weights.current.rows)
     while let work = queue.next() {
       switch work {
-      case .add(let arrival):
-        step.traffic[arrival.peer, default: StepTraffic()] += arrival.traffic
-        step.sum.insert(arrival.sum, at: arrival.sum.slices) { SliceSum.adding($0, $1) }
+      case .add(let sum, let peer, let traffic):
+        step.traffic[peer, default: StepTraffic()] += traffic
+        step.sum.insert(sum, at: sum.slices) { SliceSum.adding($0, $1) }
       case .startOver:
         step = Step(tree: definition.tree)
-      case .update(let number):
-        guard let total = step.sum.total else {
+      case .update(let number, let reduced):
+        guard let total = reduced?.sum ?? step.sum.total else {
           fatalError("invariant broken: step \(number) is updated before all its slices are added")
         }
         let old = weights.current
@@ -117,8 +117,8 @@ final class CoordinatorUpdates: Sendable {
           record(
             report(
               version, total.losses, gradientNorm: gradientNorm, chosenShare: chosen.share, spare.rows,
-              rate: rate.imagesPerSecond ?? 0, traffic: Array(step.traffic.values), updateSeconds: now - begin,
-              seconds: now - last))
+              rate: rate.imagesPerSecond ?? 0, traffic: Array((reduced?.traffic ?? step.traffic).values),
+              reduceSeconds: reduced?.seconds, updateSeconds: now - begin, seconds: now - last))
           last = now
           step = Step(tree: definition.tree)
           finish(.success(Finished(version: version, isHashed: !hashes.isEmpty)))
@@ -198,7 +198,7 @@ extension CoordinatorUpdates {
   private func report(
     _ version: WeightsVersion, _ losses: [SliceLoss], gradientNorm: Double, chosenShare: Double?,
     _ newRows: FloatBuffer,
-    rate: Double, traffic: [StepTraffic], updateSeconds: Double, seconds: Double
+    rate: Double, traffic: [StepTraffic], reduceSeconds: Double?, updateSeconds: Double, seconds: Double
   ) -> StepReport {
     let step = version.step - 1
     // In slice order, whoever computed them.
@@ -219,7 +219,7 @@ extension CoordinatorUpdates {
         workers: traffic.count, memoryRows: version.rows, updateSeconds: updateSeconds,
         rowsCached: traffic.reduce(0) { $0 &+ $1.cached }, rowsFetched: traffic.reduce(0) { $0 &+ $1.fetched },
         rowWaitSeconds: traffic.map { Double($0.waited) / 1e6 }.max(),
-        weightsSeconds: traffic.map { Double($0.weights) / 1e6 }.max(),
+        weightsSeconds: traffic.map { Double($0.weights) / 1e6 }.max(), reduceSeconds: reduceSeconds,
         unixSeconds: Double(now.tv_sec) + Double(now.tv_nsec) * 1e-9),
       seconds: seconds)
   }

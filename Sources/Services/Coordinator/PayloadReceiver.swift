@@ -11,7 +11,9 @@ import Wire
 package final class PayloadReceiver: Sendable {
   /// A lease's payload, and who pushes it.
   package struct Arrival: Sendable {
-    package let sum: SliceSum
+    package let results: SliceResults
+    /// Nil where it stays with the peer.
+    package let gradient: FloatBuffer?
     package let peer: PeerID
     /// What the step's memory cost the peer.
     let traffic: StepTraffic
@@ -31,14 +33,18 @@ package final class PayloadReceiver: Sendable {
   private struct Place: Sendable {
     let arrival: Arrival
     let announced: Digest
-    /// Floats from the payload's beginning that are here.
-    var received = 0
+    /// The announced one of the gradient, if that stays with the peer.
+    let gradientDigest: Digest?
+    /// Floats from the payload's beginning that are here, or stay with the peer.
+    var received: Int
     var isWhole = false
 
     var outcome: PushOutcome {
-      let sum = arrival.sum
-      guard sum.payloadDigest == announced else { return .damaged }
-      return isFinite(sum.gradient.vector) && isFinite(sum.tail.vector) ? .whole : .notFinite
+      let (gradient, tail) = (arrival.gradient, arrival.results.tail)
+      guard let digest = gradient?.digest ?? gradientDigest,
+        SliceSum.payloadDigest(gradient: digest, tail: tail.digest) == announced
+      else { return .damaged }
+      return gradient.map { isFinite($0.vector) } ?? true && isFinite(tail.vector) ? .whole : .notFinite
     }
   }
 
@@ -53,6 +59,7 @@ package final class PayloadReceiver: Sendable {
     var gradients: BufferPool
   }
 
+  private let gradientCount: Int
   private let floatsPerSlice: Int
   private let state: Mutex<State>
 
@@ -60,19 +67,23 @@ package final class PayloadReceiver: Sendable {
   ///   - gradientCount: floats in a payload's gradient.
   ///   - floatsPerSlice: floats in its tail, a slice.
   package init(gradientCount: Int, floatsPerSlice: Int) {
+    self.gradientCount = gradientCount
     self.floatsPerSlice = floatsPerSlice
     state = Mutex(State(gradients: BufferPool(count: gradientCount)))
   }
 
   /// Makes room for a lease's payload; its sizes have been checked.
-  package func expect(_ lease: LeaseID, from peer: PeerID, _ finished: Finished) {
+  /// - Parameter keepsGradient: the gradient stays with the peer.
+  package func expect(_ lease: LeaseID, from peer: PeerID, _ finished: Finished, keepsGradient: Bool = false) {
     state.withLock { state in
-      let sum = SliceSum(
-        slices: finished.slices, gradient: state.gradients.take(),
-        tail: FloatBuffer(count: finished.slices.count * floatsPerSlice), losses: finished.losses,
-        chosen: finished.chosen, undecodable: finished.undecodable)
+      let results = SliceResults(
+        slices: finished.slices, tail: FloatBuffer(count: finished.slices.count * floatsPerSlice),
+        losses: finished.losses, chosen: finished.chosen, undecodable: finished.undecodable)
+      let gradient = keepsGradient ? nil : state.gradients.take()
       state.places[lease] = Place(
-        arrival: Arrival(sum: sum, peer: peer, traffic: finished.traffic), announced: finished.payload)
+        arrival: Arrival(results: results, gradient: gradient, peer: peer, traffic: finished.traffic),
+        announced: finished.payload, gradientDigest: keepsGradient ? finished.gradient?.digest : nil,
+        received: keepsGradient ? gradientCount : 0)
     }
   }
 
@@ -108,11 +119,12 @@ package final class PayloadReceiver: Sendable {
       }
       if place.isWhole { return .taken(.again) }
       let count = chunk.count / MemoryLayout<Float>.stride
-      let sum = place.arrival.sum
-      guard offset <= sum.payloadCount - count else {
-        return .taken(.refused("floats \(offset) to \(offset + count) of a payload of \(sum.payloadCount)"))
+      let tail = place.arrival.results.tail
+      let payloadCount = gradientCount + tail.count
+      guard offset <= payloadCount - count else {
+        return .taken(.refused("floats \(offset) to \(offset + count) of a payload of \(payloadCount)"))
       }
-      guard offset >= sum.gradient.count || offset + count <= sum.gradient.count else {
+      guard offset >= gradientCount || offset + count <= gradientCount else {
         return .taken(.refused("a chunk at \(offset) crosses from the gradient to the rows"))
       }
       guard offset <= place.received else {
@@ -121,13 +133,13 @@ package final class PayloadReceiver: Sendable {
       }
       // Sent twice, from the beginning after a broken connection for one.
       guard offset == place.received else { return .taken(.partly) }
-      if offset < sum.gradient.count {
-        chunk.copy(into: sum.gradient, at: offset)
+      if offset < gradientCount, let gradient = place.arrival.gradient {
+        chunk.copy(into: gradient, at: offset)
       } else {
-        chunk.copy(into: sum.tail, at: offset - sum.gradient.count)
+        chunk.copy(into: tail, at: offset - gradientCount)
       }
       state.places[lease]?.received += count
-      return place.received + count == sum.payloadCount ? .filled(place) : .taken(.partly)
+      return place.received + count == payloadCount ? .filled(place) : .taken(.partly)
     }
   }
 }

@@ -18,6 +18,7 @@ final class Recomputation: Sendable {
     let slices: SliceRange
     /// Pictures that the run has lost by this step.
     let lost: Set<Int>
+    let hashesGradient: Bool
     /// How often a step had begun again.
     let restarts: Int
   }
@@ -66,8 +67,11 @@ final class Recomputation: Sendable {
   }
 
   /// Never waits. Nodes of other steps that are waiting are forgotten: nobody waits for them.
-  func recompute(_ slices: SliceRange, of step: Int, without lost: [Int]) {
-    let work = Work(step: step, slices: slices, lost: Set(lost), restarts: restarts.load(ordering: .acquiring))
+  /// - Parameter hashesGradient: as in a lease.
+  func recompute(_ slices: SliceRange, of step: Int, without lost: [Int], hashesGradient: Bool) {
+    let work = Work(
+      step: step, slices: slices, lost: Set(lost), hashesGradient: hashesGradient,
+      restarts: restarts.load(ordering: .acquiring))
     waiting.withLock { waiting in
       waiting.removeAll { $0.step != step }
       waiting.append(work)
@@ -156,7 +160,8 @@ final class Recomputation: Sendable {
     guard let total = sum.total else { throw Outdated() }
     // Of finite slices the sum may be none.
     if notFinite.isEmpty, !total.isFinite { notFinite = Array(work.slices.indices) }
-    return .recomputed(total.finished(lease: LeaseID(0), step: work.step), notFinite: notFinite)
+    let hashes = work.hashesGradient ? total.gradientHashes : nil
+    return .recomputed(total.finished(lease: LeaseID(0), step: work.step, hashes: hashes), notFinite: notFinite)
   }
 }
 
@@ -167,10 +172,16 @@ extension SliceSum {
       && Numerics.isFinite(tail.vector)
   }
 
+  /// One a chunk of the gradient.
+  var gradientHashes: [ContentHash] { gradient.contentHashes(ofChunks: WireLimits.gradientChunkFloats) }
+
   /// What a worker announces of it.
-  func finished(lease: LeaseID, step: Int) -> Finished {
-    Finished(
-      lease: lease, step: step, slices: slices, payload: payloadDigest, payloadCount: payloadCount, losses: losses,
-      chosen: chosen, undecodable: undecodable)
+  /// - Parameter hashes: one a chunk of the gradient, if the lease asks for them.
+  func finished(lease: LeaseID, step: Int, hashes: [ContentHash]? = nil) -> Finished {
+    let digest = gradient.digest
+    return Finished(
+      lease: lease, step: step, slices: slices, payload: Self.payloadDigest(gradient: digest, tail: tail.digest),
+      payloadCount: payloadCount, losses: losses, chosen: chosen, undecodable: undecodable,
+      gradient: hashes.map { GradientIdentity(digest: digest, chunks: $0) })
   }
 }

@@ -79,7 +79,7 @@ package final class ShardServing: Sendable {
         state.counts.rows += rows.rows
       case .records(let extent, let first, let count):
         (reply, bulk) = try answers.records(extent: extent, first: first, count: count, into: frame)
-      case .weights, .picture, .push, .holders, .weightSources:
+      case .weights, .picture, .push, .holders, .weightSources, .gradientHashes, .gradient, .sum:
         return unavailable("a memory shard has rows, nothing else: ask the coordinator", incoming)
       }
       state.counts.bytes += bulk.count

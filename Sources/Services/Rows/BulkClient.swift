@@ -189,15 +189,16 @@ package final class BulkClient: Sendable {
 
   /// Pushes a granted lease's payload, gradient first, as fast as the coordinator takes it.
   ///
+  /// - Parameter keepsGradient: the tail alone.
   /// - Throws: `BulkError.unanswered`; `.refused` with the reason of whoever is asked, whichever chunk it refused. Then
   ///   libzmq may still read the buffers, so nobody may write them again.
-  package func push(gradient: FloatBuffer, tail: FloatBuffer, lease: LeaseID) throws {
+  package func push(gradient: FloatBuffer, tail: FloatBuffer, lease: LeaseID, keepsGradient: Bool = false) throws {
     let answers = Answers(capacity: 1)
     // One number for all chunks: there is one answer, to the last one or to the first that is refused.
     let exchange = open(nil, index: 0, answers)
     defer { state.value.withLock { $0.waiting[exchange] = nil } }
     let chunks =
-      Self.ranges(gradient.count).map { (gradient, $0, $0.lowerBound) }
+      (keepsGradient ? [] : Self.ranges(gradient.count).map { (gradient, $0, $0.lowerBound) })
       + Self.ranges(tail.count).map { (tail, $0, gradient.count + $0.lowerBound) }
     sending: for (buffer, range, offset) in chunks {
       let envelope = Envelope(
@@ -215,6 +216,21 @@ package final class BulkClient: Sendable {
     case .pushed(lease): return
     case .unavailable(let reason): throw BulkError.refused(by: endpoint, reason: reason)
     default: throw BulkError.otherBits("the answer to a push", from: endpoint)
+    }
+  }
+
+  /// Sends the sum of a chunk of a gradient; the answer, or that there is none, comes to the queue with the chunk as index.
+  ///
+  /// - Parameters:
+  ///   - sum: sent from where it is, the first `count` floats: nobody may write it before libzmq let go of it.
+  ///   - answers: has room for it: nobody waits to add to it.
+  package func send(_ sum: FloatBuffer, count: Int, ofChunk chunk: Int, reduction: UInt64, to answers: Answers) {
+    let exchange = open(nil, index: chunk, answers)
+    let envelope = Envelope(
+      sender: sender, message: .bulkRequest(.sum(reduction: reduction, chunk: chunk)), exchange: exchange)
+    if !thread.send(Outgoing(envelope, bulk: .leading(sum, bytes: count * MemoryLayout<Float>.stride))) {
+      state.value.withLock { $0.waiting[exchange] = nil }
+      _ = answers.tryAppend((chunk, .failure(unanswered)))
     }
   }
 

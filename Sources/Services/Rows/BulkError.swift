@@ -12,11 +12,13 @@ public enum BulkError: Error, Equatable, CustomStringConvertible {
   case rowsUnavailable(String)
   /// Nobody gives a step's weights just now; what was said first.
   case weightsUnavailable(String)
+  /// Nobody gives a gradient that others computed; what was said first.
+  case gradientsUnavailable(String)
 
   /// It may pass by itself, and says nothing about the lease that it was asked for.
   var isPassing: Bool {
     switch self {
-    case .unanswered, .rowsUnavailable, .weightsUnavailable: true
+    case .unanswered, .rowsUnavailable, .weightsUnavailable, .gradientsUnavailable: true
     case .refused, .otherBits: false
     }
   }
@@ -29,6 +31,7 @@ public enum BulkError: Error, Equatable, CustomStringConvertible {
     case .otherBits(let what, let endpoint): "\(what) came from \(endpoint) with other bits than were asked for"
     case .rowsUnavailable(let reason): "memory rows cannot be had just now: \(reason)"
     case .weightsUnavailable(let reason): "weights cannot be had just now: \(reason)"
+    case .gradientsUnavailable(let reason): "a gradient cannot be had: \(reason)"
     }
   }
 }

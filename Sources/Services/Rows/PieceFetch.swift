@@ -28,14 +28,18 @@ package struct PieceFetch {
     /// Where first holders have equal parts: one that takes longer than this for its part, and many times as long as half
     /// of them took, is slow, though it answers again and again. Nil where they have not.
     var evenAfter: Duration?
+    /// A piece whose last holder is slow cannot be had: there is somebody else to turn to.
+    var endsWithSlow = false
     /// Why a piece cannot be had.
     var unavailable: @Sendable (_ reason: String) -> BulkError
 
     package init(
-      patience: Duration, evenAfter: Duration? = nil, unavailable: @escaping @Sendable (_ reason: String) -> BulkError
+      patience: Duration, evenAfter: Duration? = nil, endsWithSlow: Bool = false,
+      unavailable: @escaping @Sendable (_ reason: String) -> BulkError
     ) {
       self.patience = patience
       self.evenAfter = evenAfter
+      self.endsWithSlow = endsWithSlow
       self.unavailable = unavailable
     }
 
@@ -79,6 +83,8 @@ package struct PieceFetch {
   package private(set) var slow: Set<Endpoint> = []
   /// Holders that sent something else than they were asked for.
   package private(set) var wrong: Set<Endpoint> = []
+  /// The piece that nobody gave, if that ended it.
+  package private(set) var failed: Int?
   private let begun = ContinuousClock.now
   /// Pieces of each first holder that are not there.
   private var left: [ObjectIdentifier: Int]
@@ -121,7 +127,7 @@ package struct PieceFetch {
       case .element((let index, let result)):
         if try settle(index / holdersAtMost, holder: index % holdersAtMost, result, take) { open -= 1 }
       }
-      hedge()
+      try hedge()
     }
   }
 
@@ -158,13 +164,14 @@ package struct PieceFetch {
       switch error {
       case .unanswered: slow.insert(endpoint)
       case .otherBits: wrong.insert(endpoint)
-      case .refused, .rowsUnavailable, .weightsUnavailable: break
+      case .refused, .rowsUnavailable, .weightsUnavailable, .gradientsUnavailable: break
       }
       if !failures.contains(where: { $0.holder == endpoint }) { failures.append((endpoint, error)) }
       progress[index].failed += 1
       if progress[index].asked < pieces[index].holders.count {
         ask(index)
       } else if progress[index].failed == progress[index].asked {
+        failed = index
         throw kind.unavailable(failures.map { "\($0.error)" }.joined(separator: "; "))
       }
       return false
@@ -201,7 +208,7 @@ package struct PieceFetch {
   }
 
   /// Asks the next holder for what the last one asked has not answered in time.
-  private mutating func hedge() {
+  private mutating func hedge() throws {
     let now = ContinuousClock.now
     for index in pieces.indices where !progress[index].isDone && progress[index].asked > 0 {
       let next = progress[index].asked
@@ -210,6 +217,10 @@ package struct PieceFetch {
           || next < pieces[index].holders.count && isBehind(pieces[index].holders[next - 1], at: now)
       else { continue }
       slow.insert(pieces[index].holders[next - 1].endpoint)
+      if next == pieces[index].holders.count, kind.endsWithSlow {
+        failed = index
+        throw kind.unavailable("\(pieces[index].holders[next - 1].endpoint) does not answer in time")
+      }
       guard next < pieces[index].holders.count,
         underWay[ObjectIdentifier(pieces[index].holders[next]), default: 0] < WireLimits.requestsUnderWay
       else { continue }

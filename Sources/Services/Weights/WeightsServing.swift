@@ -1,11 +1,12 @@
 import Coordination
 import Messages
 import Numerics
+import Slices
 import Synchronization
 import Wire
 
-/// Answers on a worker's bulk socket, in that socket's thread: chunks of the newest student and of its step's new rows, for
-/// other workers.
+/// Answers on a worker's bulk socket, in that socket's thread, for other workers: chunks of the newest student, of its step's
+/// new rows, and of gradients that it keeps.
 ///
 /// A chunk that is on its way is waited for, so that whoever asks need not ask again.
 package final class WeightsServing: Sendable {
@@ -31,13 +32,17 @@ package final class WeightsServing: Sendable {
 
   private let sender: Sender
   private let shelf: WeightsShelf
+  private let gradients: KeptGradients
   private let log: ServiceLog
   private let state: Mutex<State>
 
   /// - Parameter sender: whose run and incarnation a request must name.
-  package init(sender: Sender, shelf: WeightsShelf, log: @escaping ServiceLog) {
+  package init(
+    sender: Sender, shelf: WeightsShelf, gradients: KeptGradients = KeptGradients(), log: @escaping ServiceLog
+  ) {
     self.sender = sender
     self.shelf = shelf
+    self.gradients = gradients
     self.log = log
     state = Mutex(State(outgoing: BoundedReplies(frames: WireLimits.weightFramesAnswered, log: log)))
   }
@@ -128,6 +133,7 @@ extension WeightsServing {
   }
 
   private func answer(_ request: Incoming, into frame: FloatBuffer) -> Outgoing {
+    if let answer = gradientAnswer(request, into: frame) { return answer }
     switch chunk(for: request) {
     case .absent(let reason): return unavailable(reason, request)
     case .coming: return unavailable("the weights did not come in time", request)
@@ -142,6 +148,34 @@ extension WeightsServing {
         .weights(network: network, step: step, offset: offset),
         bulk: .leading(frame, bytes: count * MemoryLayout<Float>.stride), to: request, from: sender)
     }
+  }
+
+  /// Nil for who asks for something else.
+  private func gradientAnswer(_ request: Incoming, into frame: FloatBuffer) -> Outgoing? {
+    let (step, slices, chunk): (Int, SliceRange, Int?)
+    switch request.envelope.message {
+    case .bulkRequest(.gradientHashes(let asked, let node)): (step, slices, chunk) = (asked, node, nil)
+    case .bulkRequest(.gradient(let name)): (step, slices, chunk) = (name.step, name.slices, name.chunk)
+    default: return nil
+    }
+    let claimed = request.envelope.sender
+    guard claimed.run == sender.run, claimed.incarnation == sender.incarnation else {
+      return unavailable("this worker is of another run, or of another start of its coordinator", request)
+    }
+    guard let gradient = gradients.gradient(ofStep: step, slices: slices) else {
+      return unavailable("the gradient of slices from \(slices.first) on of step \(step) is not here", request)
+    }
+    guard let chunk else {
+      return Outgoing(
+        .gradientHashes(step: step, slices: slices), bulk: gradient.hashes.copied(into: frame), to: request,
+        from: sender)
+    }
+    guard chunk < gradient.hashes.count else {
+      return unavailable("chunk \(chunk) of a gradient of \(gradient.hashes.count)", request)
+    }
+    return Outgoing(
+      .gradient(GradientChunk(step: step, slices: slices, chunk: chunk)),
+      bulk: gradient.floats.copied(chunk: chunk, into: frame), to: request, from: sender)
   }
 
   private func unavailable(_ reason: String, _ request: Incoming) -> Outgoing {

@@ -120,7 +120,8 @@ extension WorkerService {
         state.session?.stop()
         state.session = nil
       case .compute(let lease): state.session?.compute(lease)
-      case .push(let lease): state.session?.push(lease)
+      case .push(let lease, let keepsGradient): state.session?.push(lease, keepsGradient: keepsGradient)
+      case .reduce(let reduction): state.session?.reduce(reduction)
       case .forget(let lease): state.session?.forget(lease)
       case .log(let level, let text): log(level, text)
       case .stop(let ending): state.ending = ending
@@ -147,26 +148,35 @@ extension WorkerService {
       let payloads = try BulkClient(
         context: context, sender: sender, endpoint: coordinator, control: control, security: options.security)
       let bulk = try clients.client(of: .coordinator)
-      let shelf = WeightsShelf()
-      socket?.serve(WeightsServing(sender: sender, shelf: shelf, log: log))
+      let (shelf, gradients) = (WeightsShelf(), KeptGradients())
+      socket?.serve(WeightsServing(sender: sender, shelf: shelf, gradients: gradients, log: log))
+      // Each connection is a peer of its own: one that weights come over does not wait behind gradients.
+      let connect = { @Sendable [context, options] (address: BulkAddress) in
+        let asker = Sender(run: sender.run, incarnation: sender.incarnation, peer: .random())
+        return try BulkClient(
+          context: context, sender: asker, endpoint: address.endpoint, security: options.security.towards(address))
+      }
+      let rest = need.rest(of: allowance)
+      let room = socket == nil ? 0 : MemoryNeed.gradientRoom(of: definition, in: rest)
       state.session = try WorkerSession(
         definition: definition, incarnation: sender.incarnation, clients: clients, payloads: payloads,
         pictures: WorkerPictures(bulk: bulk, own: own?.counted(asBy: welcome.data), run: welcome.data, log: log),
         rows: rows(
-          of: definition, welcome, sender, bytes: min(options.rowCacheBytes, need.rest(of: allowance)), &state),
+          of: definition, welcome, sender,
+          bytes: min(options.rowCacheBytes, rest - MemoryNeed.gradientBytes(of: definition, room)), &state),
         holders: RowHolders(
           layout: definition.extentLayout(run: sender.run.digest), peer: line.peer,
           log: log
         ) { try clients.client(of: $0) },
-        exchange: { [context, options, socket, log] bulk in
-          WeightsExchange(coordinator: bulk, own: socket?.address, shelf: shelf, log: log) { address in
-            try BulkClient(
-              context: context, sender: asker, endpoint: address.endpoint, security: options.security.towards(address))
-          }
+        exchange: { [socket, log] bulk in
+          WeightsExchange(coordinator: bulk, own: socket?.address, shelf: shelf, log: log, connect: connect)
         },
-        threads: options.threads
+        gradients: gradients, connect: connect, threads: options.threads
       ) { [events] in _ = events.append(.work($0, session: number)) }
-      return .joined(LeaseBounds(steps: definition.lastStep, tree: definition.tree, pictures: definition.pictures))
+      return .joined(
+        LeaseBounds(
+          steps: definition.lastStep, tree: definition.tree, pictures: definition.pictures,
+          parameters: definition.layout.count), gradientRoom: room)
     } catch {
       return .couldNotJoin(reason: "\(error)")
     }

@@ -12,6 +12,7 @@ import Vision
 ///     preparation      weights and memory of a lease's step          (StepPreparation)
 ///     compute x T      slices; a lease's are added up as they come   (SliceComputer, WorkerLease)
 ///     push             granted payloads, one after the other         (BulkClient, one for them alone)
+///     reduce           chunks of gradients that others keep          (WorkerReducer)
 ///
 /// What becomes of a lease is decided by the `WorkerMachine`.
 final class WorkerSession: Sendable {
@@ -25,12 +26,15 @@ final class WorkerSession: Sendable {
   private let rows: WorkerRows
   private let holders: RowHolders
   private let exchange: @Sendable (BulkClient) -> WeightsExchange
+  /// Gradients that others may fetch.
+  private let gradients: KeptGradients
+  private let reducer: WorkerReducer
   private let report: @Sendable (WorkerProgress) -> Void
   /// Of weights and gradients, which have one size.
   private let parameters: SharedBufferPool
   private let prepared = BoundedQueue<WorkerLease>(capacity: WireLimits.heldLeases)
   private let tasks = BoundedQueue<SliceTask>(capacity: WireLimits.slicesPerStep)
-  private let pushes = BoundedQueue<(LeaseID, SliceSum)>(capacity: 1)
+  private let pushes = BoundedQueue<(lease: LeaseID, sum: SliceSum, keepsGradient: Bool)>(capacity: 1)
   /// Leases that are not forgotten.
   private let wanted = Mutex<[LeaseID: Wanted]>([:])
 
@@ -49,12 +53,15 @@ final class WorkerSession: Sendable {
   /// Starts the threads; they hold the session until `stop`.
   /// - Parameters:
   ///   - exchange: with other workers, of whom the coordinator's client asks; made in the thread that fetches.
+  ///   - gradients: filled with those that others may fetch.
+  ///   - connect: to another worker.
   ///   - report: takes what becomes of leases, from any of the threads.
   /// - Throws: `NetworkError` for view sizes that the network cannot have.
   init(
     definition: RunDefinition, incarnation: Incarnation, clients: SourceClients, payloads: BulkClient,
     pictures: WorkerPictures, rows: WorkerRows, holders: RowHolders,
-    exchange: @escaping @Sendable (BulkClient) -> WeightsExchange, threads: Int,
+    exchange: @escaping @Sendable (BulkClient) -> WeightsExchange, gradients: KeptGradients,
+    connect: @escaping @Sendable (BulkAddress) throws -> BulkClient, threads: Int,
     report: @escaping @Sendable (WorkerProgress) -> Void
   ) throws {
     self.definition = definition
@@ -64,6 +71,10 @@ final class WorkerSession: Sendable {
     self.payloads = payloads
     self.holders = holders
     self.exchange = exchange
+    self.gradients = gradients
+    reducer = WorkerReducer(
+      definition, coordinator: bulk, payloads: payloads, own: gradients, connect: connect
+    ) { report(.reductionFailed($0)) }
     self.pictures = pictures
     self.rows = rows
     self.report = report
@@ -81,6 +92,8 @@ final class WorkerSession: Sendable {
     prepared.close()
     tasks.close()
     pushes.close()
+    reducer.stop()
+    gradients.forgetAll()
     clients.stop()
     payloads.stop()
   }
@@ -95,12 +108,19 @@ extension WorkerSession {
   }
 
   /// Lets a lease go; slices of it that wait are passed over.
-  func forget(_ lease: LeaseID) { _ = wanted.withLock { $0.removeValue(forKey: lease) } }
+  func forget(_ lease: LeaseID) {
+    _ = wanted.withLock { $0.removeValue(forKey: lease) }
+    gradients.forget(lease)
+  }
+
+  /// Adds these chunks up, and nothing that was asked for before any more.
+  func reduce(_ reduction: Reduction) { reducer.add(reduction) }
 
   /// - Precondition: it is computed, and nothing else is being pushed.
-  func push(_ lease: LeaseID) {
+  /// - Parameter keepsGradient: the gradient stays here.
+  func push(_ lease: LeaseID, keepsGradient: Bool) {
     let sum = wanted.withLock { $0[lease]?.sum }
-    let isTaken = sum.map { pushes.tryAppend((lease, $0)) } ?? false
+    let isTaken = sum.map { pushes.tryAppend((lease, $0, keepsGradient)) } ?? false
     invariant(isTaken, "lease \(lease.number) is pushed before it is computed, or beside another")
   }
 
@@ -156,17 +176,26 @@ extension WorkerSession {
   }
 
   private func finish(_ total: SliceSum, of lease: Lease, _ inputs: StepInputs) {
-    var finished = total.finished(lease: lease.lease, step: lease.step)
+    let hashes = lease.hashesGradient ? total.gradientHashes : nil
+    var finished = total.finished(lease: lease.lease, step: lease.step, hashes: hashes)
     finished.traffic = inputs.takeTraffic()
     // Before it is said, for it may be granted at once.
-    wanted.withLock { $0[lease.lease]?.sum = total }
+    let isWanted = wanted.withLock { wanted in
+      wanted[lease.lease]?.sum = total
+      return wanted[lease.lease] != nil
+    }
+    if let hashes, isWanted {
+      gradients.put(
+        KeptGradients.Gradient(step: lease.step, slices: lease.slices, floats: total.gradient, hashes: hashes),
+        of: lease.lease)
+    }
     report(.computed(finished))
   }
 
   private func pushGranted() {
-    while let (lease, sum) = pushes.next() {
+    while let (lease, sum, keepsGradient) = pushes.next() {
       do {
-        try payloads.push(gradient: sum.gradient, tail: sum.tail, lease: lease)
+        try payloads.push(gradient: sum.gradient, tail: sum.tail, lease: lease, keepsGradient: keepsGradient)
         report(.pushed(lease))
       } catch {
         report(.pushFailed(Returned(lease, because: error)))
