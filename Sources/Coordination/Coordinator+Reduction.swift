@@ -67,13 +67,16 @@ extension Coordinator {
 
   /// A step of which the coordinator cannot take more, and that nobody else can keep, begins again without a reduction.
   mutating func giveUpReduction(_ effects: inout [Effect]) {
-    guard phase == .computing, isReduced, held >= CoordinationLimits.gradientsHeld,
-      !peers.contains(where: { isPresent($0) && mayKeep($0) })
-    else { return }
+    guard phase == .computing, isReduced, held >= CoordinationLimits.gradientsHeld else { return }
+    let goesOn = peers.contains { peer in
+      isPresent(peer) && hasRoomToKeep(peer, beside: 0)
+        && (peer.idleThreads > 0 || peer.leases.contains { leases[$0].map { !$0.isOverdue } ?? false })
+    }
+    guard !goesOn else { return }
     effects.append(
       .log(
         .warning,
-        "Step \(step) begins again: \(held) of its gradients are here, and no worker is left that keeps its own for others."
+        "Step \(step) begins again: \(held) of its gradients are here, and no worker has room to keep its own for others."
       ))
     startOver(&effects)
     current.isReduced = false

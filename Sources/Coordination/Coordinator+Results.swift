@@ -22,7 +22,8 @@ extension Coordinator {
     switch lease.state {
     case .granted(finished, _):
       counts.duplicates += 1
-      effects.append(.send(.grant(lease.id), to: peer))  // the first one may be lost
+      // The first one may be lost.
+      effects.append(.send(.grant(lease.id, keepsGradient: lease.keepsGradient), to: peer))
     case .waiting(finished, _):
       counts.duplicates += 1
     case .granted, .waiting:

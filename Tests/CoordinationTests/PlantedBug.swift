@@ -30,10 +30,15 @@ extension Simulation {
     /// Nobody answered at a worker's address, and that is taken for an answer.
     case takesSilenceForAnAnswer
 
+    /// A sum is added to the one of an older deal.
+    case addsSumsOfTwoDeals
+
     // MARK: Workers
 
     /// A worker takes what an older incarnation says for the word of the one that it follows.
     case heedsOlderIncarnations
+    /// A worker lets go of a gradient that it is to keep once the rest of its payload is pushed.
+    case letsGoOfGradientsBeforeTheirSum
 
     // MARK: Memory shards
 

@@ -17,6 +17,10 @@ struct ReductionTests {
     let effects = try script.tell(
       .finished(Script.result(of: first, parameters: ReductionScript.parameters)), 1, after: 50)
     #expect(effects.contains(.send(.grant(first.lease, keepsGradient: true), to: PeerID(rawValue: 1))))
+    // Said again, it is granted in the same way.
+    let again = try script.tell(
+      .finished(Script.result(of: first, parameters: ReductionScript.parameters)), 1, after: 50)
+    #expect(again.contains(.send(.grant(first.lease, keepsGradient: true), to: PeerID(rawValue: 1))))
     try script.handle(.pushArrived(first.lease, .whole))
     #expect(script.script.status.workers[0].keptGradients == 1 && script.phase == "computing")
     // 2. Once all slices are in, the chunks are dealt in turn.

@@ -29,6 +29,9 @@ struct SimulatedCoordinator {
   var arrived: [LeaseID: Finished] = [:]
   var sum: TreeSum<Digest>
   var acceptedSlices: Set<Int> = []
+  /// Leases that were granted without their gradients.
+  var keeping: Set<LeaseID> = []
+  var reduction = SimulatedReduction()
   var isUpdating = false
   /// How often a step began again.
   var restarts = 0

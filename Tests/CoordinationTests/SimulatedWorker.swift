@@ -31,6 +31,10 @@ struct SimulatedWorker {
   var jobs: [Job] = []
   /// What was computed and is not forgotten.
   var results: [LeaseID: Finished] = [:]
+  /// Gradients that it may keep for others.
+  var gradientRoom = 0
+  /// The newest reduction that it works on.
+  var reduction: UInt64 = 0
   /// Who says what it hears now.
   var hearing = Incarnation(0)
 

@@ -8,13 +8,15 @@ import Slices
 
 extension Simulation {
   /// Each worker is a host of its own, but for every third, which is on the host of the one before. One of every five
-  /// gives no weights to others.
+  /// gives nothing to others; the others have room for one to four gradients. Where steps are to be reduced all give, and
+  /// each is a host of its own.
   mutating func nameHosts() {
     for index in workers.indices {
-      workers[index].host = "host \(index % 3 == 2 ? index - 1 : index)"
-      if index % 5 < 4 {
+      workers[index].host = "host \(index % 3 == 2 && !exchanges ? index - 1 : index)"
+      if index % 5 < 4 || exchanges {
         workers[index].address = (try? Endpoint("tcp://worker-\(index):7")).map { BulkAddress(endpoint: $0) }
       }
+      workers[index].gradientRoom = workers[index].address == nil ? 0 : 1 + (index + Int(seed % 3)) % 4
     }
   }
 
@@ -59,22 +61,22 @@ extension Simulation {
   func neverPushes(_ index: Int) -> Bool { 1...max(1, faults.neverPushing) ~= index && faults.neverPushing > 0 }
 
   /// The coordinator's own computing takes time too, and now and then it fails.
-  mutating func recompute(_ slices: SliceRange, of step: Int) {
+  mutating func recompute(_ slices: SliceRange, of step: Int, hashesGradient: Bool) {
     note("recomputations")
     let delay = random.next(below: 2 * Self.second)
     guard !random.chance(faults.givingBack) else {
       let failure = Event.recomputationFailed(step: step, slices, reason: "read error")
       return schedule(.answered(life: coordinator.life, restarts: coordinator.restarts, failure), in: delay)
     }
+    let payload = Truth.payload(
+      of: slices, in: truth.tree, with: coordinator.version, without: coordinator.machine?.lostPictures ?? [])
     let finished = Finished(
-      lease: LeaseID(0), step: step, slices: slices,
-      payload: Truth.payload(
-        of: slices, in: truth.tree, with: coordinator.version, without: coordinator.machine?.lostPictures ?? []),
-      payloadCount: 100 + 10 * slices.count,
+      lease: LeaseID(0), step: step, slices: slices, payload: payload,
+      payloadCount: Self.payloadCount(slices: slices.count),
       losses: slices.indices.map { _ in
         SliceLoss(consistency: Double(incarnation.number), koleo: 0, targetEntropy: 1)
       },
-      undecodable: [])
+      undecodable: [], gradient: hashesGradient ? Self.gradient(payload) : nil)
     let notFinite = bug == .bearsOutWhatIsNotFinite ? Array(slices.indices) : []
     schedule(
       .answered(

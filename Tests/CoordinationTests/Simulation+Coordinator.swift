@@ -13,9 +13,10 @@ extension Simulation {
       run: Self.run, incarnation: incarnation,
       compatibility: Compatibility(protocolVersion: 1, probe: Self.probe),
       welcome: Welcome(configuration: "", bulkPort: 1, data: DataIdentity(count: 1000, digest: Self.probe), rows: 0),
-      shape: StepShape(slices: truth.tree.count, gradientCount: 100, floatsPerSlice: 10), lastStep: lastStep,
+      shape: StepShape(slices: truth.tree.count, gradientCount: Self.parameters, floatsPerSlice: 10),
+      lastStep: lastStep,
       checkpoints: CheckpointCadence(everySteps: shape.checkpointEverySteps, every: .seconds(30)), audits: audits,
-      exchangesWeights: seed.isMultiple(of: 2) ? true : nil, memory: memory,
+      exchangesWeights: exchanges || seed.isMultiple(of: 2) ? true : nil, memory: memory,
       pictures: PictureSettings(name: { "picture \($0)" }, ofSlice: { _, slice in [slice] }, lost: recordedLoss))
   }
 
@@ -74,6 +75,7 @@ extension Simulation {
     coordinator.arrived = [:]
     coordinator.sum = TreeSum(tree: truth.tree)
     coordinator.acceptedSlices = []
+    coordinator.reduction = SimulatedReduction()
     coordinator.isUpdating = false
     coordinator.writing = nil
     coordinator.exchange = SimulatedExchange()
@@ -99,16 +101,18 @@ extension Simulation {
       if case .lease(let lease) = message { checkSources(of: lease) }
       guard let party = partyOfPeer[peer] else { return saidToStrangers.append(message) }
       send(.toPeer(message, incarnation, peer), to: party)
-    case .expectPush(let lease, _, let finished, _):
+    case .expectPush(let lease, _, let finished, let keepsGradient):
       if coordinator.expected[lease] != nil { fail("lease \(lease.number) is expected twice") }
       coordinator.expected[lease] = finished
-      if coordinator.expected.count > CoordinationLimits.gradientsInFlight { fail("too many gradients in flight") }
+      if keepsGradient { coordinator.keeping.insert(lease) } else { coordinator.keeping.remove(lease) }
+      let whole = coordinator.expected.keys.count { !coordinator.keeping.contains($0) }
+      if whole > CoordinationLimits.gradientsInFlight { fail("too many gradients in flight") }
     case .abandonPush(let lease):
       if coordinator.expected.removeValue(forKey: lease) == nil { fail("lease \(lease.number) was not expected") }
     case .accept(let lease, let finished): accept(lease, finished)
     case .startUpdate(let step):
       if coordinator.isUpdating || step != coordinator.version.step { fail("update of step \(step) out of turn") }
-      if coordinator.sum.total == nil { fail("update of step \(step) with \(coordinator.sum.waitingNodes)") }
+      if total == nil { fail("update of step \(step) with \(coordinator.sum.waitingNodes)") }
       coordinator.isUpdating = true
       schedule(.updated(life: coordinator.life), in: random.next(below: Self.second / 5))
     case .writeCheckpoint(let step): beginCheckpoint(of: step)
@@ -129,8 +133,9 @@ extension Simulation {
       coordinator.disk.crash(during: nil, losingPower: true, &random)
       outcome = openDisk()
       if outcome?.version.step != lastStep { fail("finished without a checkpoint") }
-    case .recompute(let step, let slices, _): recompute(slices, of: step)
-    case .forgetResult, .expectSums, .abandonSums, .reduce: fail("\(effect), though no worker keeps gradients")
+    case .recompute(let step, let slices, let hashesGradient):
+      recompute(slices, of: step, hashesGradient: hashesGradient)
+    case .forgetResult, .expectSums, .abandonSums, .reduce: carryOutReduction(effect)
     case .quarantine(let hosts, let step): quarantine(hosts, rollingBackTo: step)
     case .recordLost(let pictures): record(pictures)
     case .startOver: startOver()
@@ -174,12 +179,16 @@ extension Simulation {
     for slice in finished.slices.indices where !coordinator.acceptedSlices.insert(slice).inserted {
       return fail("slice \(slice) of step \(finished.step) is counted twice")
     }
-    coordinator.sum.insert(finished.payload, at: finished.slices, add: Truth.sum)
+    if finished.gradient == nil {
+      coordinator.sum.insert(finished.payload, at: finished.slices, add: Truth.sum)
+    } else {
+      coordinator.reduction.results[finished.slices] = (finished, coordinator.keeping.contains(finished.lease))
+    }
   }
 
   mutating func update() {
     if holdsUpdates { return schedule(.updated(life: coordinator.life), in: Self.second) }
-    guard let total = coordinator.sum.total else { return fail("an update without a sum") }
+    guard let total else { return fail("an update without a sum") }
     if random.chance(faults.coordinatorCrash), !coordinator.hasLostLock {
       return crashCoordinator(losingPower: random.chance(faults.powerCut))
     }
@@ -193,6 +202,7 @@ extension Simulation {
     }
     coordinator.sum = TreeSum(tree: truth.tree)
     coordinator.acceptedSlices = []
+    coordinator.reduction = SimulatedReduction()
     coordinator.arrived = [:]
     coordinator.isUpdating = false
     coordinator.exchange.isHashed = coordinator.exchange.isHashing

@@ -25,7 +25,7 @@ extension Simulation {
   }
 
   /// A worker of every four is behind a firewall.
-  private func isReached(_ worker: Int) -> Bool { !worker.isMultiple(of: 4) || workers.count < 4 }
+  private func isReached(_ worker: Int) -> Bool { exchanges || !worker.isMultiple(of: 4) || workers.count < 4 }
 
   mutating func probe(_ address: BulkAddress) {
     let worker = workers.firstIndex { $0.address == address }

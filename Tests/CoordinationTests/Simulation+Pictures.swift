@@ -45,6 +45,7 @@ extension Simulation {
     if bug == .keepsWhatWasBeforeANewBeginning { return }
     coordinator.sum = TreeSum(tree: truth.tree)
     coordinator.acceptedSlices = []
+    coordinator.reduction = SimulatedReduction()
     coordinator.arrived = [:]
   }
 }

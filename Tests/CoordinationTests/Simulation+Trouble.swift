@@ -79,7 +79,7 @@ extension Simulation {
     note("crashes")
     if losingPower { note("powerCuts") }
     if coordinator.writing != nil { note("tornWrites") }
-    let rows = coordinator.isUpdating ? coordinator.sum.total.map { Truth.rows(of: $0, in: truth.tree) } : nil
+    let rows = coordinator.isUpdating ? total.map { Truth.rows(of: $0, in: truth.tree) } : nil
     if rows != nil { note("tornRows") }
     let appending = random.chance(0.5) ? rows : nil
     coordinator.disk.crash(

@@ -73,7 +73,8 @@ extension Simulation {
       workers[index].session = session
       tell(
         .joined(
-          LeaseBounds(steps: lastStep, tree: truth.tree, pictures: 1000, parameters: 1), gradientRoom: 0),
+          LeaseBounds(steps: lastStep, tree: truth.tree, pictures: 1000, parameters: Self.parameters),
+          gradientRoom: workers[index].gradientRoom),
         worker: index)
     case .leave: workers[index].leave()
     case .compute(let lease):
@@ -81,7 +82,7 @@ extension Simulation {
       computeWhatWaits(index)
     case .push(let lease, _): push(lease, index)
     case .forget(let lease): forget(lease, index)
-    case .reduce: fail("\(effect), though no worker keeps gradients")
+    case .reduce(let reduction): reduce(reduction, index)
     case .log: break
     case .stop(let ending):
       // The run is over, or its host is in quarantine: nobody starts it again.
@@ -138,15 +139,16 @@ extension Simulation {
     let version = VersionIdentity(
       step: lease.step, student: lease.student, teacher: lease.teacher, rows: lease.rows,
       memoryFloor: lease.memoryFloor)
+    let payload = answer(
+      Truth.payload(of: lease.slices, in: truth.tree, with: version, without: lease.lost), of: index)
     var finished = Finished(
-      lease: lease.lease, step: lease.step, slices: lease.slices,
-      payload: answer(Truth.payload(of: lease.slices, in: truth.tree, with: version, without: lease.lost), of: index),
-      payloadCount: 100 + 10 * lease.slices.count,
+      lease: lease.lease, step: lease.step, slices: lease.slices, payload: payload,
+      payloadCount: Self.payloadCount(slices: lease.slices.count),
       losses: lease.slices.indices.map { _ in
         // Tells on whose behalf it was computed: see `accept`.
         SliceLoss(consistency: Double(job.incarnation.number), koleo: 0, targetEntropy: 1)
       },
-      undecodable: [])
+      undecodable: [], gradient: lease.hashesGradient ? Self.gradient(payload) : nil)
     if saysNotFinite(index) { finished.losses[0].targetEntropy = .nan }
     return finished
   }
@@ -175,6 +177,7 @@ extension Simulation {
   /// What the coordinator's bulk socket answered.
   mutating func pushEnded(_ id: LeaseID, isTaken: Bool, _ index: Int) {
     tell(isTaken ? .pushed(id) : .pushFailed(Returned(lease: id, reason: "it is not expected")), worker: index)
+    if isTaken, bug == .letsGoOfGradientsBeforeTheirSum { workers[index].results[id] = nil }
   }
 
   mutating func pushUnanswered(_ id: LeaseID, _ session: Int, _ index: Int) {

@@ -35,6 +35,10 @@ struct Simulation {
     case computed(Int, life: Int, session: Int, LeaseID)
     /// A shard's copy with this number has come to its end.
     case copied(Int, life: Int, number: Int)
+    /// A worker has added up the first of these chunks, or the coordinator has.
+    case addsUp(Int, life: Int, session: Int, Reduction)
+    case addsUpItself(life: Int, restarts: Int, Reduction)
+    case sum(Digest, chunk: Int, deal: UInt64, isFinite: Bool, Sender)
     /// What became of an extent is told to a shard's machine, in whatever session it is by then.
     case extentEnded(Int, life: Int, ExtentProgress)
     case coordinatorStarts
@@ -96,6 +100,8 @@ struct Simulation {
   var damages = 0
   /// Extents that a shard is counted on for and does not have, since when: it says so soon, or nobody knows.
   var wronglyCounted: [ShardID: [Int: UInt64]] = [:]
+  /// Every worker is a host of its own that others reach, and steps are reduced wherever they can be.
+  let exchanges: Bool
   /// Updates wait, and so does everything that follows from a step.
   var holdsUpdates = false
   var givenBack: [Int: Int] = [:]
@@ -111,14 +117,16 @@ struct Simulation {
   ///   - workers: as many as the seed says, unless given.
   ///   - shards: memory shards; 0: the memory is the coordinator's alone.
   ///   - replicas: shards that are to hold each extent.
+  ///   - exchanges: every worker is a host of its own that others reach, and steps are reduced wherever they can be.
   init(
-    seed: UInt64, workers count: Int? = nil, shards: Int = 0, replicas: Int = 1, faults: Faults,
-    bug: PlantedBug? = nil
+    seed: UInt64, workers count: Int? = nil, shards: Int = 0, replicas: Int = 1, exchanges: Bool = false,
+    faults: Faults, bug: PlantedBug? = nil
   ) {
     var random = SplitMix64(seed: seed)
     self.seed = seed
     self.faults = faults
     self.bug = bug
+    self.exchanges = exchanges
     // The run follows from the seed; the world it runs in does not change it.
     let drawn = Shape(&random)
     shape = shards > 0 ? Shape(withShards: seed, keptCheckpoints: drawn.disk.keptCheckpoints) : drawn
@@ -241,6 +249,15 @@ struct Simulation {
     case .computed(let index, let life, let session, let lease):
       guard isRunning(.worker(index), life, orLater: happening) else { return }
       computed(lease, session, index)
+    case .addsUp(let index, let life, let session, let reduction):
+      guard isRunning(.worker(index), life, orLater: happening) else { return }
+      addUp(reduction, session, index)
+    case .addsUpItself(let life, let restarts, let reduction):
+      act(for: life, happening) { if $0.coordinator.restarts == restarts { $0.addUp(reduction) } }
+    case .sum(let sum, let chunk, let deal, let isFinite, let sender):
+      act(for: life(heardBy: sender), happening) {
+        $0.arrive(sum, of: chunk, deal: deal, isFinite: isFinite, from: $0.heard(sender))
+      }
     case .copied(let index, let life, let number):
       guard isRunning(.shard(index), life, orLater: happening) else { return }
       copied(number, index)
