@@ -180,7 +180,7 @@ extension ConfigurationKey {
       "audit_rate", .operational, \.auditRate, .probability, "share of the leases that are computed twice and compared"),
     choice("audit_action", .operational, \.auditAction, "what to do about the earlier steps of a host found wrong"),
     choice(
-      "exchange", .operational, \.exchange, "when workers fetch weights from each other; automatic: when it is faster"),
+      "exchange", .operational, \.exchange, "when workers exchange weights and gradients; automatic: when faster"),
     number(
       "grace", .operational, \.grace, .above(0, to: 1e6), "seconds for the last checkpoint when told to leave"),
     integer("memory_replicas", .operational, \.memoryReplicas, 1...64, "shards that hold each file of the memory"),

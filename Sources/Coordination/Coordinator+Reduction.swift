@@ -128,6 +128,8 @@ extension Coordinator {
   /// All slices are in: deals the chunks that are not.
   mutating func reduce(_ effects: inout [Effect]) {
     phase = .reducing
+    // The last sum convicted a host whose results had to be computed again.
+    if current.sums?.isComplete == true { return endReduction(&effects) }
     var board =
       current.sums
       ?? SumBoard(chunks: GradientChunk.count(ofFloats: settings.shape.gradientCount), at: now)
@@ -233,7 +235,11 @@ extension Coordinator {
         peer: id, host: peer.host, worker: peer.name, result: answer.isFinite ? .otherSum : .notFinite)
     }
     if !answers.isEmpty { quarantine(answers, tree.root, &effects) }
-    guard phase == .reducing, current.sums?.isComplete == true else { return }
+    if phase == .reducing, current.sums?.isComplete == true { endReduction(&effects) }
+  }
+
+  /// All sums are in: nobody has to keep anything any more.
+  private mutating func endReduction(_ effects: inout [Effect]) {
     phase = .updating(then: nil)
     effects.append(.startUpdate(step: step))
     for (_, kept) in current.kept.sorted(by: { $0.value.lease < $1.value.lease }) {

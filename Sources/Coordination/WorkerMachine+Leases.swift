@@ -48,6 +48,12 @@ extension WorkerMachine {
     }
   }
 
+  /// Whatever it is told, it keeps no more than it has room for: the oldest is the one whose end may be on its way here.
+  private mutating func makeRoomForGradient(_ effects: inout [WorkerEffect]) {
+    let kept = held.keys.sorted().filter { if case .kept = held[$0] { true } else { false } }
+    if kept.count >= gradientRoom, let oldest = kept.first { forget(oldest, &effects) }
+  }
+
   /// The newest reduction counts: what is added up for an older one is not taken.
   mutating func take(_ reduction: Reduction, _ effects: inout [WorkerEffect]) {
     guard let bounds, reduction.number > self.reduction else { return }
@@ -96,6 +102,7 @@ extension WorkerMachine {
       sayReady(&effects)
     case .pushed(let lease):
       if case .granted(let step, keepsGradient: true) = held[lease] {
+        makeRoomForGradient(&effects)
         held[lease] = .kept(step: step)
       } else {
         forget(lease, &effects)

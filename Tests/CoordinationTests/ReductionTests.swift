@@ -232,8 +232,8 @@ struct ReductionTests {
   }
 
   /// At rate 1, all slices of a step in: each lease is answered by two hosts.
-  private func audited() throws -> ReductionScript {
-    var script = try ReductionScript(audits: AuditSettings(rate: 1, rollsBack: true))
+  private func audited(hosts: Int = 3) throws -> ReductionScript {
+    var script = try ReductionScript(hosts: hosts, audits: AuditSettings(rate: 1))
     try script.finishLeases()
     return script
   }
@@ -246,6 +246,20 @@ struct ReductionTests {
     #expect(differs.quarantined.isEmpty)
     let judged = try script.sum(0, by: 0)
     #expect(judged.quarantined == ["host-1"])
+  }
+
+  @Test func theLastSumMayConvictSomebodyWhoseGradientsAreThenComputedAgain() throws {
+    var script = try audited(hosts: 4)
+    for (worker, chunks) in script.asked.sorted(by: { $0.key < $1.key }) {
+      for chunk in chunks where chunk != 0 { try script.sum(chunk, by: worker) }
+    }
+    let asked = script.asked.filter { $0.value.contains(0) }.map(\.key).sorted()
+    try script.sum(0, by: asked[0], bits: 7)
+    try script.sum(0, by: asked[1])
+    #expect(try script.sum(0, by: 0).quarantined == ["host-\(asked[0])"])
+    #expect(script.phase == "computing")
+    try script.finishLeases(but: [asked[0]])
+    #expect(script.phase == "updating")
   }
 
   @Test func aSumThatIsNotFiniteIsAddedUpByTheCoordinatorItself() throws {

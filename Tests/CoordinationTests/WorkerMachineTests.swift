@@ -302,4 +302,55 @@ import Testing
     #expect(try worker.work(.slicesEnded(LeaseID(1), count: 1), session: 1) == [])
     #expect(try worker.work(.computed(WorkerScript.finished(1)), session: 2) == ["finished 1"])
   }
+
+  // MARK: Gradients that stay
+
+  @Test func aGradientThatStaysIsHeldUntilALaterStepBeginsOrItIsCancelled() throws {
+    var worker = try WorkerScript.joined()
+    for number in [1, 2] as [UInt64] { try worker.announce(number) }
+    #expect(try worker.hear(.grant(LeaseID(1), keepsGradient: true)) == ["push 1 without its gradient"])
+    #expect(try worker.hear(.grant(LeaseID(2), keepsGradient: true)) == [])
+    try worker.handle(.work(.pushed(LeaseID(1)), session: 1))
+    try worker.handle(.work(.pushed(LeaseID(2)), session: 1))
+    #expect(try worker.hear(.grant(LeaseID(1), keepsGradient: true)) == [], "it is pushed")
+    #expect(try worker.hear(.cancel(LeaseID(2))) == ["forget 2"])
+    // The step's own heartbeat ends nothing.
+    #expect(try worker.hear(.heartbeat(step: 0)) == [])
+    #expect(try worker.hear(.heartbeat(step: 1)) == ["forget 1"])
+  }
+
+  /// Room for two.
+  @Test func itKeepsNoMoreThanItHasRoomFor() throws {
+    var worker = try WorkerScript.joined()
+    for number in 1...3 as ClosedRange<UInt64> {
+      try worker.announce(number)
+      try worker.hear(.grant(LeaseID(number), keepsGradient: true))
+    }
+    for number in 1...2 as ClosedRange<UInt64> { try worker.handle(.work(.pushed(LeaseID(number)), session: 1)) }
+    #expect(try worker.handle(.work(.pushed(LeaseID(3)), session: 1)).contains("forget 1"))
+  }
+
+  private func reduction(_ number: UInt64, _ nodes: [SliceRange], chunks: [Int] = [0, 1]) -> Reduction {
+    Reduction(
+      step: 0, number: number, gradients: nodes.map { Reduction.Gradient(slices: $0, hash: nil, holders: []) },
+      chunks: chunks)
+  }
+
+  @Test func theNewestReductionCountsAndOneThatMakesNoSenseIsGivenBack() throws {
+    var worker = try WorkerScript.joined()
+    let all = [SliceRange(first: 0, count: 2), SliceRange(first: 2, count: 1)]
+    #expect(try worker.hear(.reduction(reduction(5, all))) == ["reduce 5"])
+    for number in [5, 4] as [UInt64] { #expect(try worker.hear(.reduction(reduction(number, all))) == []) }
+    let senseless = [
+      reduction(6, [all[0]]), reduction(7, [all[1]]), reduction(8, all + [all[1]]), reduction(9, all, chunks: [2]),
+      reduction(10, [SliceRange(first: 0, count: 1), SliceRange(first: 1, count: 2)]),
+    ]
+    for reduction in senseless {
+      let words = try worker.hear(.reduction(reduction))
+      #expect(words.count == 1 && words[0].contains("reductionFailed"), "\(reduction.number): \(words)")
+    }
+    // What becomes of an older one is nobody's business.
+    let failure = ReductionFailure(number: 5, chunks: [0], reason: "no")
+    #expect(try worker.handle(.work(.reductionFailed(failure), session: 1)) == [])
+  }
 }
