@@ -37,6 +37,7 @@ extension Coordinator {
       leases.finish(at: index, with: finished, at: now)
       // Others announced the same, and its gradient was not finite.
       if current.notFinite[lease.slices] == Self.comparable(finished) { return gaveNotFinite(leases[index], &effects) }
+      if compareCopies(of: lease.slices, &effects) { return }
       hear(finished, from: peer, &effects)
     }
   }

@@ -15,7 +15,8 @@ public struct CoordinatorSettings: Sendable {
   /// Workers at once, at most `CoordinationLimits.peers`: fewer where the process may not have as many connections.
   public var peersAtMost: Int
   public var audits: AuditSettings
-  /// Whether workers fetch a step's new weights from each other, where two hosts can; nil: when that is faster.
+  /// Whether workers fetch a step's new weights from each other and add up its gradients, where two hosts can; nil: when
+  /// that is faster.
   public var exchangesWeights: Bool?
   /// Nil: the memory is the coordinator's alone, and memory shards are refused.
   public var memory: MemorySettings?

@@ -288,6 +288,27 @@ struct ReductionTests {
     #expect(effects.quarantined.isEmpty)
   }
 
+  @Test func twoAnnouncementsOfANodeThatDifferAreAnAuditAtRateZeroToo() throws {
+    var script = try ReductionScript()
+    let first = try #require(script.held[1]?.first)
+    // Others get its slices, and then it is back.
+    try script.handle(.disconnected(PeerID(rawValue: 1)))
+    try script.complete(try #require(script.held[2]?.first), by: 2)
+    let copy = try #require(try script.ready(2).leased.first)
+    #expect(copy.lease.slices == first.slices)
+    func announce(_ lease: Lease, _ worker: UInt64, bits: UInt64) throws -> [Effect] {
+      try script.tell(.finished(Script.result(of: lease, bits: bits, parameters: ReductionScript.parameters)), worker)
+    }
+    #expect(try announce(first, 1, bits: 7).contains { if case .expectPush = $0 { true } else { false } })
+    let effects = try announce(copy.lease, 2, bits: 4)
+    #expect(effects.contains(.abandonPush(first.lease)))
+    // The third host decides.
+    try script.complete(try #require(script.held[3]?.first), by: 3)
+    let third = try #require(try script.ready(3).leased.first)
+    #expect(third.lease.slices == first.slices)
+    #expect(try announce(third.lease, 3, bits: 4).quarantined == ["host-1"])
+  }
+
   // MARK: Room
 
   @Test func nobodyIsAskedToKeepMoreThanItsRoom() throws {
