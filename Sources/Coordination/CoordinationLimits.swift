@@ -105,6 +105,9 @@ public enum CoordinationLimits {
   /// of the step.
   public static let strangersShare = 4
 
+  /// After a step that began again for want of room no step is reduced for so long: it would cost each of them twice.
+  public static let reductionPause = Duration.seconds(60)
+
   /// While gradients are added up, those of a worker that was not heard for so long are lost: two heartbeats, for all
   /// reducers wait for it.
   public static let keeperSilence = heartbeat * 2

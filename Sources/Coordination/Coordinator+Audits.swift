@@ -268,25 +268,6 @@ extension Coordinator {
     }
   }
 
-  /// Two announcements of one node that differ are an audit, whatever the rate: of a gradient that stays with its worker
-  /// nothing but the announcement is ever compared.
-  /// - Returns: whether they differ, and are heard.
-  mutating func compareCopies(of node: SliceRange, _ effects: inout [Effect]) -> Bool {
-    guard isReduced, !settings.compatibility.allowsMixed, current.audits[node] == nil else { return false }
-    let copies = leases.filter { $0.slices == node }
-    let announced = copies.compactMap { copy in copy.finished.map { (copy.peer, $0) } }
-    guard Set(announced.map { Self.comparable($0.1) }).count > 1 else { return false }
-    for copy in copies where copy.isGranted {
-      if let index = leases.index(of: copy.id) { leases.giveUpGrant(at: index, at: now) }
-      effects.append(.abandonPush(copy.id))
-    }
-    var audit = Audit()
-    audit.leases = copies.map(\.id)
-    current.audits[node] = audit
-    for (peer, finished) in announced { hear(finished, from: peer, &effects) }
-    return true
-  }
-
   /// The coordinator's own answer.
   mutating func recomputed(_ finished: Finished, notFinite: [Int], _ effects: inout [Effect]) {
     let node = finished.slices

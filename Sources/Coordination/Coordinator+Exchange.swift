@@ -9,6 +9,8 @@ public struct Exchange: Sendable {
   var isHashing = false
   /// How often chunks of gradients were dealt to be added up.
   var deals: UInt64 = 0
+  /// A step had to begin again for want of room; none is reduced before this.
+  var reducesNotBefore: Instant?
   /// Workers of the newest deal; 0 after a step without one.
   var reducers = 0
 }

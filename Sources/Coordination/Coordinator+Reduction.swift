@@ -31,9 +31,11 @@ extension Coordinator {
     let chunks = GradientChunk.count(ofFloats: settings.shape.gradientCount)
     let present = peers.filter(isPresent)
     let strangers = present.count { !mayKeep($0) }
+    // A lease has one slice at least: so nobody has to wait for room as a rule.
+    let room = present.reduce(0) { $0 + (mayKeep($1) ? $1.gradientRoom : 0) }
     let isPossible =
-      tree.count <= WireLimits.gradientsReduced && chunks <= WireLimits.gradientChunks
-      && present.count - strangers >= 2
+      tree.count <= min(room, WireLimits.gradientsReduced) && chunks <= WireLimits.gradientChunks
+      && now >= exchange.reducesNotBefore ?? now
     // Whoever keeps nothing may wait for the step's end: the coordinator keeps few gradients.
     let areFew = settings.exchangesWeights == true || strangers * CoordinationLimits.strangersShare <= present.count
     current.isReduced = isPossible && areFew && paysToExchange(with: reducers.count)
@@ -78,6 +80,7 @@ extension Coordinator {
         .warning,
         "Step \(step) begins again: \(held) of its gradients are here, and no worker has room to keep its own for others."
       ))
+    exchange.reducesNotBefore = now + CoordinationLimits.reductionPause
     startOver(&effects)
     current.isReduced = false
   }
@@ -207,6 +210,25 @@ extension Coordinator {
 // MARK: - What comes
 
 extension Coordinator {
+  /// Two announcements of one node that differ are an audit, whatever the rate: of a gradient that stays with its worker
+  /// nothing but the announcement is ever compared.
+  /// - Returns: whether they differ, and are heard.
+  mutating func compareCopies(of node: SliceRange, _ effects: inout [Effect]) -> Bool {
+    guard isReduced, !settings.compatibility.allowsMixed, current.audits[node] == nil else { return false }
+    let copies = leases.filter { $0.slices == node }
+    let announced = copies.compactMap { copy in copy.finished.map { (copy.peer, $0) } }
+    guard Set(announced.map { Self.comparable($0.1) }).count > 1 else { return false }
+    for copy in copies where copy.isGranted {
+      if let index = leases.index(of: copy.id) { leases.giveUpGrant(at: index, at: now) }
+      effects.append(.abandonPush(copy.id))
+    }
+    var audit = Audit()
+    audit.leases = copies.map(\.id)
+    current.audits[node] = audit
+    for (peer, finished) in announced { hear(finished, from: peer, &effects) }
+    return true
+  }
+
   mutating func sumArrived(_ sum: ArrivedSum, _ effects: inout [Effect]) {
     let reducer = sum.peer.map { SumBoard.Reducer.worker($0) } ?? .coordinator
     if let peer = sum.peer { peers[peer]?.heard = now }

@@ -5,6 +5,8 @@ import Numerics
 
 extension Coordinator {
   mutating func finished(_ finished: Finished, from peer: PeerID, _ effects: inout [Effect]) {
+    // Said once more before the grant was heard: its gradient is still to be kept.
+    if peers[peer]?.kept[finished.lease] != nil { return counts.duplicates += 1 }
     guard let index = leases.index(of: finished.lease) else {
       // Late: the lease was taken back, or its slices came from another worker.
       counts.late += 1

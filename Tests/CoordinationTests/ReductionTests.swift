@@ -23,6 +23,9 @@ struct ReductionTests {
     #expect(again.contains(.send(.grant(first.lease, keepsGradient: true), to: PeerID(rawValue: 1))))
     try script.handle(.pushArrived(first.lease, .whole))
     #expect(script.script.status.workers[0].keptGradients == 1 && script.phase == "computing")
+    // What was said before the grant was heard cancels nothing.
+    let late = try script.tell(.finished(Script.result(of: first, parameters: ReductionScript.parameters)), 1)
+    #expect(!late.cancels(first, of: 1))
     // 2. Once all slices are in, the chunks are dealt in turn.
     try script.completeAll(but: [1])
     #expect(script.phase == "reducing" && script.asked == [1: [0, 3], 2: [1, 4], 3: [2]])
@@ -312,17 +315,22 @@ struct ReductionTests {
   // MARK: Room
 
   @Test func nobodyIsAskedToKeepMoreThanItsRoom() throws {
-    var script = try ReductionScript(hosts: 3, room: 1)
-    let lease = try #require(script.held[1]?.first)
-    try script.complete(lease, by: 1)
-    try script.ready(1, idle: 0)
-    #expect(script.script.status.workers[0].keptGradients == 1)
-    // A second one of its would be pushed whole.
-    try script.handle(.disconnected(PeerID(rawValue: 2)))
-    let more = try #require(try script.ready(1).leased.first)
-    let effects = try script.tell(
-      .finished(Script.result(of: more.lease, parameters: ReductionScript.parameters)), 1)
-    #expect(effects.contains(.send(.grant(more.lease.lease, keepsGradient: false), to: PeerID(rawValue: 1))))
+    var script = try ReductionScript(hosts: 3, room: 2)
+    for other in [2, 3] as [UInt64] { try script.handle(.disconnected(PeerID(rawValue: other))) }
+    for kept in 1...2 {
+      try script.completeAll(but: [2, 3])
+      #expect(script.script.status.workers[0].keptGradients == kept)
+      try script.ready(1)
+    }
+    // A third one of its is pushed whole.
+    let more = try #require(script.held[1]?.last)
+    let effects = try script.tell(.finished(Script.result(of: more, parameters: ReductionScript.parameters)), 1)
+    #expect(effects.contains(.send(.grant(more.lease, keepsGradient: false), to: PeerID(rawValue: 1))))
+  }
+
+  @Test func aStepWithMoreSlicesThanThereIsRoomForIsNotReduced() throws {
+    let script = try ReductionScript(hosts: 3, room: 1)
+    #expect(script.held.values.flatMap { $0 }.allSatisfy { !$0.hashesGradient })
   }
 
   @Test func picturesThatAreLostBeginTheStepAgainAndVoidItsSums() throws {
