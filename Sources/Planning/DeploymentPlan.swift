@@ -55,7 +55,7 @@ public struct DeploymentPlan: Sendable, Encodable {
 
   public struct Phases: Sendable, Encodable {
     /// Seconds of a step, one after the other, as its slowest worker has them.
-    public let weights, rows, slices, gradients, update: Double
+    public let weights, rows, slices, gradients, reduce, update: Double
   }
 
   public let workers: Int
@@ -75,8 +75,10 @@ public struct DeploymentPlan: Sendable, Encodable {
   /// If all threads did nothing but compute.
   public let imagesPerSecondOfComputing: Double
   public let phases: Phases
-  /// Gradients that cross the wire in a step, of all workers.
+  /// Gradients of a step, of all workers.
   public let gradientsPerStep: Double
+  /// Workers among which gradients stay and are added up; 0 if all are pushed to the coordinator.
+  public let reducers: Int
   /// Rows in the memory; as many must have been enqueued before it is as planned.
   public let memoryRows: Int
   /// Rows of a step's blocks, in a worker, and the share of them that is in its cache.
@@ -116,8 +118,9 @@ public struct DeploymentPlan: Sendable, Encodable {
       Double(deployment.workers) * deployment.sgemmPerSecond * deployment.efficiency / operations
     phases = Phases(
       weights: rehearsed.phases.weights, rows: rehearsed.phases.rows, slices: rehearsed.phases.slices,
-      gradients: rehearsed.phases.gradients, update: rehearsed.phases.update)
-    gradientsPerStep = rehearsed.pushes
+      gradients: rehearsed.phases.gradients, reduce: rehearsed.phases.reduce, update: rehearsed.phases.update)
+    gradientsPerStep = rehearsed.results
+    reducers = rehearsed.reducers
     memoryRows = definition.configuration.memorySize
     rowsPerStep = fetches.drawn
     rowsFetchedPerStep = fetches.fetched

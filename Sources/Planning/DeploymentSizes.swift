@@ -113,10 +113,24 @@ extension DeploymentSizes {
         .init(content: "row cache", bytes: cachedRows * (layout.rowSize + RowCache.bookkeeping)),
         .init(content: "frames that arrive", bytes: frames * WireLimits.bulkBytes),
         .init(
-          content: "weights on their way to other workers",
+          content: "weights and gradients on their way to other workers",
           bytes: rehearsed.weightSources > 0 ? given * WireLimits.bulkBytes : 0),
+        .init(
+          content: "chunks of gradients that arrive and are added up",
+          bytes: rehearsed.reducers > 0 ? 2 * reducingBytes(rehearsed) : 0),
       ])
   }
+
+  /// Chunks that a reducer pulls together: a window of so many bytes, but one chunk of every gradient at least.
+  private func reducingBytes(_ rehearsed: StepSimulation.Outcome) -> Int {
+    let aChunk =
+      Int(rehearsed.results.rounded(.up)) * WireLimits.gradientChunkFloats * MemoryLayout<Float>.stride
+    let chunks = GradientChunk.count(ofFloats: definition.layout.count)
+    let own = (chunks + rehearsed.reducers - 1) / rehearsed.reducers
+    return aChunk * min(own, max(1, Self.windowBytes / aChunk))
+  }
+
+  private static let windowBytes = 64 << 20
 
   private func shard(_ rehearsed: StepSimulation.Outcome) -> DeploymentPlan.Process {
     let replicas = min(definition.configuration.memoryReplicas, deployment.shards)

@@ -29,8 +29,19 @@ struct LinkLoads {
     let exchanged = mean(sent, ofWorkers, .weights)
     add("each worker", "other workers", "weights", workers, exchanged, requests: requests(exchanged))
     let gradients = mean(sent, ofWorkers, .gradients)
-    let pushes = rehearsed.pushes / Double(workers)
-    add("each worker", "coordinator", "gradients and new rows", workers, gradients, requests: pushes * (chunks + 1))
+    // Whole payloads, or tails alone and each chunk's sum once.
+    let tail = Double(WireLimits.frames(ofFloats: definition.floatsPerSlice))
+    let whole = (rehearsed.results - rehearsed.kept) * (chunks + 1)
+    let pieces = Double(GradientChunk.count(ofFloats: definition.layout.count))
+    let sums = rehearsed.kept > 0 ? rehearsed.kept * tail + pieces : 0
+    add(
+      "each worker", "coordinator", "gradients and new rows", workers, gradients,
+      requests: (whole + sums) / Double(workers))
+    let pieceBytes = Double(WireLimits.gradientChunkFloats * MemoryLayout<Float>.stride)
+    let parts = mean(sent, ofWorkers, .parts)
+    add("each worker", "other workers", "gradients", workers, parts, requests: parts / pieceBytes)
+    let held = sent[0][.parts, default: 0] / Double(workers) / steps
+    add("coordinator", "each worker", "gradients", workers, held, requests: held / pieceBytes)
     // 2. Rows.
     let fromCoordinator = sent[0][.rows, default: 0] / Double(workers) / steps
     add(

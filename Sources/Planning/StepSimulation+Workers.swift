@@ -40,6 +40,7 @@ extension StepSimulation {
     var buffers = 0
     var buffersAtMost = 0
     // Times of the step.
+    var pullBegan = 0.0
     var weightsHere = 0.0
     var ready = 0.0
     var lastSlice = 0.0
@@ -49,10 +50,12 @@ extension StepSimulation {
         protocolVersion: WireLimits.protocolVersion, name: "\(number)", threads: threads, probe: probe,
         address: Self.address(of: number))
       machine = WorkerMachine(
-        WorkerMachine.Settings(hello: hello, peer: PeerID(rawValue: UInt64(number + 1)), coordinator: "plan"),
+        WorkerMachine.Settings(hello: hello, peer: Self.peer(number), coordinator: "plan"),
         at: StepSimulation.noTime)
       idle = threads
     }
+
+    static func peer(_ number: Int) -> PeerID { PeerID(rawValue: UInt64(number + 1)) }
 
     static func number(of peer: PeerID) -> Int { Int(peer.rawValue) - 1 }
 
@@ -103,11 +106,12 @@ extension StepSimulation {
         .joined(
           LeaseBounds(
             steps: Self.steps, tree: definition.tree, pictures: definition.pictures,
-            parameters: definition.layout.count), gradientRoom: 0), worker: index)
+            parameters: definition.layout.count), gradientRoom: WireLimits.gradientsKept), worker: index)
     case .compute(let lease): take(lease, index)
-    case .push(let lease, _): push(lease, index)
+    case .push(let lease, let keepsGradient): push(lease, keepsGradient, index)
+    case .reduce(let asked): reduce(asked, index)
     case .forget(let lease): drop(lease, index)
-    case .leave, .reduce, .log, .stop: break
+    case .leave, .log, .stop: break
     }
   }
 }
@@ -140,12 +144,13 @@ extension StepSimulation {
       // The student takes the place of the one before, the teacher of none: the next follows from it.
       workers[index].isPreparing = true
       workers[index].preparing = lease.step
+      workers[index].pullBegan = clock
       let follows = workers[index].teacher == lease.step - 1
       workers[index].hold(workers[index].step < 0 ? 2 : 1)
-      let teacher = [(bytes: follows ? 0 : 4 * floats, from: 0)]
+      let teacher: [Part] = [(follows ? 0 : 4 * floats, .machine(0))]
       workers[index].hasNewRows = lease.exchangesWeights && definition.drawsMostNewRows
       let newRows = workers[index].hasNewRows ? exchangedParts(Double(definition.newRowFloats), index) : []
-      let student = lease.exchangesWeights ? exchangedParts(floats, index) : [(4 * floats, 0)]
+      let student = lease.exchangesWeights ? exchangedParts(floats, index) : [(4 * floats, .machine(0))]
       send([(.weights, student + teacher), (.rows, newRows)], to: machine(index), then: .pulled(index))
     }
   }
@@ -153,13 +158,16 @@ extension StepSimulation {
   /// Who sends so many floats that workers fetch from each other, and how many bytes: a source asks the coordinator for its
   /// own chunks, which it passes on as they come.
   private func exchangedParts(_ floats: Double, _ index: Int) -> [Part] {
-    weightSources.map { (4 * floats / Double(weightSources.count), $0 == index ? 0 : machine($0)) }
+    let aSource = 4 * floats / Double(weightSources.count)
+    let others = links.weight(of: weightGroup, to: machine(index))
+    return [(aSource * others, weightGroup), (4 * floats - aSource * others, .machine(0))]
   }
 
   mutating func pulled(_ index: Int) {
-    // The average reads two and writes one; two digests. Chunks of peers are hashed besides.
+    // One thread hashes chunks of peers while others come. The average reads two and writes one; two digests.
     let hashing = weightSources.isEmpty ? 0 : deployment.seconds(hashingFloats: floats)
-    after(deployment.seconds(passingFloats: 5 * floats) + hashing, .averaged(index))
+    let hashed = max(clock, workers[index].pullBegan + hashing)
+    after(hashed - clock + deployment.seconds(passingFloats: 5 * floats), .averaged(index))
   }
 
   mutating func averaged(_ index: Int) {
@@ -208,10 +216,8 @@ extension StepSimulation {
     let others = max(0, fetches.fromCoordinator - fetches.newest)
     let own = deployment.shards == 0 || isNewest ? rows : min(rows, others)
     let shards = 0..<deployment.shards
-    return [(own * rowSize, 0)]
-      + shards.map {
-        ((rows - own) * rowSize / Double(shards.count), 1 + deployment.workers + $0)
-      }
+    return [(own * rowSize, .machine(0))]
+      + shards.map { ((rows - own) * rowSize / Double(shards.count), .machine(1 + deployment.workers + $0)) }
   }
 
   private mutating func startSlices(_ index: Int) {
@@ -225,7 +231,7 @@ extension StepSimulation {
       workers[index].hold(1)
       let range = SliceRange(first: slice - work.lease.slices.first, count: 1)
       let pictures = Double(deployment.pictureBytes * definition.configuration.sliceSize)
-      send([(pictures, 0)], .pictures, to: machine(index), then: .picturesHere(index, lease, range))
+      send([(pictures, .machine(0))], .pictures, to: machine(index), then: .picturesHere(index, lease, range))
     }
   }
 
@@ -243,16 +249,16 @@ extension StepSimulation {
     work.slicesLeft -= 1
     workers[index].work[id] = work
     workers[index].buffers -= additions
-    // An addition reads two and writes one; the payload's digest reads it.
-    let passes = 3 * Double(additions) + (work.slicesLeft == 0 ? 1 : 0)
-    after(deployment.seconds(passingFloats: passes * floats), .added(index, id))
+    // An addition reads two and writes one; the payload's digest reads it. A gradient that may stay here is hashed too.
+    let isLast = work.slicesLeft == 0
+    let passes = 3 * Double(additions) + (isLast ? 1 : 0)
+    let hashing = isLast && work.lease.hashesGradient ? secondsOnAllCores(hashingFloats: floats) : 0
+    after(deployment.seconds(passingFloats: passes * floats) + hashing, .added(index, id, isLast: isLast))
   }
 
-  mutating func added(_ index: Int, _ id: LeaseID) {
-    if let work = workers[index].work[id], work.sum.total != nil, work.slicesLeft == 0 {
+  mutating func added(_ index: Int, _ id: LeaseID, isLast: Bool) {
+    if isLast, let work = workers[index].work[id] {
       workers[index].lastSlice = clock
-      // Said once: the lease's last slice is added last, whichever thread adds it.
-      workers[index].work[id]?.slicesLeft = -1
       tell(.computed(finished(work.lease)), index)
     }
     threadIsIdle(index, id)
@@ -268,26 +274,31 @@ extension StepSimulation {
     Finished(
       lease: lease.lease, step: lease.step, slices: lease.slices, payload: Digest(high: 2, low: 2),
       payloadCount: definition.payloadCount(slices: lease.slices.count),
-      losses: lease.slices.indices.map { _ in SliceLoss(consistency: 0, koleo: 0, targetEntropy: 0) }, undecodable: [])
+      losses: lease.slices.indices.map { _ in SliceLoss(consistency: 0, koleo: 0, targetEntropy: 0) }, undecodable: [],
+      gradient: lease.hashesGradient
+        ? GradientIdentity(digest: Digest(high: 3, low: 3), hash: ContentHash(high: 3, low: 3)) : nil)
   }
 
-  /// What was pushed is not here any more: it ends as it arrives.
+  /// What was pushed whole is not here any more: it ends as it arrives.
   private mutating func drop(_ id: LeaseID, _ index: Int) {
     guard let work = workers[index].work.removeValue(forKey: id) else { return }
     workers[index].buffers -= work.sum.waitingNodes.count
   }
 
-  private mutating func push(_ id: LeaseID, _ index: Int) {
+  private mutating func push(_ id: LeaseID, _ keepsGradient: Bool, _ index: Int) {
     guard let lease = workers[index].work[id]?.lease else { return }
-    let payload = Double(definition.payloadCount(slices: lease.slices.count))
-    outcome.pushes += 1
-    send([(4 * payload, machine(index))], .gradients, to: 0, then: .pushed(index, id))
+    let payload = definition.payloadCount(slices: lease.slices.count)
+    let pushed = Double(keepsGradient ? payload - definition.layout.count : payload)
+    send(
+      [(4 * pushed, .machine(machine(index)))], .gradients, to: 0,
+      then: .pushed(index, id, keepsGradient: keepsGradient))
   }
 
-  mutating func pushed(_ index: Int, _ id: LeaseID) {
-    workers[index].work[id] = nil
+  mutating func pushed(_ index: Int, _ id: LeaseID, _ keepsGradient: Bool) {
+    if !keepsGradient { workers[index].work[id] = nil }
     // The coordinator reads it twice: for the digest, and for what is not finite.
-    after(deployment.seconds(passingFloats: 2 * floats), .checked(index, id))
+    let read = keepsGradient ? 0 : 2 * floats
+    after(deployment.seconds(passingFloats: read), .checked(index, id, keepsGradient: keepsGradient))
     tell(.pushed(id), index)
   }
 }

@@ -15,41 +15,9 @@ import Training
 ///              come with the weights;
 ///              slices on all threads, added up along the lease's tree; pushes one after the other
 ///     ahead    the next step's rows, from the moment that this step's are there
+///     reduce   where gradients stay with the workers: chunks pulled, added up and sent on, all at once
 ///     update   payloads added up as they come, one after the other; then the update, and new leases
 struct StepSimulation {
-  /// What the steps that count came to, each a mean over them; bytes and buffers of machine 0, the coordinator, worker 1
-  /// and shard 1.
-  struct Outcome {
-    var seconds = 0.0
-    /// Of a worker, one after the other.
-    var phases = Phases()
-    var links: LinkModel
-    /// A step's, of all workers together.
-    var pushes = 0.0
-    /// Shares of the time.
-    var computing = 0.0
-    var updating = 0.0
-    /// The most that were held at once.
-    var coordinatorGradients = 0
-    var workerBuffers = 0
-    /// Workers that gave weights to others; 0 if all came from the coordinator.
-    var weightSources = 0
-    var steps = 0
-  }
-
-  /// Where a step's time goes, as its slowest worker sees it.
-  struct Phases: Sendable {
-    /// Pulling weights and averaging the teacher.
-    var weights = 0.0
-    /// Waiting for rows.
-    var rows = 0.0
-    /// From the first slice to the last.
-    var slices = 0.0
-    /// From a worker's last slice to the last gradient's addition.
-    var gradients = 0.0
-    var update = 0.0
-  }
-
   enum Happening {
     case welcomed(Int, Welcome)
     case pulled(Int)
@@ -59,16 +27,23 @@ struct StepSimulation {
     case fetchedAhead(Int)
     case picturesHere(Int, LeaseID, SliceRange)
     case sliceDone(Int, LeaseID, SliceRange)
-    case added(Int, LeaseID)
-    case pushed(Int, LeaseID)
-    case checked(Int, LeaseID)
+    case added(Int, LeaseID, isLast: Bool)
+    case pushed(Int, LeaseID, keepsGradient: Bool)
+    case checked(Int, LeaseID, keepsGradient: Bool)
+    case partsHere(ChunkWindow)
+    case partsAdded(ChunkWindow)
+    case sumsSent(ChunkWindow)
+    case sumsTaken(ChunkWindow)
     case updated
     case probed(BulkAddress)
     case nothing
   }
 
   /// Steps before those that count: by then everybody's pace is known.
-  private var warmUp: Int { isLarge && coordinator.settings.exchangesWeights == false ? 2 : 4 }
+  private var warmUpAtLeast: Int { isLarge && coordinator.settings.exchangesWeights == false ? 2 : 4 }
+  /// An exchange makes steps shorter than the first ones promised. Until the workers' paces follow, the coordinator has
+  /// slices computed twice: steps do not count before three in a row take as long.
+  private static let warmUpAtMost = 32
   private var counted: Int { isLarge ? 2 : 8 }
   /// The coordinator's own leasing takes time that grows with workers and slices.
   private var isLarge: Bool { workers.count > 16 }
@@ -83,7 +58,7 @@ struct StepSimulation {
 
   private var coordinator: Coordinator
   var workers: [Worker]
-  private var links: LinkModel
+  var links: LinkModel
   var clock = 0.0
   private var queue = EventQueue<Double, Happening>()
   private var errands: [Int: (open: Int, then: Happening)] = [:]
@@ -92,11 +67,21 @@ struct StepSimulation {
   private var sum: TreeSum<Int>
   private var updateIsFreeAt = 0.0
   private var updateBegan = 0.0
+  /// Buffers of their size in the coordinator.
   private var gradients = 0
+  /// Whole ones that are on their way.
+  private var arriving: Set<LeaseID> = []
   private var isHashing = false
   /// Workers that the step's weights are fetched from.
   var weightSources: [Int] = []
+  /// The same, as who sends them.
+  var weightGroup = LinkModel.Source.machine(0)
+  var reduction = StepReduction()
   private var done = 0
+  /// Steps before those that count; nil until that is known.
+  private var warmUp: Int?
+  /// Seconds of the last three.
+  private var recent: [Double] = []
   private var stepBegan = 0.0
   private var countedFrom = 0.0
   var outcome: Outcome
@@ -166,10 +151,17 @@ struct StepSimulation {
 // MARK: - Time
 
 extension StepSimulation {
+  private var isSteady: Bool {
+    guard coordinator.settings.exchangesWeights != false else { return true }
+    return recent.count == 3 && recent.allSatisfy { abs($0 / recent[0] - 1) < 0.01 }
+  }
+
+  private var isOver: Bool { warmUp.map { done == $0 + counted } ?? false }
+
   private mutating func run() -> Outcome {
     // All are there before the first is welcomed: it would else hold a large lease that others could overtake.
     for index in workers.indices { tell(.tick, worker: index) }
-    while done < warmUp + counted {
+    while !isOver {
       let (next, flow) = (queue.next, links.untilNext())
       invariant(next != nil || flow != nil, "step \(done) of a rehearsal waits for nothing")
       if let flow, next.map({ clock + flow <= $0 }) ?? true {
@@ -186,8 +178,8 @@ extension StepSimulation {
 
   mutating func after(_ seconds: Double, _ happening: Happening) { queue.add(happening, at: clock + seconds) }
 
-  /// Bytes, and the machine that sends them.
-  typealias Part = (bytes: Double, from: Int)
+  /// Bytes, and who sends them.
+  typealias Part = (bytes: Double, from: LinkModel.Source)
 
   /// Has bytes sent, from several machines at once; `then` happens when all are there.
   mutating func send(_ parts: [Part], _ kind: Traffic, to: Int, then happening: Happening) {
@@ -226,11 +218,15 @@ extension StepSimulation {
       if workers[index].isWaitingForAhead { averaged(index) }
     case .picturesHere(let index, let lease, let slice): after(sliceSeconds, .sliceDone(index, lease, slice))
     case .sliceDone(let index, let lease, let slice): sliceDone(index, lease, slice)
-    case .added(let index, let lease): added(index, lease)
-    case .pushed(let index, let lease): pushed(index, lease)
-    case .checked(let index, let lease):
-      workers[index].buffers -= 1
+    case .added(let index, let lease, let isLast): added(index, lease, isLast: isLast)
+    case .pushed(let index, let lease, let keepsGradient): pushed(index, lease, keepsGradient)
+    case .checked(let index, let lease, let keepsGradient):
+      if !keepsGradient { workers[index].buffers -= 1 }
       handle(.pushArrived(lease, .whole))
+    case .partsHere(let window): partsHere(window)
+    case .partsAdded(let window): partsAdded(window)
+    case .sumsSent(let window): sumsSent(window)
+    case .sumsTaken(let window): sumsTaken(window)
     case .updated: updated()
     case .probed(let address): handle(.probed(address, failure: nil))
     case .nothing: break
@@ -251,19 +247,35 @@ extension StepSimulation {
     switch effect {
     case .send(.welcome(let welcome), let peer): after(0, .welcomed(Worker.number(of: peer), welcome))
     case .send(let message, let peer): hear(message, Worker.number(of: peer))
-    case .expectPush:
-      gradients += 1
-      outcome.coordinatorGradients = max(outcome.coordinatorGradients, gradients)
-    case .abandonPush: gradients -= 1
-    case .accept(_, let finished): accept(finished.slices)
+    case .expectPush(let lease, _, _, let keepsGradient):
+      guard !keepsGradient else { break }
+      arriving.insert(lease)
+      hold()
+    case .abandonPush(let lease): if arriving.remove(lease) != nil { gradients -= 1 }
+    case .accept(let lease, let finished):
+      let isHere = arriving.remove(lease) != nil
+      outcome.results += 1
+      if !isHere { outcome.kept += 1 }
+      // What has a hash is added up once all are in.
+      if finished.gradient == nil { accept(finished.slices) }
+    case .expectSums(let expected):
+      outcome.reducers = max(outcome.reducers, expected.chunks.count)
+      reduction.began = clock
+      hold()
     case .startUpdate: startUpdate()
     case .probe(let address): after(0, .probed(address))
     case .hashWeights(let isHashing): self.isHashing = isHashing
     case .nameWeightSources(let sources, _):
       weightSources = sources.map(Worker.number(at:))
+      weightGroup = links.group(weightSources.map(machine))
       outcome.weightSources = max(outcome.weightSources, sources.count)
     default: break
     }
+  }
+
+  private mutating func hold() {
+    gradients += 1
+    outcome.coordinatorGradients = max(outcome.coordinatorGradients, gradients)
   }
 
   private mutating func accept(_ node: SliceRange) {
@@ -282,41 +294,44 @@ extension StepSimulation {
     updateBegan = max(updateIsFreeAt, clock)
     let seconds =
       deployment.seconds(passingFloats: Double(definition.optimizer.rule.floatsPassedPerWeight) * floats)
-      // On all cores of a machine as the workers' are.
-      + (isHashing ? deployment.seconds(hashingFloats: floats) / Double(deployment.threads) : 0)
+      + (isHashing ? secondsOnAllCores(hashingFloats: floats) : 0)
     updateIsFreeAt = updateBegan + seconds
     outcome.updating += seconds
     after(updateIsFreeAt - clock, .updated)
   }
 
   private mutating func updated() {
-    gradients -= 1
+    gradients = 0
     sum = TreeSum(tree: definition.tree)
     done += 1
-    if done > warmUp {
+    if warmUp != nil {
       let slowest = workers.max { $0.lastSlice < $1.lastSlice }
       if let slowest {
         outcome.phases.weights += slowest.weightsHere - stepBegan
         outcome.phases.rows += slowest.ready - slowest.weightsHere
         outcome.phases.slices += slowest.lastSlice - slowest.ready
-        outcome.phases.gradients += updateBegan - slowest.lastSlice
+        outcome.phases.gradients += (reduction.began ?? updateBegan) - slowest.lastSlice
+        outcome.phases.reduce += reduction.began.map { updateBegan - $0 } ?? 0
         outcome.phases.update += clock - updateBegan
       }
     }
-    if done == warmUp {
+    recent = recent.suffix(2) + [clock - stepBegan]
+    if warmUp == nil, done >= warmUpAtLeast, isSteady || done >= Self.warmUpAtMost {
+      warmUp = done
       countedFrom = clock
       linksBefore = links
-      (outcome.computing, outcome.updating, outcome.pushes) = (0, 0, 0)
+      (outcome.computing, outcome.updating, outcome.results, outcome.kept) = (0, 0, 0, 0)
     }
     stepBegan = clock
-    guard done < warmUp + counted else { return }
+    reduction = StepReduction()
+    guard !isOver else { return }
     // The rows that shards copy, in the background.
     if deployment.shards > 0 {
       let record = Double(definition.extentLayout(run: Digest(high: 0, low: 0)).recordSize)
       let replicas = min(definition.configuration.memoryReplicas, deployment.shards)
       for _ in 0..<replicas {
         send(
-          [(Double(definition.configuration.batchSize) * record, 0)], .extents,
+          [(Double(definition.configuration.batchSize) * record, .machine(0))], .extents,
           to: 1 + deployment.workers + nextShard % deployment.shards, then: .nothing)
         nextShard += 1
       }
@@ -329,13 +344,15 @@ extension StepSimulation {
     var outcome = outcome
     let (steps, seconds) = (Double(counted), clock - countedFrom)
     outcome.seconds = seconds / steps
-    outcome.pushes /= steps
+    outcome.results /= steps
+    outcome.kept /= steps
     outcome.computing /= seconds * Double(deployment.workers * deployment.threads)
     outcome.updating /= seconds
     outcome.phases.weights /= steps
     outcome.phases.rows /= steps
     outcome.phases.slices /= steps
     outcome.phases.gradients /= steps
+    outcome.phases.reduce /= steps
     outcome.phases.update /= steps
     outcome.links = links
     outcome.links.forget(linksBefore)

@@ -22,14 +22,11 @@ package enum PlanText {
         format: "a step takes %@: %.2f images/s (%.2f if all threads did nothing but compute)",
         seconds(plan.stepSeconds),
         plan.imagesPerSecond, plan.imagesPerSecondOfComputing),
-      "  "
-        + [
-          ("weights", plan.phases.weights), ("waiting for rows", plan.phases.rows), ("slices", plan.phases.slices),
-          ("gradients", plan.phases.gradients), ("update", plan.phases.update),
-        ].map { "\($0.0) \(seconds($0.1))" }.joined(separator: ", "),
+      "  " + phases(plan).map { "\($0.name) \(seconds($0.seconds))" }.joined(separator: ", "),
       String(
-        format: "  %.1f gradients pushed; of %.0f rows a worker fetches %.0f, for %.1f %% are in its cache",
-        plan.gradientsPerStep, plan.rowsPerStep, plan.rowsFetchedPerStep, 100 * plan.rowHitShare),
+        format: "  %.1f gradients %@; of %.0f rows a worker fetches %.0f, for %.1f %% are in its cache",
+        plan.gradientsPerStep, plan.reducers > 0 ? "added up by \(count(plan.reducers, "worker"))" : "pushed",
+        plan.rowsPerStep, plan.rowsFetchedPerStep, 100 * plan.rowHitShare),
     ]
     if plan.slicesPerStep < plan.workers * plan.threads {
       lines.append(
@@ -59,6 +56,15 @@ package enum PlanText {
       }
     }
     return lines.joined(separator: "\n")
+  }
+
+  /// A step's, one after the other; without those that it has not.
+  private static func phases(_ plan: DeploymentPlan) -> [(name: String, seconds: Double)] {
+    let all = [
+      ("weights", plan.phases.weights), ("waiting for rows", plan.phases.rows), ("slices", plan.phases.slices),
+      ("gradients", plan.phases.gradients), ("adding up", plan.phases.reduce), ("update", plan.phases.update),
+    ]
+    return all.filter { $0.0 != "adding up" || plan.reducers > 0 }
   }
 
   private static func count(_ count: Int, _ name: String) -> String { "\(count) \(name)\(count == 1 ? "" : "s")" }

@@ -35,7 +35,7 @@ struct DeploymentPlanTests {
   @Test(arguments: [1, 4])
   func slowLinksTakeWeightsDownAndGradientsUp(workers: Int) throws {
     let definition = try smallDefinition([
-      "memory_size": "1024", "block_size": "8", "blocks_per_step": "1", "batch_size": "4",
+      "memory_size": "1024", "block_size": "8", "blocks_per_step": "1", "batch_size": "4", "exchange": "never",
     ])
     let planned = DeploymentPlan(
       definition, on: deployment(workers: workers, threads: 2) { $0.linkBitsPerSecond = 1e6 })
@@ -73,6 +73,68 @@ struct DeploymentPlanTests {
     #expect(each.phases.weights < star.phases.weights / 3)
     // What decides goes by the links, which are slow here.
     #expect(try exchanging("automatic").plan.stepSeconds == each.stepSeconds)
+  }
+
+  /// A network of 17 M parameters, or 257 chunks, of which workers compute a slice of two pictures at a time.
+  private func large(exchange: String, batch: Int = 32) throws -> (definition: RunDefinition, weights: Double) {
+    let definition = try smallDefinition([
+      "head_hidden_dim": "4096", "memory_size": "1024", "batch_size": "\(batch)", "exchange": exchange,
+    ])
+    return (definition, Double(4 * definition.layout.count))
+  }
+
+  @Test(arguments: [(16, 32), (4, 32), (3, 16)])
+  func gradientsThatStayWithTheWorkersReachTheCoordinatorAsOneSum(workers: Int, batch: Int) throws {
+    func planned(_ exchange: String) throws -> DeploymentPlan {
+      let definition = try large(exchange: exchange, batch: batch).definition
+      return DeploymentPlan(definition, on: deployment(workers: workers) { $0.linkBitsPerSecond = 1e8 })
+    }
+    func gradients(_ plan: DeploymentPlan, to whom: String) -> Double {
+      plan.links.filter { $0.from == "each worker" && $0.to == whom && $0.content.hasPrefix("gradients") }.reduce(0) {
+        $0 + $1.bytesPerStep * Double($1.count)
+      }
+    }
+    let (star, each) = (try planned("never"), try planned("always"))
+    let (definition, weights) = try large(exchange: "never", batch: batch)
+    let tails = Double(4 * definition.slices * definition.floatsPerSlice)
+    #expect(star.reducers == 0 && star.phases.reduce == 0 && gradients(star, to: "other workers") == 0)
+    #expect(isNear(gradients(star, to: "coordinator"), star.gradientsPerStep * weights + tails))
+    #expect(each.reducers == workers && isNear(gradients(each, to: "coordinator"), weights + tails))
+    // Of what is added up a worker has its own part.
+    let others = Double(workers - 1) / Double(workers)
+    #expect(isNear(gradients(each, to: "other workers"), each.gradientsPerStep * others * weights))
+    // All pull at once, and send what they have added while they pull.
+    let crossing = weights / (1e8 / 8 * 1448 / 1538)
+    let most = max(each.gradientsPerStep * others / Double(workers), 1) * crossing
+    #expect(each.phases.reduce > 0.9 * most && each.phases.reduce < 1.6 * most)
+    #expect(try planned("automatic").stepSeconds == each.stepSeconds)
+  }
+
+  @Test func manyWorkersAreOfUseOnceTheirGradientsStayWithThem() throws {
+    func efficiency(_ exchange: String, workers: Int) throws -> Double {
+      let (definition, weights) = try large(exchange: exchange, batch: 2 * workers)
+      // A slice takes as long as half of the workers' parameter buffers over a link.
+      let planned = DeploymentPlan(
+        definition,
+        on: deployment(workers: workers) {
+          $0.linkBitsPerSecond = 1e8
+          $0.sgemmPerSecond =
+            2 * definition.operationsPerImage / Deployment.usualEfficiency
+            / (Double(workers) / 2 * weights / $0.linkBitsPerSecond * 8)
+        })
+      return planned.imagesPerSecond / planned.imagesPerSecondOfComputing
+    }
+    #expect(try efficiency("never", workers: 16) < 0.25 && efficiency("always", workers: 16) > 0.65)
+    #expect(try efficiency("never", workers: 64) < 0.25 && efficiency("always", workers: 64) > 0.85)
+  }
+
+  @Test(arguments: [1, 4]) func whatIsPulledIsCheckedByOneThreadAndWhatIsKeptHashedByAll(threads: Int) throws {
+    let (definition, weights) = try large(exchange: "always", batch: 8 * threads)
+    // Nothing takes time but hashes.
+    let planned = DeploymentPlan(definition, on: deployment(workers: 4, threads: threads) { _ in })
+    let chunks = 65.0
+    #expect(isNear(planned.phases.reduce, 3 * chunks * 65_536 * 4e-9))
+    #expect(isNear(planned.phases.slices, weights * 1e-9 / Double(threads)))
   }
 
   @Test(arguments: [16, 128], ["never", "always"])

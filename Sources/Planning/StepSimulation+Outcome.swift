@@ -1,0 +1,42 @@
+// What a rehearsal comes to.
+
+extension StepSimulation {
+  /// What the steps that count came to, each a mean over them; bytes and buffers of machine 0, the coordinator, worker 1
+  /// and shard 1.
+  struct Outcome {
+    var seconds = 0.0
+    /// Of a worker, one after the other.
+    var phases = Phases()
+    var links: LinkModel
+    /// A step's, of all workers together: results, and those of them whose gradients stayed with who computed them.
+    var results = 0.0
+    var kept = 0.0
+    /// Shares of the time.
+    var computing = 0.0
+    var updating = 0.0
+    /// The most that were held at once.
+    var coordinatorGradients = 0
+    var workerBuffers = 0
+    /// Workers that gave weights to others; 0 if all came from the coordinator.
+    var weightSources = 0
+    /// Workers that added gradients up; 0 if the coordinator did.
+    var reducers = 0
+    var steps = 0
+  }
+
+  /// Where a step's time goes, as its slowest worker sees it.
+  struct Phases: Sendable {
+    /// Pulling weights and averaging the teacher.
+    var weights = 0.0
+    /// Waiting for rows.
+    var rows = 0.0
+    /// From the first slice to the last.
+    var slices = 0.0
+    /// From a worker's last slice to the last gradient's addition, or to the last result where gradients stay with the
+    /// workers.
+    var gradients = 0.0
+    /// From the last result to the last sum; 0 where no gradient stays with the workers.
+    var reduce = 0.0
+    var update = 0.0
+  }
+}
