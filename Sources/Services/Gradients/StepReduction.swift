@@ -16,8 +16,8 @@ package final class StepReduction: Sendable {
   }
 
   /// All of a step, for its update.
-  struct Whole: Sendable {
-    let sum: SliceSum
+  package struct Whole: Sendable {
+    package let sum: SliceSum
     /// By worker that took part.
     let traffic: [PeerID: StepTraffic]
     /// From when all slices were in.
@@ -47,24 +47,24 @@ package final class StepReduction: Sendable {
 // MARK: - Results
 
 extension StepReduction {
-  func accept(_ arrival: PayloadReceiver.Arrival) {
+  package func accept(_ arrival: PayloadReceiver.Arrival) {
     state.withLock { $0.results[arrival.results.slices] = arrival }
   }
 
-  func forget(_ node: SliceRange) { _ = state.withLock { $0.results.removeValue(forKey: node) } }
+  package func forget(_ node: SliceRange) { _ = state.withLock { $0.results.removeValue(forKey: node) } }
 
   /// Nothing of the step counts.
-  func startOver() {
+  package func startOver() {
     state.withLock { state in
       (state.results, state.sum, state.expected, state.isHere, state.begun) = ([:], nil, nil, [], nil)
     }
   }
 
   /// A gradient of the running step that no worker keeps; nil where there is none.
-  func gradient(of slices: SliceRange) -> FloatBuffer? { state.withLock { $0.results[slices]?.gradient } }
+  package func gradient(of slices: SliceRange) -> FloatBuffer? { state.withLock { $0.results[slices]?.gradient } }
 
   /// The step that is complete, which is then forgotten; nil if it was not reduced.
-  func take() -> Whole? {
+  package func take() -> Whole? {
     state.withLock { state in
       guard let gradient = state.sum, let begun = state.begun else { return nil }
       var results = TreeSum<SliceResults>(tree: definition.tree)
@@ -89,7 +89,7 @@ extension StepReduction {
 
 extension StepReduction {
   /// From now on these are taken, and no others.
-  func expect(_ expected: ExpectedSums) {
+  package func expect(_ expected: ExpectedSums) {
     state.withLock { state in
       if state.sum == nil {
         state.sum = state.parameters.take()
@@ -101,15 +101,16 @@ extension StepReduction {
   }
 
   /// None are taken until others are expected; those that are here stay.
-  func abandon() { state.withLock { $0.expected = nil } }
+  package func abandon() { state.withLock { $0.expected = nil } }
 
   /// Takes a sum that a worker sent.
   package func take(_ frame: BulkFrame, ofChunk chunk: Int, deal: UInt64, from peer: PeerID) -> Taken {
-    let range = GradientChunk.floats(of: chunk, in: definition.layout.count)
-    return state.withLock { state in
+    state.withLock { state in
       guard let expected = state.expected, let sum = state.sum, expected.deal == deal,
         expected.chunks[peer]?.contains(chunk) == true
       else { return .refused("the sum of chunk \(chunk) is not expected of you: \(deal) is over, or it is another's") }
+      // Not before: a stranger's chunk may lie past the gradient's end.
+      let range = GradientChunk.floats(of: chunk, in: definition.layout.count)
       guard frame.count == range.count * MemoryLayout<Float>.stride else {
         return .refused("\(frame.count) bytes for the \(range.count) floats of chunk \(chunk)")
       }
@@ -121,7 +122,7 @@ extension StepReduction {
 
   /// Takes a sum of the coordinator's own, which is right.
   /// - Returns: nil if it is not expected any more.
-  func take(own part: FloatBuffer, count: Int, ofChunk chunk: Int, deal: UInt64) -> ArrivedSum? {
+  package func take(own part: FloatBuffer, count: Int, ofChunk chunk: Int, deal: UInt64) -> ArrivedSum? {
     state.withLock { state in
       guard let expected = state.expected, let sum = state.sum, expected.deal == deal else { return nil }
       return keep(part, count, chunk, from: nil, expected, sum, &state.isHere)
