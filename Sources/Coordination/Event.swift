@@ -116,6 +116,13 @@ public struct ExpectedSums: Hashable, Sendable {
   public var chunks: [PeerID: [Int]]
   /// Chunks whose sums need a hash.
   public var compared: Set<Int>
+
+  public init(step: Int, deal: UInt64, chunks: [PeerID: [Int]], compared: Set<Int>) {
+    self.step = step
+    self.deal = deal
+    self.chunks = chunks
+    self.compared = compared
+  }
 }
 
 /// A gradient that a worker keeps and the coordinator cannot add.

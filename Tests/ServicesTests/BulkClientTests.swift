@@ -61,6 +61,18 @@ import Wire
     #expect(coordinator.offsets.withLock { $0 } == (0...Self.chunks).map { $0 * WireLimits.bulkFloats })
   }
 
+  @Test func whereTheGradientStaysTheTailAloneIsPushed() throws {
+    let context = try Context()
+    let gradient = FloatBuffer(count: 2 * WireLimits.bulkFloats + 5)
+    let tail = FloatBuffer(count: WireLimits.bulkFloats + 12)
+    let coordinator = try SlowCoordinator(in: context, payload: gradient.count + tail.count, pause: 0)
+    let bulk = try client(context, coordinator.endpoint)
+    defer { bulk.stop() }
+    try bulk.push(gradient: gradient, tail: tail, lease: LeaseID(5), keepsGradient: true)
+    #expect(
+      coordinator.offsets.withLock { $0 } == [gradient.count, gradient.count + WireLimits.bulkFloats])
+  }
+
   @Test func aPortThatTakesNoConnectionIsNamedWhileAQuestionWaitsForIt() throws {
     let context = try Context()
     let book = LogBook()

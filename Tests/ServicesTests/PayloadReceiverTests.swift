@@ -3,7 +3,6 @@ import Messages
 import Numerics
 import Services
 import Slices
-import TestSupport
 import Testing
 import Training
 import Wire
@@ -168,35 +167,63 @@ import Wire
     #expect(receiver.take(Self.lease) == nil)
   }
 
+  // MARK: A gradient that stays with its worker
+
+  /// What a worker announces of a payload whose gradient it may keep.
+  private static func finished(_ payload: [Float], keeping gradient: [Float]) -> Finished {
+    var finished = Self.finished(payload, lease)
+    finished.gradient = GradientIdentity(digest: FloatBuffer(gradient).digest, hash: ContentHash(high: 1, low: 2))
+    return finished
+  }
+
+  @Test func theTailAloneIsWholeWhereTheGradientStays() throws {
+    let payload = Self.payload()
+    let finished = Self.finished(payload, keeping: Array(payload[..<Self.gradientCount]))
+    receiver.expect(Self.lease, from: Self.peer, finished, keepsGradient: true)
+    #expect(try push(8..<11, of: payload) == .partly)
+    #expect(try push(11..<14, of: payload) == .ended(.whole))
+    let arrival = try #require(receiver.take(Self.lease))
+    #expect(arrival.gradient == nil)
+    #expect((0..<arrival.results.tail.count).map { arrival.results.tail[$0] } == Array(payload[8...]))
+  }
+
+  @Test(arguments: [0..<4, 4..<8, 0..<8]) func ofAGradientThatStaysNothingIsTaken(range: Range<Int>) throws {
+    let payload = Self.payload()
+    let finished = Self.finished(payload, keeping: Array(payload[..<Self.gradientCount]))
+    receiver.expect(Self.lease, from: Self.peer, finished, keepsGradient: true)
+    // Other floats, so that it shows if they are written.
+    #expect(try push(range, of: Self.payload(from: 900)) == .partly)
+    #expect(try push(range.lowerBound..<9, of: payload) == Self.crosses(range.lowerBound))
+    #expect(try push(8..<14, of: payload) == .ended(.whole))
+    let arrival = try #require(receiver.take(Self.lease))
+    #expect((0..<arrival.results.tail.count).map { arrival.results.tail[$0] } == Array(payload[8...]))
+  }
+
+  private static func crosses(_ offset: Int) -> PayloadReceiver.Taken {
+    .refused("a chunk at \(offset) crosses from the gradient to the rows")
+  }
+
+  @Test func aTailIsJudgedWithTheAnnouncedGradientsDigest() throws {
+    let payload = Self.payload()
+    var gradient = Array(payload[..<Self.gradientCount])
+    gradient[3] += 1
+    // The payload's digest is of another gradient than the one that it names.
+    receiver.expect(Self.lease, from: Self.peer, Self.finished(payload, keeping: gradient), keepsGradient: true)
+    #expect(try push(8..<14, of: payload) == .ended(.damaged))
+    #expect(receiver.take(Self.lease) == nil)
+    // None is named at all.
+    receiver.expect(Self.lease, from: Self.peer, Self.finished(payload, Self.lease), keepsGradient: true)
+    #expect(try push(8..<14, of: payload) == .ended(.damaged))
+  }
+
+  @Test(arguments: [8, 13]) func aTailThatIsNotFiniteIsSaidToBeWhereverTheGradientIs(index: Int) throws {
+    var payload = Self.payload()
+    payload[index] = .nan
+    let finished = Self.finished(payload, keeping: Array(payload[..<Self.gradientCount]))
+    receiver.expect(Self.lease, from: Self.peer, finished, keepsGradient: true)
+    #expect(try push(8..<14, of: payload) == .ended(.notFinite))
+  }
+
   private static let notExpected = PayloadReceiver.Taken.refused(
     "lease 5 is not expected: it was taken back, or is done")
-}
-
-/// Frames as they come off a socket: there is no other way to one.
-private final class FrameSource {
-  private let router: RouterSocket
-  private let dealer: DealerSocket
-  private let sender: Sender
-  private let context: Context
-
-  init() throws {
-    context = try Context()
-    router = try RouterSocket(
-      in: context, listeningOn: Endpoint("tcp://127.0.0.1:0"), for: .bulk, security: .none(.loopback))
-    sender = Sender(run: RunIdentity(high: 1, low: 2), incarnation: Incarnation(1), peer: .random())
-    dealer = try DealerSocket(
-      in: context, as: sender.peer, connectingTo: router.endpoint, for: .bulk, security: .none(.loopback))
-  }
-
-  func frame(_ floats: [Float]) throws -> BulkFrame {
-    let envelope = Envelope(sender: sender, message: .bulkRequest(.push(lease: LeaseID(1), offset: 0)))
-    let outgoing = Outgoing(envelope, bulk: .floats(FloatBuffer(floats), 0..<floats.count))
-    #expect(try dealer.send(outgoing, timeout: .seconds(20)) == .sent)
-    var frame: BulkFrame?
-    _ = try eventually(within: 20) {
-      if case .message(let incoming)? = try router.receive(timeout: .milliseconds(100)) { frame = incoming.bulk }
-      return frame != nil
-    }
-    return try #require(frame)
-  }
 }

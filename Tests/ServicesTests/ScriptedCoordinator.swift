@@ -17,6 +17,8 @@ final class ScriptedCoordinator: Sendable {
   let context: Context
   /// What was asked on the bulk socket, in order, and on whose connection.
   private let asked = Mutex<[(request: BulkRequest, peer: PeerID)]>([])
+  /// The sums that came, in order.
+  private let sums = Mutex<[(reduction: UInt64, chunk: Int, sum: FloatBuffer)]>([])
   let bulkEndpoint: Endpoint
   private let bulkPort: Int
   private let recipe: String
@@ -44,6 +46,11 @@ final class ScriptedCoordinator: Sendable {
           case .bulkRequest(let request) = incoming.envelope.message
         else { continue }
         self.asked.withLock { $0.append((request, incoming.peer)) }
+        if case .sum(let reduction, let chunk) = request, let frame = incoming.bulk {
+          let sum = FloatBuffer(count: frame.count / MemoryLayout<Float>.stride)
+          frame.copy(into: sum, at: 0)
+          self.sums.withLock { $0.append((reduction, chunk, sum)) }
+        }
         guard let (reply, frame) = answer(request) else { continue }
         let envelope = Envelope(
           sender: incoming.envelope.sender, message: .bulkReply(reply), exchange: incoming.envelope.exchange)
@@ -61,6 +68,9 @@ final class ScriptedCoordinator: Sendable {
       return asked
     }
   }
+
+  /// The sums that came so far.
+  var sumsThatCame: [(reduction: UInt64, chunk: Int, sum: FloatBuffer)] { sums.withLock { $0 } }
 
   /// A client of the bulk socket, or of a shard's.
   func client(of endpoint: Endpoint? = nil) throws -> BulkClient {

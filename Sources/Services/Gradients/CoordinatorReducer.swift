@@ -6,7 +6,7 @@ import Threads
 import Training
 
 /// The thread in which the coordinator adds up chunks that no worker does.
-final class CoordinatorReducer: Sendable {
+package final class CoordinatorReducer: Sendable {
   /// The reduction is not the newest any more.
   private struct Outdated: Error {}
 
@@ -20,7 +20,7 @@ final class CoordinatorReducer: Sendable {
   private let ended = BoundedQueue<Bool>(capacity: 1)
 
   /// - Parameter connect: to a worker.
-  init(
+  package init(
     _ definition: RunDefinition, step: StepReduction, connect: @escaping @Sendable (BulkAddress) throws -> BulkClient
   ) {
     self.definition = definition
@@ -29,7 +29,7 @@ final class CoordinatorReducer: Sendable {
   }
 
   /// - Parameter report: takes what comes of chunks, in the thread.
-  func start(report: @escaping @Sendable (Event) -> Void) {
+  package func start(report: @escaping @Sendable (Event) -> Void) {
     startThread(named: "massl-reduce") { [self] in
       run(report)
       ended.close()
@@ -37,7 +37,7 @@ final class CoordinatorReducer: Sendable {
   }
 
   /// Adds these up too; never waits.
-  func add(_ reduction: Reduction) {
+  package func add(_ reduction: Reduction) {
     newest.withLock { $0 = reduction.number }
     waiting.withLock { waiting in
       waiting.removeAll { $0.number != reduction.number }
@@ -47,13 +47,13 @@ final class CoordinatorReducer: Sendable {
   }
 
   /// Nothing that was asked for before is of use.
-  func abandon() {
+  package func abandon() {
     newest.withLock { $0 = nil }
     waiting.withLock { $0 = [] }
   }
 
   /// Ends the thread after the part that it is at, and waits for it.
-  func stop() {
+  package func stop() {
     abandon()
     wake.close()
     _ = ended.next()

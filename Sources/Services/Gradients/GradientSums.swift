@@ -7,9 +7,9 @@ import Slices
 ///
 /// Chunks are pulled a window at a time. A reducer holds a window of parts, whatever the network's size and the number of
 /// workers, and for each of its chunks at most one part a node that waits for its sibling.
-struct GradientSums {
+package struct GradientSums {
   /// Who has a node's gradient.
-  enum Source {
+  package enum Source {
     /// It is here.
     case here(FloatBuffer)
     /// The best first; not empty.
@@ -17,11 +17,11 @@ struct GradientSums {
   }
 
   /// Why chunks cannot be added up: for want of this node's gradient.
-  struct Failure: Error {
-    let slices: SliceRange
+  package struct Failure: Error {
+    package let slices: SliceRange
     /// It is as its hash says, and has a float that is not finite.
-    let isNotFinite: Bool
-    let reason: String
+    package let isNotFinite: Bool
+    package let reason: String
   }
 
   /// A holder is silent for so long at most, though many ask it at a time over one link: it answers them in turn.
@@ -35,7 +35,7 @@ struct GradientSums {
   /// Of a chunk each.
   private var buffers = BufferPool(count: WireLimits.gradientChunkFloats)
 
-  init(tree: SliceTree, parameters: Int) {
+  package init(tree: SliceTree, parameters: Int) {
     self.tree = tree
     self.parameters = parameters
   }
@@ -46,7 +46,7 @@ struct GradientSums {
   ///   - take: takes each chunk's sum, its floats the first so many of the buffer; once it lets go of that it is used again.
   /// - Precondition: the reduction is one that `LeaseBounds` finds nothing wrong with.
   /// - Throws: `Failure`; what `source`, `check` and `take` throw.
-  mutating func add(
+  package mutating func add(
     _ reduction: Reduction, from source: (Reduction.Gradient) throws -> Source, unless check: () throws -> Void,
     take: (_ chunk: Int, FloatBuffer, _ count: Int) throws -> Void
   ) throws {

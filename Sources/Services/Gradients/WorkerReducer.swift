@@ -8,7 +8,7 @@ import Training
 import Wire
 
 /// The thread of a worker that adds up chunks of gradients for the coordinator, the newest reduction's alone.
-final class WorkerReducer: Sendable {
+package final class WorkerReducer: Sendable {
   /// A newer reduction is there, or none is wanted any more.
   private struct Outdated: Error {}
 
@@ -27,7 +27,7 @@ final class WorkerReducer: Sendable {
   ///   - coordinator: whom gradients are asked of that nobody else has.
   ///   - connect: to another worker.
   ///   - own: this worker's, which are not asked for.
-  init(
+  package init(
     _ definition: RunDefinition, coordinator: BulkClient, payloads: BulkClient, own: KeptGradients,
     connect: @escaping @Sendable (BulkAddress) throws -> BulkClient,
     report: @escaping @Sendable (ReductionFailure) -> Void
@@ -42,13 +42,13 @@ final class WorkerReducer: Sendable {
   }
 
   /// Adds up what this one says, and nothing of one before it any more.
-  func add(_ reduction: Reduction) {
+  package func add(_ reduction: Reduction) {
     newest.withLock { $0 = reduction }
     _ = wake.tryAppend(true)
   }
 
   /// Ends the thread after the part that it is at.
-  func stop() {
+  package func stop() {
     newest.withLock { $0 = nil }
     wake.close()
   }
