@@ -109,7 +109,7 @@ let package = Package(
       name: "TestSupport", dependencies: ["CTestEnvironment", "Durability", "Numerics", "Messages"],
       path: "Tests/TestSupport"),
     .testTarget(name: "TestSupportTests", dependencies: ["TestSupport"]),
-    .testTarget(name: "MachineTests", dependencies: ["Machine"]),
+    .testTarget(name: "MachineTests", dependencies: ["Machine", "Numerics"]),
     .testTarget(name: "ConfigurationTests", dependencies: ["Configuration", "TestSupport"]),
     .testTarget(name: "DurabilityTests", dependencies: ["Durability", "TestSupport", "Threads"]),
     .testTarget(name: "MemoryBankTests", dependencies: ["MemoryBank", "Numerics", "Durability", "TestSupport"]),
@@ -148,7 +148,7 @@ let package = Package(
         "massl", "Configuration", "Durability", "Machine", "Numerics", "Runs", "TestSupport",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ]),
-    .testTarget(name: "ProcessTests", dependencies: ["massl", "MemoryBank", "Numerics", "TestSupport"]),
+    .testTarget(name: "ProcessTests", dependencies: ["massl", "Machine", "MemoryBank", "Numerics", "TestSupport"]),
     .testTarget(name: "BenchmarkTests", dependencies: ["Benchmark", "Configuration", "TestSupport", "Training"]),
     .testTarget(
       name: "PlanningTests",

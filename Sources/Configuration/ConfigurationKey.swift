@@ -122,7 +122,8 @@ extension ConfigurationKey {
     ConfigurationKey(
       "seed", .identity, .integer(0...Int.max), "keys every random number of the run",
       read: { .integer(Int($0.seed)) }, write: { $0.seed = UInt64($1.integer) }),
-    choice("compute_class", .identity, \.computeClass, "processors whose rounding the run has"),
+    choice(
+      "compute_class", .identity, \.computeClass, "whose rounding the run has; auto: best of where it starts"),
   ]
 
   private static let schedule: [ConfigurationKey] = [

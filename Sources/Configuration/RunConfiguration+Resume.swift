@@ -31,12 +31,28 @@ extension RunConfiguration {
 }
 
 extension RunConfiguration {
-  /// The layers less the trajectory keys whose value, the last layer's that gives one, is what the run was started with.
+  /// The layers less what is no wish to change a run: a trajectory key whose value, the last layer's that gives one, is what
+  /// the run was started with, and a compute class that is left to massl.
   private static func wishes(of layers: [ConfigurationLayer], since begun: RunConfiguration) -> [ConfigurationLayer] {
     let unchanged = ConfigurationKey.all.filter { key in
       let given = layers.reversed().lazy.compactMap { $0.entries[key.name]?.value }.first
-      return key.kind == .trajectory && given == key.value(in: begun)
+      return key.kind == .trajectory && given == key.value(in: begun) || given == automaticClass(key)
     }
     return layers.map { $0.without(unchanged) }
+  }
+
+  private static func automaticClass(_ key: ConfigurationKey) -> ConfigurationValue? {
+    key.name == "compute_class" ? .text(ComputeClassName.auto.rawValue) : nil
+  }
+}
+
+// MARK: - A new run
+
+extension RunConfiguration {
+  /// This configuration as a run is born with it: the class of the machine that starts it, where none is named.
+  public func born(in machine: ComputeClassName) -> RunConfiguration {
+    var born = self
+    if computeClass == .auto { born.computeClass = machine }
+    return born
   }
 }

@@ -79,7 +79,7 @@ public struct RunConfiguration: Sendable, Equatable {
   /// Keys every random number of the run.
   public var seed: UInt64 = 0
   /// Which processors' rounding the run has.
-  public var computeClass = ComputeClassName.avx2
+  public var computeClass = ComputeClassName.auto
 
   // MARK: Schedule and optimizer
 
@@ -227,6 +227,8 @@ public enum ArchitectureName: String, Sendable, CaseIterable {
 
 /// Which processors' rounding a run has, by the name it has in a recipe.
 public enum ComputeClassName: String, Sendable, CaseIterable {
+  /// The best of the machine that starts the run. A run that exists has one of the others.
+  case auto
   case avx2, avx512, neon
 }
 

@@ -21,11 +21,9 @@ public struct NetworkFile: Sendable {
   /// - Parameters:
   ///   - path: a safetensors file of a checkpoint or an export, or of a backbone by itself.
   ///   - given: keys and their values, over what the file says.
-  ///   - computeClass: of a file that does not say which.
   /// - Throws: `EvaluationError`, `CheckpointError`, `ConfigurationError`, `DurabilityError`.
   public init(
-    _ path: String, given: [(name: String, text: String)] = [], computeClass: ComputeClassName = .avx2,
-    in storage: any Storage = FileStorage()
+    _ path: String, given: [(name: String, text: String)] = [], in storage: any Storage = FileStorage()
   ) throws {
     file = try SafetensorsFile(path, in: storage)
     let shapes = try BackboneShapes(file)
@@ -39,7 +37,7 @@ public struct NetworkFile: Sendable {
       let read = try shapes.settings(of: path, headsAreGiven: named.contains { $0 == "arch" || $0 == "num_heads" })
       // Local views do not matter here, but the keys have to fit together.
       let side = given.last { $0.name.replacing("-", with: "_") == "image_size" }?.text ?? read["image_size"]
-      let rest = ["local_size": side ?? "", "compute_class": computeClass.rawValue]
+      let rest = ["local_size": side ?? ""]
       configuration = try RunConfiguration(layers: [
         ConfigurationLayer(flags: read.map { ($0.key, $0.value) }), flags,
         ConfigurationLayer(flags: rest.map { ($0.key, $0.value) }),

@@ -57,7 +57,8 @@ package struct CoordinatorCommand: EndsInOrder {
     try DescriptorLimit.check(for: "A coordinator")
     let own = listen.map { [("listen", $0)] } ?? []
     let configuration = try settings.configuration(ofRunAt: place.run, and: own)
-    try Relaunch.ensure(ComputeClass(configuration.computeClass))
+    let computeClass = ComputeClass(configuration.computeClass)
+    try Relaunch.ensure(computeClass)
     let log = ProcessLog("coordinator", level: configuration.logLevel)
     let signals = Signals(withParent: stopWithParent)
     if !stopWithParent, let sentence = Allowance.current.sentence { log.line(.info, sentence) }
@@ -67,7 +68,8 @@ package struct CoordinatorCommand: EndsInOrder {
     }
     let listen = try Endpoint(configuration.listen)
     var options = try CoordinatorOptions(
-      data: place.data, run: place.run, layers: settings.layers(and: own), changes: settings.changes(), listen: listen,
+      data: place.data, run: place.run, layers: settings.layers(and: own),
+      computeClass: ComputeClassName(computeClass), changes: settings.changes(), listen: listen,
       security: security.security(for: listen, log: log.line), probe: probeDigest(), allowsMixed: allowMixed,
       rowCacheBytes: rowCache.bytes)
     options.forgetsLostRows = forgetLostRows

@@ -83,13 +83,19 @@ package struct EvaluateNearestNeighborsCommand: TakesThreads {
 
   package func run() throws {
     // 1. What is judged, on what, and whether there is memory for it.
-    let file = try NetworkFile(
-      weightsFile(), given: backbone.given, computeClass: Processor.leastClass == .neon ? .neon : .avx2)
-    try Relaunch.ensure(ComputeClass(file.configuration.computeClass))
+    let file = try NetworkFile(weightsFile(), given: backbone.given)
+    let trained = ComputeClass(file.configuration.computeClass)
+    let computeClass = Processor.classes.contains(trained) ? trained : Processor.bestClass
+    try Relaunch.ensure(computeClass)
     let bank = try LabelledPictures(train, every: trainEvery)
     let queries = try LabelledPictures(test, every: testEvery)
     var remarks = EvaluationRemarks()
     try remarks.look(at: bank, queries)
+    if computeClass != trained {
+      remarks.say(
+        "The run's compute_class is \(trained.rawValue), which this machine has not. Features are computed in "
+          + "\(computeClass.rawValue): a figure's last digit may differ.")
+    }
     let network = try FrozenNetwork(file)
     for note in network.notes { remarks.say(note) }
     let memory = EvaluationMemory(of: network, bank: bank.count, queries: queries.count, counts: neighbors)

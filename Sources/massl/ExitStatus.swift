@@ -5,10 +5,10 @@ import Coordination
 import Durability
 import Evaluation
 import Glibc
+import Machine
 import MemoryBank
 import Messages
 import Networks
-import Numerics
 import Optimization
 import Runs
 import Services
@@ -63,7 +63,7 @@ extension ExitStatus {
       case RunFailure.failed: .failed
       case RunFailure.permanent: .doNotRestart
       case RunFailure.retryable: .tryAgain
-      case is WorkerError, is NumericsError, is ProcessorError: .doNotRestart
+      case is WorkerError, is ComputeClassError: .doNotRestart
       default: .failed
       }
   }

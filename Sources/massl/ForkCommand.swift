@@ -1,5 +1,6 @@
 import ArgumentParser
 import Configuration
+import Machine
 import Runs
 import Services
 import Telemetry
@@ -46,7 +47,7 @@ package struct ForkCommand: ParsableCommand {
   package func run() throws {
     let fork = try RunFork(
       of: runDirectory, atStep: step, changes: ConfigurationLayer(assignments: changes),
-      data: data.map { try DataSet(root: $0) }, shards: shards.shard)
+      machine: ComputeClassName(Processor.bestClass), data: data.map { try DataSet(root: $0) }, shards: shards.shard)
     let result = try fork.write(to: to)
     try StandardOutput.write(
       "\(to): goes on from step \(result.step) of \(runDirectory), with \(result.rows) memory rows")

@@ -1,6 +1,7 @@
 import ArgumentParser
 import Configuration
 import Foundation
+import Machine
 import Telemetry
 import Wire
 

@@ -101,7 +101,7 @@ package struct PlanCommand: ParsableCommand {
   private static let workersAtMost = 1024
 
   package func run() throws {
-    let configuration = try RunConfiguration(layers: settings.layers())
+    let configuration = try RunConfiguration(layers: settings.layers()).here
     guard shards == 0 || configuration.memoryReplicas <= shards else {
       throw ValidationError(
         "memory_replicas is \(configuration.memoryReplicas), but --shards \(shards): every copy needs a shard of its own."

@@ -1,6 +1,8 @@
 import Configuration
 import Glibc
+import Machine
 import Numerics
+import Telemetry
 
 /// Starting massl again in the environment of its compute class.
 ///
@@ -13,11 +15,21 @@ package enum Relaunch {
     computeClass.environment.filter { environment[$0.key] != $0.value }
   }
 
+  /// A sentence for each variable that a user set to something else than the class needs; empty where massl set them.
+  package static func overruled(by computeClass: ComputeClass, in environment: [String: String]) -> [String] {
+    if environment[ComputeClass.nameInEnvironment] != nil { return [] }
+    return changes(for: computeClass, in: environment).sorted { $0.key < $1.key }.compactMap { name, value in
+      environment[name].map {
+        "\(name)=\($0) of the environment is not used: compute_class \(computeClass.rawValue) needs \(value)."
+      }
+    }
+  }
+
   /// Returns in the environment of `computeClass`, or not at all: then a new massl has begun.
   ///
   /// Call before anything of Numerics computes, and before threads are started.
-  /// - Throws: `ProcessorError` if this processor cannot run the class; `NumericsError` if OpenBLAS takes other kernels
-  ///   all the same; `RelaunchError` if the system does not start the program.
+  /// - Throws: `ComputeClassError` if this processor cannot run the class, or OpenBLAS takes other kernels all the same;
+  ///   `RelaunchError` if the system does not start the program.
   package static func ensure(_ computeClass: ComputeClass) throws {
     try Processor.check(computeClass)
     let wanted = computeClass.environment
@@ -25,6 +37,7 @@ package enum Relaunch {
     for name in wanted.keys { current[name] = getenv(name).map { String(cString: $0) } }
     let changes = changes(for: computeClass, in: current)
     if changes.isEmpty { return try computeClass.check(coreName: OpenBLAS.coreName) }
+    for sentence in overruled(by: computeClass, in: current) { Console.standardError.write(line: sentence) }
     for (name, value) in changes { setenv(name, value, 1) }
     Signals.handOver()
     execv("/proc/self/exe", CommandLine.unsafeArgv)
@@ -45,12 +58,29 @@ package struct RelaunchError: Error, Equatable, CustomStringConvertible {
 }
 
 extension ComputeClass {
-  /// The class that a recipe names.
+  /// The class that a recipe names, or leaves to this machine.
   package init(_ name: ComputeClassName) {
     switch name {
+    case .auto: self = Processor.bestClass
     case .avx2: self = .avx2
     case .avx512: self = .avx512
     case .neon: self = .neon
     }
   }
+}
+
+extension ComputeClassName {
+  /// As a recipe names the class.
+  package init(_ computeClass: ComputeClass) {
+    switch computeClass {
+    case .avx2: self = .avx2
+    case .avx512: self = .avx512
+    case .neon: self = .neon
+    }
+  }
+}
+
+extension RunConfiguration {
+  /// As a run that this machine starts would have it.
+  var here: RunConfiguration { born(in: ComputeClassName(Processor.bestClass)) }
 }

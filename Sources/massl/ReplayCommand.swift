@@ -1,5 +1,5 @@
 import ArgumentParser
-import Numerics
+import Machine
 import Runs
 import Services
 import Telemetry

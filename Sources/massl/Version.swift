@@ -1,4 +1,5 @@
 import CVersion
+import Machine
 import Numerics
 import Vision
 import Wire

@@ -1,6 +1,7 @@
 import ArgumentParser
 import Configuration
 import Durability
+import Machine
 import Numerics
 import TestSupport
 import Testing
@@ -205,15 +206,28 @@ struct RelaunchTests {
       Relaunch.changes(for: .avx2, in: environment) == ["OPENBLAS_CORETYPE": "Haswell", "OPENBLAS_NUM_THREADS": "1"])
   }
 
-  @Test func everyNamedClassIsOneOfNumerics() {
-    for name in ComputeClassName.allCases { #expect(ComputeClass(name).rawValue == name.rawValue) }
+  @Test func onlyAUsersVariablesAreNamed() {
+    #expect(Relaunch.overruled(by: .avx2, in: [:]).isEmpty)
+    #expect(
+      Relaunch.overruled(by: .avx2, in: ["OPENBLAS_CORETYPE": "Zen", "OPENBLAS_NUM_THREADS": "1"])
+        == ["OPENBLAS_CORETYPE=Zen of the environment is not used: compute_class avx2 needs Haswell."])
+    #expect(Relaunch.overruled(by: .avx2, in: ComputeClass.avx512.environment).isEmpty)
+  }
+
+  @Test func everyNamedClassIsOneOfTheMachines() {
+    for computeClass in ComputeClass.allCases {
+      #expect(ComputeClassName(computeClass).rawValue == computeClass.rawValue)
+      #expect(ComputeClass(ComputeClassName(computeClass)) == computeClass)
+    }
+    #expect(ComputeClassName.allCases.count == ComputeClass.allCases.count + 1)
+    #expect(ComputeClass(.auto) == Processor.bestClass)
   }
 
   @Test func wrongSettingsAreUsageAndTheRestFailure() {
     #expect(ExitStatus(of: ConfigurationError.inconsistent([])) == .usage)
     #expect(ExitStatus(of: RelaunchError(reason: "")) == .failed)
     #expect(ExitStatus(of: DurabilityError.locked(path: "runs/a/coordinator.lock", holder: .current)) == .tryAgain)
-    #expect(ExitStatus(of: ProcessorError(computeClass: .avx2, missing: ["avx2"])) == .doNotRestart)
+    #expect(ExitStatus(of: ComputeClassError.otherKernels(.avx2, found: "Zen")) == .doNotRestart)
     #expect(ExitStatus.allCases.map(\.rawValue) == [0, 1, 64, 65, 75, 141])
   }
 }

@@ -50,6 +50,25 @@ struct ResumeTests {
     ) { try Self.resumed("lr=0.001") }
   }
 
+  @Test func aRunIsBornWithTheMachinesClassUnlessItNamesOne() throws {
+    #expect(RunConfiguration().born(in: .avx512).computeClass == .avx512)
+    let named = try RunConfiguration(layers: [ConfigurationLayer(assignments: ["compute_class=avx2"])])
+    #expect(named.born(in: .avx512) == named)
+  }
+
+  @Test func aClassThatIsLeftToMasslIsNoWishToChangeARuns() throws {
+    let saved = RunConfiguration().born(in: .avx2)
+    func resumed(_ given: String) throws -> RunConfiguration {
+      try saved.resumed(
+        run: "runs/a", begun: saved, layers: [ConfigurationLayer(assignments: [given])], changes: ConfigurationLayer())
+    }
+    #expect(try resumed("compute_class=auto") == saved)
+    expectSentences(
+      "runs/a was started with compute_class avx2, not avx512. Give compute_class avx2 to resume it, or another --run to "
+        + "start afresh."
+    ) { try resumed("compute_class=avx512") }
+  }
+
   @Test func identityKeysNeverChangeAndAllThatDifferAreListed() {
     expectSentences(
       """

@@ -153,8 +153,8 @@ import Testing
       #expect(ended.status == 65, "\(ended)")
       #expect(
         ended.errors == """
-          Error: This processor lacks avx2, which compute_class avx2 computes with. massl on x86-64 needs a processor \
-          with AVX2 and FMA (Intel Haswell or AMD Zen, and later): use another machine.
+          Error: This processor lacks avx2, which compute_class avx2 computes with. massl on this kind of machine \
+          needs a processor with AVX2 and FMA (Intel Haswell or AMD Zen, and later): use another machine.
 
           """)
     }

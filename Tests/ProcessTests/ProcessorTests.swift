@@ -1,5 +1,5 @@
 import Foundation
-import Numerics
+import Machine
 import TestSupport
 import Testing
 import massl
@@ -33,6 +33,18 @@ struct ProcessorTests {
       through: ["/usr/bin/env", "OPENBLAS_CORETYPE=Prescott", "/usr/bin/taskset", "--cpu-list", "0"])
     #expect(ended.status == 0, "\(ended)")
     #expect(ended.errors.components(separatedBy: "This process may use ").count == 2, "\(ended)")
+  }
+
+  /// A user's variables are overruled, in words; those that massl set for another class silently.
+  @Test func aUsersVariablesAreOverruledAndNamed() throws {
+    let users = ["/usr/bin/env", "-u", "MASSL_COMPUTE_CLASS", "OPENBLAS_CORETYPE=Prescott"]
+    let ended = try Program.run(["verify"] + Self.cases().prefix(1), through: users)
+    #expect(ended.status == 0)
+    let core = Processor.leastClass.coreType
+    #expect(
+      ended.errors == "OPENBLAS_CORETYPE=Prescott of the environment is not used: compute_class "
+        + "\(Processor.leastClass.rawValue) needs \(core).\n")
+    #expect(try Program.run(["verify"] + Self.cases().prefix(1), through: Array(users.prefix(1))).errors.isEmpty)
   }
 
   @Test func aClassThatTheProcessorLacksIsRefused() throws {

@@ -55,7 +55,8 @@ final class SmallRun: Sendable {
 
   func options(_ keys: [String: String] = [:]) throws -> CoordinatorOptions {
     CoordinatorOptions(
-      data: data, run: folder + "/run", layers: [try Self.layer(keys)], listen: try Endpoint("tcp://127.0.0.1:0"),
+      data: data, run: folder + "/run", layers: [try Self.layer(keys)], computeClass: .avx2,
+      listen: try Endpoint("tcp://127.0.0.1:0"),
       security: .none(.loopback), probe: Self.probe)
   }
 

@@ -13,6 +13,8 @@ public struct CoordinatorOptions: Sendable {
   public var run: String
   /// Values given by recipe and flags; on resuming only what they say is compared with the run.
   public var layers: [ConfigurationLayer]
+  /// What a new run is born with where its settings leave the class to massl: this process's.
+  public var computeClass: ComputeClassName
   /// Keys that a resumed run shall have other values of from now on (`--change`).
   public var changes: ConfigurationLayer
   /// Of the control socket; the bulk socket takes the port above it, or any free one if this port is 0.
@@ -28,13 +30,15 @@ public struct CoordinatorOptions: Sendable {
   public var forgetsLostRows = false
 
   public init(
-    data: String, run: String, layers: [ConfigurationLayer], changes: ConfigurationLayer = ConfigurationLayer(),
-    listen: Endpoint, security: Security<ServerKeys>, probe: Digest, allowsMixed: Bool = false,
+    data: String, run: String, layers: [ConfigurationLayer], computeClass: ComputeClassName,
+    changes: ConfigurationLayer = ConfigurationLayer(), listen: Endpoint, security: Security<ServerKeys>, probe: Digest,
+    allowsMixed: Bool = false,
     rowCacheBytes: Int = RowStore.cacheBytes
   ) {
     self.data = data
     self.run = run
     self.layers = layers
+    self.computeClass = computeClass
     self.changes = changes
     self.listen = listen
     self.security = security

@@ -35,7 +35,7 @@ struct ResumedRun: Sendable {
     let isNew = try !RunDirectory.isRun(options.run, in: storage)
     let begun =
       isNew
-      ? try RunConfiguration(layers: options.layers + [options.changes])
+      ? try RunConfiguration(layers: options.layers + [options.changes]).born(in: options.computeClass)
       : try Self.configuration(RunDirectory.configuration(of: options.run, in: storage), file: "config.yaml")
     let allowance = Allowance.current
     if isNew {

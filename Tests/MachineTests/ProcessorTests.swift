@@ -1,0 +1,60 @@
+import Machine
+import Testing
+
+/// Which classes a processor has, and what one that cannot run a class is told.
+struct ProcessorTests {
+  static let haswell = """
+    processor\t: 0
+    flags\t\t: fpu sse sse2 f16c fma avx avx2
+    bugs\t\t: spectre_v1
+    vmx flags\t: none
+    """
+  static let skylake = haswell.replacing("avx2", with: "avx2 avx512f avx512cd avx512bw avx512dq avx512vl")
+
+  private static func features(_ text: String) -> Set<String> { Processor.features(inProcessorInformation: text) }
+
+  @Test func featuresAreReadFromBothKindsOfProcessor() {
+    #expect(Self.features(Self.haswell).isSuperset(of: ["fma", "avx2", "fpu"]))
+    #expect(Self.features("Features\t: fp asimd\n") == ["fp", "asimd"])
+    #expect(Self.features("nothing of the kind").isEmpty)
+  }
+
+  @Test func classesStandFromTheLeastToTheBest() {
+    #expect(Processor.classes(features: Self.features(Self.haswell)) == [.avx2])
+    #expect(Processor.classes(features: Self.features(Self.skylake)) == [.avx2, .avx512])
+    #expect(Processor.classes(features: ["fp", "asimd"]) == [.neon])
+    #expect(Processor.classes(features: ["sse2"]).isEmpty)
+    #expect(Processor.classes.last == Processor.bestClass)
+  }
+
+  @Test func aProcessorThatIsNotKnownGetsTheLeastClass() {
+    #expect(Processor.classes(features: []) == [Processor.leastClass])
+  }
+
+  @Test func aProcessorWithoutAVX2IsToldSo() throws {
+    try Processor.check(.avx2, features: Self.features(Self.haswell))
+    let error = #expect(throws: ComputeClassError.self) {
+      try Processor.check(.avx2, features: ["sse2", "fma", "avx"])
+    }
+    #expect(error == .lacking(.avx2, missing: ["avx2", "f16c"], available: []))
+    #expect(
+      error?.description
+        == "This processor lacks avx2, f16c, which compute_class avx2 computes with. massl on this kind of machine needs a "
+        + "processor with AVX2 and FMA (Intel Haswell or AMD Zen, and later): use another machine.")
+  }
+
+  @Test func whoLacksAClassIsToldWhatItHasAndHowToGoOn() {
+    let error = #expect(throws: ComputeClassError.self) {
+      try Processor.check(.avx512, features: Self.features(Self.haswell))
+    }
+    #expect(
+      error?.description
+        == "This processor lacks avx512bw, avx512cd, avx512dq, avx512f, avx512vl, which compute_class avx512 computes with. "
+        + "It has avx2. Use a processor with AVX-512 (Intel Xeon since Skylake, AMD since Zen 4), or a run of such a class: "
+        + "compute_class avx2 starts one, massl fork --run A --to B compute_class=avx2 goes on from another's checkpoint."
+    )
+    #expect(throws: ComputeClassError.lacking(.neon, missing: ["asimd"], available: [.avx2, .avx512])) {
+      try Processor.check(.neon, features: Self.features(Self.skylake))
+    }
+  }
+}
