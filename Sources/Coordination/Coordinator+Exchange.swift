@@ -42,7 +42,7 @@ extension Coordinator {
   /// Asks at the addresses of workers that have delivered something, once there are two hosts of them: who only said hello
   /// might name any address.
   mutating func probeWorkers(_ effects: inout [Effect]) {
-    guard settings.exchangesWeights != false else { return }
+    guard settings.exchanges != false else { return }
     // Field by field, and the hosts last: this is looked at after every event.
     let due = peers.indices.filter {
       peers[$0].reach.isDue(at: now) && peers[$0].delivery.hasSucceeded && peers[$0].isPresent(at: now)
@@ -81,21 +81,21 @@ extension Coordinator {
   /// Whether leases of the step send workers to each other.
   var isExchangingWeights: Bool { current.weightSources ?? 0 > 0 }
 
-  /// Says who gives the step's student to the others, before the first leases of the step: those that get them, for
-  /// whoever has no lease fetches nothing.
-  /// - Parameters:
-  ///   - idle: who might have got one.
-  ///   - first: where the leases begin among the effects.
-  mutating func nameWeightSources(among idle: [Int], from first: Int, _ effects: inout [Effect]) {
-    let leased = idle.filter { !peers[$0].leases.isEmpty }
-    guard !leased.isEmpty else { return }
+  /// Says who gives the step's student to the others, before the first leases that send workers to them: those that have
+  /// leases, for whoever has none fetches nothing. Where these are too few yet the next leases of the step decide; who had
+  /// one before has the student from the coordinator, and gives it too.
+  /// - Parameter first: where the newest leases begin among the effects.
+  mutating func nameWeightSources(from first: Int, _ effects: inout [Effect]) {
+    let leased = peers.indices.filter { !peers[$0].leases.isEmpty }
+    guard !leased.isEmpty, first < effects.count else { return }
     let pays = paysToExchange(with: weightSources(among: Array(peers.indices)).count)
     if exchange.isHashing != pays {
       exchange.isHashing = pays
       effects.append(.hashWeights(pays))
     }
     let sources = weightSources(among: leased)
-    guard pays, exchange.isHashed, sources.count >= 2 else { return current.weightSources = 0 }
+    guard pays, exchange.isHashed else { return current.weightSources = 0 }
+    guard sources.count >= 2 else { return }
     current.weightSources = sources.count
     for index in first..<effects.count {
       guard case .send(.lease(var lease), let peer) = effects[index] else { continue }
@@ -107,7 +107,7 @@ extension Coordinator {
 
   /// Whether weights, or gradients, had better go among the workers.
   func paysToExchange(with sources: Int) -> Bool {
-    switch settings.exchangesWeights {
+    switch settings.exchanges {
     case false?: false
     case true?: sources >= 2
     case nil:

@@ -13,7 +13,7 @@ extension Coordinator {
     var turn = round.idle
     guard !turn.isEmpty else { return }
     decideOnReduction()
-    let (idle, before) = (turn, effects.count)
+    let before = effects.count
     round.audits = nodesToAudit(in: round)
     while !turn.isEmpty, round.hasWork(among: leases.inOrder, on: current.slices) {
       var waiting = turn.reduce(0) { $0 + (peers[$1].delivery.isOnProbation ? 0 : peers[$1].idleThreads) }
@@ -23,7 +23,7 @@ extension Coordinator {
         return leaseSlices(to: place, ofThreads: waiting, &round, &effects)
       }
     }
-    if current.weightSources == nil { nameWeightSources(among: idle, from: before, &effects) }
+    if current.weightSources == nil { nameWeightSources(from: before, &effects) }
   }
 
   /// Gives a worker one lease, if it has room for it.

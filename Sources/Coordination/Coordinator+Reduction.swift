@@ -37,7 +37,7 @@ extension Coordinator {
       tree.count <= min(room, WireLimits.gradientsReduced) && chunks <= WireLimits.gradientChunks
       && now >= exchange.reducesNotBefore ?? now
     // Whoever keeps nothing may wait for the step's end: the coordinator keeps few gradients.
-    let areFew = settings.exchangesWeights == true || strangers * CoordinationLimits.strangersShare <= present.count
+    let areFew = settings.exchanges == true || strangers * CoordinationLimits.strangersShare <= present.count
     current.isReduced = isPossible && areFew && paysToExchange(with: reducers.count)
   }
 

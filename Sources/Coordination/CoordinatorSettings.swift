@@ -17,7 +17,7 @@ public struct CoordinatorSettings: Sendable {
   public var audits: AuditSettings
   /// Whether workers fetch a step's new weights from each other and add up its gradients, where two hosts can; nil: when
   /// that is faster.
-  public var exchangesWeights: Bool?
+  public var exchanges: Bool?
   /// Nil: the memory is the coordinator's alone, and memory shards are refused.
   public var memory: MemorySettings?
   public var pictures: PictureSettings
@@ -26,7 +26,7 @@ public struct CoordinatorSettings: Sendable {
     run: RunIdentity, incarnation: Incarnation, compatibility: Compatibility, welcome: Welcome, shape: StepShape,
     lastStep: Int, checkpoints: CheckpointCadence = CheckpointCadence(),
     peersAtMost: Int = CoordinationLimits.peers, audits: AuditSettings = AuditSettings(),
-    exchangesWeights: Bool? = nil, memory: MemorySettings? = nil, pictures: PictureSettings
+    exchanges: Bool? = nil, memory: MemorySettings? = nil, pictures: PictureSettings
   ) {
     self.run = run
     self.incarnation = incarnation
@@ -37,7 +37,7 @@ public struct CoordinatorSettings: Sendable {
     self.checkpoints = checkpoints
     self.peersAtMost = peersAtMost
     self.audits = audits
-    self.exchangesWeights = exchangesWeights
+    self.exchanges = exchanges
     self.memory = memory
     self.pictures = pictures
   }

@@ -15,7 +15,7 @@ struct StepState: Sendable {
   var askedAgain: Set<String> = []
   /// By slice: how often each worker gave it back.
   var returned: [Int: [PeerID: Int]] = [:]
-  /// How many workers were named from whom the others fetch the step's student; nil until the first lease, 0 if all ask the
+  /// How many workers were named from whom the others fetch the step's student; nil until that is decided, 0 if all ask the
   /// coordinator.
   var weightSources: Int?
   /// Whether gradients stay with who computed them, and are added up chunk by chunk; nil until the first lease.

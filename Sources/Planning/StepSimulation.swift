@@ -40,7 +40,7 @@ struct StepSimulation {
   }
 
   /// Steps before those that count: by then everybody's pace is known.
-  private var warmUpAtLeast: Int { isLarge && coordinator.settings.exchangesWeights == false ? 2 : 4 }
+  private var warmUpAtLeast: Int { isLarge && coordinator.settings.exchanges == false ? 2 : 4 }
   /// An exchange makes steps shorter than the first ones promised. Until the workers' paces follow, the coordinator has
   /// slices computed twice: steps do not count before three in a row take as long.
   private static let warmUpAtMost = 32
@@ -111,7 +111,7 @@ struct StepSimulation {
         configuration: "", bulkPort: 1, data: DataIdentity(count: definition.pictures, digest: probe), rows: 0),
       shape: StepShape(
         slices: definition.slices, gradientCount: definition.layout.count, floatsPerSlice: definition.floatsPerSlice),
-      lastStep: Self.steps, exchangesWeights: Self.exchangesWeights(definition, deployment),
+      lastStep: Self.steps, exchanges: Self.exchanges(definition, deployment),
       pictures: PictureSettings(name: { "\($0)" }, ofSlice: { _, _ in [] }))
     coordinator = Coordinator(
       settings, resuming: Self.version(0), durableStep: nil, at: Instant(nanoseconds: 0))
@@ -130,7 +130,7 @@ struct StepSimulation {
 
   /// The coordinator's rule goes by how long payloads take on its clock, which is not the links' here: it is asked by
   /// itself.
-  private static func exchangesWeights(_ definition: RunDefinition, _ deployment: Deployment) -> Bool {
+  private static func exchanges(_ definition: RunDefinition, _ deployment: Deployment) -> Bool {
     let bytes = 4 * definition.layout.count
     return switch definition.configuration.exchange {
     case .never: false
@@ -152,7 +152,7 @@ struct StepSimulation {
 
 extension StepSimulation {
   private var isSteady: Bool {
-    guard coordinator.settings.exchangesWeights != false else { return true }
+    guard coordinator.settings.exchanges != false else { return true }
     return recent.count == 3 && recent.allSatisfy { abs($0 / recent[0] - 1) < 0.01 }
   }
 

@@ -25,7 +25,7 @@ struct ReductionScript {
   init(hosts: Int = 3, audits: AuditSettings = AuditSettings(), room: Int = 4, exchange: Bool? = true) throws {
     self.room = room
     script = Script(
-      slices: 2 * hosts, lastStep: 100, audits: audits, exchangesWeights: exchange, parameters: Self.parameters)
+      slices: 2 * hosts, lastStep: 100, audits: audits, exchanges: exchange, parameters: Self.parameters)
     for worker in 1...UInt64(hosts) {
       let address = BulkAddress(endpoint: try Endpoint("tcp://10.0.0.\(worker):7000"))
       try tell(Script.hello(name: "w\(worker)", host: "host-\(worker)", threads: 2, address: address), worker)

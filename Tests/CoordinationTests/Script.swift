@@ -21,7 +21,7 @@ struct Script {
     pictures: Int = 1000, everySteps: Int? = nil, keepEvery: Int? = nil,
     every: Duration? = nil, audits: AuditSettings = AuditSettings(), libraries: LibraryVersions = LibraryVersions(),
     undecodable: Set<Int> = [], lost: [LostPicture] = [], peersAtMost: Int = CoordinationLimits.peers,
-    exchangesWeights: Bool? = nil, parameters: Int = Self.parameters
+    exchanges: Bool? = nil, parameters: Int = Self.parameters
   ) {
     let settings = CoordinatorSettings(
       run: Self.run, incarnation: incarnation,
@@ -32,7 +32,7 @@ struct Script {
       shape: StepShape(slices: slices, gradientCount: parameters, floatsPerSlice: 10, watchedSlots: 12),
       lastStep: lastStep,
       checkpoints: CheckpointCadence(everySteps: everySteps, keepEverySteps: keepEvery, every: every),
-      peersAtMost: peersAtMost, audits: audits, exchangesWeights: exchangesWeights,
+      peersAtMost: peersAtMost, audits: audits, exchanges: exchanges,
       pictures: PictureSettings(
         name: { "picture-\($0).jpg" },
         ofSlice: { step, slice in [100 * step + 2 * slice, 100 * step + 2 * slice + 1] },

@@ -16,7 +16,7 @@ extension Simulation {
       shape: StepShape(slices: truth.tree.count, gradientCount: Self.parameters, floatsPerSlice: 10),
       lastStep: lastStep,
       checkpoints: CheckpointCadence(everySteps: shape.checkpointEverySteps, every: .seconds(30)), audits: audits,
-      exchangesWeights: exchanges || seed.isMultiple(of: 2) ? true : nil, memory: memory,
+      exchanges: exchanges || seed.isMultiple(of: 2) ? true : nil, memory: memory,
       pictures: PictureSettings(name: { "picture \($0)" }, ofSlice: { _, slice in [slice] }, lost: recordedLoss))
   }
 

@@ -12,10 +12,10 @@ struct WeightExchangeTests {
   ///
   /// The leases of the next step go out with the update's end.
   private func script(
-    _ hosts: [String] = ["a", "b", "c"], exchangesWeights: Bool? = true, milliseconds: UInt64 = 50,
+    _ hosts: [String] = ["a", "b", "c"], exchanges: Bool? = true, milliseconds: UInt64 = 50,
     unreached: Set<UInt64> = []
   ) throws -> Script {
-    var script = Script(slices: 8, exchangesWeights: exchangesWeights)
+    var script = Script(slices: 8, exchanges: exchanges)
     let joined = try hosts.enumerated().map { index, host in
       try #require(try script.join(UInt64(index + 1), on: host, at: Self.address(UInt64(index + 1))).first)
     }
@@ -93,7 +93,7 @@ struct WeightExchangeTests {
 
   @Test func noMoreSourcesAreNamedThanAnybodyHasDescriptorsFor() throws {
     let hosts = CoordinationLimits.weightSources + 6
-    var script = Script(slices: hosts, exchangesWeights: true)
+    var script = Script(slices: hosts, exchanges: true)
     var effects: [Effect] = []
     for worker in 1...hosts {
       let address = BulkAddress(endpoint: try Endpoint("tcp://10.0.1.\(worker):7000"))
@@ -107,7 +107,7 @@ struct WeightExchangeTests {
   }
 
   @Test func whoIsNotReachedIsNamedOnceAndAskedAgain() throws {
-    var script = Script(slices: 8, exchangesWeights: true)
+    var script = Script(slices: 8, exchanges: true)
     var asked = 0
     var named: [String] = []
     func refuse(_ effects: [Effect]) throws {
@@ -133,7 +133,7 @@ struct WeightExchangeTests {
   }
 
   @Test func nobodyIsAskedBeforeItDelivered() throws {
-    var script = Script(slices: 8, exchangesWeights: true)
+    var script = Script(slices: 8, exchanges: true)
     for worker in [1, 2, 3] as [UInt64] {
       try script.join(worker, on: "host\(worker)", at: Self.address(worker))
       #expect(!script.effects.contains { if case .probe = $0 { true } else { false } })
@@ -152,13 +152,13 @@ struct WeightExchangeTests {
 
   @Test(arguments: [(50, true), (0, false)] as [(UInt64, Bool)])
   func byItselfItGoesByHowLongPayloadsTake(milliseconds: UInt64, pays: Bool) throws {
-    var script = try script(exchangesWeights: nil, milliseconds: milliseconds)
+    var script = try script(exchanges: nil, milliseconds: milliseconds)
     let effects = try finishStep(&script, workers: 3, isHashed: true)
     #expect(effects.contains(.hashWeights(true)) == pays && (sources(effects) != nil) == pays)
   }
 
   @Test func neverIsNever() throws {
-    var script = try script(exchangesWeights: false)
+    var script = try script(exchanges: false)
     #expect(sources(try finishStep(&script, workers: 3, isHashed: true)) == nil)
     #expect(script.status.workers.allSatisfy { !$0.isReached }, "nobody was asked")
   }
@@ -173,7 +173,7 @@ struct WeightExchangeTests {
 
   /// Two slices a step, for three workers.
   @Test func whoGetsNoLeaseIsNotNamed() throws {
-    var script = Script(slices: 2, exchangesWeights: true)
+    var script = Script(slices: 2, exchanges: true)
     func say(_ effects: [Effect]) throws {
       try answerProbes(&script, [], effects)
       for case .send(.lease(let lease), let peer) in effects {

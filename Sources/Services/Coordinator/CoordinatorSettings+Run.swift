@@ -32,7 +32,7 @@ extension CoordinatorSettings {
         rate: options.allowsMixed ? 0 : configuration.auditRate, seed: .random(in: 0 ... .max),
         rollsBack: configuration.auditAction == .rollback,
         quarantined: resumed.quarantine.hosts, unaudited: resumed.unaudited),
-      exchangesWeights: configuration.exchangesWeights,
+      exchanges: configuration.exchanges,
       memory: MemorySettings(configuration, resumed.rows.layout, forgetsLostRows: options.forgetsLostRows),
       pictures: PictureSettings(
         name: { data.path($0) }, ofSlice: { definition.pictures(step: $0, slice: $1) },
@@ -42,7 +42,7 @@ extension CoordinatorSettings {
 
 extension RunConfiguration {
   /// Nil: when that is faster.
-  fileprivate var exchangesWeights: Bool? {
+  fileprivate var exchanges: Bool? {
     switch exchange {
     case .automatic: nil
     case .always: true
