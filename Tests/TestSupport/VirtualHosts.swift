@@ -75,6 +75,15 @@ public final class VirtualHosts {
 
   public func plugIn(_ name: String) throws { try setPort(of: name, "up") }
 
+  /// From now on nothing that one host sends to the other arrives there, and nobody is told; the other way all does.
+  public func cut(from sender: String, to receiver: String) throws {
+    // To a card that is not there.
+    try Self.ip(
+      "-n", space(sender), "neigh", "replace", address(receiver), "lladdr", "02:00:00:00:00:01", "nud", "permanent",
+      "dev",
+      "card")
+  }
+
   private func setPort(of name: String, _ state: String) throws {
     guard let index = names.firstIndex(of: name) else { throw Failure(description: "no host \(name)") }
     try Self.ip("-n", space("switch"), "link", "set", "port\(index)", state)

@@ -1,0 +1,73 @@
+import Foundation
+import TestSupport
+import Testing
+
+/// Real workers on hosts of their own that add up each other's gradients, until what one sends to another does not arrive:
+/// the bits are those of a run on one host, and steps go on.
+@Suite(
+  .serialized,
+  .enabled(if: VirtualHosts.unavailable == nil, "\(VirtualHosts.unavailable ?? "")"))
+struct GradientExchangeNetworkTests {
+  private static let workers = ["worker-1", "worker-2", "worker-3"]
+  private static let steps = 50
+  private static let recipe = [
+    "--head-hidden-dim", "512", "--slice-size", "2", "--max-steps", "\(steps)", "--keep-checkpoints", "1",
+    "--checkpoint-every-steps", "10",
+  ]
+
+  private let workshop: Workshop
+  private let hosts: VirtualHosts
+
+  init() throws {
+    workshop = try Workshop()
+    hosts = try VirtualHosts(["coordinator"] + Self.workers, megabits: 400)
+  }
+
+  /// A process on the host of its name.
+  private func start(_ name: String, _ arguments: [String]) throws -> Process {
+    try Program.start(
+      arguments + ["--insecure"], log: "\(workshop.folder)/\(name).log", through: hosts.within(name))
+  }
+
+  private var logs: String {
+    (["coordinator"] + Self.workers).map { "\($0): \(workshop.log($0).suffix(1500))\n" }.joined()
+  }
+
+  private func status() -> [String: Any] {
+    // Each look is a process that computes beside the workers.
+    Thread.sleep(forTimeInterval: 0.2)
+    let ended = try? Program.run(
+      ["status", "--run", workshop.run("apart"), "--json", "--insecure"], through: hosts.within("coordinator"))
+    let status = try? JSONSerialization.jsonObject(with: Data((ended?.output ?? "").utf8)) as? [String: Any]
+    return status ?? [:]
+  }
+
+  private func await(_ what: String, _ condition: () -> Bool) throws {
+    let cameAbout = eventually(within: 60, condition)
+    try #require(cameAbout, "\(what) did not come about\n\(logs)")
+  }
+
+  @Test func whatDoesNotArriveOneWayIsAddedUpByOthers() throws {
+    #expect(try Program.run(workshop.arguments("calm") + Self.recipe).status == 0)
+    let address = "tcp://\(hosts.address("coordinator")):5570"
+    let coordinator = try start(
+      "coordinator", workshop.coordinator("apart", address) + Self.recipe + ["--exchange", "always"])
+    let workers = try Self.workers.map { name in
+      try start(
+        name, ["worker", "--threads", "1", "--host", name, "--data", workshop.data, "--coordinator", address])
+    }
+    try self.await("sums of three workers") { status()["reducers"] as? Int == 3 || !coordinator.isRunning }
+    try hosts.cut(from: "worker-1", to: "worker-2")
+    let before = workshop.stepsDone("apart")
+    try self.await("a word about who does not add up") {
+      workshop.log("coordinator").contains("the coordinator adds up its") || !coordinator.isRunning
+    }
+    let text = workshop.log("coordinator")
+    #expect(text.contains("cannot add up what others computed") || text.contains("sends no sums"), "\(logs)")
+    try self.await("steps behind the cut") { workshop.stepsDone("apart") >= before + 3 || !coordinator.isRunning }
+    try #require(coordinator.isRunning, "the run ended too soon\n\(logs)")
+    #expect((status()["counts"] as? [String: Any])?["sums_taken_over"] as? Int ?? 0 > 0)
+    for process in [coordinator] + workers { #expect(try process.exit() == 0, "\(logs)") }
+    #expect(try workshop.digests("apart", step: Self.steps) == workshop.digests("calm", step: Self.steps))
+  }
+}
