@@ -122,10 +122,13 @@ extension Coordinator {
 // MARK: - Adding up
 
 extension Coordinator {
-  /// Of each host the first that is reached and delivers.
+  /// Of each host the first that is reached and delivers, and was heard lately.
   private var reducers: [PeerID] {
-    weightSources(among: peers.indices.filter { peers[$0].reducesNotBefore.map { $0 <= now } ?? true })
-      .map { peers[$0].id }
+    let willing = peers.indices.filter { place in
+      now - peers[place].heard < CoordinationLimits.keeperSilence
+        && peers[place].reducesNotBefore.map { $0 <= now } ?? true
+    }
+    return weightSources(among: willing).map { peers[$0].id }
   }
 
   /// All slices are in: deals the chunks that are not.
