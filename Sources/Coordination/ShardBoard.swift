@@ -147,6 +147,7 @@ extension ShardBoard {
     let (id, was) = (shard.id, shard.connection)
     let isHeard = was.peer != nil && now - was.heard < CoordinationLimits.silence
     self[id].connection.isHeard = isHeard
+    if isHeard != was.isHeard { isDirty = true }
     if isHeard, was.hasReported, let address = self[id].connection.reach.probe(at: now) {
       effects.append(.probe(address))
     }
@@ -175,10 +176,10 @@ extension ShardBoard {
     }
   }
 
-  /// A shard at the place of one that is away was started there with another directory: that of the other is lost. If
-  /// it is not, its own shard says so when it comes back.
+  /// A shard at the place of one that is not heard was started there with another directory: that of the other is lost.
+  /// If it is not, its own shard says so when it comes back, for it has to say hello.
   private mutating func replace(_ effects: inout [Effect]) {
-    for shard in shardsInOrder where !shard.isPresent && !shard.reported.held.isEmpty {
+    for shard in shardsInOrder where !shard.connection.isHeard && !shard.reported.held.isEmpty {
       guard let endpoint = shard.connection.formerEndpoint else { continue }
       let other = shardsInOrder.first {
         $0.isPresent && $0.name == shard.name && $0.connection.reach.address?.endpoint == endpoint
@@ -191,6 +192,7 @@ extension ShardBoard {
             + "\(shard.reported.held.count) extents of \(shard.id) are taken for lost, unless a shard comes back with "
             + "them."))
       for index in shard.reported.held.keys { lose(index, shard.id) }
+      leave(shard.id)
       touch()
     }
   }

@@ -75,6 +75,30 @@ import Testing
     #expect(try script.leases().count == 1)
   }
 
+  /// The first hello of a process comes before the coordinator has reached it, where its dead predecessor seemed to be.
+  @Test func whoIsHeardIsNotLostToADeadShardAtItsAddress() throws {
+    var script = ShardScript(resuming: ResumedMemory(ledger: ShardScript.ledger(0..<1, 2)))
+    try script.join(1, host: "host2", place: "place")
+    try script.join(2, held: [ShardScript.held(0)], place: "place")
+    try script.pass(2, seconds: 3)
+    #expect(script.stops.isEmpty)
+    #expect(try script.leases().count == 1)
+  }
+
+  /// It was not heard for a while, and its dead predecessor's last words were late.
+  @Test func whoWasTakenForLostIsAskedForANewHello() throws {
+    var script = ShardScript(replicas: 2, resuming: ResumedMemory(ledger: ShardScript.ledger(0..<1, 2, 3)))
+    try script.join(1, host: "host2", place: "place")
+    try script.join(2, held: [ShardScript.held(0)], place: "place")
+    try script.join(3, held: [ShardScript.held(0)])
+    let words = try script.pass(1, 3, seconds: 8).logged
+    #expect(words.contains("are taken for lost, unless a shard comes back with them"))
+    #expect(script.copiesToMake == 1)
+    #expect(try script.report(2).refuses(2, .unknownPeer))
+    try script.join(2, held: [ShardScript.held(0)], place: "place")
+    #expect(script.copiesToMake == 0)
+  }
+
   @Test func anOldHelloOfTheSameProcessLosesNothing() throws {
     var script = ShardScript(resuming: ResumedMemory(ledger: ShardScript.ledger(0..<1, 1)))
     // From before it had anything, to the incarnation before, which heard that it has an extent since.
