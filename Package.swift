@@ -120,7 +120,7 @@ let package = Package(
     .testTarget(
       name: "CoordinationTests",
       dependencies: [
-        "Checkpoints", "Coordination", "Durability", "MemoryBank", "Slices", "Messages", "Wire", "Numerics",
+        "Runs", "Checkpoints", "Coordination", "Durability", "MemoryBank", "Slices", "Messages", "Wire", "Numerics",
         "TestSupport",
       ]),
     .testTarget(

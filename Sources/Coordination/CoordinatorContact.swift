@@ -31,6 +31,8 @@ public struct CoordinatorContact: Sendable {
   /// Silence after which it is given up; nil: never.
   private let givesUpAfter: Duration?
   private let peer: PeerID
+  /// For people: what to do about an older incarnation that goes on talking.
+  private let remedy: String
   private var backoff: HelloBackoff
   /// The newest incarnation heard of; nil until somebody spoke: then whoever does is it.
   private var followed: (run: RunIdentity, incarnation: Incarnation)?
@@ -43,10 +45,17 @@ public struct CoordinatorContact: Sendable {
   /// - Parameters:
   ///   - peer: who speaks; of its random bits hellos draw their pauses.
   ///   - coordinator: where it is, for people.
+  ///   - followed: the newest incarnation that a process before this one followed, of the run that it still belongs to.
+  ///   - remedy: for people: what to do about an older incarnation that goes on talking.
   ///   - givesUpAfter: silence after which it is given up; nil: never.
-  public init(as peer: PeerID, to coordinator: String, givesUpAfter: Duration?, at now: Instant) {
+  public init(
+    as peer: PeerID, to coordinator: String, following followed: (run: RunIdentity, incarnation: Incarnation)? = nil,
+    remedy: String = "Stop that coordinator.", givesUpAfter: Duration?, at now: Instant
+  ) {
     self.peer = peer
     self.coordinator = coordinator
+    self.followed = followed
+    self.remedy = remedy
     self.givesUpAfter = givesUpAfter
     backoff = HelloBackoff(at: now)
     lifeAt = now
@@ -96,7 +105,7 @@ extension CoordinatorContact {
     guard let followed, followed.run == sender.run, now >= complainAt else { return nil }
     complainAt = now + CoordinationLimits.complaint
     return "Incarnation \(sender.incarnation.number) of the run answers at \(coordinator), though "
-      + "\(followed.incarnation.number) was started after it: it is not listened to. Stop that coordinator."
+      + "\(followed.incarnation.number) was started after it: it is not listened to. \(remedy)"
   }
 
   /// From now on signs of life are due, and no hello.
@@ -104,6 +113,9 @@ extension CoordinatorContact {
     isWelcome = true
     lifeAt = now + CoordinationLimits.heartbeat
   }
+
+  /// The coordinator knows us, and we cannot work with it yet: the next hello waits its turn.
+  public mutating func isNotReady() { isWelcome = false }
 
   /// The coordinator does not know us, or not any more: the next hello is due at once.
   public mutating func isUnknown(at now: Instant) {

@@ -8,8 +8,11 @@ public enum ShardEvent: Sendable {
   case connectionLost
   /// The control socket is of no use any more.
   case socketFailed(reason: String)
-  /// The run that `.join` named was joined: its rows are served, and extents are copied and removed.
+  /// The run that `.join` named was joined, and its incarnation stored durably: its rows are served, and extents are
+  /// copied and removed.
   case joined
+  /// It cannot be joined now, and may be later.
+  case notJoined(reason: String)
   /// It cannot be joined.
   case couldNotJoin(reason: String)
   /// What became of an extent, whichever session it was begun in.
@@ -40,7 +43,7 @@ public enum ExtentProgress: Hashable, Sendable {
 /// What a memory shard does about it, in order.
 public enum ShardEffect: Sendable {
   case say(ShardMessage, as: Sender)
-  /// Make ready for a run, and say `joined` or `couldNotJoin`.
+  /// Make ready for a run, store that this incarnation of it is followed, and say `joined`, `notJoined` or `couldNotJoin`.
   case join(ShardWelcome, as: Sender)
   /// The session is over: copy nothing any more. Rows are served on.
   case leave

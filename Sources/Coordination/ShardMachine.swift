@@ -13,6 +13,8 @@ import Numerics
 /// or damage was found. What happens to an extent is a change with a number, said again until an assignment shows that it
 /// was heard. The newest assignment counts, whenever an older one arrives. A coordinator that is away is waited for. One
 /// that comes back, or does not know this shard, is greeted anew, and nothing is copied until it says what.
+/// The newest incarnation that it joined is stored before a report goes to it: what a coordinator counts on, no
+/// older one can have removed, though the shard's process begin anew.
 public struct ShardMachine: Sendable {
   public struct Settings: Sendable {
     /// For people: its host.
@@ -24,6 +26,8 @@ public struct ShardMachine: Sendable {
     public var capacity: Int
     /// Whose rows it has; nil in a directory that no run has used yet.
     public var run: RunIdentity?
+    /// The newest incarnation of `run` that was joined; 0: none is known.
+    public var incarnation: Incarnation
     public var protocolVersion: UInt32
     /// Who it is, to the coordinator.
     public var peer: PeerID
@@ -36,7 +40,8 @@ public struct ShardMachine: Sendable {
 
     public init(
       name: String, shard: ShardID, address: BulkAddress, capacity: Int, run: RunIdentity?,
-      protocolVersion: UInt32 = WireLimits.protocolVersion, peer: PeerID, coordinator: String, directory: String,
+      incarnation: Incarnation = Incarnation(0), protocolVersion: UInt32 = WireLimits.protocolVersion, peer: PeerID,
+      coordinator: String, directory: String,
       givesUpAfter: Duration? = nil
     ) {
       self.name = name
@@ -44,6 +49,7 @@ public struct ShardMachine: Sendable {
       self.address = address
       self.capacity = capacity
       self.run = run
+      self.incarnation = incarnation
       self.protocolVersion = protocolVersion
       self.peer = peer
       self.coordinator = coordinator
@@ -91,6 +97,8 @@ public struct ShardMachine: Sendable {
 
   // MARK: Trouble
 
+  /// When people may be told again that the run cannot be joined yet.
+  var complainAt: Instant
   var problem = ""
   var isFull = false
   var failedCopies = GatheredLines("extents could not be copied")
@@ -103,8 +111,13 @@ public struct ShardMachine: Sendable {
     self.now = now
     begun = now
     run = settings.run
+    complainAt = now
     contact = CoordinatorContact(
-      as: settings.peer, to: settings.coordinator, givesUpAfter: settings.givesUpAfter, at: now)
+      as: settings.peer, to: settings.coordinator,
+      following: settings.run.flatMap { settings.incarnation.number == 0 ? nil : ($0, settings.incarnation) },
+      remedy: "Stop that coordinator. If the run directory was put back from an older copy, remove \"incarnation\" "
+        + "from \(settings.directory)/shard.json instead, and start this shard again.",
+      givesUpAfter: settings.givesUpAfter, at: now)
   }
 
   /// Takes one event in, and says what to do about it, in order.
@@ -122,6 +135,7 @@ public struct ShardMachine: Sendable {
       return effects
     case .socketFailed(let reason): stop(.socketFailed(reason: reason), &effects)
     case .joined: joined(&effects)
+    case .notJoined(let reason): notJoined(reason, &effects)
     case .couldNotJoin(let reason):
       isInSession = false
       stop(.turnedAway(reason: "its run cannot be joined: \(reason)"), &effects)
@@ -198,6 +212,15 @@ extension ShardMachine {
         .info,
         "Joined the run at \(settings.coordinator), incarnation \(contact.sender.incarnation.number)."))
     report(&effects)
+  }
+
+  private mutating func notJoined(_ reason: String, _ effects: inout [ShardEffect]) {
+    guard isInSession, !isJoined else { return }
+    leave(&effects)
+    contact.isNotReady()
+    guard now >= complainAt else { return }
+    complainAt = now + CoordinationLimits.complaint
+    effects.append(.log(.error, "The run cannot be joined yet: \(reason) It is tried again."))
   }
 
   private mutating func refused(

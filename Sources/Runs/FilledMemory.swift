@@ -2,6 +2,7 @@ import Checkpoints
 import Configuration
 import Durability
 import MemoryBank
+import Messages
 import Numerics
 import Training
 import Vision
@@ -54,7 +55,7 @@ package struct FilledMemory: Sendable {
     configuration.memorySize = self.rows
     self.configuration = try configuration.changed(by: [])
     directories = try (0..<shards).map { try ShardDirectory("\(directory)/shard-\($0)", in: storage) }
-    for directory in directories { try directory.adopt(layout) }
+    for directory in directories { try directory.adopt(layout, following: Incarnation(0)) }
     stores = try directories.map { try ExtentStore(storage: storage, directory: $0.path, layout: layout) }
     let path = "\(directory)/\(RowStore.ledgerName)"
     var ledger = try ExtentLedger(path: path, run: layout.run, in: storage)

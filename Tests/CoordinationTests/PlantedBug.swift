@@ -46,5 +46,7 @@ extension Simulation {
     case reportsCopiesEarly
     /// A shard takes an assignment for the newest, whenever it comes.
     case heedsOvertakenAssignments
+    /// A shard that begins anew does not know which incarnation it followed.
+    case forgetsWhomItFollowed
   }
 }

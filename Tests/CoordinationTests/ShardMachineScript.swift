@@ -16,12 +16,15 @@ struct ShardMachineScript {
   private(set) var effects: [ShardEffect] = []
 
   /// - Parameter held: extents, each with the rows that `extent` says.
-  init(holding held: [Int] = [], run: RunIdentity? = nil, givesUpAfter: Duration? = nil) throws {
+  init(
+    holding held: [Int] = [], run: RunIdentity? = nil, following incarnation: UInt64 = 0, givesUpAfter: Duration? = nil
+  ) throws {
     machine = ShardMachine(
       ShardMachine.Settings(
         name: "host", shard: ShardID(high: 5, low: 6),
-        address: BulkAddress(endpoint: try Endpoint("tcp://host:7")), capacity: 1000, run: run, peer: Self.peer,
-        coordinator: "there", directory: "here", givesUpAfter: givesUpAfter),
+        address: BulkAddress(endpoint: try Endpoint("tcp://host:7")), capacity: 1000, run: run,
+        incarnation: Incarnation(incarnation), peer: Self.peer, coordinator: "there", directory: "here",
+        givesUpAfter: givesUpAfter),
       holding: Dictionary(uniqueKeysWithValues: held.map { ($0, Self.extent($0).after.low) }),
       at: Instant(nanoseconds: 0))
   }

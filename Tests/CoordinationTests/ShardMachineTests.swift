@@ -57,6 +57,43 @@ import Testing
     #expect(try shard.assign(1, removing: [1], incarnation: 2) == ["remove 1", "copy []"])
   }
 
+  @Test("A process that begins anew follows no older incarnation than the one before it did") func begunAnew() throws {
+    var shard = try ShardMachineScript(holding: [1], run: ShardMachineScript.run, following: 5)
+    try shard.handle(.tick)
+    #expect(shard.senders.map(\.incarnation) == [Incarnation(5)])
+    #expect(try shard.hear(.shardWelcome(ShardMachineScript.welcome), 4) == [])
+    #expect(try shard.hear(ShardMachineScript.refusal(.unknownPeer), 4) == [])
+    #expect(
+      shard.lines == [
+        "Incarnation 4 of the run answers at there, though 5 was started after it: it is not listened to. Stop that "
+          + "coordinator. If the run directory was put back from an older copy, remove \"incarnation\" "
+          + "from here/shard.json instead, and start this shard again."
+      ])
+    #expect(try shard.hear(.shardWelcome(ShardMachineScript.welcome), 5) == ["join 5"])
+    try shard.handle(.joined)
+    #expect(try shard.assign(1, removing: [1], incarnation: 4) == [])
+    #expect(try shard.assign(1, removing: [1], incarnation: 5) == ["remove 1", "copy []"])
+  }
+
+  @Test("What cannot be joined yet is greeted again, each time later, and nothing counts meanwhile") func joinsLater()
+    throws
+  {
+    var shard = try ShardMachineScript(holding: [1])
+    try shard.handle(.tick)
+    var lines = 0
+    for pause in [1_000, 2_000, 4_000] as [UInt64] {
+      #expect(try shard.hear(.shardWelcome(ShardMachineScript.welcome)) == ["join 1"])
+      #expect(try shard.handle(.notJoined(reason: "No room.")) == ["leave"])
+      lines += shard.lines.count
+      #expect(try shard.assign(1, removing: [1]) == [])
+      #expect(try shard.handle(.tick, after: pause / 4) == [])
+      #expect(try shard.handle(.tick, after: pause) == ["hello [1] 0"])
+    }
+    #expect(lines == 1)
+    #expect(try shard.hear(.shardWelcome(ShardMachineScript.welcome)) == ["join 1"])
+    #expect(try shard.handle(.joined) == ["report 0 [] 0"])
+  }
+
   @Test("A newer incarnation is greeted at once, or joined if it welcomes, and nothing is copied meanwhile")
   func newerIncarnation() throws {
     let words = [

@@ -51,7 +51,7 @@ struct ShardSimulationTests {
       "shardCrashes", "shardPowerCuts", "shardStops", "shardPartitions", "shardsFull", "lostDisks", "damages",
       "additions", "drained", "fetches", "copies", "failedCopies", "tornCopies", "lateCopies", "moves", "removals",
       "releases", "waits", "failedProbes", "lateAssignments", "failedLedgers", "tornExtentWork", "olderCheckpoints",
-      "losses", "crashes", "powerCuts", "lostLocks", "accusations", "stops",
+      "losses", "notJoined", "crashes", "powerCuts", "lostLocks", "accusations", "stops",
     ] {
       #expect(sum[kind, default: 0] >= 5, "\(kind): \(sum)")
     }
@@ -96,6 +96,12 @@ struct ShardSimulationTests {
     (faults.drain, faults.shardAddition, faults.lateness, faults.duplication) = (0.3, 0.2, 0.5, 0.5)
     faults.longestDelay = 30 * Simulation.second
     #expect(found(.heedsOvertakenAssignments, under: faults).contains { $0.contains("which counts for it") })
+  }
+
+  @Test func aShardThatForgetsWhomItFollowedIsFound() {
+    var faults = Faults.none
+    (faults.lostLock, faults.locksNothing, faults.shardCrash) = (0.3, true, 0.4)
+    #expect(found(.forgetsWhomItFollowed, under: faults).contains { $0.contains(" joins incarnation ") })
   }
 
   @Test func aCoordinatorThatLetsGoOfExtentsWithoutItsLockIsFound() {

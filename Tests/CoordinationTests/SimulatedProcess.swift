@@ -10,6 +10,8 @@ struct SimulatedProcess {
   var isGone = false
   /// Of its own choosing, new at each start.
   var peer = PeerID(rawValue: 0)
+  /// A coordinator has said something to it in this life.
+  var wasAnswered = false
   /// SIGSTOP until then.
   var stoppedUntil: UInt64 = 0
   /// Nothing gets through to it, or from it, until then.
@@ -18,7 +20,7 @@ struct SimulatedProcess {
 
   mutating func start(as peer: PeerID) {
     life += 1
-    (isUp, self.peer) = (true, peer)
+    (isUp, self.peer, wasAnswered) = (true, peer, false)
   }
 
   /// Whether a request is answered at once.
@@ -57,7 +59,7 @@ extension Simulation {
     self[party].start(as: peer)
     switch party {
     case .worker(let index): workers[index].start(at: Instant(nanoseconds: time))
-    case .shard(let index): shards[index].start(at: Instant(nanoseconds: time))
+    case .shard(let index): startShard(index)
     }
     schedule(.beats(party, life: self[party].life), in: 0)
   }

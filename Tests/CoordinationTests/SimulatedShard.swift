@@ -2,10 +2,11 @@ import Coordination
 import MemoryBank
 import Messages
 import Numerics
+import Runs
 import TestSupport
 
-/// A memory shard's process: the real machine, around it the real store of extents on a disk of its own, and a thread that
-/// copies.
+/// A memory shard's process: the real machine, around it the real directory and store of extents on a disk of its own, and
+/// a thread that copies.
 struct SimulatedShard {
   static let path = "shard"
 
@@ -18,6 +19,8 @@ struct SimulatedShard {
   var process = SimulatedProcess()
   /// Its disk, and nobody else's.
   let storage = SimulatedStorage()
+  /// While the process is up.
+  var directory: ShardDirectory?
   /// As it is, or was when the process ended. Nil in a directory that no run has used yet.
   var store: ExtentStore?
   /// Its disk is nobody's any more: it broke, or the shard was drained.
@@ -27,6 +30,8 @@ struct SimulatedShard {
   var machine: ShardMachine?
   /// The coordinator that it joined last.
   var joined = Incarnation(0)
+  /// The newest that any process of it has joined.
+  var newestJoined = Incarnation(0)
   /// To be copied, one after the other: the first is under way.
   var wanted: [AssignedExtent] = []
   /// Of the copy under way; those before it have ended, or are void.
@@ -35,8 +40,13 @@ struct SimulatedShard {
   /// Its disk has no room until then.
   var fullUntil: UInt64 = 0
 
-  init(id: ShardID, host: String, capacity: Int, place: UInt64) {
-    (self.id, self.host, self.capacity, self.place) = (id, host, capacity, place)
+  /// With an empty disk.
+  /// - Throws: what opening its directory throws.
+  init(host: String, capacity: Int, place: UInt64, _ random: inout SplitMix64) throws {
+    (self.host, self.capacity, self.place) = (host, capacity, place)
+    let directory = try ShardDirectory(Self.path, in: storage, random: &random)
+    id = directory.shard
+    directory.release()
   }
 
   var address: BulkAddress { BulkAddress(endpoint: (try? Endpoint("tcp://\(host).\(place):7"))!) }
@@ -55,11 +65,20 @@ struct SimulatedShard {
     return floats
   }
 
-  mutating func start(at now: Instant) {
+  /// - Parameter forgetting: it begins as if it had followed nobody.
+  /// - Throws: what opening the directory throws.
+  mutating func start(forgetting: Bool, at now: Instant) throws {
+    directory?.release()
+    let directory = try ShardDirectory(Self.path, in: storage)
+    self.directory = directory
+    if let layout = directory.layout { try open(layout) }
     machine = ShardMachine(
       ShardMachine.Settings(
-        name: host, shard: id, address: address, capacity: capacity, run: store == nil ? nil : Simulation.run,
-        protocolVersion: 1, peer: process.peer, coordinator: "simulated", directory: Self.path),
+        name: host, shard: id, address: address, capacity: capacity,
+        // The run of the messages is the same in all worlds, that of the rows is each run directory's own.
+        run: directory.layout == nil ? nil : Simulation.run,
+        incarnation: forgetting ? Incarnation(0) : directory.incarnation, protocolVersion: 1, peer: process.peer,
+        coordinator: "simulated", directory: Self.path),
       holding: store?.held ?? [:], at: now)
     leave()
   }

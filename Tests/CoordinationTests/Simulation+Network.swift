@@ -29,6 +29,7 @@ extension Simulation {
   }
 
   mutating func hear(_ message: CoordinatorMessage, _ incarnation: Incarnation, _ party: Party) {
+    self[party].wasAnswered = true
     switch party {
     case .worker(let index): worker(index, hears: message, of: incarnation)
     case .shard(let index): shard(index, hears: message, of: incarnation)
@@ -55,9 +56,10 @@ extension Simulation {
   /// Which coordinator a process is connected to: one that outlived its lock keeps those that it has, and may get others.
   mutating func life(heardBy sender: Sender) -> Int {
     guard let outlived else { return coordinator.life }
-    let isNew = sender.incarnation.number == 0
+    let isNew = partyOfPeer[sender.peer].map { self[$0].peer == sender.peer && !self[$0].wasAnswered } ?? true
+    if isNew { return random.chance(0.5) ? outlived.life : coordinator.life }
     let isItsOwn = sender.incarnation.number == outlived.disk.incarnation
-    return isItsOwn || isNew && random.chance(0.5) ? outlived.life : coordinator.life
+    return isItsOwn ? outlived.life : coordinator.life
   }
 
   /// Lets the coordinator of this life act, if it still runs.

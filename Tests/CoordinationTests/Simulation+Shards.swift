@@ -10,11 +10,24 @@ extension Simulation {
   mutating func addShard(inPlaceOf former: SimulatedShard? = nil) {
     guard let memory else { return }
     // Two a host; sometimes too small for all.
-    shards.append(
-      SimulatedShard(
-        id: ShardID(high: 9, low: UInt64(shards.count)), host: former?.host ?? "host\(shards.count / 2)",
-        capacity: memory.extentBytes * (3 + Int(random.next(below: 20))), place: former?.place ?? UInt64(shards.count)))
+    let capacity = memory.extentBytes * (3 + Int(random.next(below: 20)))
+    do {
+      shards.append(
+        try SimulatedShard(
+          host: former?.host ?? "host\(shards.count / 2)", capacity: capacity,
+          place: former?.place ?? UInt64(shards.count), &random))
+    } catch {
+      return fail("a new shard's directory: \(error)")
+    }
     schedule(.starts(.shard(shards.count - 1)), in: random.next(below: Self.second))
+  }
+
+  mutating func startShard(_ index: Int) {
+    do {
+      try shards[index].start(forgetting: bug == .forgetsWhomItFollowed, at: Instant(nanoseconds: time))
+    } catch {
+      fail("\(shards[index].id) cannot open its directory: \(error)")
+    }
   }
 
   mutating func beat(shard index: Int) {
@@ -79,13 +92,24 @@ extension Simulation {
   }
 
   private mutating func join(_ sender: Sender, shard index: Int) {
-    guard let layout else { return fail("a welcome from nobody") }
-    shards[index].joined = sender.incarnation
+    guard let layout, let directory = shards[index].directory else { return fail("a welcome from nobody") }
+    if sender.incarnation < shards[index].newestJoined {
+      fail(
+        "\(shards[index].id) joins incarnation \(sender.incarnation.number) after "
+          + "\(shards[index].newestJoined.number)")
+    }
+    let isFull = shards[index].fullUntil > time
+    if isFull { shards[index].storage.failOperation(after: Int(random.next(below: 6)), number: 28) }
+    defer { if isFull { shards[index].storage.failOperation(after: Int.max / 2) } }
     do {
+      try directory.adopt(layout, following: sender.incarnation)
       try shards[index].open(layout)
     } catch {
-      fail("\(shards[index].id): \(error)")
+      if !isFull { fail("\(shards[index].id): \(error)") }
+      note("notJoined")
+      return tell(.notJoined(reason: "\(error)"), shard: index)
     }
+    (shards[index].joined, shards[index].newestJoined) = (sender.incarnation, sender.incarnation)
     tell(.joined, shard: index)
   }
 

@@ -100,7 +100,8 @@ public final class MemoryService: Sendable {
       machine: ShardMachine(
         ShardMachine.Settings(
           name: options.name, shard: directory.shard, address: address, capacity: options.capacity,
-          run: directory.layout.map { RunIdentity($0.run) }, peer: line.peer, coordinator: "\(options.coordinator)",
+          run: directory.layout.map { RunIdentity($0.run) }, incarnation: directory.incarnation, peer: line.peer,
+          coordinator: "\(options.coordinator)",
           directory: options.directory, givesUpAfter: options.givesUpAfter),
         holding: store?.held ?? [:], at: .now))
     try line.open(in: context, security: options.security, tick: Self.tick) { [events] in
@@ -192,7 +193,7 @@ extension MemoryService {
       let layer = try ConfigurationLayer(recipe: welcome.configuration, file: "the coordinator's configuration")
       let configuration = try RunConfiguration(layers: [layer])
       let layout = configuration.extentLayout(run: sender.run.digest)
-      let store = try open(layout)
+      let store = try open(layout, following: sender.incarnation)
       serving.withLock {
         $0 = ShardServing(
           sender: sender, answers: RowAnswers(source: store, keys: configuration.memoryKeys), log: log
@@ -208,14 +209,17 @@ extension MemoryService {
       handle(.joined, &state)
     } catch let error as ConfigurationError {
       handle(.couldNotJoin(reason: "\(error)"), &state)
+    } catch let error as DurabilityError where error.isOutOfSpace {
+      // Rows are served meanwhile.
+      handle(.notJoined(reason: "\(error)"), &state)
     } catch {
       fail(error, &state)
     }
   }
 
-  private func open(_ layout: ExtentLayout) throws -> ExtentStore {
+  private func open(_ layout: ExtentLayout, following incarnation: Incarnation) throws -> ExtentStore {
+    try directory.adopt(layout, following: incarnation)
     if let store = store.withLock({ $0 }), store.layout == layout { return store }
-    try directory.adopt(layout)
     let new = try ExtentStore(storage: storage, directory: options.directory, layout: layout)
     store.withLock { $0 = new }
     return new
