@@ -6,7 +6,7 @@ import Wire
 
 @Suite("Answers on their way out of a bulk socket") struct FramedAnswersTests {
   /// Else all others wait while each of its requests is answered.
-  @Test(.timeLimit(.minutes(1))) func whatAPeerThatIsGoneAskedForIsForgotten() throws {
+  @Test(.timeLimit(.minutes(10))) func whatAPeerThatIsGoneAskedForIsForgotten() throws {
     let context = try Context()
     let router = try RouterSocket(
       in: context, listeningOn: Endpoint("tcp://127.0.0.1:0"), for: .bulk, security: .none(.loopback))

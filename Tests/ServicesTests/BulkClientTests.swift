@@ -8,7 +8,7 @@ import Testing
 import Threads
 import Wire
 
-@Suite(.timeLimit(.minutes(1))) struct BulkClientPushesWholePayloads {
+@Suite(.timeLimit(.minutes(10))) struct BulkClientPushesWholePayloads {
   /// What a coordinator that takes its time saw of a push: the offsets, in their order.
   private final class SlowCoordinator: Sendable {
     let offsets = Mutex<[Int]>([])

@@ -6,7 +6,7 @@ import TestSupport
 import Testing
 import Wire
 
-@Suite("A worker gives the gradients that it keeps, for as long as it keeps them", .timeLimit(.minutes(1)))
+@Suite("A worker gives the gradients that it keeps, for as long as it keeps them", .timeLimit(.minutes(10)))
 struct GradientServingTests {
   /// Floats of a gradient of three chunks, the last of which is short.
   private static let count = 2 * WireLimits.gradientChunkFloats + 10

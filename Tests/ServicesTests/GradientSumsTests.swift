@@ -6,7 +6,7 @@ import TestSupport
 import Testing
 import Wire
 
-@Suite("Chunks of gradients are added up with the bits of whole ones, whatever holders do", .timeLimit(.minutes(2)))
+@Suite("Chunks of gradients are added up with the bits of whole ones, whatever holders do", .timeLimit(.minutes(10)))
 struct GradientSumsTests {
   /// Floats of a gradient of three chunks, the last of which is short.
   private static let count = 2 * WireLimits.gradientChunkFloats + 77

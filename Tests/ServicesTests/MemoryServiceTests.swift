@@ -11,7 +11,7 @@ import Threads
 import Training
 import Wire
 
-@Suite("A memory shard", .timeLimit(.minutes(1))) struct MemoryServiceTests {
+@Suite("A memory shard", .timeLimit(.minutes(10))) struct MemoryServiceTests {
   private let folder = NSTemporaryDirectory() + "massl-shard-" + UUID().uuidString
 
   /// The first extent of a run, as a coordinator has it.

@@ -5,7 +5,7 @@ import Services
 import Testing
 import Wire
 
-@Suite("A step's new rows come with its weights, where they are given", .timeLimit(.minutes(1)))
+@Suite("A step's new rows come with its weights, where they are given", .timeLimit(.minutes(10)))
 struct NewRowsExchangeTests {
   private static let weights = FloatBuffer((0..<WireLimits.bulkFloats + 9).map { Float($0) })
   /// Two chunks too.

@@ -7,7 +7,7 @@ import TestSupport
 import Testing
 import Threads
 
-@Suite("Something in pieces is fetched whole, whatever some of its holders do", .timeLimit(.minutes(2)))
+@Suite("Something in pieces is fetched whole, whatever some of its holders do", .timeLimit(.minutes(10)))
 struct PieceFetchTests {
   private static let floats = 64
 

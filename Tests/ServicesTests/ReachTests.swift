@@ -28,7 +28,7 @@ import Wire
     #expect(reach.look(isConnected: false, at: start + .seconds(203)) != nil)
   }
 
-  @Test(.timeLimit(.minutes(1))) func aWorkerOfWhichOnlyTheFirstPortIsLetThroughSaysSo() throws {
+  @Test(.timeLimit(.minutes(10))) func aWorkerOfWhichOnlyTheFirstPortIsLetThroughSaysSo() throws {
     // Port 1: nobody listens there.
     let coordinator = try ScriptedCoordinator(bulkPort: 1)
     let book = LogBook()

@@ -9,7 +9,7 @@ import Testing
 import Threads
 import Wire
 
-@Suite("Workers, or else the coordinator, add up the chunks that they are asked for", .timeLimit(.minutes(1)))
+@Suite("Workers, or else the coordinator, add up the chunks that they are asked for", .timeLimit(.minutes(10)))
 struct ReducerTests {
   /// Three slices, and gradients of two chunks.
   private static let keys = ["head_hidden_dim": "300"]

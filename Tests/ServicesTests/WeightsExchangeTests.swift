@@ -7,7 +7,7 @@ import Testing
 import Threads
 import Wire
 
-@Suite("A step's weights come from other workers, and from the coordinator where those fail", .timeLimit(.minutes(1)))
+@Suite("A step's weights come from other workers, and from the coordinator where those fail", .timeLimit(.minutes(10)))
 struct WeightsExchangeTests {
   /// Five chunks, the last of which is short.
   private static let weights: FloatBuffer = {
@@ -152,7 +152,7 @@ struct WeightsExchangeTests {
 
 // MARK: - What a worker gives
 
-@Suite("A worker gives chunks of the newest student, and waits for those on their way", .timeLimit(.minutes(1)))
+@Suite("A worker gives chunks of the newest student, and waits for those on their way", .timeLimit(.minutes(10)))
 struct WeightsServingTests {
   private static let count = 2 * WireLimits.bulkFloats + 10
 

@@ -6,7 +6,7 @@ import TestSupport
 import Testing
 import Wire
 
-@Suite("Whoever gives weights, or asks for them, keeps nobody for long", .timeLimit(.minutes(1)))
+@Suite("Whoever gives weights, or asks for them, keeps nobody for long", .timeLimit(.minutes(10)))
 struct WeightsTroubleTests {
   /// Three chunks, the last of which is short.
   private static let weights: FloatBuffer = {

@@ -4,7 +4,7 @@ import Services
 import Testing
 import Vision
 
-@Suite("A worker's own files", .timeLimit(.minutes(1))) struct WorkerPicturesTests {
+@Suite("A worker's own files", .timeLimit(.minutes(10))) struct WorkerPicturesTests {
   @Test("A file is asked about once, and again when its bytes have changed") func remembersTheDigest() throws {
     let run = try SmallRun()
     let bytes = try DataSet(root: run.data).read(4)

@@ -5,7 +5,7 @@ import Services
 import Testing
 import Training
 
-@Suite("A worker's memory rows", .timeLimit(.minutes(1))) struct WorkerRowsTests {
+@Suite("A worker's memory rows", .timeLimit(.minutes(10))) struct WorkerRowsTests {
   /// Every row that is served is full of its own number.
   /// - Parameter shard: said to hold all extents.
   private static func coordinator(_ definition: RunDefinition, shard: BulkAddress? = nil) throws -> ScriptedCoordinator

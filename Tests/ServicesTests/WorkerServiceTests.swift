@@ -51,7 +51,7 @@ import Threads
       outcome: outcome, reports: reports.withLock { $0 }, coordinator: book.lines, worker: workersBook.lines)
   }
 
-  @Test("Pictures of its own and the coordinator's bytes give the same weights and memory", .timeLimit(.minutes(1)))
+  @Test("Pictures of its own and the coordinator's bytes give the same weights and memory", .timeLimit(.minutes(10)))
   func withAndWithoutData() throws {
     var digests: [[String]] = []
     for hasData in [true, false] {
@@ -127,7 +127,7 @@ import Threads
     #expect(FileManager.default.fileExists(atPath: run.folder + "/run/checkpoints"))
   }
 
-  @Test("Undecodable pictures that lie together, as broken downloads do, end it the same way", .timeLimit(.minutes(1)))
+  @Test("Undecodable pictures that lie together, as broken downloads do, end it the same way", .timeLimit(.minutes(10)))
   func manyUndecodableInARow() throws {
     let run = try SmallRun(pictures: 60, broken: Set(20..<40))
     let ending = try Self.run(run, Self.broad(steps: 9), data: run.data)
@@ -138,7 +138,7 @@ import Threads
     #expect(text.contains(" of 60 pictures cannot be decoded, more than one in 100. The first: 00"), "\(text)")
   }
 
-  @Test("A loss that is not finite, computed by the coordinator too, ends a run for good", .timeLimit(.minutes(1)))
+  @Test("A loss that is not finite, computed by the coordinator too, ends a run for good", .timeLimit(.minutes(10)))
   func diverges() throws {
     let run = try SmallRun(pictures: 20)
     let ending = try Self.run(
@@ -173,7 +173,7 @@ import Threads
     #expect(shares.allSatisfy { $0 > 0 && $0 <= 10.0 / 16 }, "\(shares)")
   }
 
-  @Test("A run that collapses is warned of in words, once, and in its status", .timeLimit(.minutes(1)))
+  @Test("A run that collapses is warned of in words, once, and in its status", .timeLimit(.minutes(10)))
   func collapses() throws {
     let run = try SmallRun(pictures: 20)
     let status = Mutex<RunStatus?>(nil)
@@ -193,7 +193,7 @@ import Threads
     #expect(status.withLock { $0?.chosenShare } == ending.reports[48].record.chosenShare)
   }
 
-  @Test("It outlives its coordinator: the next one has it go on, with the same bits", .timeLimit(.minutes(1)))
+  @Test("It outlives its coordinator: the next one has it go on, with the same bits", .timeLimit(.minutes(10)))
   func outlivesTheCoordinator() throws {
     let (calm, parted) = (try SmallRun(pictures: 20), try SmallRun(pictures: 20))
     #expect(try Self.run(calm, ["max_steps": "8"], data: nil).outcome.get() == .finished)
@@ -219,7 +219,7 @@ import Threads
     #expect(book.lines.filter { $0.hasPrefix("Joined the run at ") }.count == 2, "\(book.lines)")
   }
 
-  @Test("It says soon that nobody answers, and to whom it speaks", .timeLimit(.minutes(1))) func nobodyThere() throws {
+  @Test("It says soon that nobody answers, and to whom it speaks", .timeLimit(.minutes(10))) func nobodyThere() throws {
     let book = LogBook()
     // Nobody listens on the port for TCP multiplexing.
     let worker = try WorkerService(Self.options(Endpoint("tcp://127.0.0.1:1"), data: nil), log: book.log)

@@ -8,7 +8,7 @@ import Testing
 import Threads
 import Wire
 
-@Suite("A worker takes nothing on trust", .timeLimit(.minutes(1))) struct WorkerSessionTests {
+@Suite("A worker takes nothing on trust", .timeLimit(.minutes(10))) struct WorkerSessionTests {
   private func start(
     _ coordinator: ScriptedCoordinator, _ book: LogBook, rowCacheBytes: Int = WorkerOptions.rowCacheBytes
   ) throws -> WorkerService {

@@ -18,7 +18,7 @@ struct BoundedQueueTests {
     #expect(queue.next() == 1 && queue.next() == nil && queue.tryNext() == nil)
   }
 
-  @Test(.timeLimit(.minutes(1))) func whoWaitsWakesForElementsRoomAndTheEnd() {
+  @Test(.timeLimit(.minutes(10))) func whoWaitsWakesForElementsRoomAndTheEnd() {
     let queue = BoundedQueue<Int>(capacity: 2)
     let taken = BoundedQueue<[Int]>(capacity: 1)
     startThread(named: "consumer") {
@@ -33,7 +33,7 @@ struct BoundedQueueTests {
     #expect(taken.next() == Array(0..<1000))
   }
 
-  @Test(.timeLimit(.minutes(1))) func whoWaitsForRoomWakesWhenItIsClosed() {
+  @Test(.timeLimit(.minutes(10))) func whoWaitsForRoomWakesWhenItIsClosed() {
     let queue = BoundedQueue<Int>(capacity: 1)
     let outcome = BoundedQueue<Bool>(capacity: 1)
     queue.append(1)
