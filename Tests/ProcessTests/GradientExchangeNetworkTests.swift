@@ -44,7 +44,7 @@ struct GradientExchangeNetworkTests {
     try #require(cameAbout, "\(what) did not come about\n\(logs)")
   }
 
-  @Test func whatDoesNotArriveOneWayIsAddedUpByOthers() throws {
+  @Test func whatDoesNotArriveOneWayChangesNoBits() throws {
     #expect(try Program.run(workshop.arguments("calm") + Self.recipe).status == 0)
     let address = "tcp://\(hosts.address("coordinator")):5570"
     let coordinator = try start(
@@ -55,11 +55,6 @@ struct GradientExchangeNetworkTests {
     }
     try self.await("a step that is reduced") { isReduced }
     try hosts.cut(from: "worker-1", to: "worker-2")
-    try self.await("a word about who does not add up") {
-      workshop.log("coordinator").contains("the coordinator adds up its") || !coordinator.isRunning
-    }
-    let text = workshop.log("coordinator")
-    #expect(text.contains("cannot add up what others computed") || text.contains("sends no sums"), "\(logs)")
     for process in [coordinator] + workers { #expect(try process.exit() == 0, "\(logs)") }
     #expect(try workshop.digests("apart", step: Self.steps) == workshop.digests("calm", step: Self.steps))
   }
