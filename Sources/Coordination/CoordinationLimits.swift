@@ -116,6 +116,9 @@ public enum CoordinationLimits {
   /// Longer than `keeperSilence`, for it may be another that it waits for.
   public static let sumSilence = Duration.seconds(3)
 
+  /// Between two looks at who is late with sums: not after each of them, for every look goes through the chunks.
+  public static let reducerLook = Duration.milliseconds(100)
+
   /// How long a worker that was replaced adds nothing up.
   public static let reducerPause = Duration.seconds(30)
 

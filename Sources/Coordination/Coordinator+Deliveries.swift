@@ -17,7 +17,8 @@ extension Coordinator {
     var coming = leases.granted.compactMap { leases[$0]?.slices }
     for onProbation in [false, true] {
       var place = 0
-      while place < leases.waiting.count {
+      while place < leases.waiting.count, hasRoom(keepingGradient: false) || isReduced && hasRoom(keepingGradient: true)
+      {
         let id = leases.waiting[place]
         if onProbation, leases.granted.contains(where: isOfOneOnProbation) { return }
         guard let index = leases.index(of: id), let finished = leases[index].finished,

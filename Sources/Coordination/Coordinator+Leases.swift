@@ -161,6 +161,7 @@ extension Coordinator {
       }
     }
     for peer in peers where !peer.kept.isEmpty && !isPresent(peer) { loseGradients(of: peer.id, &effects) }
+    replaceLateReducers(&effects)
     current.exclusions.removeAll { $0.until <= now }
     offenders.expire(at: now)
     nothingExpiresBefore = nextExpiry
@@ -182,6 +183,7 @@ extension Coordinator {
       }
     }
     for exclusion in current.exclusions { next = min(next, exclusion.until) }
+    if phase == .reducing { next = min(next, now + CoordinationLimits.reducerLook) }
     return min(next, offenders.nextExpiry ?? next)
   }
 

@@ -167,10 +167,7 @@ extension Coordinator {
   /// The step begins again: nothing of it counts.
   mutating func startOver(_ effects: inout [Effect]) {
     for lease in leases { drop(lease.id, tellWorker: true, &effects) }
-    for place in peers.indices {
-      for lease in peers[place].kept.keys.sorted() { effects.append(.send(.cancel(lease), to: peers[place].id)) }
-      peers[place].kept = [:]
-    }
+    releaseGradients(&effects)
     phase = .computing
     beginStep()
     effects.append(.startOver(step: step))

@@ -115,7 +115,15 @@ extension Coordinator {
   mutating func loseGradients(of peer: PeerID, _ effects: inout [Effect]) {
     guard let kept = peers[peer]?.kept, !kept.isEmpty else { return }
     for (_, node) in kept.sorted(by: { $0.key < $1.key }) { loseGradient(of: node, &effects) }
-    peers[peer]?.kept = [:]
+  }
+
+  /// Nobody has to keep a gradient of the step any more.
+  mutating func releaseGradients(_ effects: inout [Effect]) {
+    for (_, kept) in current.kept.sorted(by: { $0.value.lease < $1.value.lease }) {
+      effects.append(.send(.cancel(kept.lease), to: kept.peer))
+      peers[kept.peer]?.kept[kept.lease] = nil
+    }
+    current.kept = [:]
   }
 }
 
@@ -134,6 +142,7 @@ extension Coordinator {
   /// All slices are in: deals the chunks that are not.
   mutating func reduce(_ effects: inout [Effect]) {
     phase = .reducing
+    nothingExpiresBefore = now
     // The last sum convicted a host whose results had to be computed again.
     if current.sums?.isComplete == true { return endReduction(&effects) }
     var board =
@@ -157,22 +166,30 @@ extension Coordinator {
         ExpectedSums(
           step: step, deal: board.number, chunks: Dictionary(uniqueKeysWithValues: asked),
           compared: Set(board.chunks.indices.filter { board.chunks[$0].isCompared && !board.chunks[$0].isIn }))))
-    for (peer, chunks) in asked { effects.append(.send(.reduction(reduction(of: chunks)), to: peer)) }
+    var reduction = newestReduction
+    for (peer, chunks) in asked {
+      reduction.chunks = chunks
+      effects.append(.send(.reduction(reduction), to: peer))
+    }
     addUp(board.chunks(of: .coordinator), &effects)
   }
 
   private func addUp(_ chunks: [Int], _ effects: inout [Effect]) {
-    if !chunks.isEmpty { effects.append(.reduce(reduction(of: chunks))) }
+    guard !chunks.isEmpty else { return }
+    var reduction = newestReduction
+    reduction.chunks = chunks
+    effects.append(.reduce(reduction))
   }
 
-  private func reduction(of chunks: [Int]) -> Reduction {
+  /// The newest deal's, of no chunks yet.
+  private var newestReduction: Reduction {
     let gradients = current.acceptedNodes.sorted { $0.first < $1.first }.map { node in
       let kept = current.kept[node]
       let address = kept.flatMap { peers[$0.peer]?.reach.address }
       return Reduction.Gradient(
         slices: node, hash: address == nil ? nil : kept?.finished.gradient?.hash, holders: address.map { [$0] } ?? [])
     }
-    return Reduction(step: step, number: exchange.deals, gradients: gradients, chunks: chunks)
+    return Reduction(step: step, number: exchange.deals, gradients: gradients, chunks: [])
   }
 
   /// The coordinator adds up what a worker does not.
@@ -193,19 +210,18 @@ extension Coordinator {
   }
 
   /// Takes over from those that are gone or late.
-  mutating func watchReducers(_ effects: inout [Effect]) {
+  mutating func replaceLateReducers(_ effects: inout [Effect]) {
     guard phase == .reducing else { return }
     for peer in peers where !peer.kept.isEmpty && now - peer.heard >= CoordinationLimits.keeperSilence {
       loseGradients(of: peer.id, &effects)
     }
     guard phase == .reducing, let board = current.sums else { return }
     let taken = Double(current.acceptedNodes.count) / Double(max(1, board.open.count))
-    let late = board.late(at: now, crossing: leases.usualDelivery.map { $0 * taken })
-    for peer in board.waitedFor {
+    let crossing = leases.usualDelivery.map { $0 * taken }
+    for (peer, chunks) in board.waitedFor {
       let isGone = peers[peer].map { !isPresent($0) } ?? true
-      guard isGone || late.contains(peer) else { continue }
-      let why = isGone ? "is gone before its sums came" : "sends no sums"
-      replace(peer, chunks: board.replaceable(of: peer), because: why, &effects)
+      guard isGone || board.isLate(peer, at: now, crossing: crossing) else { continue }
+      replace(peer, chunks: chunks, because: isGone ? "is gone before its sums came" : "sends no sums", &effects)
     }
   }
 }
@@ -263,15 +279,11 @@ extension Coordinator {
     if phase == .reducing, current.sums?.isComplete == true { endReduction(&effects) }
   }
 
-  /// All sums are in: nobody has to keep anything any more.
+  /// All sums are in.
   private mutating func endReduction(_ effects: inout [Effect]) {
     phase = .updating(then: nil)
     effects.append(.startUpdate(step: step))
-    for (_, kept) in current.kept.sorted(by: { $0.value.lease < $1.value.lease }) {
-      effects.append(.send(.cancel(kept.lease), to: kept.peer))
-      peers[kept.peer]?.kept[kept.lease] = nil
-    }
-    current.kept = [:]
+    releaseGradients(&effects)
   }
 
   /// A worker cannot add up some of its chunks.

@@ -158,7 +158,6 @@ public struct Coordinator: Sendable {
     examinePictures(&effects)
     watchDeliveries(&effects)
     grant(&effects)
-    watchReducers(&effects)
     giveUpReduction(&effects)
     planMemory(&effects)
     writeCheckpointIfDue(&effects)

@@ -157,26 +157,24 @@ extension SumBoard {
 // MARK: - Who is late
 
 extension SumBoard {
-  /// Workers that should have answered by now.
+  /// Whether a worker should have answered by now.
   /// - Parameter crossing: how long all that a reducer takes in needs over a link; nil while that is not known.
-  func late(at now: Instant, crossing: Duration?) -> [PeerID] {
+  func isLate(_ peer: PeerID, at now: Instant, crossing: Duration?) -> Bool {
     let silence = max(CoordinationLimits.sumSilence, (crossing ?? .zero) * CoordinationLimits.patience)
     let behind = halfTook.map { max(CoordinationLimits.sumSilence / 2, $0 * CoordinationLimits.patience) }
     let isBehind = behind.map { now - dealtAt >= $0 } ?? false
-    return waitedFor.filter { isBehind || now - (heard[.worker($0)] ?? dealtAt) >= silence }
+    return isBehind || now - (heard[.worker(peer)] ?? dealtAt) >= silence
   }
 
-  /// Workers that have still to answer for chunks that nobody took over.
-  var waitedFor: [PeerID] {
+  /// Workers with chunks that they have still to answer for, and that nobody took over; both ascending.
+  var waitedFor: [(peer: PeerID, chunks: [Int])] {
     let peers: [PeerID] = open.compactMap { reducer, count in
       if count > 0, case .worker(let peer) = reducer { peer } else { nil }
     }
-    return peers.sorted { $0.rawValue < $1.rawValue }.filter { !replaceable(of: $0).isEmpty }
-  }
-
-  /// Chunks that a worker has still to answer for, and the coordinator does not add up; ascending.
-  func replaceable(of peer: PeerID) -> [Int] {
-    chunks(of: .worker(peer)).filter { !chunks[$0].reducers.contains(.coordinator) }
+    return peers.sorted { $0.rawValue < $1.rawValue }.compactMap { peer in
+      let left = chunks(of: .worker(peer)).filter { !chunks[$0].reducers.contains(.coordinator) }
+      return left.isEmpty ? nil : (peer, left)
+    }
   }
 }
 
