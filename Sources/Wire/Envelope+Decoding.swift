@@ -210,58 +210,6 @@ extension FieldReader {
       gradients: try number(UInt64(c.gradients), "ready.gradients", 0...WireLimits.gradientsKept))
   }
 
-  func finished(_ c: Massl__Finished) throws(WireError) -> Finished {
-    let slices = try self.slices(c.slices, "finished.slices")
-    let consistency = try shares(c.consistency, c.n_consistency, of: slices, "finished.consistency")
-    let koleo = try shares(c.koleo, c.n_koleo, of: slices, "finished.koleo")
-    let entropy = try shares(c.target_entropy, c.n_target_entropy, of: slices, "finished.target_entropy")
-    guard c.chosen.len <= WireLimits.chosenBytes else {
-      throw bad("finished.chosen", "has \(c.chosen.len) bytes, more than \(WireLimits.chosenBytes)")
-    }
-    var finished = Finished(
-      lease: LeaseID(c.lease), step: try step(c.step, "finished.step"), slices: slices,
-      payload: try digest(c.payload, "finished.payload"),
-      payloadCount: try offset(c.payload_count, "finished.payload_count"),
-      losses: (0..<slices.count).map {
-        SliceLoss(consistency: consistency[$0], koleo: koleo[$0], targetEntropy: entropy[$0])
-      },
-      chosen: Array(UnsafeBufferPointer(start: c.chosen.data, count: c.chosen.len)),
-      undecodable: try undecodable(c.undecodable, c.n_undecodable, "finished.undecodable"),
-      gradient: try gradientIdentity(c))
-    finished.traffic = StepTraffic(
-      weights: try offset(c.weights_us, "finished.weights_us"),
-      cached: try offset(c.rows_cached, "finished.rows_cached"),
-      fetched: try offset(c.rows_fetched, "finished.rows_fetched"),
-      waited: try offset(c.rows_waited_us, "finished.rows_waited_us"))
-    return finished
-  }
-
-  func undecodable(
-    _ pictures: UnsafeMutablePointer<UnsafeMutablePointer<Massl__UndecodablePicture>?>?, _ count: Int, _ field: String
-  ) throws(WireError) -> [UndecodablePicture] {
-    guard count <= WireLimits.undecodablePictures else {
-      throw bad(field, "names \(count) pictures, more than \(WireLimits.undecodablePictures)")
-    }
-    var undecodable: [UndecodablePicture] = []
-    for index in 0..<count {
-      guard let picture = pictures?[index]?.pointee else { continue }
-      undecodable.append(
-        UndecodablePicture(
-          picture: try offset(picture.picture, field + ".picture"),
-          reason: try text(picture.reason, field + ".reason", WireLimits.shortText)))
-    }
-    return undecodable
-  }
-
-  /// One number a slice. It need not be finite: that is for the state machine to judge, which has another worker compute
-  /// the slice again.
-  private func shares(_ values: UnsafeMutablePointer<Double>?, _ count: Int, of slices: SliceRange, _ field: String)
-    throws(WireError) -> [Double]
-  {
-    guard count == slices.count else { throw bad(field, "has \(count) numbers for \(slices.count) slices") }
-    return Array(UnsafeBufferPointer(start: values, count: count))
-  }
-
   func welcome(_ c: Massl__Welcome) throws(WireError) -> Welcome {
     Welcome(
       configuration: try text(c.configuration, "welcome.configuration", WireLimits.document),

@@ -159,47 +159,6 @@ extension MessageMemory {
     }
   }
 
-  private func write(_ finished: Finished) -> UnsafeMutablePointer<Massl__Finished> {
-    invariant(finished.losses.count == finished.slices.count, "one loss a slice")
-    let c = make(Massl__Finished.self, massl__finished__init)
-    c.pointee.lease = finished.lease.number
-    c.pointee.step = number(finished.step)
-    c.pointee.slices = slices(finished.slices)
-    c.pointee.payload = digest(finished.payload)
-    c.pointee.payload_count = number(finished.payloadCount)
-    (c.pointee.n_consistency, c.pointee.consistency) = (
-      finished.losses.count, array(finished.losses.map(\.consistency))
-    )
-    (c.pointee.n_koleo, c.pointee.koleo) = (finished.losses.count, array(finished.losses.map(\.koleo)))
-    (c.pointee.n_target_entropy, c.pointee.target_entropy) = (
-      finished.losses.count, array(finished.losses.map(\.targetEntropy))
-    )
-    (c.pointee.n_undecodable, c.pointee.undecodable) = write(finished.undecodable)
-    invariant(finished.chosen.count <= WireLimits.chosenBytes, "\(finished.chosen.count) bytes of chosen slots")
-    c.pointee.chosen = bytes(finished.chosen)
-    c.pointee.rows_cached = number(finished.traffic.cached)
-    c.pointee.rows_fetched = number(finished.traffic.fetched)
-    c.pointee.rows_waited_us = number(finished.traffic.waited)
-    c.pointee.weights_us = number(finished.traffic.weights)
-    if let gradient = finished.gradient {
-      c.pointee.gradient = digest(gradient.digest)
-      c.pointee.gradient_hash = bytes(gradient.hash.bytes)
-    }
-    return c
-  }
-
-  private func write(
-    _ undecodable: [UndecodablePicture]
-  ) -> (Int, UnsafeMutablePointer<UnsafeMutablePointer<Massl__UndecodablePicture>?>?) {
-    let pictures = undecodable.prefix(WireLimits.undecodablePictures).map { undecodable in
-      let c = make(Massl__UndecodablePicture.self, massl__undecodable_picture__init)
-      c.pointee.picture = number(undecodable.picture)
-      c.pointee.reason = text(undecodable.reason, cutTo: WireLimits.shortText)
-      return Optional(c)
-    }
-    return (pictures.count, array(pictures))
-  }
-
   func write(_ message: CoordinatorMessage, into envelope: UnsafeMutablePointer<Massl__Envelope>) {
     switch message {
     case .welcome(let welcome):

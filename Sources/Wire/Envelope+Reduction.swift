@@ -119,8 +119,7 @@ extension FieldReader {
     guard c.n_holders <= WireLimits.gradientHolders else {
       throw bad(field + ".holders", "has \(c.n_holders) addresses, more than \(WireLimits.gradientHolders)")
     }
-    var holders: [BulkAddress] = []
-    for index in 0..<c.n_holders { holders.append(try address(c.holders[index], field + ".holders")) }
+    let holders = try addresses(c.holders, c.n_holders, field + ".holders")
     // What the coordinator itself has is checked by nobody.
     let hash = holders.isEmpty && c.hash.len == 0 ? nil : try contentHash(c.hash, field + ".hash")
     guard holders.isEmpty == (hash == nil) else { throw bad(field + ".hash", "is there without a holder") }
@@ -162,14 +161,6 @@ extension FieldReader {
       GradientChunk(
         step: try step(c.step, "gradient.step"), slices: try slices(c.slices, "gradient.slices"),
         chunk: try chunk(c.chunk, "gradient.chunk")))
-  }
-
-  /// Digest and hash of a result's gradient: both or none.
-  func gradientIdentity(_ c: Massl__Finished) throws(WireError) -> GradientIdentity? {
-    guard c.gradient.len > 0 || c.gradient_hash.len > 0 else { return nil }
-    return GradientIdentity(
-      digest: try digest(c.gradient, "finished.gradient"),
-      hash: try contentHash(c.gradient_hash, "finished.gradient_hash"))
   }
 
   func contentHash(_ c: ProtobufCBinaryData, _ field: String) throws(WireError) -> ContentHash {

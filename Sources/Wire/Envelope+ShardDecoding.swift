@@ -137,8 +137,7 @@ extension FieldReader {
     guard c.n_counts <= WireLimits.extentsPerRequest else {
       throw bad("holders.counts", "has \(c.n_counts) extents, more than \(WireLimits.extentsPerRequest)")
     }
-    var shards: [BulkAddress] = []
-    for index in 0..<c.n_shards { shards.append(try address(c.shards[index], "holders.shards")) }
+    let shards = try addresses(c.shards, c.n_shards, "holders.shards")
     var holders: [[Int]] = []
     holders.reserveCapacity(c.n_counts)
     var place = 0
@@ -164,6 +163,14 @@ extension FieldReader {
 // MARK: - Single fields
 
 extension FieldReader {
+  func addresses(
+    _ c: UnsafeMutablePointer<UnsafeMutablePointer<Massl__BulkAddress>?>?, _ count: Int, _ field: String
+  ) throws(WireError) -> [BulkAddress] {
+    var addresses: [BulkAddress] = []
+    for index in 0..<count { addresses.append(try address(c?[index], field)) }
+    return addresses
+  }
+
   func address(_ c: UnsafeMutablePointer<Massl__BulkAddress>?, _ field: String) throws(WireError) -> BulkAddress {
     guard let c = c?.pointee else { throw bad(field, "is missing") }
     let text = try text(c.endpoint, field + ".endpoint", WireLimits.shortText)

@@ -40,8 +40,7 @@ extension FieldReader {
         "weight_sources.hashes",
         "has \(c.hashes.len) bytes, not \(ContentHash.byteCount) for each of 1 to \(WireLimits.weightChunks) chunks")
     }
-    var sources: [BulkAddress] = []
-    for index in 0..<c.n_sources { sources.append(try address(c.sources[index], "weight_sources.sources")) }
+    let sources = try addresses(c.sources, c.n_sources, "weight_sources.sources")
     return WeightSources(step: try step(c.step, "weight_sources.step"), sources: sources, hashes: hashes)
   }
 }
