@@ -179,12 +179,11 @@ extension WorkerSession {
     let hashes = lease.hashesGradient ? total.gradientHashes : nil
     var finished = total.finished(lease: lease.lease, step: lease.step, hashes: hashes)
     finished.traffic = inputs.takeTraffic()
-    // Before it is said, for it may be granted at once.
-    let isWanted = wanted.withLock { wanted in
+    // Before it is said, for it may be granted at once. Both at once, for else it might be forgotten in between.
+    wanted.withLock { wanted in
+      guard wanted[lease.lease] != nil else { return }
       wanted[lease.lease]?.sum = total
-      return wanted[lease.lease] != nil
-    }
-    if let hashes, isWanted {
+      guard let hashes else { return }
       gradients.put(
         KeptGradients.Gradient(step: lease.step, slices: lease.slices, floats: total.gradient, hashes: hashes),
         of: lease.lease)
