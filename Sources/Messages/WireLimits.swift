@@ -115,6 +115,8 @@ public enum WireLimits {
   public static let gradientChunks = bulkBytes / ContentHash.byteCount
   /// Gradients that are added up by one `Reduction`: four for each worker.
   public static let gradientsReduced = 4096
+  /// Bytes of chunks of gradients that a reducer pulls together, or one chunk of each gradient.
+  public static let gradientBytesPulled = 64 << 20
   /// Who has a gradient.
   public static let gradientHolders = 4
   /// Gradients that a worker keeps for others: one for each lease of a step where slices are small.

@@ -127,10 +127,8 @@ extension DeploymentSizes {
       Int(rehearsed.results.rounded(.up)) * WireLimits.gradientChunkFloats * MemoryLayout<Float>.stride
     let chunks = GradientChunk.count(ofFloats: definition.layout.count)
     let own = (chunks + rehearsed.reducers - 1) / rehearsed.reducers
-    return aChunk * min(own, max(1, Self.windowBytes / aChunk))
+    return aChunk * min(own, max(1, WireLimits.gradientBytesPulled / aChunk))
   }
-
-  private static let windowBytes = 64 << 20
 
   private func shard(_ rehearsed: StepSimulation.Outcome) -> DeploymentPlan.Process {
     let replicas = min(definition.configuration.memoryReplicas, deployment.shards)

@@ -139,11 +139,11 @@ import Wire
     #expect(reduction.take() == nil)
     expect()
     #expect(try send(1, 0) == here(0, Self.peer))
-    let own = reduction.take(own: sum(0, 5), count: length(of: 0), ofChunk: 0, deal: 3)
+    let own = reduction.take(own: sum(0, 5), ofChunk: 0, deal: 3)
     #expect(own == ArrivedSum(deal: 3, chunk: 0, peer: nil, isFinite: true, hash: nil))
     #expect(try send(2, 0, from: Self.other) == here(0, Self.other))
-    #expect(reduction.take(own: sum(1, 6), count: length(of: 1), ofChunk: 1, deal: 3) != nil)
-    #expect(reduction.take(own: sum(1, 6), count: length(of: 1), ofChunk: 1, deal: 2) == nil)
+    #expect(reduction.take(own: sum(1, 6), ofChunk: 1, deal: 3) != nil)
+    #expect(reduction.take(own: sum(1, 6), ofChunk: 1, deal: 2) == nil)
     try acceptAll()
     #expect(try values() == [5, 5, 6, 6])
   }
@@ -166,7 +166,7 @@ import Wire
     #expect(try send(3, 1, from: Self.other) == here(1, Self.other))
     // Of the sum's floats alone, in a larger buffer.
     let larger = FloatBuffer([Float](repeating: 2, count: length(of: 0) + 40))
-    #expect(reduction.take(own: larger, count: length(of: 0), ofChunk: 0, deal: 3)?.hash == own)
+    #expect(reduction.take(own: larger, ofChunk: 0, deal: 3)?.hash == own)
   }
 
   @Test func sumsOfADealBeforeStay() throws {

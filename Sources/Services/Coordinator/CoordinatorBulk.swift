@@ -173,12 +173,8 @@ extension CoordinatorBulk {
     guard offset <= buffer.count, count <= buffer.count - offset else {
       throw Unavailable("floats \(offset) to \(offset + count) of \(buffer.count)")
     }
-    buffer.withBytes(of: offset..<(offset + count)) { bytes in
-      frame.withMutableBytes(of: 0..<count) { $0.copyMemory(from: bytes) }
-    }
     return (
-      .weights(network: network, step: step, offset: offset),
-      .leading(frame, bytes: count * MemoryLayout<Float>.stride)
+      .weights(network: network, step: step, offset: offset), buffer.copied(offset..<(offset + count), into: frame)
     )
   }
 
@@ -189,7 +185,7 @@ extension CoordinatorBulk {
     guard name.chunk < GradientChunk.count(ofFloats: gradient.count) else {
       throw Unavailable("chunk \(name.chunk) of a gradient of \(gradient.count) floats")
     }
-    return (.gradient(name), gradient.copied(chunk: name.chunk, into: frame))
+    return (.gradient(name), gradient.copied(GradientChunk.floats(of: name.chunk, in: gradient.count), into: frame))
   }
 
   private func picture(

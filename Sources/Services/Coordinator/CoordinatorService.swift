@@ -20,8 +20,8 @@ import Wire
 ///     let reason = service.run { report in ... }    // blocks; requestStop() from any thread ends it
 ///
 /// Threads beside the caller's: the control socket's, the bulk socket's, the update's, the checkpoints', the judge's, the
-/// reducer's, and two for the memory's extents. Any of them gives the state machine its events, one at a time; carrying out an effect
-/// never waits.
+/// reducer's, and two for the memory's extents. Any of them gives the state machine its events, one at a time; carrying
+/// out an effect never waits.
 public final class CoordinatorService: Sendable {
   /// How a run of this process ended.
   public enum Outcome: Sendable, Equatable {
@@ -107,10 +107,7 @@ public final class CoordinatorService: Sendable {
     desk = PayloadReceiver(gradientCount: definition.layout.count, floatsPerSlice: definition.floatsPerSlice)
     reduction = StepReduction(definition)
     reducer = CoordinatorReducer(definition, step: reduction) { [sockets, sender] address in
-      try BulkClient(
-        context: sockets.context,
-        sender: Sender(run: sender.run, incarnation: sender.incarnation, peer: .random()), endpoint: address.endpoint,
-        security: options.shardSecurity.towards(address))
+      try BulkClient(to: address, in: sockets.context, of: sender, security: options.shardSecurity)
     }
     updates = CoordinatorUpdates(definition: definition, rows: rows, weights: weights, log: log)
     checkpoints = CoordinatorCheckpoints(resumed: resumed, incarnation: incarnation, log: log)

@@ -18,7 +18,7 @@ final class Probes: Sendable {
   private let underWay = Mutex(0)
 
   /// - Parameters:
-  ///   - sender: whose peer nobody else has.
+  ///   - sender: whose run and incarnation are asked in the name of.
   ///   - security: towards whoever is asked; each has a public key of its own.
   init(context: Context, sender: Sender, security: Security<ClientKeys>) {
     self.context = context
@@ -44,9 +44,7 @@ final class Probes: Sendable {
   /// Nil if somebody answered.
   private func failure(at address: BulkAddress) -> String? {
     do {
-      let sender = Sender(run: sender.run, incarnation: sender.incarnation, peer: .random())
-      let client = try BulkClient(
-        context: context, sender: sender, endpoint: address.endpoint, security: security.towards(address))
+      let client = try BulkClient(to: address, in: context, of: sender, security: security)
       defer { client.stop() }
       let answers = BulkClient.Answers(capacity: 1)
       client.send(.records(extent: 0, first: 0, count: 1), index: 0, to: answers)

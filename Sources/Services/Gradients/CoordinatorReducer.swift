@@ -13,11 +13,16 @@ package final class CoordinatorReducer: Sendable {
   private let definition: RunDefinition
   private let step: StepReduction
   private let connect: @Sendable (BulkAddress) throws -> BulkClient
-  /// What waits, all of one deal.
-  private let waiting = Mutex<[Reduction]>([])
-  private let newest = Mutex<UInt64?>(nil)
+  private let work = Mutex(Work())
   private let wake = BoundedQueue<Bool>(capacity: 1)
   private let ended = BoundedQueue<Bool>(capacity: 1)
+
+  private struct Work: Sendable {
+    /// The newest deal's number; nil while nothing is wanted.
+    var deal: UInt64?
+    /// What waits of it.
+    var waiting: [Reduction] = []
+  }
 
   /// - Parameter connect: to a worker.
   package init(
@@ -38,19 +43,15 @@ package final class CoordinatorReducer: Sendable {
 
   /// Adds these up too; never waits.
   package func add(_ reduction: Reduction) {
-    newest.withLock { $0 = reduction.number }
-    waiting.withLock { waiting in
-      waiting.removeAll { $0.number != reduction.number }
-      waiting.append(reduction)
+    work.withLock { work in
+      if work.deal != reduction.number { work = Work(deal: reduction.number) }
+      work.waiting.append(reduction)
     }
     _ = wake.tryAppend(true)
   }
 
   /// Nothing that was asked for before is of use.
-  package func abandon() {
-    newest.withLock { $0 = nil }
-    waiting.withLock { $0 = [] }
-  }
+  package func abandon() { work.withLock { $0 = Work() } }
 
   /// Ends the thread after the part that it is at, and waits for it.
   package func stop() {
@@ -62,36 +63,30 @@ package final class CoordinatorReducer: Sendable {
   private func run(_ report: (Event) -> Void) {
     var sums = GradientSums(tree: definition.tree, parameters: definition.layout.count)
     while wake.next() != nil {
-      while let reduction = waiting.withLock({ $0.isEmpty ? nil : $0.removeFirst() }) {
+      while let reduction = work.withLock({ $0.waiting.isEmpty ? nil : $0.waiting.removeFirst() }) {
         // It is needed once in a while: connections last as long as that.
-        var clients: [BulkAddress: BulkClient] = [:]
-        add(reduction, &sums, &clients, report)
-        for client in clients.values { client.stop() }
+        var clients = WorkerClients(connect: connect)
+        clients.keep(Set(reduction.gradients.flatMap(\.holders)))
+        add(reduction, &sums, clients, report)
+        clients.stop()
       }
     }
   }
 
   private func add(
-    _ reduction: Reduction, _ sums: inout GradientSums, _ clients: inout [BulkAddress: BulkClient],
-    _ report: (Event) -> Void
+    _ reduction: Reduction, _ sums: inout GradientSums, _ clients: WorkerClients, _ report: (Event) -> Void
   ) {
     do {
       try sums.add(
         reduction,
         from: { gradient in
           if let here = step.gradient(of: gradient.slices) { return .here(here) }
-          let holders = try gradient.holders.map { address in
-            if let client = clients[address] { return client }
-            let client = try connect(address)
-            clients[address] = client
-            return client
-          }
-          guard !holders.isEmpty else { throw Outdated() }
-          return .clients(holders)
+          guard !gradient.holders.isEmpty else { throw Outdated() }
+          return try GradientSums.source(of: gradient, among: clients)
         },
-        unless: { guard newest.withLock({ $0 }) == reduction.number else { throw Outdated() } },
-        take: { chunk, sum, count in
-          guard let arrived = step.take(own: sum, count: count, ofChunk: chunk, deal: reduction.number) else {
+        unless: { guard work.withLock({ $0.deal }) == reduction.number else { throw Outdated() } },
+        take: { chunk, sum, _ in
+          guard let arrived = step.take(own: sum, ofChunk: chunk, deal: reduction.number) else {
             throw Outdated()
           }
           report(.sumArrived(arrived))

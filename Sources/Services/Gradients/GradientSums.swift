@@ -16,6 +16,15 @@ package struct GradientSums {
     case clients([BulkClient])
   }
 
+  /// What of a gradient that workers keep can be asked of whom.
+  /// - Throws: `Failure` if there is a connection to none of them.
+  static func source(of gradient: Reduction.Gradient, among clients: WorkerClients) throws -> Source {
+    let holders = gradient.holders.compactMap { clients[$0] }
+    guard holders.isEmpty else { return .clients(holders) }
+    let places = gradient.holders.map { "\($0.endpoint)" }.joined(separator: ", ")
+    throw Failure(slices: gradient.slices, isNotFinite: false, reason: "no connection to \(places)")
+  }
+
   /// Why chunks cannot be added up: for want of this node's gradient.
   package struct Failure: Error {
     package let slices: SliceRange
@@ -26,8 +35,6 @@ package struct GradientSums {
 
   /// A holder is silent for so long at most, though many ask it at a time over one link: it answers them in turn.
   private static let kind = PieceFetch.Kind(patience: .seconds(2), endsWithSlow: true) { .gradientsUnavailable($0) }
-  /// Bytes of parts that are pulled at a time, or one chunk's.
-  private static let windowBytes = 64 << 20
 
   private let tree: SliceTree
   /// Floats of a gradient.
@@ -52,7 +59,8 @@ package struct GradientSums {
   ) throws {
     let parts = try reduction.gradients.map { Part(gradient: $0, source: try source($0)) }
     let hashes = try hashes(of: parts, in: reduction.step, unless: check)
-    let window = max(1, Self.windowBytes / (parts.count * WireLimits.gradientChunkFloats * MemoryLayout<Float>.stride))
+    let aChunk = parts.count * WireLimits.gradientChunkFloats * MemoryLayout<Float>.stride
+    let window = max(1, WireLimits.gradientBytesPulled / aChunk)
     for first in stride(from: 0, to: reduction.chunks.count, by: window) {
       let chunks = reduction.chunks[first..<min(reduction.chunks.count, first + window)]
       try add(Array(chunks), of: parts, hashes, in: reduction.step, unless: check, take)
@@ -64,12 +72,13 @@ package struct GradientSums {
     let source: Source
   }
 
-  /// By node: one a chunk, as the announced hash says. Of what is here, or at the coordinator, there are none.
-  private func hashes(of parts: [Part], in step: Int, unless check: () throws -> Void) throws -> [SliceRange:
-    [ContentHash]]
-  {
+  /// By node: one a chunk.
+  private typealias Hashes = [SliceRange: [ContentHash]]
+
+  /// As the announced hashes say. Of what is here, or at the coordinator, there are none.
+  private func hashes(of parts: [Part], in step: Int, unless check: () throws -> Void) throws -> Hashes {
     let count = GradientChunk.count(ofFloats: parameters)
-    var all: [SliceRange: [ContentHash]] = [:]
+    var all: Hashes = [:]
     var (asked, pieces): ([Reduction.Gradient], [PieceFetch.Piece]) = ([], [])
     for part in parts where part.gradient.hash != nil {
       guard case .clients(let holders) = part.source else { continue }
@@ -89,7 +98,7 @@ package struct GradientSums {
   }
 
   private mutating func add(
-    _ chunks: [Int], of parts: [Part], _ hashes: [SliceRange: [ContentHash]], in step: Int,
+    _ chunks: [Int], of parts: [Part], _ hashes: Hashes, in step: Int,
     unless check: () throws -> Void, _ take: (Int, FloatBuffer, Int) throws -> Void
   ) throws {
     var sums = Dictionary(uniqueKeysWithValues: chunks.map { ($0, TreeSum<FloatBuffer>(tree: tree)) })

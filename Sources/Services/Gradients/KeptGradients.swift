@@ -4,15 +4,6 @@ import Slices
 import Synchronization
 import Wire
 
-extension FloatBuffer {
-  /// A chunk of a gradient, copied into a frame.
-  func copied(chunk: Int, into frame: FloatBuffer) -> Bulk {
-    let range = GradientChunk.floats(of: chunk, in: count)
-    copy(vector(at: range.lowerBound, count: range.count), into: frame.vector(at: 0, count: range.count))
-    return .leading(frame, bytes: range.count * MemoryLayout<Float>.stride)
-  }
-}
-
 extension [ContentHash] {
   /// One after the other, copied into a frame.
   func copied(into frame: FloatBuffer) -> Bulk {

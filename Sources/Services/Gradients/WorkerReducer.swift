@@ -55,7 +55,7 @@ package final class WorkerReducer: Sendable {
 
   private func run() {
     var sums = GradientSums(tree: definition.tree, parameters: definition.layout.count)
-    var clients: [BulkAddress: BulkClient] = [:]
+    var clients = WorkerClients(connect: connect)
     var done: UInt64 = 0
     while wake.next() != nil {
       while let reduction = newest.withLock({ $0 }), reduction.number != done {
@@ -63,24 +63,19 @@ package final class WorkerReducer: Sendable {
         add(reduction, &sums, &clients)
       }
     }
-    for client in clients.values { client.stop() }
+    clients.stop()
   }
 
-  private func add(_ reduction: Reduction, _ sums: inout GradientSums, _ clients: inout [BulkAddress: BulkClient]) {
+  private func add(_ reduction: Reduction, _ sums: inout GradientSums, _ clients: inout WorkerClients) {
     var sent = SentSums(of: reduction, over: payloads)
+    clients.keep(Set(reduction.gradients.flatMap(\.holders)))
     do {
-      keepClients(of: reduction, &clients)
       try sums.add(
         reduction,
         from: { gradient in
           if let here = own.gradient(ofStep: reduction.step, slices: gradient.slices) { return .here(here.floats) }
           if gradient.holders.isEmpty { return .clients([coordinator]) }
-          let holders = gradient.holders.compactMap { clients[$0] }
-          guard !holders.isEmpty else {
-            throw GradientSums.Failure(
-              slices: gradient.slices, isNotFinite: false, reason: "no connection to \(gradient.holders[0].endpoint)")
-          }
-          return .clients(holders)
+          return try GradientSums.source(of: gradient, among: clients)
         },
         unless: { guard newest.withLock({ $0?.number }) == reduction.number else { throw Outdated() } },
         take: { chunk, sum, count in try sent.send(sum, count: count, ofChunk: chunk) })
@@ -93,16 +88,6 @@ package final class WorkerReducer: Sendable {
         (error as? GradientSums.Failure).map { "of slices from \($0.slices.first) on: \($0.reason)" } ?? "\(error)"
       report(ReductionFailure(number: reduction.number, chunks: sent.missing, reason: reason))
     }
-  }
-
-  /// Connections to those that have gradients, and to no others.
-  private func keepClients(of reduction: Reduction, _ clients: inout [BulkAddress: BulkClient]) {
-    let named = Set(reduction.gradients.flatMap(\.holders))
-    for (address, client) in clients where !named.contains(address) {
-      client.stop()
-      clients[address] = nil
-    }
-    for address in named where clients[address] == nil { clients[address] = try? connect(address) }
   }
 }
 

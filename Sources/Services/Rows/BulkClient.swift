@@ -99,6 +99,18 @@ package final class BulkClient: Sendable {
     }
   }
 
+  /// To a shard or a worker, as a peer of its own: nothing waits behind what is asked for over another connection.
+  /// - Parameters:
+  ///   - sender: whose run and incarnation it speaks of.
+  ///   - security: who we are; each address has a key of its own.
+  package convenience init(
+    to address: BulkAddress, in context: Context, of sender: Sender, security: Security<ClientKeys>
+  ) throws {
+    let asker = Sender(run: sender.run, incarnation: sender.incarnation, peer: .random())
+    try self.init(
+      context: context, sender: asker, endpoint: address.endpoint, security: security.towards(address))
+  }
+
   /// Ends the thread; whoever waits for an answer gets an error.
   package func stop() {
     Self.fail(state, .unanswered(nil))

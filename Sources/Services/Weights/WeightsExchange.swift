@@ -20,12 +20,11 @@ package final class WeightsExchange {
   private let own: BulkAddress?
   /// What others may have of it.
   private let shelf: WeightsShelf
-  private let connect: (BulkAddress) throws -> BulkClient
   /// Of those that are named.
   private let connectionsAtMost: Int
   private let log: ServiceLog
   /// Of the sources that were named last.
-  private var clients: [BulkAddress: BulkClient] = [:]
+  private var clients: WorkerClients
   private var avoidedUntil: [Endpoint: ContinuousClock.Instant] = [:]
   /// How long a network's weights took the last time, wherever they came from.
   private var lastTook = Duration.zero
@@ -44,7 +43,7 @@ package final class WeightsExchange {
     self.own = own
     self.shelf = shelf
     self.connectionsAtMost = connectionsAtMost
-    self.connect = connect
+    clients = WorkerClients(connect: connect)
     self.log = log
   }
 
@@ -54,10 +53,7 @@ package final class WeightsExchange {
   package static var connectionsAtMost: Int { max(1, ProcessLimits.connections / 2 / descriptorsAConnection) }
 
   /// Ends the connections to other workers.
-  package func stop() {
-    for client in clients.values { client.stop() }
-    clients = [:]
-  }
+  package func stop() { clients.stop() }
 
   /// Lets go of the last step's student, whose memory the next one takes.
   package func release() { shelf.clear() }
@@ -107,7 +103,9 @@ package final class WeightsExchange {
   private func fetch(
     _ chunks: [ExchangedChunk], step: Int, from sources: WeightSources, unless check: () throws -> Void
   ) throws -> Bool {
-    keepClients(of: sources)
+    let now = ContinuousClock.now
+    avoidedUntil = avoidedUntil.filter { $0.value > now }
+    clients.keep(Set(asked(of: sources)))
     let pieces = chunks.indices.map {
       PieceFetch.Piece(request: chunks[$0].request(ofStep: step), holders: holders(ofChunk: $0, sources))
     }
@@ -146,21 +144,6 @@ package final class WeightsExchange {
       return [coordinator]
     }
     return [client, coordinator]
-  }
-
-  /// Connections to these and to no others.
-  private func keepClients(of sources: WeightSources) {
-    let now = ContinuousClock.now
-    avoidedUntil = avoidedUntil.filter { $0.value > now }
-    let named = Set(asked(of: sources))
-    for (address, client) in clients where !named.contains(address) {
-      client.stop()
-      clients[address] = nil
-    }
-    for address in named where clients[address] == nil {
-      // Who cannot be connected to is asked for nothing.
-      clients[address] = try? connect(address)
-    }
   }
 
   /// Those of the sources that are asked: if there are too many, those that were asked before, then others from this

@@ -118,6 +118,13 @@ package final class WeightsServing: Sendable {
 // MARK: - Answers
 
 extension WeightsServing {
+  private static let otherRun = "this worker is of another run, or of another start of its coordinator"
+
+  private func isOfThisRun(_ request: Incoming) -> Bool {
+    let claimed = request.envelope.sender
+    return claimed.run == sender.run && claimed.incarnation == sender.incarnation
+  }
+
   private func chunk(for request: Incoming) -> WeightsShelf.Chunk {
     guard case .bulkRequest(.weights(let network, let step, let offset, let count)) = request.envelope.message,
       network == .student || network == .newRows
@@ -125,10 +132,7 @@ extension WeightsServing {
       return .absent(
         reason: "a worker gives chunks of the student's weights and of new rows, nothing else: ask the coordinator")
     }
-    let claimed = request.envelope.sender
-    guard claimed.run == sender.run, claimed.incarnation == sender.incarnation else {
-      return .absent(reason: "this worker is of another run, or of another start of its coordinator")
-    }
+    guard isOfThisRun(request) else { return .absent(reason: Self.otherRun) }
     return shelf.chunk(of: network, ofStep: step, offset: offset, count: count)
   }
 
@@ -141,12 +145,9 @@ extension WeightsServing {
       guard case .bulkRequest(.weights(let network, let step, let offset, let count)) = request.envelope.message else {
         fatalError("invariant broken: a chunk for who did not ask for one")
       }
-      weights.withBytes(of: offset..<(offset + count)) { bytes in
-        frame.withMutableBytes(of: 0..<count) { $0.copyMemory(from: bytes) }
-      }
       return Outgoing(
         .weights(network: network, step: step, offset: offset),
-        bulk: .leading(frame, bytes: count * MemoryLayout<Float>.stride), to: request, from: sender)
+        bulk: weights.copied(offset..<(offset + count), into: frame), to: request, from: sender)
     }
   }
 
@@ -158,10 +159,7 @@ extension WeightsServing {
     case .bulkRequest(.gradient(let name)): (step, slices, chunk) = (name.step, name.slices, name.chunk)
     default: return nil
     }
-    let claimed = request.envelope.sender
-    guard claimed.run == sender.run, claimed.incarnation == sender.incarnation else {
-      return unavailable("this worker is of another run, or of another start of its coordinator", request)
-    }
+    guard isOfThisRun(request) else { return unavailable(Self.otherRun, request) }
     guard let gradient = gradients.gradient(ofStep: step, slices: slices) else {
       return unavailable("the gradient of slices from \(slices.first) on of step \(step) is not here", request)
     }
@@ -175,7 +173,9 @@ extension WeightsServing {
     }
     return Outgoing(
       .gradient(GradientChunk(step: step, slices: slices, chunk: chunk)),
-      bulk: gradient.floats.copied(chunk: chunk, into: frame), to: request, from: sender)
+      bulk: gradient.floats.copied(GradientChunk.floats(of: chunk, in: gradient.floats.count), into: frame),
+      to: request,
+      from: sender)
   }
 
   private func unavailable(_ reason: String, _ request: Incoming) -> Outgoing {

@@ -150,11 +150,8 @@ extension WorkerService {
       let bulk = try clients.client(of: .coordinator)
       let (shelf, gradients) = (WeightsShelf(), KeptGradients())
       socket?.serve(WeightsServing(sender: sender, shelf: shelf, gradients: gradients, log: log))
-      // Each connection is a peer of its own: one that weights come over does not wait behind gradients.
       let connect = { @Sendable [context, options] (address: BulkAddress) in
-        let asker = Sender(run: sender.run, incarnation: sender.incarnation, peer: .random())
-        return try BulkClient(
-          context: context, sender: asker, endpoint: address.endpoint, security: options.security.towards(address))
+        try BulkClient(to: address, in: context, of: sender, security: options.security)
       }
       let rest = need.rest(of: allowance)
       let room = socket == nil ? 0 : MemoryNeed.gradientRoom(of: definition, in: rest)
