@@ -9,9 +9,7 @@ struct ReductionSimulationTests {
     _ seed: UInt64, workers: Int = 6, faults: Faults, bug: Simulation.PlantedBug? = nil
   ) -> Simulation {
     var world = Simulation(seed: seed, workers: workers, exchanges: true, faults: faults, bug: bug)
-    world.run(toStep: world.lastStep - 1, eventsAtMost: 8_000)
-    world.stopFaults()
-    world.run(toStep: nil, eventsAtMost: 60_000)
+    world.runToTheEnd(withFaultsFor: 8_000)
     return world
   }
 

@@ -216,6 +216,13 @@ struct Simulation {
     }
   }
 
+  /// Runs until the step before the last, or so many events are past, and then without the world's faults to the end.
+  mutating func runToTheEnd(withFaultsFor limit: Int) {
+    run(toStep: lastStep - 1, eventsAtMost: limit)
+    stopFaults()
+    run(toStep: nil, eventsAtMost: 60_000)
+  }
+
   mutating func schedule(_ happening: Happening, in delay: UInt64) {
     queue.add(happening, at: time + delay)
   }

@@ -23,9 +23,7 @@ struct SimulationTests {
     #expect(calm.broken == nil && calm.unfinished == nil, "\(calm.replay)")
 
     var rough = Simulation(seed: seed, faults: .drawn(from: seed))
-    rough.run(toStep: rough.lastStep - 1, eventsAtMost: 6_000)
-    rough.stopFaults()
-    rough.run(toStep: nil, eventsAtMost: 60_000)
+    rough.runToTheEnd(withFaultsFor: 6_000)
     #expect(rough.broken == nil && rough.unfinished == nil, "\(rough.replay)")
     #expect(rough.outcome != nil && rough.outcome == calm.outcome, "\(rough.replay)")
   }
@@ -97,9 +95,7 @@ struct SimulationTests {
     // One that lost its lock computes on with all pictures, and its steps are no calm run's.
     faults.lostLock = 0
     var world = Simulation(seed: seed, faults: faults, bug: bug)
-    world.run(toStep: world.lastStep - 1, eventsAtMost: 6_000)
-    world.stopFaults()
-    world.run(toStep: nil, eventsAtMost: 60_000)
+    world.runToTheEnd(withFaultsFor: 6_000)
     return world
   }
 
@@ -139,9 +135,7 @@ struct SimulationTests {
     // What is not finite is no reason to go back, and its host is as gone.
     faults.saysNotFiniteEvery = 0
     var world = Simulation(seed: seed, workers: 4, faults: faults, bug: bug)
-    world.run(toStep: world.lastStep - 1, eventsAtMost: 6_000)
-    world.stopFaults()
-    world.run(toStep: nil, eventsAtMost: 60_000)
+    world.runToTheEnd(withFaultsFor: 6_000)
     return world
   }
 
