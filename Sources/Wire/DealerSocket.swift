@@ -104,8 +104,8 @@ public final class DealerSocket: MessageSocket, @unchecked Sendable {
         bounds.delivered(message, isKnown: true)
         return received(message.frames, of: message.count, peer: nil, connection: nil)
       }
-      // Woken by the waker, or for a reconnection or a look at the connection alone?
-      if !ready.event, until == deadline || (until ?? .now) > .now { return nil }
+      if ready.isWoken { return nil }
+      if let deadline, deadline <= .now { return nil }
     }
   }
 

@@ -77,10 +77,11 @@ final class SocketHandle {
 // MARK: - Waiting
 
 extension SocketHandle {
-  /// What a wait ended with; neither when the time is up or the waker woke.
+  /// What a wait ended with; none of it when the time is up, or up to a millisecond before: libzmq counts whole ones.
   struct Readiness {
     var message: Bool
     var event: Bool
+    var isWoken: Bool
   }
 
   /// Waits until a message is here, `monitor` has an event, or `waker` wakes.
@@ -100,8 +101,8 @@ extension SocketHandle {
         if zmq_errno() == EINTR { continue }
         throw .lastError(in: "zmq_poll")
       }
-      return Readiness(
-        message: items[0].revents & Int16(ZMQ_POLLIN) != 0, event: items[1].revents & Int16(ZMQ_POLLIN) != 0)
+      let isReady = items.map { $0.revents & Int16(ZMQ_POLLIN) != 0 }
+      return Readiness(message: isReady[0], event: isReady[1], isWoken: waker != nil && isReady[2])
     }
   }
 }

@@ -187,16 +187,15 @@ public final class RouterSocket: MessageSocket, @unchecked Sendable {
       if let peer = gone.popLast() { return .disconnected(peer) }
       if let complaint = complaints.next() { return .malformed(peer: nil, complaint) }
       if ready.message {
-        guard let message = try nextToRead() else {
-          if let deadline, deadline <= .now { return nil }
-          continue
+        if let message = try nextToRead() {
+          let received = check(message)
+          bounds.delivered(message, isKnown: connections.speaker(over: message.descriptor) != nil)
+          if let received { return received }
         }
-        let received = check(message)
-        bounds.delivered(message, isKnown: connections.speaker(over: message.descriptor) != nil)
-        if let received { return received }
-      } else if !ready.event, until == deadline || until > .now {
+      } else if ready.isWoken {
         return nil
       }
+      if let deadline, deadline <= .now { return nil }
     }
   }
 

@@ -124,6 +124,20 @@ struct SocketTests {
     }
   }
 
+  /// libzmq rounds times to whole milliseconds, now and then downwards.
+  @Test func aWaitLastsAsLongAsItWasAskedFor() throws {
+    let context = try Context()
+    let router = try RouterSocket(in: context, listeningOn: Self.loopback, for: .control, security: .none(.loopback))
+    let dealer = try DealerSocket(
+      in: context, as: PeerID(rawValue: 3), connectingTo: router.endpoint, for: .control, security: .none(.loopback))
+    let sockets: [any MessageSocket] = [router, dealer]
+    for round in 0..<400 {
+      let begun = ContinuousClock.now
+      #expect(try sockets[round % 2].receive(timeout: .milliseconds(2)) == nil)
+      #expect(ContinuousClock.now - begun >= .milliseconds(2))
+    }
+  }
+
   @Test func aPortInUseIsNamed() throws {
     let context = try Context()
     let first = try RouterSocket(in: context, listeningOn: Self.loopback, for: .control, security: .none(.loopback))
