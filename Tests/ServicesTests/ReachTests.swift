@@ -28,6 +28,18 @@ import Wire
     #expect(reach.look(isConnected: false, at: start + .seconds(203)) != nil)
   }
 
+  @Test func aFirstConnectionIsWaitedForLongerThanOneThatWasLost() {
+    let start = ContinuousClock.now
+    var reach = BulkReach(of: Self.bulk, control: nil, at: start)
+    #expect(!reach.isHopeless(after: .seconds(2)))
+    #expect(reach.isHopeless(after: .milliseconds(2001)))
+    _ = reach.look(isConnected: true, at: start)
+    #expect(!reach.isHopeless(after: .seconds(20)))
+    _ = reach.look(isConnected: false, at: start)
+    #expect(!reach.isHopeless(after: .milliseconds(500)))
+    #expect(reach.isHopeless(after: .milliseconds(501)))
+  }
+
   @Test(.timeLimit(.minutes(10))) func aWorkerOfWhichOnlyTheFirstPortIsLetThroughSaysSo() throws {
     // Port 1: nobody listens there.
     let coordinator = try ScriptedCoordinator(bulkPort: 1)

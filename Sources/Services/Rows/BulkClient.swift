@@ -165,8 +165,8 @@ package final class BulkClient: Sendable {
     for waiting in ended.values { _ = waiting.answers.tryAppend((waiting.index, .failure(error))) }
   }
 
-  /// Whether its connection stands, as far as the socket's thread saw.
-  var isConnected: Bool { reach.value.withLock { $0.silence.isConnected } }
+  /// Whether an answer that was asked for so long ago cannot be expected, for want of a connection.
+  func isHopeless(after waited: Duration) -> Bool { reach.value.withLock { $0.isHopeless(after: waited) } }
 
   /// Asks for all of it, a window at a time, and hands each answer over as it comes, so that only a window's frames are
   /// held.

@@ -8,10 +8,15 @@ package struct BulkReach: Sendable {
   /// Without a connection for so long people are told; then each minute.
   package static let patience = Duration.seconds(3)
   private static let pause = Duration.seconds(60)
+  /// How long whoever has somebody else to ask waits for a first connection, which takes threads and handshakes; and for
+  /// one that was lost.
+  private static let firstConnection = Duration.seconds(2)
+  private static let nextConnection = Duration.milliseconds(500)
 
   private let endpoint: Endpoint
   private let control: Endpoint?
   private var isConnected = false
+  private var wasConnected = false
   private var tellAt: ContinuousClock.Instant
 
   package init(of endpoint: Endpoint, control: Endpoint?, at now: ContinuousClock.Instant) {
@@ -23,10 +28,15 @@ package struct BulkReach: Sendable {
   /// - Returns: what to tell people now.
   package mutating func look(isConnected: Bool, at now: ContinuousClock.Instant) -> String? {
     self.isConnected = isConnected
-    if isConnected { tellAt = now + Self.patience }
+    if isConnected { (wasConnected, tellAt) = (true, now + Self.patience) }
     guard now >= tellAt else { return nil }
     tellAt = now + Self.pause
     return silence.sentence
+  }
+
+  /// Whether an answer that was asked for so long ago cannot be expected, for want of a connection.
+  package func isHopeless(after waited: Duration) -> Bool {
+    !isConnected && waited > (wasConnected ? Self.nextConnection : Self.firstConnection)
   }
 
   /// Why there is no answer, as far as the connection tells.

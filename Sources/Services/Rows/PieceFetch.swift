@@ -51,8 +51,6 @@ package struct PieceFetch {
   static let patienceFactor = 4
   /// Between looks whether anybody is slow, and whether the pieces are still wanted.
   private static let lookPause = Duration.milliseconds(100)
-  /// Without a connection for so long a holder is passed over.
-  private static let connectionPatience = Duration.milliseconds(500)
 
   private struct Progress {
     /// Holders asked so far.
@@ -230,7 +228,7 @@ package struct PieceFetch {
 
   private func isSlow(_ holder: BulkClient, askedAt: ContinuousClock.Instant, at now: ContinuousClock.Instant) -> Bool {
     if now - max(askedAt, heard[ObjectIdentifier(holder)] ?? askedAt) > patience { return true }
-    return now - askedAt > Self.connectionPatience && !holder.isConnected
+    return holder.isHopeless(after: now - askedAt)
   }
 
   /// It goes on answering, and is far slower than half of those with parts like its own.
