@@ -73,22 +73,26 @@ package struct CoordinatorCommand: EndsInOrder {
       security: security.security(for: listen, log: log.line), probe: probeDigest(), allowsMixed: allowMixed,
       rowCacheBytes: rowCache.bytes)
     options.forgetsLostRows = forgetLostRows
+    let manager = ServiceManager.ofThisProcess(isChild: stopWithParent, log: log.line)
     // Where workers look for it; one that went back is another incarnation there, as after a restart.
-    while let endpoint = try coordinate(options, configuration, signals, log) {
+    while let endpoint = try coordinate(options, configuration, signals, log, manager) {
       options.listen = listen.withPort(endpoint.port)
     }
   }
 
   /// - Returns: where it listened, if the run went back and is to be opened again.
   private func coordinate(
-    _ options: CoordinatorOptions, _ configuration: RunConfiguration, _ signals: Signals, _ log: ProcessLog
+    _ options: CoordinatorOptions, _ configuration: RunConfiguration, _ signals: Signals, _ log: ProcessLog,
+    _ manager: ServiceManager?
   ) throws -> Endpoint? {
     let service = try opened(options, log)
     try log.attach(file: "\(place.run)/coordinator.log")
     log.line(.info, "Listens on \(service.endpoint), run \(place.run), step \(service.resumedStep).")
+    manager?.tell(.ready, .status("Waits for workers at \(service.endpoint), step \(service.resumedStep)."))
     signals.tell { request in
       switch request {
       case .leave:
+        manager?.tell(.stopping, .status("Writes a last checkpoint."))
         service.requestStop()
         leave(within: configuration.grace, log.line)
       case .hurry:
@@ -99,13 +103,13 @@ package struct CoordinatorCommand: EndsInOrder {
     let report = RunReport(
       try MetricsWriter(
         path: service.directory.metricsPath, resumingAt: service.resumedStep, incarnation: service.incarnation.number),
-      service.definition, log: log.line)
+      service.definition, manager: manager, log: log.line)
     defer {
       report.finish()
       // Nobody holds the service then; a signal that comes now is told to the next one.
       signals.tell { _ in }
     }
-    switch try service.run(record: { report.take($0) }) {
+    switch try service.run(pulse: { manager?.beat() }, record: { report.take($0) }) {
     case .finished: log.line(.info, "The run is done: \(service.definition.lastStep) steps.")
     case .requested: log.line(.info, "Stopped after a last checkpoint. The same command goes on.")
     case .rolledBack: return service.endpoint

@@ -79,7 +79,14 @@ package struct MemoryCommand: ParsableCommand {
       let listen = try Endpoint(listen)
       let serving = try listeningSecurity(
         for: listen, key: security.key, allowedKeys: allowedKeys, insecure: security.insecure, log: log.line)
-      while let found = try search.find(until: { signals.haveCome }, log: log.line) {
+      let manager = ServiceManager.ofThisProcess(isChild: stopWithParent, log: log.line)
+      // It is up though nobody may answer yet: what waits for a shard's start would wait for the coordinator's.
+      manager?.tell(.ready, .status("Looks for a coordinator at \(search)."))
+      let isToStop = {
+        manager?.beat()
+        return signals.haveCome
+      }
+      while let found = try search.find(until: isToStop, log: log.line) {
         let service = try MemoryService(
           MemoryOptions(
             coordinator: found.endpoint, directory: directory, capacity: capacity.bytes, listen: listen,
@@ -87,10 +94,15 @@ package struct MemoryCommand: ParsableCommand {
             security: found.security, serving: serving, givesUpAfter: search.mayMove ? .seconds(10) : nil),
           log: log.line)
         log.line(.info, "Serves rows at \(service.endpoint), shard \(service.shard).")
-        signals.tell { _ in service.requestStop() }
-        let outcome = try service.run()
+        manager?.tell(.status("Serves rows at \(service.endpoint)."))
+        signals.tell { _ in
+          manager?.tell(.stopping)
+          service.requestStop()
+        }
+        let outcome = try service.run { manager?.beat() }
         if outcome == .stopped { log.line(.info, "Stopped as asked. Its rows stay in \(directory).") }
         if outcome != .silent { return }
+        manager?.tell(.status("Looks for a coordinator at \(search)."))
       }
       if signals.haveCome { log.line(.info, "Stopped as asked, before a coordinator was found.") }
     }

@@ -4,19 +4,28 @@ import Synchronization
 import Telemetry
 import Training
 
-/// Steps as they are done: to metrics.jsonl, and on stderr.
+/// Steps as they are done: to metrics.jsonl, on stderr, and to the service manager.
 final class RunReport: Sendable {
   private struct State {
     let metrics: MetricsWriter
     var printer = ProgressPrinter()
     var newest: ProgressState?
+    /// When the service manager was told, in seconds.
+    var told = -Double.infinity
   }
+  /// Between two lines for the service manager, in seconds.
+  private static let pause = 1.0
+
   private let definition: RunDefinition
+  private let manager: ServiceManager?
   private let log: ServiceLog
   private let state: Mutex<State>
 
-  init(_ metrics: sending MetricsWriter, _ definition: RunDefinition, log: @escaping ServiceLog) {
+  init(
+    _ metrics: sending MetricsWriter, _ definition: RunDefinition, manager: ServiceManager?, log: @escaping ServiceLog
+  ) {
     self.definition = definition
+    self.manager = manager
     self.log = log
     state = Mutex(State(metrics: metrics))
   }
@@ -30,10 +39,14 @@ final class RunReport: Sendable {
       secondsLeft: definition.secondsLeft(afterStep: record.step, imagesPerSecond: record.imagesPerSecond),
       workers: record.workers,
       memoryFilled: min(1, Double(record.memoryRows) / Double(definition.configuration.memorySize)))
+    let now = Date().timeIntervalSince1970
     state.withLock { state in
       do { try state.metrics.append(record) } catch { log(.warning, "\(error)") }
       state.newest = progress
-      state.printer.show(progress, at: Date().timeIntervalSince1970)
+      state.printer.show(progress, at: now)
+      guard let manager, now - state.told >= Self.pause else { return }
+      state.told = now
+      manager.tell(.status(ProgressLine.render(progress, width: .max)))
     }
   }
 

@@ -5,6 +5,7 @@ import Machine
 import Messages
 import Numerics
 import Services
+import Telemetry
 import Training
 
 /// `massl worker`: computes slices for a coordinator.
@@ -93,16 +94,25 @@ package struct WorkerCommand: EndsInOrder {
     let gate = WorkerGate(
       listen: try Self.endpoint(listen), advertised: try Self.endpoint(advertise), isClosed: listen == Self.nowhere,
       security: security, allowedKeys: allowedKeys, log: log.line)
+    let manager = ServiceManager.ofThisProcess(isChild: stopWithParent, log: log.line)
+    // It is up though nobody may answer yet: what waits for a worker's start would wait for the coordinator's.
+    manager?.tell(.ready, .status("Looks for a coordinator at \(search)."))
+    let isToStop = {
+      manager?.beat()
+      return signals.haveCome
+    }
     // A worker whose coordinator may be elsewhere now looks for it again.
     var remark = stopWithParent ? nil : Allowance.current.sentence
-    while let found = try search.find(until: { signals.haveCome }, log: log.line) {
+    while let found = try search.find(until: isToStop, log: log.line) {
       try Self.takeClass(of: found)
       // Once, and not before this process may have begun anew.
       if let sentence = remark.take() { log.line(.info, sentence) }
       let serving = try gate.serving(towards: found.endpoint)
-      let outcome = try work(for: found, serving, search.mayMove ? Self.silence : nil, signals, log.line)
+      manager?.tell(.status("Works for the coordinator at \(found.endpoint)."))
+      let outcome = try work(for: found, serving, search.mayMove ? Self.silence : nil, signals, manager, log.line)
       if outcome == .stopped { log.line(.info, "Stopped as asked. Leases went back to the coordinator.") }
       if outcome != .silent { return }
+      manager?.tell(.status("Looks for a coordinator at \(search)."))
     }
     log.line(.info, "Stopped as asked, before a coordinator was found.")
   }
@@ -128,7 +138,7 @@ package struct WorkerCommand: EndsInOrder {
   /// - Returns: how it ended.
   private func work(
     for found: CoordinatorSearch.Found, _ serving: WorkerOptions.Serving?, _ givesUpAfter: Duration?,
-    _ signals: Signals,
+    _ signals: Signals, _ manager: ServiceManager?,
     _ log: @escaping ServiceLog
   ) throws -> WorkerService.Outcome {
     let host = host ?? ProcessInfo.processInfo.hostName
@@ -140,8 +150,11 @@ package struct WorkerCommand: EndsInOrder {
         rowCacheBytes: rowCache.bytes, givesUpAfter: givesUpAfter, serving: serving),
       log: log)
     if let endpoint = service.endpoint { log(.info, "Gives weights to other workers at \(endpoint).") }
-    signals.tell { _ in service.requestStop() }
-    return try service.run()
+    signals.tell { _ in
+      manager?.tell(.stopping)
+      service.requestStop()
+    }
+    return try service.run { manager?.beat() }
   }
 }
 

@@ -140,10 +140,14 @@ public final class CoordinatorService: Sendable {
 
   /// Coordinates until the run is done, was asked to stop, or cannot go on. May be called once.
   ///
-  /// - Parameter record: takes a report a step, in the order of the steps, from one thread; the next step's update waits
-  ///   for it.
+  /// - Parameters:
+  ///   - pulse: called some times a second while the sockets' threads move.
+  ///   - record: takes a report a step, in the order of the steps, from one thread; the next step's update waits for it.
   /// - Throws: `RunFailure` when it cannot go on; `WireError` when the process is out of file descriptors.
-  public func run(record: @escaping @Sendable (StepReport) -> Void) throws -> Outcome {
+  public func run(
+    pulse: @escaping @Sendable () -> Void = {}, record: @escaping @Sendable (StepReport) -> Void
+  ) throws -> Outcome {
+    let pulse = CoordinatorPulse(pulse)
     updates.start(
       record: { [self] in record(noted($0)) },
       finish: { [self] result in
@@ -173,7 +177,11 @@ public final class CoordinatorService: Sendable {
       named: "massl-bulk", owning: sockets.bulk, outboxCapacity: 1, tick: Self.bulkTick
     ) { [self] event, socket in
       bulk.handle(event, socket)
-      if case .failed(let error) = event { end(.failed("\(error)")) }
+      switch event {
+      case .tick: pulse.moves(.bulk)
+      case .failed(let error): end(.failed("\(error)"))
+      case .received, .undelivered: break
+      }
     }
     // Under the lock, so that no event is handled before its answers have somewhere to go.
     let controlThread = try control.withLock { control in
@@ -181,6 +189,7 @@ public final class CoordinatorService: Sendable {
         named: "massl-control", owning: sockets.control, outboxCapacity: Self.controlOutbox, tick: Self.tick
       ) { [self] event, _ in
         receive(event)
+        if case .tick = event { pulse.moves(.control) }
       }
       control.thread = thread
       return thread

@@ -92,9 +92,10 @@ public final class MemoryService: Sendable {
   public var shard: ShardID { directory.shard }
 
   /// Serves until the run is over, it was drained, or `requestStop` is called. May be called once.
+  /// - Parameter pulse: called some times a second while this moves.
   /// - Throws: `MemoryError`; `DurabilityError` once the directory is another's; `WireError` for an endpoint that can
   ///   never be reached.
-  public func run() throws -> Outcome {
+  public func run(pulse: () -> Void = {}) throws -> Outcome {
     let store = store.withLock { $0 }
     var state = State(
       machine: ShardMachine(
@@ -119,7 +120,10 @@ public final class MemoryService: Sendable {
     } report: { [self] in
       noteDamage()
     }
-    while state.ending == nil, let event = events.next() { handle(event, &state) }
+    while state.ending == nil, let event = events.next() {
+      handle(event, &state)
+      if case .tick = event { pulse() }
+    }
     // Nobody waits for room from here on.
     events.close()
     scrub.stop()

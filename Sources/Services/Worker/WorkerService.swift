@@ -63,8 +63,9 @@ public final class WorkerService: Sendable {
   public var endpoint: Endpoint? { socket?.address.endpoint }
 
   /// Works until the run is over or `requestStop` is called. May be called once.
+  /// - Parameter pulse: called some times a second while this and the threads that compute move.
   /// - Throws: `WorkerError.turnedAway`, `.socketFailed`; `WireError` for an endpoint that can never be reached.
-  public func run() throws -> Outcome {
+  public func run(pulse: () -> Void = {}) throws -> Outcome {
     let hello = Hello(
       protocolVersion: WireLimits.protocolVersion, name: options.name, host: options.host, threads: options.threads,
       probe: options.probe, libraries: .loaded, address: socket?.address)
@@ -76,7 +77,10 @@ public final class WorkerService: Sendable {
     try line.open(in: context, security: options.security, tick: Self.tick) { [events] in
       _ = events.append(WorkerEvent($0))
     }
-    while state.ending == nil, let event = events.next() { handle(event, &state) }
+    while state.ending == nil, let event = events.next() {
+      handle(event, &state)
+      if case .tick = event, state.session?.isStuck != true { pulse() }
+    }
     // Nobody waits for room from here on.
     events.close()
     line.close()

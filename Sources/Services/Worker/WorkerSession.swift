@@ -37,6 +37,7 @@ final class WorkerSession: Sendable {
   private let pushes = BoundedQueue<(lease: LeaseID, sum: SliceSum, keepsGradient: Bool)>(capacity: 1)
   /// Leases that are not forgotten.
   private let wanted = Mutex<[LeaseID: Wanted]>([:])
+  private let clock = Mutex(SliceClock())
 
   private struct Wanted: Sendable {
     let step: Int
@@ -83,7 +84,7 @@ final class WorkerSession: Sendable {
     try definition.architecture.checkSide(definition.configuration.localSize)
     startThread(named: "massl-prepare") { [self] in prepare() }
     startThread(named: "massl-push") { [self] in pushGranted() }
-    for index in 0..<threads { startThread(named: "massl-slice-\(index)") { [self] in computeSlices() } }
+    for index in 0..<threads { startThread(named: "massl-slice-\(index)") { [self] in computeSlices(index) } }
   }
 
   /// Ends the threads, each after what it is at.
@@ -124,6 +125,9 @@ extension WorkerSession {
     invariant(isTaken, "lease \(lease.number) is pushed before it is computed, or beside another")
   }
 
+  /// Whether a thread that computes does not come to an end.
+  var isStuck: Bool { clock.withLock { $0.isStuck(at: .now) } }
+
   private func isWanted(_ lease: LeaseID) -> Bool { wanted.withLock { $0[lease] != nil } }
 
   private func isWanted(step: Int) -> Bool { wanted.withLock { $0.values.contains { $0.step == step } } }
@@ -152,12 +156,14 @@ extension WorkerSession {
     }
   }
 
-  private func computeSlices() {
+  private func computeSlices(_ thread: Int) {
     // Made once before, in `init`: it does not throw here.
     guard let computer = try? SliceComputer(definition) else { return }
     while let task = tasks.next() {
       let lease = task.work.lease
       if isWanted(lease.lease) {
+        clock.withLock { $0.begin(thread, at: .now) }
+        defer { clock.withLock { $0.end(thread, at: .now) } }
         do {
           let lost = task.work.lost
           let fetched = try pictures.together(
