@@ -37,8 +37,11 @@ struct WorkerScript {
     configuration: "recipe", bulkPort: 9, data: DataIdentity(count: 100, digest: probe), rows: 0)
 
   @discardableResult
-  mutating func handle(_ event: WorkerEvent, after milliseconds: UInt64 = 0) throws -> [String] {
+  mutating func handle(
+    _ event: WorkerEvent, after milliseconds: UInt64 = 0, before stepBack: UInt64 = 0
+  ) throws -> [String] {
     time += milliseconds
+    time -= stepBack
     effects = machine.handle(event, at: Instant(nanoseconds: time * 1_000_000))
     try machine.checkInvariants()
     return effects.compactMap(Self.word)
