@@ -24,6 +24,8 @@ package final class BulkClient: Sendable {
     var index: Int
     /// Nil for a push, which is many messages.
     var request: BulkRequest?
+    /// Of the bytes that are asked for; nil where the asker sees for itself that they are right.
+    var hash: ContentHash?
     var deadline: ContinuousClock.Instant
   }
 
@@ -75,7 +77,7 @@ package final class BulkClient: Sendable {
       func unanswered() -> BulkError { .unanswered(reach.value.withLock { $0.silence }) }
       switch event {
       case .received(.malformed(_, let error, _)): complain("\(error)")
-      case .received(let received): Self.take(received, state)
+      case .received(let received): Self.take(received, from: endpoint, state)
       case .undelivered(let outgoing, _):
         // No room, or no connection yet. It waits here, so that the chunks of a push keep their order; answers come in
         // meanwhile.
@@ -84,7 +86,7 @@ package final class BulkClient: Sendable {
           if (try? socket.send(outgoing, timeout: .milliseconds(20))) == .sent {
             return Self.askAgain(as: sender, over: socket, state)
           }
-          while let received = try? socket.receive(timeout: .zero) { Self.take(received, state) }
+          while let received = try? socket.receive(timeout: .zero) { Self.take(received, from: endpoint, state) }
           look()
         }
         guard let waiting = state.value.withLock({ $0.waiting.removeValue(forKey: outgoing.envelope.exchange) })
@@ -118,12 +120,17 @@ package final class BulkClient: Sendable {
     Self.fail(state, .unanswered(nil))
   }
 
-  private static func take(_ received: Received, _ state: Arc<Mutex<State>>) {
+  /// What has a hash is held against it here: each connection has a thread, so many cores hash what many send.
+  private static func take(_ received: Received, from endpoint: Endpoint, _ state: Arc<Mutex<State>>) {
     if case .disconnected = received { return connectionBroke(state) }
     guard case .message(let incoming) = received, case .bulkReply(let reply) = incoming.envelope.message,
       let waiting = state.value.withLock({ $0.waiting.removeValue(forKey: incoming.envelope.exchange) })
     else { return }
-    _ = waiting.answers.tryAppend((waiting.index, .success((reply, incoming.bulk))))
+    var isRight = true
+    if let hash = waiting.hash, let bulk = incoming.bulk { isRight = bulk.withBytes { ContentHash(of: $0) } == hash }
+    let result: Result<Answer, BulkError> =
+      isRight ? .success((reply, incoming.bulk)) : .failure(.otherBits("what was sent", from: endpoint))
+    _ = waiting.answers.tryAppend((waiting.index, result))
   }
 
   /// Nothing that was sent over it will be answered.
@@ -251,25 +258,22 @@ package final class BulkClient: Sendable {
     stride(from: 0, to: count, by: WireLimits.bulkFloats).map { $0..<min(count, $0 + WireLimits.bulkFloats) }
   }
 
-  private func open(
-    _ request: BulkRequest?, index: Int, _ answers: Answers
-  ) -> UInt64 {
+  private func open(_ request: BulkRequest?, hash: ContentHash? = nil, index: Int, _ answers: Answers) -> UInt64 {
     state.value.withLock { state in
       defer { state.next += 1 }
       state.waiting[state.next] = Waiting(
-        answers: answers, index: index, request: request, deadline: .now + Self.patience)
+        answers: answers, index: index, request: request, hash: hash, deadline: .now + Self.patience)
       return state.next
     }
   }
 
   /// Asks for one thing; the answer, or that there is none, comes to the queue with this index.
   ///
-  /// - Parameter answers: has room for it: nobody waits to add to it.
-  package func send(
-    _ request: BulkRequest, index: Int,
-    to answers: Answers
-  ) {
-    let exchange = open(request, index: index, answers)
+  /// - Parameters:
+  ///   - hash: of the bytes that are right; others are `BulkError.otherBits`. Nil where the asker sees for itself.
+  ///   - answers: has room for it: nobody waits to add to it.
+  package func send(_ request: BulkRequest, hash: ContentHash? = nil, index: Int, to answers: Answers) {
+    let exchange = open(request, hash: hash, index: index, answers)
     let envelope = Envelope(sender: sender, message: .bulkRequest(request), exchange: exchange)
     if !thread.send(Outgoing(envelope)) {
       state.value.withLock { $0.waiting[exchange] = nil }

@@ -1,4 +1,5 @@
 import Messages
+import Numerics
 import Threads
 import Wire
 
@@ -12,11 +13,14 @@ package struct PieceFetch {
   /// What one answer carries.
   package struct Piece {
     var request: BulkRequest
+    /// Of the bytes that are right; nil where the taker sees for itself whether they are.
+    var hash: ContentHash?
     /// Who has it, the best first; not empty.
     var holders: [BulkClient]
 
-    package init(request: BulkRequest, holders: [BulkClient]) {
+    package init(request: BulkRequest, hash: ContentHash? = nil, holders: [BulkClient]) {
       self.request = request
+      self.hash = hash
       self.holders = holders
     }
   }
@@ -137,7 +141,8 @@ package struct PieceFetch {
     progress[index].asked += 1
     progress[index].askedAt = .now
     underWay[ObjectIdentifier(client), default: 0] += 1
-    client.send(pieces[index].request, index: index * holdersAtMost + holder, to: answers)
+    client.send(
+      pieces[index].request, hash: pieces[index].hash, index: index * holdersAtMost + holder, to: answers)
   }
 
   /// - Returns: whether the piece is done with this.

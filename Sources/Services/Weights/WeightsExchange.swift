@@ -107,7 +107,8 @@ package final class WeightsExchange {
     avoidedUntil = avoidedUntil.filter { $0.value > now }
     clients.keep(Set(asked(of: sources)))
     let pieces = chunks.indices.map {
-      PieceFetch.Piece(request: chunks[$0].request(ofStep: step), holders: holders(ofChunk: $0, sources))
+      PieceFetch.Piece(
+        request: chunks[$0].request(ofStep: step), hash: sources.hashes[$0], holders: holders(ofChunk: $0, sources))
     }
     let kind = PieceFetch.Kind(
       patience: max(Self.shortestPatience, lastTook * Self.patienceFactor), evenAfter: Self.shortestPatience
@@ -120,8 +121,7 @@ package final class WeightsExchange {
     try fetch.run(unless: check) { index, reply, frame, endpoint in
       let chunk = chunks[index]
       guard reply == chunk.reply(ofStep: step), let frame,
-        frame.count == chunk.range.count * MemoryLayout<Float>.stride,
-        frame.withBytes({ ContentHash(of: $0) }) == sources.hashes[index]
+        frame.count == chunk.range.count * MemoryLayout<Float>.stride
       else { throw BulkError.otherBits("a chunk of weights", from: endpoint) }
       frame.copy(into: chunk.buffer, at: chunk.range.lowerBound)
       shelf.put(index)
