@@ -7,6 +7,8 @@ public enum Security<Keys: Sendable>: Sendable {
   case none(PlainReason)
   case curve(Keys)
 
+  public var isEncrypted: Bool { if case .curve = self { true } else { false } }
+
   /// Decides for an endpoint: keys are used where they are given, and needed where other machines can connect.
   ///
   /// A worker beside its coordinator uses its keys too, for a socket that listens on all addresses wants them of all.

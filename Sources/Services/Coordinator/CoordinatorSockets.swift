@@ -11,7 +11,7 @@ struct CoordinatorSockets: Sendable {
   /// - Parameter payloadBytes: of all payloads that may be on their way at once.
   /// - Throws: `WireError`.
   init(_ options: CoordinatorOptions, payloadBytes: Int, log: ServiceLog) throws {
-    context = try Context()
+    context = try Context(encrypting: options.security.isEncrypted)
     control = try RouterSocket(
       in: context, listeningOn: options.listen, for: .control, security: options.security,
       connectionsAtMost: Self.controlConnections)

@@ -60,7 +60,7 @@ public final class MemoryService: Sendable {
     self.options = options
     self.log = log
     self.storage = storage
-    context = try Context()
+    context = try Context(encrypting: options.serving.isEncrypted)
     directory = try ShardDirectory(options.directory, in: storage)
     let store = try directory.layout.map {
       try ExtentStore(storage: storage, directory: options.directory, layout: $0)

@@ -54,7 +54,7 @@ public final class WorkerService: Sendable {
       log(.warning, "\(path) cannot be read: \(reason). Pictures come from the coordinator.")
       own = nil
     }
-    context = try Context()
+    context = try Context(encrypting: options.security.isEncrypted)
     line = ControlConnection(to: options.coordinator, log: log)
     socket = try options.serving.map { [context] in try WeightsSocket(in: context, $0, log: log) }
   }
