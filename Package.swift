@@ -145,7 +145,7 @@ let package = Package(
     .testTarget(
       name: "CommandLineTests",
       dependencies: [
-        "massl", "Configuration", "Durability", "Machine", "Numerics", "Runs", "TestSupport",
+        "massl", "Configuration", "Durability", "Machine", "Messages", "Numerics", "Runs", "TestSupport", "Training",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ]),
     .testTarget(name: "ProcessTests", dependencies: ["massl", "Machine", "MemoryBank", "Numerics", "TestSupport"]),

@@ -23,6 +23,15 @@ public struct MemoryNeed: Sendable, Equatable {
     content: "weights on their way to other workers (--listen)",
     bytes: WireLimits.weightFramesAnswered * WireLimits.bulkBytes)
 
+  /// As they arrive and as they are added up; one of each slice's gradient at least.
+  private static func gradientsAddedUp(of definition: RunDefinition) -> Share {
+    let aChunk = definition.slices * WireLimits.gradientChunkFloats * MemoryLayout<Float>.stride
+    let all = definition.slices * definition.weightBytes
+    return Share(
+      content: "chunks of other workers' gradients, which it adds up (--listen)",
+      bytes: 2 * min(all, max(WireLimits.gradientBytesPulled, aChunk)))
+  }
+
   private init(_ shares: [Share]) { self.shares = shares }
 
   /// Of a coordinator: weights and moments, those of the next step, and a gradient.
@@ -37,7 +46,7 @@ public struct MemoryNeed: Sendable, Equatable {
   }
 
   /// Of a worker of so many threads: weights, a gradient for each thread, what they compute in, and blocks.
-  /// - Parameter givesWeights: other workers fetch weights from it.
+  /// - Parameter givesWeights: other workers fetch weights and gradients from it, and it adds gradients up.
   public static func worker(of definition: RunDefinition, threads: Int, givesWeights: Bool = false) -> MemoryNeed {
     let busy = min(threads, definition.slices)
     let configuration = definition.configuration
@@ -55,7 +64,7 @@ public struct MemoryNeed: Sendable, Equatable {
         Share(
           content: "a step's blocks (block_size, blocks_per_step)", bytes: (definition.lastStep > 1 ? 2 : 1) * block),
         Share(content: "the program", bytes: programBytes),
-      ] + (givesWeights ? [weightsOnTheirWay] : []))
+      ] + (givesWeights ? [weightsOnTheirWay, gradientsAddedUp(of: definition)] : []))
   }
 
   /// Of processes that run beside each other.

@@ -1,7 +1,9 @@
 import Configuration
 import Machine
+import Messages
 import Runs
 import Testing
+import Training
 import massl
 
 /// What `massl train` says of memory: before it starts, and after a process was killed.
@@ -46,6 +48,22 @@ struct MemoryWordsTests {
     let one = least(workers: 1, threads: 1)
     #expect(one > 2 && least(workers: 1, threads: 2) > one && least(workers: 2, threads: 2) > one)
     #expect(least(workers: 2, threads: 2) > least(workers: 1, threads: 2))
+  }
+
+  /// As they come and as they are added up: a window each, or the whole of a small network's.
+  @Test(arguments: [(384, 2 * WireLimits.gradientBytesPulled), (8, nil)] as [(Int, Int?)])
+  func whoAddsOtherWorkersGradientsUpHasRoomForThem(width: Int, bytes: Int?) throws {
+    var configuration = Self.vitSmall
+    (configuration.embedDim, configuration.numHeads) = (width, 2)
+    (configuration.headHiddenDim, configuration.bottleneckDim) = (4 * width, width)
+    let definition = try RunDefinition(configuration: configuration, pictures: 1000)
+    func shares(_ givesWeights: Bool) -> [MemoryNeed.Share] {
+      MemoryNeed.worker(of: definition, threads: 2, givesWeights: givesWeights).shares
+    }
+    let more = shares(true).filter { !shares(false).contains($0) }
+    let ofGradients = more.filter { $0.content.contains("gradients") }
+    let all = 2 * definition.slices * 4 * definition.layout.count
+    #expect(more.count == 2 && ofGradients.map(\.bytes) == [bytes ?? all])
   }
 
   @Test func cachesTakeWhatIsLeft() throws {
