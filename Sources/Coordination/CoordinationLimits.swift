@@ -114,7 +114,7 @@ public enum CoordinationLimits {
 
   /// A reducer that sends no sum for so long, or for `patience` times as long as all that it takes in needs, is replaced.
   /// Longer than `keeperSilence`, for it may be another that it waits for.
-  public static let sumSilence = Duration.seconds(3)
+  public static let sumSilence = Duration.milliseconds(2500)
 
   /// Between two looks at who is late with sums: not after each of them, for every look goes through the chunks.
   public static let reducerLook = Duration.milliseconds(100)
