@@ -1,4 +1,5 @@
 import Coordination
+import Messages
 
 /// The machines that a run is planned for, and what they are taken to do.
 public struct Deployment: Sendable, Equatable {
@@ -9,6 +10,8 @@ public struct Deployment: Sendable, Equatable {
   public var shards = 0
   /// Of every machine's link, each way, on the wire.
   public var linkBitsPerSecond = 1e9
+  /// Whether what crosses links is encrypted.
+  public var isEncrypted = false
   /// Floating-point operations a second of a worker's sgemm, all its threads at it at once.
   public var sgemmPerSecond = 100e9
   /// The method's operations a second in a slice, as a share of sgemm's.
@@ -33,8 +36,12 @@ public struct Deployment: Sendable, Equatable {
   /// Of a copy's speed, what the update's passes over weights come to (`massl bench update`).
   static let passShare = 0.65
 
-  /// Payload bytes a second, each way.
-  var linkBytesPerSecond: Double { linkBitsPerSecond / 8 * Self.payloadShare }
+  /// Payload bytes a second, each way. Encryption's threads have both ways to serve.
+  var linkBytesPerSecond: Double {
+    let link = linkBitsPerSecond / 8 * Self.payloadShare
+    guard isEncrypted else { return link }
+    return min(link, Double(EncryptedTraffic.threads(processors: threads)) * EncryptedTraffic.bytesPerThread / 2)
+  }
 
   /// Seconds in which one thread hashes so many floats.
   func seconds(hashingFloats count: Double) -> Double { 4 * count * Exchange.secondsAByteHashed }

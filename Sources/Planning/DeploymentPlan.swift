@@ -62,6 +62,7 @@ public struct DeploymentPlan: Sendable, Encodable {
   public let threads: Int
   public let shards: Int
   public let linkBitsPerSecond: Double
+  public let isEncrypted: Bool
   public let sgemmPerSecond: Double
   public let efficiency: Double
   public let copyBytesPerSecond: Double
@@ -71,6 +72,8 @@ public struct DeploymentPlan: Sendable, Encodable {
   /// A slice is computed by one thread: no more than so many compute at once.
   public let slicesPerStep: Int
   public let stepSeconds: Double
+  /// Of those, what audits take in the mean over steps with and without.
+  public let auditSeconds: Double
   public let imagesPerSecond: Double
   /// If all threads did nothing but compute.
   public let imagesPerSecondOfComputing: Double
@@ -95,8 +98,7 @@ public struct DeploymentPlan: Sendable, Encodable {
   /// - Precondition: the deployment's numbers are positive, its workers and shards within `WireLimits`.
   public init(_ definition: RunDefinition, on deployment: Deployment) {
     let sizes = DeploymentSizes(definition, deployment)
-    let fetches = ExpectedFetches(
-      definition, cacheRows: sizes.cachedRows, unsealed: deployment.shards == 0 ? nil : sizes.unsealedRows)
+    let fetches = sizes.fetches
     let rehearsed = StepSimulation.run(definition, on: deployment, fetches)
     let operations = definition.operationsPerImage
     let batch = Double(definition.configuration.batchSize)
@@ -105,6 +107,7 @@ public struct DeploymentPlan: Sendable, Encodable {
     threads = deployment.threads
     shards = deployment.shards
     linkBitsPerSecond = deployment.linkBitsPerSecond
+    isEncrypted = deployment.isEncrypted
     sgemmPerSecond = deployment.sgemmPerSecond
     efficiency = deployment.efficiency
     copyBytesPerSecond = deployment.copyBytesPerSecond
@@ -113,6 +116,7 @@ public struct DeploymentPlan: Sendable, Encodable {
     operationsPerStep = operations * batch
     slicesPerStep = definition.slices
     stepSeconds = rehearsed.seconds
+    auditSeconds = rehearsed.auditSeconds
     imagesPerSecond = batch / rehearsed.seconds
     imagesPerSecondOfComputing =
       Double(deployment.workers) * deployment.sgemmPerSecond * deployment.efficiency / operations

@@ -43,6 +43,11 @@ struct DeploymentSizes {
   /// whole and a checkpoint has made it durable.
   var unsealedRows: Double { Double(layout.capacity) / 2 }
 
+  /// Rows that a worker fetches.
+  var fetches: ExpectedFetches {
+    ExpectedFetches(definition, cacheRows: cachedRows, unsealed: deployment.shards == 0 ? nil : unsealedRows)
+  }
+
   private func extents(holding rows: Int) -> Int { (rows + layout.capacity - 1) / layout.capacity + 1 }
 }
 

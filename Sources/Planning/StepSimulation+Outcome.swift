@@ -22,6 +22,19 @@ extension StepSimulation {
     /// Workers that added gradients up; 0 if the coordinator did.
     var reducers = 0
     var steps = 0
+    /// What audits add to the time of a step, in the mean.
+    var auditSeconds = 0.0
+
+    /// - Parameters:
+    ///   - audited: of the same steps with audited leases.
+    ///   - share: how many of all steps are like those.
+    mutating func addAudits(of audited: Outcome, share: Double) {
+      auditSeconds = share * (audited.seconds - seconds)
+      seconds += auditSeconds
+      phases.move(by: share, towards: audited.phases)
+      computing += share * (audited.computing - computing)
+      updating += share * (audited.updating - updating)
+    }
   }
 
   /// Where a step's time goes, as its slowest worker sees it.
@@ -38,5 +51,11 @@ extension StepSimulation {
     /// From the last result to the last sum; 0 where no gradient stays with the workers.
     var reduce = 0.0
     var update = 0.0
+
+    mutating func move(by share: Double, towards others: Phases) {
+      for phase in [\Phases.weights, \.rows, \.slices, \.gradients, \.reduce, \.update] {
+        self[keyPath: phase] += share * (others[keyPath: phase] - self[keyPath: phase])
+      }
+    }
   }
 }

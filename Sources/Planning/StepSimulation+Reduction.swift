@@ -33,8 +33,9 @@ extension StepSimulation {
   private static let windows = 8
 
   /// Seconds in which a worker, or the coordinator on a machine like it, hashes so many floats on all cores.
-  func secondsOnAllCores(hashingFloats count: Double) -> Double {
-    deployment.seconds(hashingFloats: count) / Double(deployment.threads)
+  /// - Parameter connections: what came over them is hashed by a thread for each.
+  func secondsOnAllCores(hashingFloats count: Double, from connections: Int = .max) -> Double {
+    deployment.seconds(hashingFloats: count) / Double(max(1, min(deployment.threads, connections)))
   }
 
   private func floats(of chunks: ArraySlice<Int>) -> Double {
@@ -72,7 +73,7 @@ extension StepSimulation {
     reduction.holders.map { links.weight(of: $0, to: machine(window.worker)) } ?? 0
   }
 
-  /// One thread hashes what comes, and adds: an addition reads two and writes one.
+  /// What comes is hashed where it comes, then one thread adds: that reads two and writes one.
   mutating func partsHere(_ window: ChunkWindow) {
     if !window.later.isEmpty {
       pull(
@@ -83,7 +84,7 @@ extension StepSimulation {
     let floats = floats(of: window.chunks)
     let done =
       max(reduction.addersAreFreeAt[window.worker] ?? 0, clock)
-      + deployment.seconds(hashingFloats: gradientsOfOthers(window) * floats)
+      + secondsOnAllCores(hashingFloats: gradientsOfOthers(window) * floats, from: deployment.workers - 1)
       + deployment.seconds(passingFloats: 3 * Double(window.gradients - 1) * floats)
     reduction.addersAreFreeAt[window.worker] = done
     after(done - clock, .partsAdded(window))

@@ -36,6 +36,8 @@ extension StepSimulation {
     var hasNewRows = false
     var tasks: [(lease: LeaseID, slice: Int)] = []
     var idle: Int
+    /// Nobody hears it any more, nor does it hear anybody. Its threads and its link end what they had begun.
+    var isGone = false
     /// Weights and gradients.
     var buffers = 0
     var buffersAtMost = 0
@@ -88,7 +90,13 @@ extension StepSimulation {
     for effect in workers[index].machine.handle(event, at: Self.noTime) { carryOut(effect, worker: index) }
   }
 
+  mutating func failed(_ index: Int) {
+    workers[index].isGone = true
+    handle(.disconnected(Worker.peer(index)))
+  }
+
   mutating func hear(_ message: CoordinatorMessage, _ index: Int) {
+    guard !workers[index].isGone else { return }
     let sender = Sender(run: Self.identity, incarnation: Self.incarnation, peer: PeerID(rawValue: 0))
     tell(.received(message, from: sender), worker: index)
   }
@@ -99,7 +107,7 @@ extension StepSimulation {
 
   private mutating func carryOut(_ effect: WorkerEffect, worker index: Int) {
     switch effect {
-    case .say(let message, let sender): handle(.message(message, from: sender))
+    case .say(let message, let sender): if !workers[index].isGone { handle(.message(message, from: sender)) }
     case .join(_, _, let session):
       workers[index].session = session
       tell(
@@ -164,8 +172,9 @@ extension StepSimulation {
   }
 
   mutating func pulled(_ index: Int) {
-    // One thread hashes chunks of peers while others come. The average reads two and writes one; two digests.
-    let hashing = weightSources.isEmpty ? 0 : deployment.seconds(hashingFloats: floats)
+    // Chunks of peers are hashed while others come. The average reads two and writes one; two digests.
+    let hashing =
+      weightSources.isEmpty ? 0 : secondsOnAllCores(hashingFloats: floats, from: weightSources.count)
     let hashed = max(clock, workers[index].pullBegan + hashing)
     after(hashed - clock + deployment.seconds(passingFloats: 5 * floats), .averaged(index))
   }

@@ -1,4 +1,5 @@
 import Coordination
+import Foundation
 import MemoryBank
 import Messages
 import Numerics
@@ -36,6 +37,7 @@ struct StepSimulation {
     case sumsTaken(ChunkWindow)
     case updated
     case probed(BulkAddress)
+    case failed(Int)
     case nothing
   }
 
@@ -44,9 +46,11 @@ struct StepSimulation {
   /// An exchange makes steps shorter than the first ones promised. Until the workers' paces follow, the coordinator has
   /// slices computed twice: steps do not count before three in a row take as long.
   private static let warmUpAtMost = 32
-  private var counted: Int { isLarge ? 2 : 8 }
+  private var counted: Int { loses != nil ? 1 : isLarge ? 2 : 8 }
   /// The coordinator's own leasing takes time that grows with workers and slices.
   private var isLarge: Bool { workers.count > 16 }
+  /// Audited leases of a step that is rehearsed to see what they cost.
+  private static let auditsShown = 2.0
   /// The coordinator's patience is for peers that are slow or gone. There are none: its time passes slowly.
   private static let coordinatorPace = 1e-4
 
@@ -84,25 +88,46 @@ struct StepSimulation {
   private var recent: [Double] = []
   private var stepBegan = 0.0
   private var countedFrom = 0.0
+  /// The worker that is gone in the middle of the only step that counts; nil where none is.
+  private var loses: Int?
   var outcome: Outcome
   private var linksBefore: LinkModel
   private var nextShard = 0
 
-  static func run(_ definition: RunDefinition, on deployment: Deployment, _ fetches: ExpectedFetches) -> Outcome {
-    var rehearsal = StepSimulation(definition, deployment, fetches)
-    return rehearsal.run()
+  /// Seconds that a step takes in the middle of which the last worker is gone, and does not come back.
+  static func secondsOfAFailure(
+    _ definition: RunDefinition, on deployment: Deployment, _ fetches: ExpectedFetches
+  ) -> Double {
+    var rehearsal = StepSimulation(definition, deployment, fetches, auditRate: 0)
+    rehearsal.loses = deployment.workers - 1
+    return rehearsal.run().seconds
   }
 
-  private init(_ definition: RunDefinition, _ deployment: Deployment, _ fetches: ExpectedFetches) {
+  static func run(_ definition: RunDefinition, on deployment: Deployment, _ fetches: ExpectedFetches) -> Outcome {
+    func rehearsed(auditing rate: Double) -> Outcome {
+      var rehearsal = StepSimulation(definition, deployment, fetches, auditRate: rate)
+      return rehearsal.run()
+    }
+    var outcome = rehearsed(auditing: 0)
+    let rate = deployment.workers > 1 ? definition.configuration.auditRate : 0
+    guard rate > 0 else { return outcome }
+    // At a usual rate few steps have an audited lease. So steps that have are rehearsed, and counted as often as they come.
+    let (leases, shown) = (outcome.results, max(rate, min(1, Self.auditsShown / outcome.results)))
+    func share(_ rate: Double) -> Double { 1 - pow(1 - rate, leases) }
+    outcome.addAudits(of: rehearsed(auditing: shown), share: share(rate) / share(shown))
+    return outcome
+  }
+
+  private init(
+    _ definition: RunDefinition, _ deployment: Deployment, _ fetches: ExpectedFetches, auditRate: Double
+  ) {
     self.definition = definition
     self.deployment = deployment
     self.fetches = fetches
     floats = Double(definition.layout.count)
     let configuration = definition.configuration
     let rate = deployment.sgemmPerSecond * deployment.efficiency / Double(deployment.threads)
-    // A share of the slices is computed twice, for audits.
-    let audited = deployment.workers > 1 ? configuration.auditRate : 0
-    sliceSeconds = Double(configuration.sliceSize) * definition.operationsPerImage / rate * (1 + audited)
+    sliceSeconds = Double(configuration.sliceSize) * definition.operationsPerImage / rate
     let probe = Digest(high: 0, low: 1)
     let settings = CoordinatorSettings(
       run: Self.identity, incarnation: Self.incarnation,
@@ -111,7 +136,8 @@ struct StepSimulation {
         configuration: "", bulkPort: 1, data: DataIdentity(count: definition.pictures, digest: probe), rows: 0),
       shape: StepShape(
         slices: definition.slices, gradientCount: definition.layout.count, floatsPerSlice: definition.floatsPerSlice),
-      lastStep: Self.steps, exchanges: Self.exchanges(definition, deployment),
+      lastStep: Self.steps, audits: AuditSettings(rate: auditRate, seed: 1),
+      exchanges: Self.exchanges(definition, deployment),
       pictures: PictureSettings(name: { "\($0)" }, ofSlice: { _, _ in [] }))
     coordinator = Coordinator(
       settings, resuming: Self.version(0), durableStep: nil, at: Instant(nanoseconds: 0))
@@ -229,6 +255,7 @@ extension StepSimulation {
     case .sumsTaken(let window): sumsTaken(window)
     case .updated: updated()
     case .probed(let address): handle(.probed(address, failure: nil))
+    case .failed(let index): failed(index)
     case .nothing: break
     }
   }
@@ -321,6 +348,7 @@ extension StepSimulation {
       countedFrom = clock
       linksBefore = links
       (outcome.computing, outcome.updating, outcome.results, outcome.kept) = (0, 0, 0, 0)
+      if let loses { after((clock - stepBegan) / 2, .failed(loses)) }
     }
     stepBegan = clock
     reduction = StepReduction()

@@ -2,6 +2,7 @@ import ArgumentParser
 import Benchmark
 import Checkpoints
 import Configuration
+import Durability
 import Foundation
 import Machine
 import MemoryBank
@@ -23,6 +24,7 @@ package struct PlanCommand: ParsableCommand {
 
         massl plan --config Recipes/vit_small_imagenet.yaml --workers 8 --threads 32 --shards 2 --link 10Gbit
         massl plan --config Recipes/cifar10.yaml --workers 2 --threads 1 --link 1Gbit --row-cache 0 --json
+        massl plan --config Recipes/vit_small_imagenet.yaml --threads 4 --link 10Gbit --sweep 1,2,4,8,16,32 --svg plan.svg
 
       Without --gflops and --copy this machine is measured, which takes a few seconds. All machines are taken to be alike.
       """)
@@ -40,6 +42,9 @@ package struct PlanCommand: ParsableCommand {
 
   @Option(help: ArgumentHelp("Every machine's link, each way: 100Mbit, 1Gbit, 2.5Gbit.", valueName: "speed"))
   package var link = LinkSpeed(bitsPerSecond: 1e9)
+
+  @Flag(help: "Links are encrypted, as they are where keys are used.")
+  package var encrypted = false
 
   @Option(
     help: ArgumentHelp(
@@ -68,6 +73,20 @@ package struct PlanCommand: ParsableCommand {
       "Mean size of a picture that workers fetch from the coordinator; 0: they have the pictures.", valueName: "bytes"))
   package var pictureBytes = ByteCount(0)
 
+  @Option(
+    help: ArgumentHelp(
+      "Plan for each of so many workers, and print a table: 1,2,4,8,16.", valueName: "counts"))
+  package var sweep: WorkerCounts?
+
+  @Option(help: ArgumentHelp("Of a --sweep: draw it, into this file.", valueName: "file"))
+  package var svg: String?
+
+  @Option(
+    help: ArgumentHelp(
+      "Of a --sweep: the share of the machines that fail in an hour, 0.01, say; each is away for five minutes.",
+      valueName: "share"))
+  package var failing: Double?
+
   @Flag(help: "One JSON object on standard output.")
   package var json = false
 
@@ -92,13 +111,24 @@ package struct PlanCommand: ParsableCommand {
     guard efficiency <= 2 else {
       throw ValidationError("--efficiency is a share of sgemm's speed: 0.85, say, not \(efficiency).")
     }
+    if sweep == nil {
+      if svg != nil { throw ValidationError("--svg draws a sweep. Give --sweep 1,2,4,8,16 too.") }
+      if failing != nil { throw ValidationError("--failing is for a sweep. Give --sweep 1,2,4,8,16 too.") }
+    } else if workers != 1 {
+      throw ValidationError("Give either --workers or --sweep.")
+    }
+    if let failing, !(0...1 ~= failing) {
+      throw ValidationError("--failing must be a share from 0 to 1, not \(failing).")
+    }
     guard settings.change.isEmpty else {
       throw ValidationError("--change is for runs that exist. Give the key as a flag: --memory-size 65536.")
     }
   }
 
   /// A coordinator takes no more.
-  private static let workersAtMost = 1024
+  static let workersAtMost = 1024
+  /// Until a machine that failed is back.
+  private static let awaySeconds = 300.0
 
   package func run() throws {
     let configuration = try RunConfiguration(layers: settings.layers()).here
@@ -113,6 +143,7 @@ package struct PlanCommand: ParsableCommand {
     deployment.threads = threads ?? Allowance.current.processors.usable
     deployment.shards = shards
     deployment.linkBitsPerSecond = link.bitsPerSecond
+    deployment.isEncrypted = encrypted
     deployment.efficiency = efficiency
     deployment.workerRowCache = rowCache.bytes
     deployment.coordinatorRowCache = coordinatorRowCache.bytes
@@ -124,11 +155,23 @@ package struct PlanCommand: ParsableCommand {
     }
     if let gflops { deployment.sgemmPerSecond = gflops * 1e9 }
     if let copy { deployment.copyBytesPerSecond = copy * 1e9 }
+    if let sweep { return try write(sweep, definition, deployment) }
     let planned = DeploymentPlan(definition, on: deployment)
     if json {
       try StandardOutput.write(json: String(decoding: JSONEncoder.readable.encode(planned), as: UTF8.self))
     } else {
       try StandardOutput.write(PlanText.render(planned))
     }
+  }
+
+  private func write(_ counts: WorkerCounts, _ definition: RunDefinition, _ deployment: Deployment) throws {
+    let failures = failing.map { DeploymentSweep.Failures(perHour: $0, awaySeconds: Self.awaySeconds) }
+    let text = SweepText(failures: failures)
+    if !json { try StandardOutput.write(text.header) }
+    let sweep = try DeploymentSweep(definition, on: deployment, workers: counts.workers, failures: failures) { point in
+      if !json { try StandardOutput.write(text.row(point)) }
+    }
+    if json { try StandardOutput.write(json: String(decoding: JSONEncoder.readable.encode(sweep), as: UTF8.self)) }
+    if let svg { try FileStorage().writeAtomically(SweepPlot(sweep).svg.utf8, to: svg) }
   }
 }

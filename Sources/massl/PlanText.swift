@@ -9,7 +9,7 @@ package enum PlanText {
     lines += [
       "\(count(plan.workers, "worker")) of \(count(plan.threads, "thread")), "
         + "\(plan.shards == 0 ? "no shards" : count(plan.shards, "shard")), links of "
-        + "\(LinkSpeed(bitsPerSecond: plan.linkBitsPerSecond))/s",
+        + "\(LinkSpeed(bitsPerSecond: plan.linkBitsPerSecond))/s\(plan.isEncrypted ? ", encrypted" : "")",
       String(
         format: "sgemm %.1f GFLOP/s a worker, of which slices come to %.2f; copies %.1f GB/s",
         plan.sgemmPerSecond / 1e9,
@@ -32,6 +32,10 @@ package enum PlanText {
       lines.append(
         "  a step has \(plan.slicesPerStep) slices: no more of the \(plan.workers * plan.threads) threads compute at once"
       )
+    }
+    if plan.auditSeconds > 0.0005 * plan.stepSeconds {
+      lines.append(
+        "  audits take \(seconds(plan.auditSeconds)) of a step in the mean; threads without a slice would hide that")
     }
     lines += [
       "saturates first: \(plan.saturatesFirst)"

@@ -1,3 +1,4 @@
+import Foundation
 import Planning
 import Testing
 import Training
@@ -128,12 +129,12 @@ struct DeploymentPlanTests {
     #expect(try efficiency("never", workers: 64) < 0.25 && efficiency("always", workers: 64) > 0.85)
   }
 
-  @Test(arguments: [1, 4]) func whatIsPulledIsCheckedByOneThreadAndWhatIsKeptHashedByAll(threads: Int) throws {
+  @Test(arguments: [1, 4]) func whatIsPulledIsHashedByAThreadForEachConnectionAndWhatIsKeptByAll(threads: Int) throws {
     let (definition, weights) = try large(exchange: "always", batch: 8 * threads)
     // Nothing takes time but hashes.
     let planned = DeploymentPlan(definition, on: deployment(workers: 4, threads: threads) { _ in })
     let chunks = 65.0
-    #expect(isNear(planned.phases.reduce, 3 * chunks * 65_536 * 4e-9))
+    #expect(isNear(planned.phases.reduce, 3 * chunks * 65_536 * 4e-9 / Double(min(threads, 3))))
     #expect(isNear(planned.phases.slices, weights * 1e-9 / Double(threads)))
   }
 
@@ -153,6 +154,24 @@ struct DeploymentPlanTests {
     let comeWithWeights = blocks == 128 && exchange == "always"
     #expect(isNear(rows(from: "coordinator"), comeWithWeights ? new : 4 * new))
     #expect(rows(from: "each worker") == (comeWithWeights ? 3 * new : 0))
+  }
+
+  /// Each of four slices has a thread of its own.
+  @Test(arguments: [("1", 4, 1.0), ("0.01", 4, 1 - pow(0.99, 4)), ("1", 8, 0)])
+  func auditsTakeTheTimeThatNoSpareThreadHides(rate: String, workers: Int, slices: Double) throws {
+    let definition = try smallDefinition(["audit_rate": rate])
+    let planned = DeploymentPlan(definition, on: deployment(workers: workers) { $0.sgemmPerSecond = 1e9 })
+    let aSlice = 2 * definition.operationsPerImage / (1e9 * Deployment.usualEfficiency)
+    // Which of the rehearsed steps are audited is drawn.
+    #expect(abs(planned.auditSeconds / aSlice - slices) < 0.05 + 0.25 * slices, "\(planned.auditSeconds / aSlice)")
+    #expect(isNear(planned.stepSeconds, aSlice + planned.auditSeconds))
+  }
+
+  @Test(arguments: [1, 4, 100]) func encryptionTakesThreadsForBothWays(threads: Int) throws {
+    let definition = try smallDefinition(["exchange": "never", "batch_size": "2"])
+    let planned = DeploymentPlan(definition, on: deployment(threads: threads) { $0.isEncrypted = true })
+    let weights = Double(4 * definition.layout.count)
+    #expect(isNear(planned.phases.weights, weights / (Double(min(threads, 6)) * 0.2e9)))
   }
 
   @Test func rowsAreGatheredWhileSlicesAreComputed() throws {
