@@ -1,5 +1,6 @@
 # What people type. Each installs what it needs on Debian, with sudo where that is needed.
-.PHONY: build demo test soak soak-fuzz sanitize bench-peers lint install install-test messages commands clean
+.PHONY: build demo test soak soak-fuzz sanitize bench-peers lint dependencies dependencies-test messages commands clean \
+  standalone install package tarball check-cluster
 
 PACKAGES = libopenblas-dev libzmq3-dev libprotobuf-c-dev protobuf-c-compiler libjpeg-dev libxxhash-dev libsodium-dev
 # Of the tests alone: they have a client in another language join a run.
@@ -9,7 +10,7 @@ SUDO = $(shell [ "$$(id -u)" = 0 ] || command -v sudo)
 # What 'massl --version' says of the build; empty outside of a clone.
 export MASSL_COMMIT := $(shell git describe --always --dirty --abbrev=12 --exclude '*' 2>/dev/null)
 
-build: install
+build: dependencies
 	swift build -c release
 
 # Pictures, training, and how good the features are before and after: see README.md. SEED=1 for another draw.
@@ -18,7 +19,7 @@ demo: build
 	Scripts/demo $(SEED)
 
 # One configuration for everything: in debug the numerics are some fifty times slower.
-test: install-test
+test: dependencies-test
 	swift test -c release --disable-testable-imports
 
 # What the tests do for seconds, for longer: so many simulated schedules, real runs until so many processes were
@@ -33,15 +34,15 @@ FUZZ_FIRST = 0
 MINUTES = 0
 SOAK = MINUTES=$(MINUTES) SEEDS=$(SEEDS) KILLS=$(KILLS) FUZZ_INPUTS=$(FUZZ_INPUTS) \
   SEED_FIRST=$(SEED_FIRST) FUZZ_FIRST=$(FUZZ_FIRST) Scripts/soak
-soak: install-test
+soak: dependencies-test
 	$(SOAK) schedules kills inputs
 
-soak-fuzz: install
+soak-fuzz: dependencies
 	$(SOAK) inputs
 
 # The tests under the address and the thread sanitizer; SANITIZE_FILTER=WireTests for some of them.
 SANITIZE_FILTER = .
-sanitize: install-test
+sanitize: dependencies-test
 	Scripts/sanitize address '$(SANITIZE_FILTER)'
 	Scripts/sanitize thread '$(SANITIZE_FILTER)'
 
@@ -57,12 +58,35 @@ lint:
 messages:
 	Scripts/generate-messages
 
-# docs/commands.md, from what the commands say of themselves.
-commands: install
+# docs/commands.md and docs/massl.1, from what the commands say of themselves.
+commands: dependencies
 	MASSL_WRITE_DOCS=1 swift test -c release --disable-testable-imports --filter CommandReferenceTests
 
-install-test: PACKAGES += $(TEST_PACKAGES)
-install install-test:
+# The program with Swift's runtime inside, for machines without Swift.
+STANDALONE = .build/package/massl
+standalone: build
+	Scripts/link-standalone $(STANDALONE)
+
+# Program, manual page, completions, recipes and systemd units. DESTDIR=FOLDER puts them below a folder.
+PREFIX = /usr/local
+DESTDIR =
+install: standalone
+	Scripts/install $(STANDALONE) $(PREFIX) $(DESTDIR)
+
+# A Debian package of the same, and a tarball that brings its libraries along. The last line is the file's path.
+package: PACKAGES += dpkg-dev
+package: standalone
+	@Scripts/package $(STANDALONE)
+
+tarball: build
+	@Scripts/tarball
+
+# Every way to launch massl that is under Cluster/, tried for real; needs root. FULL=1 for what takes long.
+check-cluster: build
+	Scripts/check-cluster
+
+dependencies-test: PACKAGES += $(TEST_PACKAGES)
+dependencies dependencies-test:
 	@missing=; for package in $(PACKAGES); do \
 	  dpkg-query -W -f '$${Status}' $$package 2>/dev/null | grep -q 'ok installed' || missing="$$missing $$package"; \
 	done; \
