@@ -26,8 +26,9 @@ public_key() { awk '$1 == "public" { print $2 }' "$key"; }
 
 # Under another name until it is whole: other jobs look for it. Two coordinators that start at once agree on one.
 make_key() {
-  [ -e "$key" ] && return
+  [ ! -e "$allowed" ] || return 0
   mkdir -p "$(dirname "$run")"
+  rm -f "$key.$SLURM_JOB_ID"
   "$massl" keygen --out "$key.$SLURM_JOB_ID" >/dev/null
   ln "$key.$SLURM_JOB_ID" "$key" 2>/dev/null || true
   rm "$key.$SLURM_JOB_ID"
