@@ -1,7 +1,7 @@
 """The PyTorch side of Benchmarks/compare: images/s of one whole training step, or of the objective alone.
 
     make bench-peers
-    .venv-bench/bin/python Benchmarks/pytorch_step.py [--threads 2] [--steps 8] [--objective]
+    .venv-bench/bin/python Benchmarks/pytorch_step.py [--threads 2] [--steps 8] [--objective] [--autocast]
 
 timm's blocks (fused attention), the projection head, the block loss over the whole memory, per-tensor clipping, AdamW
 and the teacher's average: all that a step does but reading and cropping pictures, which are random here. Prints one
@@ -80,6 +80,7 @@ def main():
         embed_dim=192, depth=4, heads=3, head_hidden=2048, bottleneck=256, memory_size=8192, block_size=1024).items():
         p.add_argument("--" + name.replace("_", "-"), type=int, default=value)
     p.add_argument("--objective", action="store_true", help="the block loss and its gradient alone")
+    p.add_argument("--autocast", action="store_true", help="networks and loss in bf16 autocast")
     o = p.parse_args()
     torch.set_num_threads(o.threads)
     torch.manual_seed(0)
@@ -95,6 +96,10 @@ def main():
         peak_bytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024, torch=torch.__version__, **vars(o))))
 
 
+def autocast(o):
+    return torch.autocast("cpu", dtype=torch.bfloat16, enabled=o.autocast)
+
+
 def objective(o):
     def unit(rows):
         return F.normalize(torch.randn(rows, o.bottleneck), dim=-1)
@@ -104,7 +109,9 @@ def objective(o):
 
     def step():
         student.grad = None
-        block_loss(student, teacher, memory, o).backward()
+        with autocast(o):
+            loss = block_loss(student, teacher, memory, o)
+        loss.backward()
 
     return step
 
@@ -124,9 +131,10 @@ def training(o):
 
     def step():
         nonlocal pointer
-        with torch.no_grad():
-            targets = teacher([globals_])
-        loss = block_loss(student([globals_, locals_]), targets, memory, o)
+        with autocast(o):
+            with torch.no_grad():
+                targets = teacher([globals_])
+            loss = block_loss(student([globals_, locals_]), targets, memory, o)
         optimizer.zero_grad()
         loss.backward()
         with torch.no_grad():
