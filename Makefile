@@ -3,8 +3,8 @@
   standalone install package tarball check-cluster
 
 PACKAGES = libopenblas-dev libzmq3-dev libprotobuf-c-dev protobuf-c-compiler libjpeg-dev libxxhash-dev libsodium-dev
-# Of the tests alone: they have a client in another language join a run.
-TEST_PACKAGES = python3-zmq python3-protobuf protobuf-compiler python3-xxhash
+# Of the tests alone: a client in another language joins a run, and a run is in bf16.
+TEST_PACKAGES = libdnnl-dev python3-zmq python3-protobuf protobuf-compiler python3-xxhash
 SUDO = $(shell [ "$$(id -u)" = 0 ] || command -v sudo)
 
 # What 'massl --version' says of the build; empty outside of a clone.

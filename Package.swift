@@ -22,7 +22,7 @@ let package = Package(
     .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
   ],
   targets: [
-    // The C side: module maps, two shims, generated files.
+    // The C side: module maps, shims, generated files.
     .systemLibrary(name: "COpenBLAS", pkgConfig: "openblas", providers: [.apt(["libopenblas-dev"])]),
     .systemLibrary(name: "CZeroMQ", providers: [.apt(["libzmq3-dev"])]),
     .systemLibrary(name: "CProtobufC", pkgConfig: "libprotobuf-c", providers: [.apt(["libprotobuf-c-dev"])]),
@@ -30,12 +30,14 @@ let package = Package(
     .systemLibrary(name: "CSodium", pkgConfig: "libsodium", providers: [.apt(["libsodium-dev"])]),
     .target(name: "CJPEG", linkerSettings: [.linkedLibrary("jpeg")]),
     .target(name: "CMapping"),
+    .target(name: "COneDNN"),
     .target(name: "CVersion", cSettings: commit.isEmpty ? [] : [.define("MASSL_COMMIT", to: "\"\(commit)\"")]),
     .target(name: "CMessages", dependencies: ["CProtobufC"], linkerSettings: [.linkedLibrary("protobuf-c")]),
 
     // Arrows point downward only: a target imports targets above it in this list.
     .target(name: "Printing"),
-    .target(name: "Numerics", dependencies: ["COpenBLAS", "CXXHash", "CSodium"], swiftSettings: arithmetic),
+    .target(
+      name: "Numerics", dependencies: ["COpenBLAS", "COneDNN", "CXXHash", "CSodium"], swiftSettings: arithmetic),
     .target(name: "Machine"),
     .target(name: "Configuration", dependencies: ["Yams"]),
     .target(name: "Durability", dependencies: ["CMapping"]),
@@ -141,7 +143,7 @@ let package = Package(
       dependencies: [
         "Runs", "Services", "Durability", "Machine", "Slices", "Threads", "Messages", "Wire", "TestSupport",
       ]),
-    .testTarget(name: "VerificationTests", dependencies: ["Verification"]),
+    .testTarget(name: "VerificationTests", dependencies: ["Numerics", "Verification"]),
     .testTarget(
       name: "CommandLineTests",
       dependencies: [

@@ -1,7 +1,7 @@
 import Numerics
 import Training
 
-/// `massl bench gemm`: the step's products at their own shapes, beside sgemm at 4096^3.
+/// `massl bench gemm`: the step's products at their own shapes, beside one at 4096^3, in the run's precision.
 public enum MatrixProducts {
   /// A product `[rows, inner] x [inner, columns]`.
   struct Shape {
@@ -15,22 +15,28 @@ public enum MatrixProducts {
 
   /// Side of the ceiling's square matrices.
   static let ceilingSide = 4096
-  static let ceilingName = "sgemm \(ceilingSide)^3"
+
+  static func ceilingName(_ precision: Precision) -> String {
+    "\(precision == .fp32 ? "sgemm" : "bf16 product") \(ceilingSide)^3"
+  }
 
   /// - Parameters:
   ///   - definition: whose step's shapes are measured.
   ///   - threads: products at once, each on one thread.
   public static func measure(_ definition: RunDefinition, threads: Int, rounds: Int) throws -> [Figure] {
-    let products = ([ceiling] + shapes(of: definition)).map { SimultaneousProducts($0, threads: threads) }
+    let products = ([ceiling] + shapes(of: definition)).map {
+      SimultaneousProducts($0, threads: threads, definition.precision)
+    }
     let seconds = try Timing.medians(rounds: rounds, products.map { product in { product.run() } })
     let rates = zip(products, seconds).map { $0.operations / $1 / 1e9 }
     return zip(products, rates).dropFirst().map { product, rate in
       Figure(
-        product.shape.description, rate, unit: "GFLOP/s", ceiling: .init(ceilingName, rates[0]), digest: product.digest)
+        product.shape.description, rate, unit: "GFLOP/s",
+        ceiling: .init(ceilingName(definition.precision), rates[0]), digest: product.digest)
     }
   }
 
-  static let ceiling = Shape(name: ceilingName, rows: ceilingSide, inner: ceilingSide, columns: ceilingSide)
+  static let ceiling = Shape(name: ceilingName(.fp32), rows: ceilingSide, inner: ceilingSide, columns: ceilingSide)
 
   static func shapes(of definition: RunDefinition) -> [Shape] {
     let (architecture, configuration) = (definition.architecture, definition.configuration)
@@ -61,16 +67,16 @@ final class SimultaneousProducts: @unchecked Sendable {
   private let threads: Int
   private let repetitions: Int
   /// A thread's own: a, b and c.
-  private let factors: [(Matrix, Matrix, Matrix)]
+  private let factors: [(Factor, Factor, Matrix)]
 
-  init(_ shape: MatrixProducts.Shape, threads: Int) {
+  init(_ shape: MatrixProducts.Shape, threads: Int, _ precision: Precision = .fp32) {
     self.shape = shape
     self.threads = threads
     repetitions = max(1, Int(2e9 / shape.operations))
     factors = (0..<threads).map { _ in
       (
-        drawnMatrix(rows: shape.rows, columns: shape.inner, 1),
-        drawnMatrix(rows: shape.inner, columns: shape.columns, 2),
+        drawnMatrix(rows: shape.rows, columns: shape.inner, 1).rounded(to: precision),
+        drawnMatrix(rows: shape.inner, columns: shape.columns, 2).rounded(to: precision),
         FloatBuffer(count: shape.rows * shape.columns).matrix(rows: shape.rows, columns: shape.columns)
       )
     }

@@ -11,7 +11,7 @@ public final class ObjectiveAlone: @unchecked Sendable {
   private let threads: Int
   private let student: Matrix
   private let teacher: Matrix
-  private let blocks: [Matrix]
+  private let blocks: [Factor]
   private let losses: [ConsistencyLoss]
   private let gradients: [Matrix]
 
@@ -29,11 +29,13 @@ public final class ObjectiveAlone: @unchecked Sendable {
     student = embeddings(configuration.viewsPerImage * batch, 1)
     teacher = embeddings(2 * batch, 2)
     blocks = definition.blockDraw(of: MemoryVersion(step: 0, rows: 0)).seededBlocks(definition.seededRows)
+      .map { $0.rounded(to: definition.precision) }
     let shape = LossShape(
       batch: batch, globalBatch: configuration.batchSize, views: configuration.viewsPerImage, width: width,
       blockSize: configuration.blockSize, blockCount: configuration.blocksUsed)
     losses = (0..<self.threads).map { _ in
-      ConsistencyLoss(shape: shape, studentTemperature: configuration.studentTemp)
+      ConsistencyLoss(
+        shape: shape, studentTemperature: configuration.studentTemp, precision: definition.precision)
     }
     let rows = configuration.viewsPerImage * batch
     gradients = (0..<self.threads).map { _ in FloatBuffer(count: rows * width).matrix(rows: rows, columns: width) }
@@ -41,12 +43,12 @@ public final class ObjectiveAlone: @unchecked Sendable {
 
   public static func measure(_ definition: RunDefinition, threads: Int, rounds: Int) throws -> Figure {
     let objective = ObjectiveAlone(definition, threads: threads)
-    let ceiling = SimultaneousProducts(MatrixProducts.ceiling, threads: threads)
+    let ceiling = SimultaneousProducts(MatrixProducts.ceiling, threads: threads, definition.precision)
     let seconds = try Timing.medians(rounds: rounds, [{ ceiling.run() }, { objective.run() }])
     let images = Double(definition.configuration.batchSize) / seconds[1]
     return Figure(
       "objective", images * definition.lossOperationsPerImage / 1e9, unit: "GFLOP/s",
-      ceiling: .init(MatrixProducts.ceilingName, ceiling.operations / seconds[0] / 1e9),
+      ceiling: .init(MatrixProducts.ceilingName(definition.precision), ceiling.operations / seconds[0] / 1e9),
       digest: "\(objective.gradients[0].buffer.digest)", imagesPerSecond: images, peakBytes: Timing.peakBytes)
   }
 

@@ -14,7 +14,7 @@ public final class WholeStep: @unchecked Sendable {
   private let definition: RunDefinition
   private let threads: Int
   private let views: [Matrix]
-  private let blocks: [Matrix]
+  private let blocks: [Factor]
   private let computers: [SliceComputer]
   private let gradients: [FloatBuffer]
   private let state: Mutex<State>
@@ -39,7 +39,7 @@ public final class WholeStep: @unchecked Sendable {
       return drawnMatrix(rows: configuration.sliceSize, columns: 3 * side * side, UInt64(view))
     }
     blocks = definition.blockDraw(of: MemoryVersion(step: 0, rows: 0))
-      .seededBlocks(definition.seededRows)
+      .seededBlocks(definition.seededRows).map { $0.rounded(to: definition.precision) }
     computers = try (0..<self.threads).map { _ in try SliceComputer(definition) }
     gradients = (0..<definition.slices).map { _ in FloatBuffer(count: definition.layout.count) }
     func weights() -> FloatBuffer { initialParameters(layout: definition.layout, seed: configuration.seed) }
@@ -52,12 +52,13 @@ public final class WholeStep: @unchecked Sendable {
   /// The method's operations a second beside sgemm's, in turn.
   public static func measure(_ definition: RunDefinition, threads: Int, rounds: Int) throws -> Figure {
     let step = try WholeStep(definition, threads: threads)
-    let ceiling = SimultaneousProducts(MatrixProducts.ceiling, threads: threads)
+    let ceiling = SimultaneousProducts(MatrixProducts.ceiling, threads: threads, definition.precision)
     let seconds = try Timing.medians(rounds: rounds, [{ ceiling.run() }, { step.run() }])
     let images = Double(definition.configuration.batchSize) / seconds[1]
     return Figure(
       "step", images * definition.operationsPerImage / 1e9, unit: "GFLOP/s",
-      ceiling: .init(MatrixProducts.ceilingName, ceiling.operations / seconds[0] / 1e9), digest: step.digest,
+      ceiling: .init(MatrixProducts.ceilingName(definition.precision), ceiling.operations / seconds[0] / 1e9),
+      digest: step.digest,
       imagesPerSecond: images, peakBytes: Timing.peakBytes)
   }
 
@@ -66,7 +67,9 @@ public final class WholeStep: @unchecked Sendable {
 
   /// Does one step.
   package func run() {
-    let (student, teacher) = state.withLock { ($0.student, $0.teacher) }
+    let (student, teacher) = state.withLock {
+      (NetworkWeights($0.student, definition.precision), NetworkWeights($0.teacher, definition.precision))
+    }
     let next = Counter()
     let sums = Mutex([SliceSum?](repeating: nil, count: definition.slices))
     Timing.onThreads(threads) { [self] thread in

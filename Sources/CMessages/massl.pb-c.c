@@ -3278,7 +3278,7 @@ const ProtobufCMessageDescriptor massl__slices__descriptor =
   (ProtobufCMessageInit) massl__slices__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor massl__hello__field_descriptors[8] =
+static const ProtobufCFieldDescriptor massl__hello__field_descriptors[9] =
 {
   {
     "protocol_version",
@@ -3376,12 +3376,25 @@ static const ProtobufCFieldDescriptor massl__hello__field_descriptors[8] =
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "onednn",
+    9,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Massl__Hello, onednn),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned massl__hello__field_indices_by_name[] = {
   7,   /* field[7] = address */
   4,   /* field[4] = host */
   6,   /* field[6] = libjpeg */
   1,   /* field[1] = name */
+  8,   /* field[8] = onednn */
   5,   /* field[5] = openblas */
   3,   /* field[3] = probe */
   0,   /* field[0] = protocol_version */
@@ -3390,7 +3403,7 @@ static const unsigned massl__hello__field_indices_by_name[] = {
 static const ProtobufCIntRange massl__hello__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 8 }
+  { 0, 9 }
 };
 const ProtobufCMessageDescriptor massl__hello__descriptor =
 {
@@ -3400,7 +3413,7 @@ const ProtobufCMessageDescriptor massl__hello__descriptor =
   "Massl__Hello",
   "massl",
   sizeof(Massl__Hello),
-  8,
+  9,
   massl__hello__field_descriptors,
   massl__hello__field_indices_by_name,
   1,  massl__hello__number_ranges,

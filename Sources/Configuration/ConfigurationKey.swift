@@ -122,6 +122,7 @@ extension ConfigurationKey {
     ConfigurationKey(
       "seed", .identity, .integer(0...Int.max), "keys every random number of the run",
       read: { .integer(Int($0.seed)) }, write: { $0.seed = UInt64($1.integer) }),
+    choice("precision", .identity, \.precision, "what products multiply; sums, and all else, are fp32"),
     choice(
       "compute_class", .identity, \.computeClass, "whose rounding the run has; auto: best of where it starts"),
   ]

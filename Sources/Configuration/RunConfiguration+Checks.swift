@@ -128,6 +128,11 @@ extension RunConfiguration {
         "use_bn_in_head takes its statistics over slices of \(sliceSize) pictures; "
           + "with fewer than 32 they are too noisy to train by.")
     }
+    if precision == .bf16, computeClass == .avx512 {
+      found.append(
+        "precision bf16 is emulated in compute_class avx512, and slower than fp32: give compute_class avx512_bf16 or amx "
+          + "on a processor that multiplies bf16 itself, or precision fp32.")
+    }
     if minLR > scaledLR {
       found.append("min_lr \(minLR) is above lr scaled by the batch, \(scaledLR): the learning rate will rise.")
     }

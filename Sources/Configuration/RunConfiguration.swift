@@ -78,6 +78,8 @@ public struct RunConfiguration: Sendable, Equatable {
   public var sliceSize = 8
   /// Keys every random number of the run.
   public var seed: UInt64 = 0
+  /// What products multiply; they add up in fp32.
+  public var precision = PrecisionName.fp32
   /// Which processors' rounding the run has.
   public var computeClass = ComputeClassName.auto
 
@@ -229,7 +231,16 @@ public enum ArchitectureName: String, Sendable, CaseIterable {
 public enum ComputeClassName: String, Sendable, CaseIterable {
   /// The best of the machine that starts the run. A run that exists has one of the others.
   case auto
-  case avx2, avx512, neon
+  case avx2, avx512
+  case avx512BF16 = "avx512_bf16"
+  case amx, neon
+}
+
+/// What products multiply, by the name it has in a recipe.
+public enum PrecisionName: String, Sendable, CaseIterable {
+  case fp32
+  /// bfloat16; everything else is fp32.
+  case bf16
 }
 
 public enum OptimizerName: String, Sendable, CaseIterable {

@@ -45,6 +45,7 @@ extension FrozenNetwork {
     var features = FeatureRows(count: pictures.count, width: architecture.embedDim)
     let skipped = Mutex<[Int: SkippedPicture]>([:])
     let (rows, together, side) = (features, Self.together, architecture.imageSize)
+    let weights = NetworkWeights(parameters, .fp32)
     let pieces = (pictures.count + together - 1) / together
     try SharedWork(pieces: pieces).run(threads: threads) { next in
       let backbone = Backbone(architecture)
@@ -69,7 +70,7 @@ extension FrozenNetwork {
           }
         }
         let found = rows.matrix.rows(range)
-        backbone.forward(pixels.rows(0..<range.count), parameters: parameters, workspace: workspace, into: found)
+        backbone.forward(pixels.rows(0..<range.count), weights: weights, workspace: workspace, into: found)
         for place in range where isThere[place - range.lowerBound] {
           guard isFinite(rows.matrix.row(at: place)) else {
             throw EvaluationError.featuresNotFinite(picture: pictures.wholePath(place))

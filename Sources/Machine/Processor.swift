@@ -23,8 +23,16 @@ public enum Processor {
     return ComputeClass.allCases.filter { $0.features.isSubset(of: features) }
   }
 
-  /// The fastest class of this processor.
-  public static var bestClass: ComputeClass { classes.last ?? leastClass }
+  /// The fastest class of this processor for products of a precision; its best one of all where none has them.
+  public static func bestClass(for precision: ProductPrecision) -> ComputeClass {
+    bestClass(for: precision, features: features())
+  }
+
+  /// The same of a processor with these features.
+  public static func bestClass(for precision: ProductPrecision, features: Set<String>) -> ComputeClass {
+    let classes = classes(features: features)
+    return classes.last { $0.support(of: precision) != .none } ?? classes.last ?? leastClass
+  }
 
   /// - Throws: `ComputeClassError.lacking` if this processor cannot run the class.
   public static func check(_ computeClass: ComputeClass) throws(ComputeClassError) {

@@ -45,14 +45,17 @@ public enum WorkerMessage: Hashable, Sendable {
 public struct LibraryVersions: Hashable, Sendable, CustomStringConvertible {
   public var openBLAS: String
   public var libjpeg: String
+  /// Empty in fp32 too.
+  public var oneDNN: String
 
-  public init(openBLAS: String = "", libjpeg: String = "") {
+  public init(openBLAS: String = "", libjpeg: String = "", oneDNN: String = "") {
     self.openBLAS = openBLAS
     self.libjpeg = libjpeg
+    self.oneDNN = oneDNN
   }
 
   public var description: String {
-    let known = [openBLAS, libjpeg].filter { !$0.isEmpty }
+    let known = [openBLAS, oneDNN, libjpeg].filter { !$0.isEmpty }
     return known.isEmpty ? "unknown libraries" : known.joined(separator: "; ")
   }
 }

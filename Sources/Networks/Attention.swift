@@ -17,25 +17,25 @@ struct AttentionShape {
   /// Scores are divided by the root of the head's width.
   var scale: Float { 1 / Float(headWidth).squareRoot() }
 
-  func query(_ qkv: Matrix, image: Int, head: Int) -> Matrix { window(qkv, image, head, rows: queries, part: 0) }
-  func key(_ qkv: Matrix, image: Int, head: Int) -> Matrix { window(qkv, image, head, rows: tokens, part: 1) }
-  func value(_ qkv: Matrix, image: Int, head: Int) -> Matrix { window(qkv, image, head, rows: tokens, part: 2) }
+  func query(_ qkv: Factor, image: Int, head: Int) -> Factor { window(qkv, image, head, rows: queries, part: 0) }
+  func key(_ qkv: Factor, image: Int, head: Int) -> Factor { window(qkv, image, head, rows: tokens, part: 1) }
+  func value(_ qkv: Factor, image: Int, head: Int) -> Factor { window(qkv, image, head, rows: tokens, part: 2) }
 
-  private func window(_ qkv: Matrix, _ image: Int, _ head: Int, rows: Int, part: Int) -> Matrix {
-    qkv.buffer.matrix(
+  private func window(_ qkv: Factor, _ image: Int, _ head: Int, rows: Int, part: Int) -> Factor {
+    qkv.buffer.factor(
       at: qkv.offset + image * tokens * qkv.stride + part * width + head * headWidth, rows: rows, columns: headWidth,
-      stride: qkv.stride)
+      stride: qkv.stride, precision: qkv.precision)
   }
 
   /// What a head reads or writes of the `[B·Q, width]` results.
-  func result(_ mixed: Matrix, image: Int, head: Int) -> Matrix {
-    mixed.buffer.matrix(
+  func result(_ mixed: Factor, image: Int, head: Int) -> Factor {
+    mixed.buffer.factor(
       at: mixed.offset + image * queries * mixed.stride + head * headWidth, rows: queries, columns: headWidth,
-      stride: mixed.stride)
+      stride: mixed.stride, precision: mixed.precision)
   }
 
   /// `[Q, T]` of the `[B·H·Q, T]` probabilities.
-  func scores(_ probabilities: Matrix, image: Int, head: Int) -> Matrix {
+  func probabilities(_ probabilities: Factor, image: Int, head: Int) -> Factor {
     let first = (image * heads + head) * queries
     return probabilities.rows(first..<first + queries)
   }
@@ -44,28 +44,36 @@ struct AttentionShape {
 /// Mixes each image's values by softmax(Q Kᵀ / √width).
 ///
 /// - Parameters:
-///   - qkv: `[B·T, 3·width]`, without bias; the bias is added while the image's rows are at hand.
+///   - product: `[B·T, 3·width]`: queries, keys and values without bias. It is added while the image's rows are at hand.
 ///   - bias: `[3·width]`.
+///   - qkv: `[B·T, 3·width]`, with bias, for `attentionBackward`; may be `product`.
+///   - scores: `[Q, T]`, scratch; not used in fp32, where they are in the probabilities' place.
 ///   - mixed: `[B·Q, width]`, overwritten.
 ///   - probabilities: `[B·H·Q, T]` for `attentionBackward`, or `[Q, T]` where nothing is kept.
 func attention(
-  _ qkv: Matrix, bias: Vector, shape: AttentionShape, into mixed: Matrix, probabilities: Matrix, keeps: Bool
+  _ product: Matrix, bias: Vector, into qkv: Factor, shape: AttentionShape, scores: Matrix, into mixed: Factor,
+  probabilities: Factor, keeps: Bool
 ) {
   let (width, tokens) = (shape.width, shape.tokens)
   let queryBias = bias.vector(at: 0, count: width)
   let restOfBias = bias.vector(at: width, count: 2 * width)
   for image in 0..<shape.images {
-    let rows = qkv.rows(image * tokens..<(image + 1) * tokens)
-    addRow(queryBias, toRowsOf: rows.rows(0..<shape.queries).columns(0..<width))
-    addRow(restOfBias, toRowsOf: rows.columns(width..<3 * width))
+    let (first, queried) = (image * tokens, image * tokens + shape.queries)
+    addRow(
+      queryBias, toRowsOf: product.rows(first..<queried).columns(0..<width),
+      into: qkv.rows(first..<queried).columns(0..<width))
+    addRow(
+      restOfBias, toRowsOf: product.rows(first..<first + tokens).columns(width..<3 * width),
+      into: qkv.rows(first..<first + tokens).columns(width..<3 * width))
     for head in 0..<shape.heads {
-      let scores = keeps ? shape.scores(probabilities, image: image, head: head) : probabilities
+      let p = keeps ? shape.probabilities(probabilities, image: image, head: head) : probabilities
+      let logits = p.floats ?? scores
       multiply(
         shape.query(qkv, image: image, head: head), .asIs, shape.key(qkv, image: image, head: head), .transposed,
-        into: scores)
-      softmaxRows(scores, scale: shape.scale)
+        into: logits)
+      softmaxRows(logits, scale: shape.scale, into: p)
       multiply(
-        scores, .asIs, shape.value(qkv, image: image, head: head), .asIs,
+        p, .asIs, shape.value(qkv, image: image, head: head), .asIs,
         into: shape.result(mixed, image: image, head: head))
     }
   }
@@ -80,21 +88,22 @@ func attention(
 ///   - scratch: `[Q, T]`.
 ///   - gradient: `[B·T, 3·width]`, overwritten; of the queries only the first Q rows of each image.
 func attentionBackward(
-  _ qkv: Matrix, probabilities: Matrix, shape: AttentionShape, mixedGradient: Matrix, scratch: Matrix,
-  into gradient: Matrix
+  _ qkv: Factor, probabilities: Factor, shape: AttentionShape, mixedGradient: Factor, scratch: Matrix,
+  into gradient: Factor
 ) {
+  let scoresGradient = scratch.factor(in: qkv.precision)
   for image in 0..<shape.images {
     for head in 0..<shape.heads {
-      let p = shape.scores(probabilities, image: image, head: head)
+      let p = shape.probabilities(probabilities, image: image, head: head)
       let dMixed = shape.result(mixedGradient, image: image, head: head)
       multiply(p, .transposed, dMixed, .asIs, into: shape.value(gradient, image: image, head: head))
       multiply(dMixed, .asIs, shape.value(qkv, image: image, head: head), .transposed, into: scratch)
-      softmaxBackward(p, gradient: scratch, scale: shape.scale)
+      softmaxBackward(p, gradient: scratch, scale: shape.scale, into: scoresGradient)
       multiply(
-        scratch, .asIs, shape.key(qkv, image: image, head: head), .asIs,
+        scoresGradient, .asIs, shape.key(qkv, image: image, head: head), .asIs,
         into: shape.query(gradient, image: image, head: head))
       multiply(
-        scratch, .transposed, shape.query(qkv, image: image, head: head), .asIs,
+        scoresGradient, .transposed, shape.query(qkv, image: image, head: head), .asIs,
         into: shape.key(gradient, image: image, head: head))
     }
   }

@@ -36,12 +36,12 @@ extension Backbone {
   ///
   /// - Parameters:
   ///   - pixels: `[B, 3 · side · side]`, channels first, B at most the workspace's `maximumImages`.
-  ///   - parameters: laid out by `ParameterLayout`.
+  ///   - weights: laid out by `ParameterLayout`, in the workspace's precision.
   ///   - draw: stochastic depth, for B images; nil computes every branch.
   ///   - workspace: of the pictures' side; keeps what `backward` needs if it is made to.
   ///   - features: `[B, D]`, overwritten.
   public func forward(
-    _ pixels: Matrix, parameters: FloatBuffer, draw: DropPathDraw? = nil, workspace: BackboneWorkspace,
+    _ pixels: Matrix, weights: NetworkWeights, draw: DropPathDraw? = nil, workspace: BackboneWorkspace,
     into features: Matrix
   ) {
     let images = pixels.rows
@@ -49,13 +49,13 @@ extension Backbone {
     invariant(images <= workspace.maximumImages && features.rows == images)
     invariant(pixels.columns == 3 * workspace.side * workspace.side)
     invariant(draw == nil || draw?.images == images)
-    invariant(parameters.count == layout.count)
+    invariant(weights.floats.count == layout.count && weights.precision == workspace.precision)
     workspace.cut(images: images, draw)
-    makeTokenTable(parameters, workspace)
+    makeTokenTable(weights.floats, workspace)
     for tile in workspace.tiles {
-      embed(pixels.rows(tile.images), tile, parameters, workspace)
-      for block in blocks.indices { BlockPass(self, block: block, tile, parameters, workspace).forward() }
-      pool(tile, parameters, workspace, into: features.rows(tile.images))
+      embed(pixels.rows(tile.images), tile, weights, workspace)
+      for block in blocks.indices { BlockPass(self, block: block, tile, weights, workspace).forward() }
+      pool(tile, weights.floats, workspace, into: features.rows(tile.images))
     }
   }
 
@@ -75,19 +75,19 @@ extension Backbone {
 
   /// Patches and class token, each with its position.
   private func embed(
-    _ pixels: Matrix, _ tile: ImageTile, _ parameters: FloatBuffer, _ workspace: BackboneWorkspace
+    _ pixels: Matrix, _ tile: ImageTile, _ weights: NetworkWeights, _ workspace: BackboneWorkspace
   ) {
     let (tokens, table) = (workspace.tokens, workspace.tokenTable)
     let patches = workspace.patches(of: tile)
     let stream = workspace.input(block: 0, of: tile)
     extractPatches(pixels, side: workspace.side, patch: architecture.patchSize, into: patches)
-    multiply(patches, .asIs, patchEmbedding.weight(parameters), .transposed, into: stream)
+    patchEmbedding.product(patches, weights, into: stream)
     // The class token's row of the product is 0.
     for image in 0..<pixels.rows {
       let rows = stream.rows(image * tokens..<(image + 1) * tokens)
       add(rows, table, into: rows)
     }
-    workspace.show("backbone.patch_embed.proj", stream, in: tile)
+    workspace.show("backbone.patch_embed.proj", Factor(stream), in: tile)
   }
 
   private func pool(
@@ -98,14 +98,14 @@ extension Backbone {
       let output = workspace.output(of: tile)
       fill(pooled, with: 0)
       for image in 0..<pooled.rows {
-        sumRows(of: output.rows(image * tokens + 1..<(image + 1) * tokens), addingTo: pooled.row(at: image))
+        sumRows(of: Factor(output.rows(image * tokens + 1..<(image + 1) * tokens)), addingTo: pooled.row(at: image))
       }
       scale(pooled, by: 1 / Float(tokens - 1))
     }
     layerNorm(
       pooled, weight: finalNorm.weight(parameters), bias: finalNorm.bias(parameters), epsilon: layerNormEpsilon,
-      into: features, keeping: workspace.outputMoments(of: tile))
-    workspace.show(architecture.finalNormName, features, in: tile)
+      into: Factor(features), keeping: workspace.outputMoments(of: tile))
+    workspace.show(architecture.finalNormName, Factor(features), in: tile)
   }
 }
 
@@ -116,20 +116,20 @@ extension Backbone {
   ///
   /// - Parameters:
   ///   - featureGradient: `[B, D]`, of the B images of the last `forward` in this workspace.
-  ///   - parameters: those of that `forward`.
+  ///   - weights: those of that `forward`.
   ///   - workspace: as `forward` left it; can be used for one `backward` only, which overwrites parts of it.
   ///   - gradient: laid out by `ParameterLayout`; added to. The head's part is not touched.
   public func backward(
-    _ featureGradient: Matrix, parameters: FloatBuffer, workspace: BackboneWorkspace, gradient: FloatBuffer
+    _ featureGradient: Matrix, weights: NetworkWeights, workspace: BackboneWorkspace, gradient: FloatBuffer
   ) {
     guard let scratch = workspace.scratch else { fatalError("backward in a workspace that keeps no activations") }
     invariant(featureGradient.rows == workspace.images, "\(featureGradient.rows) images back")
     invariant(gradient.count == layout.count)
     fill(workspace.tokenTable, with: 0)
     for tile in workspace.tiles {
-      unpool(featureGradient.rows(tile.images), tile, parameters, workspace, scratch, gradient)
+      unpool(featureGradient.rows(tile.images), tile, weights.floats, workspace, scratch, gradient)
       for block in blocks.indices.reversed() {
-        BlockPass(self, block: block, tile, parameters, workspace).backward(scratch, gradient)
+        BlockPass(self, block: block, tile, weights, workspace).backward(scratch, gradient)
       }
       unembed(scratch.stream.rows(0..<tile.images.count * workspace.tokens), tile, workspace, gradient)
     }
@@ -146,7 +146,7 @@ extension Backbone {
       workspace.pooled(of: tile), moments: workspace.outputMoments(of: tile), weight: finalNorm.weight(parameters),
       gradient: featureGradient, into: pooledGradient, adding: false, weightGradient: finalNorm.weight(gradient),
       biasGradient: finalNorm.bias(gradient))
-    workspace.show(architecture.finalNormName, pooledGradient, in: tile, backward: true)
+    workspace.show(architecture.finalNormName, Factor(pooledGradient), in: tile, backward: true)
     if !architecture.useMeanPooling { return }
     scale(pooledGradient, by: 1 / Float(tokens - 1))
     fill(scratch.stream.rows(0..<images * tokens), with: 0)
@@ -163,7 +163,8 @@ extension Backbone {
       add(table, stream.rows(image * tokens..<(image + 1) * tokens), into: table)
     }
     multiply(
-      stream, .transposed, workspace.patches(of: tile), .asIs, keep: 1, into: patchEmbedding.weight(gradient))
+      workspace.rounded(stream), .transposed, workspace.patches(of: tile), .asIs, keep: 1,
+      into: patchEmbedding.weightGradient(gradient))
   }
 
   /// `makeTokenTable` in reverse.
@@ -178,7 +179,7 @@ extension Backbone {
     } else {
       add(patchPositions, patchTable, into: patchPositions)
     }
-    sumRows(of: patchTable, addingTo: patchEmbedding.bias(gradient))
+    sumRows(of: Factor(patchTable), addingTo: patchEmbedding.bias(gradient))
   }
 }
 

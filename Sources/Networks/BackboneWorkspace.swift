@@ -15,13 +15,15 @@ public final class BackboneWorkspace {
   /// Of the pictures, in pixels.
   public let side: Int
   public let keepsActivations: Bool
+  /// Of what products read.
+  public let precision: Precision
 
   let tokens: Int
   private let tiling: Tiling
   /// Of all images, or of one tile's where nothing is kept.
   private let blocks: [BlockActivations]
   /// `[images · tokens, patchFloats]`; the class token's row is zero.
-  private let patches: Matrix
+  private let patches: Factor
   /// What the last norm normalises, `[images, width]`: class tokens, or the means of the patch tokens.
   private let pooled: Matrix
   private let outputMoments: Matrix
@@ -33,9 +35,12 @@ public final class BackboneWorkspace {
   /// `[R, width]`: one branch's gathered rows.
   let branch: Matrix
   /// `[R, mlpDim]`.
-  let hidden: Matrix
+  let hidden: Factor
   let scratch: BackwardScratch?
+  /// `[tokens, tokens]`.
   let attentionScratch: Matrix
+  /// `[R, max(mlpDim, 3 · width)]`, as floats: gradients, and in bf16 products before they are rounded.
+  private let wide: Vector?
 
   /// What the last `forward` was given: its draw, and its images, cut into tiles.
   private(set) var draw: DropPathDraw?
@@ -51,9 +56,9 @@ public final class BackboneWorkspace {
   /// Floats that a workspace of these sizes takes.
   public static func floatCount(
     _ architecture: NetworkArchitecture, maximumImages: Int, side: Int, keepsActivations: Bool,
-    rowsAtOnce: Int = rowsAtOnce
+    precision: Precision = .fp32, rowsAtOnce: Int = rowsAtOnce
   ) -> Int {
-    var layout = WindowLayout()
+    var layout = WindowLayout(precision: precision)
     let tiling = Tiling(tokens: architecture.tokens(side: side), rowsAtOnce: rowsAtOnce)
     _ = Windows(architecture, maximumImages: maximumImages, tiling, keeps: keepsActivations, &layout)
     return layout.count
@@ -66,33 +71,36 @@ public final class BackboneWorkspace {
   }
 
   /// - Parameters:
+  ///   - precision: of the weights that will pass it.
   ///   - memory: at least `floatCount` floats, used from the first on; made here if nil.
   ///   - rowsAtOnce: > 0; other tiles, other rounding.
   /// - Throws: `NetworkError` if patches do not divide `side`.
   public init(
     _ architecture: NetworkArchitecture, maximumImages: Int, side: Int, keepsActivations: Bool,
-    memory: FloatBuffer? = nil, rowsAtOnce: Int = rowsAtOnce
+    precision: Precision = .fp32, memory: FloatBuffer? = nil, rowsAtOnce: Int = rowsAtOnce
   ) throws {
     try architecture.checkSide(side)
     invariant(maximumImages > 0 && rowsAtOnce > 0)
     tokens = architecture.tokens(side: side)
     tiling = Tiling(tokens: tokens, rowsAtOnce: rowsAtOnce)
-    var layout = WindowLayout()
+    var layout = WindowLayout(precision: precision)
     let windows = Windows(architecture, maximumImages: maximumImages, tiling, keeps: keepsActivations, &layout)
     let memory = memory ?? FloatBuffer(count: layout.count)
     self.architecture = architecture
     self.maximumImages = maximumImages
     self.side = side
     self.keepsActivations = keepsActivations
+    self.precision = precision
     blocks = windows.blocks.map { BlockActivations($0, memory) }
-    patches = windows.patches.matrix(memory)
+    patches = windows.patches.factor(memory)
     tokenTable = windows.tokenTable.matrix(memory)
     output = windows.output?.matrix(memory)
     pooled = windows.pooled.matrix(memory)
     outputMoments = windows.outputMoments.matrix(memory)
     branch = windows.branch.matrix(memory)
-    hidden = windows.hidden.matrix(memory)
+    hidden = windows.hidden.factor(memory)
     attentionScratch = windows.attentionScratch.matrix(memory)
+    wide = windows.wide.map { memory.vector(at: $0.offset, count: $0.rows * $0.columns) }
     scratch = windows.scratch.map { BackwardScratch($0, memory) }
     interpolation = positionInterpolation(
       side: side / architecture.patchSize, trainedSide: architecture.trainedSide)
@@ -118,7 +126,7 @@ extension BackboneWorkspace {
   /// The residual stream before a block, of its activations by itself: where the block before writes.
   func input(block: Int, of tile: ImageTile) -> Matrix { blocks[block].input.images(kept(tile), rows: tokens) }
 
-  func patches(of tile: ImageTile) -> Matrix { patches.images(kept(tile), rows: tokens) }
+  func patches(of tile: ImageTile) -> Factor { patches.images(kept(tile), rows: tokens) }
 
   func pooled(of tile: ImageTile) -> Matrix { pooled.rows(kept(tile)) }
 
@@ -128,6 +136,23 @@ extension BackboneWorkspace {
   func output(of tile: ImageTile) -> Matrix {
     output?.images(0..<tile.images.count, rows: tokens) ?? pooled(of: tile)
   }
+
+  /// Scratch of a tile, of its first rows.
+  func wide(rows: Int, columns: Int) -> Matrix {
+    guard let wide else { fatalError("a workspace that keeps nothing has no room for gradients") }
+    return wide.matrix(rows: rows, columns: columns)
+  }
+
+  /// A tile's gradient as products read it: itself in fp32, else rounded into `branch`.
+  func rounded(_ gradient: Matrix) -> Factor {
+    if precision == .fp32 { return Factor(gradient) }
+    let rounded = branch.rows(0..<gradient.rows).factor(in: precision)
+    convert(gradient, into: rounded)
+    return rounded
+  }
+
+  /// Where a product's floats go from which these values are made: their own place in fp32.
+  func product(before values: Factor) -> Matrix { values.floats ?? wide(rows: values.rows, columns: values.columns) }
 
   /// Where a tile's images lie: each tile in the same place where nothing is kept.
   private func kept(_ tile: ImageTile) -> Range<Int> { keepsActivations ? tile.images : 0..<tile.images.count }
@@ -139,6 +164,12 @@ extension Matrix {
   }
 }
 
+extension Factor {
+  fileprivate func images(_ images: Range<Int>, rows count: Int) -> Factor {
+    rows(images.lowerBound * count..<images.upperBound * count)
+  }
+}
+
 /// What one block keeps for backward. R = images · tokens; rows of dropped images are missing from a tile's branch
 /// matrices (all but `input` and `middle`), so those use a prefix.
 struct BlockActivations {
@@ -146,28 +177,28 @@ struct BlockActivations {
   let input: Matrix
   /// Mean and 1 / deviation of each normalised row.
   let moments1: Matrix
-  let normed1: Matrix
+  let normed1: Factor
   /// `[R, 3 · width]`, with bias.
-  let qkv: Matrix
+  let qkv: Factor
   /// `[images · heads · queries, tokens]`; `[queries, tokens]` where nothing is kept.
-  let probabilities: Matrix
-  let mixed: Matrix
+  let probabilities: Factor
+  let mixed: Factor
   /// The residual stream between attention and MLP, `[R, width]`; class tokens alone in a last block cut short.
   let middle: Matrix
   let moments2: Matrix
-  let normed2: Matrix
+  let normed2: Factor
   /// `[R, mlpDim]`: before the GELU, with bias.
-  let preactivation: Matrix
+  let preactivation: Factor
 }
 
 extension BlockActivations {
   fileprivate init(_ windows: BlockWindows, _ memory: FloatBuffer) {
     self.init(
       input: windows.input.matrix(memory), moments1: windows.moments1.matrix(memory),
-      normed1: windows.normed1.matrix(memory), qkv: windows.qkv.matrix(memory),
-      probabilities: windows.probabilities.matrix(memory), mixed: windows.mixed.matrix(memory),
+      normed1: windows.normed1.factor(memory), qkv: windows.qkv.factor(memory),
+      probabilities: windows.probabilities.factor(memory), mixed: windows.mixed.factor(memory),
       middle: windows.middle.matrix(memory), moments2: windows.moments2.matrix(memory),
-      normed2: windows.normed2.matrix(memory), preactivation: windows.preactivation.matrix(memory))
+      normed2: windows.normed2.factor(memory), preactivation: windows.preactivation.factor(memory))
   }
 
   /// The rows of these images.
@@ -193,36 +224,47 @@ struct BackwardScratch {
   let classStream: Matrix
   /// `[R, width]`.
   let normed: Matrix
-  /// `[R, max(mlpDim, 3 · width)]`, as floats.
-  let wide: Vector
 
   fileprivate init(_ windows: ScratchWindows, _ memory: FloatBuffer) {
     stream = windows.stream.matrix(memory)
     classStream = windows.classStream.matrix(memory)
     normed = windows.normed.matrix(memory)
-    wide = memory.vector(at: windows.wide.offset, count: windows.wide.rows * windows.wide.columns)
   }
-
-  func wide(rows: Int, columns: Int) -> Matrix { wide.matrix(rows: rows, columns: columns) }
 }
 
 // MARK: - Where each matrix lies
 
 private struct Window {
+  /// In floats.
   let offset: Int
   let rows: Int
   let columns: Int
+  let precision: Precision
 
   func matrix(_ memory: FloatBuffer) -> Matrix { memory.matrix(at: offset, rows: rows, columns: columns) }
+
+  func factor(_ memory: FloatBuffer) -> Factor {
+    memory.factor(
+      at: offset * MemoryLayout<Float>.stride / precision.bytes, rows: rows, columns: columns, precision: precision)
+  }
 }
 
 /// Lays windows one after the other, each at the start of a cache line.
 private struct WindowLayout {
+  /// Of what products read.
+  let precision: Precision
+  /// Floats so far.
   var count = 0
 
-  mutating func take(_ rows: Int, _ columns: Int) -> Window {
-    let window = Window(offset: count, rows: rows, columns: columns)
-    count += (rows * columns + 15) / 16 * 16
+  /// A matrix's.
+  mutating func take(_ rows: Int, _ columns: Int) -> Window { take(rows, columns, .fp32) }
+
+  /// A factor's.
+  mutating func takeFactor(_ rows: Int, _ columns: Int) -> Window { take(rows, columns, precision) }
+
+  private mutating func take(_ rows: Int, _ columns: Int, _ precision: Precision) -> Window {
+    let window = Window(offset: count, rows: rows, columns: columns, precision: precision)
+    count += (precision.floats(for: rows * columns) + 15) / 16 * 16
     return window
   }
 }
@@ -237,25 +279,25 @@ private struct BlockWindows {
     let (all, queried, width) = (images * tokens, images * queries, architecture.embedDim)
     input = layout.take(all, width)
     moments1 = layout.take(all, 2)
-    normed1 = layout.take(all, width)
-    qkv = layout.take(all, 3 * width)
-    probabilities = layout.take(keeps ? queried * architecture.numHeads : queries, tokens)
-    mixed = layout.take(queried, width)
+    normed1 = layout.takeFactor(all, width)
+    qkv = layout.takeFactor(all, 3 * width)
+    probabilities = layout.takeFactor(keeps ? queried * architecture.numHeads : queries, tokens)
+    mixed = layout.takeFactor(queried, width)
     middle = layout.take(queried, width)
     moments2 = layout.take(queried, 2)
-    normed2 = layout.take(queried, width)
-    preactivation = layout.take(queried, architecture.mlpDim)
+    normed2 = layout.takeFactor(queried, width)
+    preactivation = layout.takeFactor(queried, architecture.mlpDim)
   }
 }
 
 private struct ScratchWindows {
-  let stream, classStream, normed, wide: Window
+  let stream, classStream, normed: Window
 }
 
 private struct Windows {
   let blocks: [BlockWindows]
   let patches, pooled, outputMoments, tokenTable, branch, hidden, attentionScratch: Window
-  let output: Window?
+  let output, wide: Window?
   let scratch: ScratchWindows?
 
   init(
@@ -277,20 +319,21 @@ private struct Windows {
           architecture, images: images, tokens: tokens, queries: isCutShort ? 1 : tokens, keeps: keeps, &layout))
     }
     self.blocks = blocks
-    patches = layout.take(images * tokens, architecture.patchFloats)
+    patches = layout.takeFactor(images * tokens, architecture.patchFloats)
     pooled = layout.take(images, width)
     outputMoments = layout.take(images, 2)
     // 2. What each tile overwrites.
     let rows = tile * tokens
     tokenTable = layout.take(tokens, width)
     branch = layout.take(rows, width)
-    hidden = layout.take(rows, architecture.mlpDim)
+    hidden = layout.takeFactor(rows, architecture.mlpDim)
     attentionScratch = layout.take(tokens, tokens)
     output = architecture.useMeanPooling ? layout.take(rows, width) : nil
     scratch =
       keeps
       ? ScratchWindows(
-        stream: layout.take(rows, width), classStream: layout.take(tile, width), normed: layout.take(rows, width),
-        wide: layout.take(rows, max(architecture.mlpDim, 3 * width))) : nil
+        stream: layout.take(rows, width), classStream: layout.take(tile, width), normed: layout.take(rows, width)) : nil
+    wide =
+      keeps || layout.precision == .bf16 ? layout.take(rows, max(architecture.mlpDim, 3 * width)) : nil
   }
 }

@@ -9,29 +9,30 @@ extension BlockPass {
     // 2. MLP.
     if !mlpImages.isEmpty {
       let outputGradient = endBranchBackward(.mlp, stream)  // [B·Q, D]
-      let hiddenGradient = scratch.wide(rows: hidden.rows, columns: architecture.mlpDim)
+      let activationGradient = workspace.wide(rows: hidden.rows, columns: architecture.mlpDim)
+      let hiddenGradient = activationGradient.factor(in: precision)
       let normedGradient = scratch.normed.rows(0..<hidden.rows)
       gelu(preactivation, into: hidden)  // again: what forward had there was the last block's
-      layers.fc2.productBackward(outputGradient, parameters, into: hiddenGradient)
+      layers.fc2.productBackward(outputGradient, weights, into: Factor(activationGradient))
       layers.fc2.addGradient(of: outputGradient, input: hidden, to: gradient)
-      geluBackward(preactivation, gradient: hiddenGradient)
+      geluBackward(preactivation, gradient: activationGradient, into: hiddenGradient)
       show(.fc2, hiddenGradient, of: mlpImages, backward: true)
-      layers.fc1.productBackward(hiddenGradient, parameters, into: normedGradient)
+      layers.fc1.productBackward(hiddenGradient, weights, into: Factor(normedGradient))
       layers.fc1.addGradient(of: hiddenGradient, input: normed2, to: gradient)
-      show(.fc1, normedGradient, of: mlpImages, backward: true)
+      show(.fc1, Factor(normedGradient), of: mlpImages, backward: true)
       normalizeBackward(
         normedGradient, of: mlpImages, rows: queries, layers.norm2, middle, moments: moments2, addingTo: stream,
         gradient)
     }
-    show(.norm2, stream, backward: true)
+    show(.norm2, Factor(stream), backward: true)
     // 1. Attention.
     let inputGradient = widened(stream, scratch)
     if !attentionImages.isEmpty {
       let outputGradient = endBranchBackward(.attention, stream)  // [B·Q, D]
-      let mixedGradient = scratch.normed.rows(attentionQueryRows)
-      let qkvGradient = scratch.wide(rows: qkv.rows, columns: qkv.columns)  // [B·T, 3D]
+      let mixedGradient = scratch.normed.rows(attentionQueryRows).factor(in: precision)
+      let qkvGradient = workspace.wide(rows: qkv.rows, columns: qkv.columns).factor(in: precision)  // [B·T, 3D]
       let normedGradient = scratch.normed.rows(0..<qkv.rows)
-      layers.projection.productBackward(outputGradient, parameters, into: mixedGradient)
+      layers.projection.productBackward(outputGradient, weights, into: mixedGradient)
       layers.projection.addGradient(of: outputGradient, input: mixed, to: gradient)
       show(.projection, mixedGradient, of: attentionImages, backward: true)
       attentionBackward(
@@ -39,12 +40,12 @@ extension BlockPass {
         scratch: workspace.attentionScratch.rows(0..<queries), into: qkvGradient)
       showHeads(.attention, qkvGradient, backward: true)
       projectHeadsBackward(qkvGradient, into: normedGradient, gradient)
-      show(.qkv, normedGradient, of: attentionImages, backward: true)
+      show(.qkv, Factor(normedGradient), of: attentionImages, backward: true)
       normalizeBackward(
         normedGradient, of: attentionImages, rows: tokens, layers.norm1, input, moments: moments1,
         addingTo: inputGradient, gradient)
     }
-    show(.norm1, inputGradient, backward: true)
+    show(.norm1, Factor(inputGradient), backward: true)
   }
 
   /// Before a block cut short, all tokens have a gradient; its residual path has brought only the class tokens'.
@@ -57,17 +58,17 @@ extension BlockPass {
   }
 
   /// `projectHeads` in reverse.
-  private func projectHeadsBackward(_ qkvGradient: Matrix, into xGradient: Matrix, _ gradient: FloatBuffer) {
+  private func projectHeadsBackward(_ qkvGradient: Factor, into xGradient: Matrix, _ gradient: FloatBuffer) {
     guard isCutShort else {
-      layers.qkv.productBackward(qkvGradient, parameters, into: xGradient)
+      layers.qkv.productBackward(qkvGradient, weights, into: Factor(xGradient))
       return layers.qkv.addGradient(of: qkvGradient, input: normed1, to: gradient)
     }
-    let weight = layers.qkv.weight(parameters)
+    let weight = layers.qkv.weight(weights)
     let queryGradient = qkvGradient.everyRow(tokens).columns(queryColumns)
     let restGradient = qkvGradient.columns(keyAndValueColumns)
     multiply(restGradient, .asIs, weight.rows(keyAndValueColumns), .asIs, into: xGradient)
     multiply(queryGradient, .asIs, weight.rows(queryColumns), .asIs, keep: 1, into: xGradient.everyRow(tokens))
-    let (weightGradient, biasGradient) = (layers.qkv.weight(gradient), layers.qkv.bias(gradient))
+    let (weightGradient, biasGradient) = (layers.qkv.weightGradient(gradient), layers.qkv.bias(gradient))
     multiply(
       queryGradient, .transposed, normed1.everyRow(tokens), .asIs, keep: 1, into: weightGradient.rows(queryColumns))
     multiply(restGradient, .transposed, normed1, .asIs, keep: 1, into: weightGradient.rows(keyAndValueColumns))

@@ -8,34 +8,37 @@ extension BlockPass {
     if !attentionImages.isEmpty {
       normalize(input, of: attentionImages, rows: tokens, layers.norm1, into: normed1, keeping: moments1)
       show(.norm1, normed1, of: attentionImages)
-      projectHeads(normed1, into: qkv)  // [B·T, 3D]
-      showHeads(.qkv, qkv)
+      let product = workspace.product(before: qkv)
+      projectHeads(normed1, into: product)  // [B·T, 3D]
+      showHeads(.qkv, Factor(product))
       attention(
-        qkv, bias: layers.qkv.bias(parameters), shape: attentionShape, into: mixed, probabilities: probabilities,
+        product, bias: layers.qkv.bias(parameters), into: qkv, shape: attentionShape,
+        scores: workspace.attentionScratch.rows(0..<queries), into: mixed, probabilities: probabilities,
         keeps: workspace.keepsActivations)  // [B·Q, D]
       show(.attention, mixed, of: attentionImages)
-      layers.projection.product(mixed, parameters, into: result(of: .attention))
+      layers.projection.product(mixed, weights, into: result(of: .attention))
     }
     endBranch(.attention, bias: layers.projection.bias(parameters), to: queriedInput, into: middle)
-    show(.projection, middle)
+    show(.projection, Factor(middle))
     // 2. MLP, each token alone.
     if !mlpImages.isEmpty {
       normalize(middle, of: mlpImages, rows: queries, layers.norm2, into: normed2, keeping: moments2)
       show(.norm2, normed2, of: mlpImages)
-      layers.fc1.product(normed2, parameters, into: preactivation)  // [B·Q, mlpDim]
-      geluAddingBias(preactivation, bias: layers.fc1.bias(parameters), into: hidden)
+      let product = workspace.product(before: preactivation)
+      layers.fc1.product(normed2, weights, into: product)  // [B·Q, mlpDim]
+      geluAddingBias(product, bias: layers.fc1.bias(parameters), keeping: preactivation, into: hidden)
       show(.fc1, hidden, of: mlpImages)
-      layers.fc2.product(hidden, parameters, into: result(of: .mlp))
+      layers.fc2.product(hidden, weights, into: result(of: .mlp))
     }
     let output = output
     endBranch(.mlp, bias: layers.fc2.bias(parameters), to: middle, into: output)
-    show(.fc2, output)
+    show(.fc2, Factor(output))
   }
 
   /// Queries, keys and values of every token, `[B·T, 3D]`; in a block cut short only the class tokens' queries.
-  private func projectHeads(_ x: Matrix, into qkv: Matrix) {
-    guard isCutShort else { return layers.qkv.product(x, parameters, into: qkv) }
-    let weight = layers.qkv.weight(parameters)
+  private func projectHeads(_ x: Factor, into qkv: Matrix) {
+    guard isCutShort else { return layers.qkv.product(x, weights, into: qkv) }
+    let weight = layers.qkv.weight(weights)
     multiply(
       x.everyRow(tokens), .asIs, weight.rows(queryColumns), .transposed,
       into: qkv.everyRow(tokens).columns(queryColumns))

@@ -28,7 +28,7 @@ struct BlockPass {
   let architecture: NetworkArchitecture
   let block: Int
   let layers: BlockLayers
-  let parameters: FloatBuffer
+  let weights: NetworkWeights
   let workspace: BackboneWorkspace
   let tile: ImageTile
   /// T.
@@ -40,11 +40,11 @@ struct BlockPass {
   let mlpImages: [Int]
   let kept: BlockActivations
 
-  init(_ backbone: Backbone, block: Int, _ tile: ImageTile, _ parameters: FloatBuffer, _ workspace: BackboneWorkspace) {
+  init(_ backbone: Backbone, block: Int, _ tile: ImageTile, _ weights: NetworkWeights, _ workspace: BackboneWorkspace) {
     architecture = backbone.architecture
     self.block = block
     layers = backbone.blocks[block]
-    self.parameters = parameters
+    self.weights = weights
     self.workspace = workspace
     self.tile = tile
     tokens = workspace.tokens
@@ -58,6 +58,11 @@ struct BlockPass {
 // MARK: - Matrices
 
 extension BlockPass {
+  /// Of everything but the products' weights.
+  var parameters: FloatBuffer { weights.floats }
+  /// Of what products read.
+  var precision: Precision { weights.precision }
+
   private var attentionRows: Range<Int> { 0..<attentionImages.count * tokens }
   var attentionQueryRows: Range<Int> { 0..<attentionImages.count * queries }
   private var mlpRows: Range<Int> { 0..<mlpImages.count * queries }
@@ -73,20 +78,20 @@ extension BlockPass {
     block == architecture.depth - 1 ? workspace.output(of: tile) : workspace.input(block: block + 1, of: tile)
   }
 
-  var normed1: Matrix { kept.normed1.rows(attentionRows) }
+  var normed1: Factor { kept.normed1.rows(attentionRows) }
   var moments1: Matrix { kept.moments1.rows(attentionRows) }
-  var qkv: Matrix { kept.qkv.rows(attentionRows) }
-  var mixed: Matrix { kept.mixed.rows(attentionQueryRows) }
+  var qkv: Factor { kept.qkv.rows(attentionRows) }
+  var mixed: Factor { kept.mixed.rows(attentionQueryRows) }
   /// `[B·heads·Q, T]`; `[Q, T]` where nothing is kept.
-  var probabilities: Matrix {
+  var probabilities: Factor {
     let rows = workspace.keepsActivations ? attentionImages.count * architecture.numHeads * queries : queries
     return kept.probabilities.rows(0..<rows)
   }
 
-  var normed2: Matrix { kept.normed2.rows(mlpRows) }
+  var normed2: Factor { kept.normed2.rows(mlpRows) }
   var moments2: Matrix { kept.moments2.rows(mlpRows) }
-  var preactivation: Matrix { kept.preactivation.rows(mlpRows) }
-  var hidden: Matrix { workspace.hidden.rows(mlpRows) }
+  var preactivation: Factor { kept.preactivation.rows(mlpRows) }
+  var hidden: Factor { workspace.hidden.rows(mlpRows) }
 
   var attentionShape: AttentionShape {
     AttentionShape(
@@ -100,14 +105,14 @@ extension BlockPass {
   /// Shows a layer's values to the workspace's observer.
   /// - Parameter images: those that are in `values`, counted from the tile's first; all if nil.
   func show(
-    _ layer: BlockLayer, _ values: @autoclosure () -> Matrix, of images: [Int]? = nil, backward: Bool = false
+    _ layer: BlockLayer, _ values: @autoclosure () -> Factor, of images: [Int]? = nil, backward: Bool = false
   ) {
     workspace.show("backbone.blocks.\(block).\(layer.rawValue)", values(), of: images, in: tile, backward: backward)
   }
 
   /// The same of queries, keys and values, or their gradient: those of a block cut short have only the class tokens'
   /// queries.
-  func showHeads(_ layer: BlockLayer, _ values: Matrix, backward: Bool = false) {
+  func showHeads(_ layer: BlockLayer, _ values: Factor, backward: Bool = false) {
     if workspace.observer == nil { return }
     guard isCutShort else { return show(layer, values, of: attentionImages, backward: backward) }
     show(layer, values.everyRow(tokens).columns(queryColumns), of: attentionImages, backward: backward)
@@ -124,7 +129,7 @@ extension BlockPass {
 extension BlockPass {
   /// LayerNorm of `count` rows of each of these images, gathered.
   func normalize(
-    _ x: Matrix, of images: [Int], rows count: Int, _ norm: Norm, into y: Matrix, keeping moments: Matrix
+    _ x: Matrix, of images: [Int], rows count: Int, _ norm: Norm, into y: Factor, keeping moments: Matrix
   ) {
     let (weight, bias) = (norm.weight(parameters), norm.bias(parameters))
     if y.rows == x.rows {
@@ -186,15 +191,15 @@ extension BlockPass {
   }
 
   /// `endBranch` in reverse: the stream's gradient of the images that compute the branch, times their scale.
-  /// - Returns: `[B·Q, D]`, gathered; the stream itself where no branch is dropped.
-  func endBranchBackward(_ branch: ResidualBranch, _ stream: Matrix) -> Matrix {
-    guard let draw = workspace.draw else { return stream }
-    let images = tile.images(computing: branch, ofBlock: block)
-    let gathered = result(of: branch)
-    for (place, row) in images.enumerated() {
-      let to = gathered.rows(place * queries..<(place + 1) * queries)
-      copy(stream.rows(row * queries..<(row + 1) * queries), into: to)
-      scale(to, by: draw.scale(branch, ofBlock: block, image: tile.images.lowerBound + row))
+  /// - Returns: `[B·Q, D]`, gathered; in fp32 the stream itself where no branch is dropped.
+  func endBranchBackward(_ branch: ResidualBranch, _ stream: Matrix) -> Factor {
+    guard let draw = workspace.draw else { return workspace.rounded(stream) }
+    let gathered = result(of: branch).factor(in: precision)
+    for (place, row) in tile.images(computing: branch, ofBlock: block).enumerated() {
+      convert(
+        stream.rows(row * queries..<(row + 1) * queries),
+        times: draw.scale(branch, ofBlock: block, image: tile.images.lowerBound + row),
+        into: gathered.rows(place * queries..<(place + 1) * queries))
     }
     return gathered
   }

@@ -8,7 +8,7 @@ public struct LayerValues {
   /// Whether `values` is the gradient that the layer passes on to the one before it.
   public let isBackward: Bool
   /// `[images.count * n, any]`, n rows an image, image by image.
-  public let values: Matrix
+  public let values: Factor
   /// Places, among the images that `forward` was given, of those that are in `values`.
   public let images: [Int]
 }
@@ -21,7 +21,7 @@ extension BackboneWorkspace {
   ///
   /// - Parameter images: those that are in `values`, counted from the tile's first; all if nil.
   func show(
-    _ layer: @autoclosure () -> String, _ values: @autoclosure () -> Matrix, of images: [Int]? = nil,
+    _ layer: @autoclosure () -> String, _ values: @autoclosure () -> Factor, of images: [Int]? = nil,
     in tile: ImageTile, backward: Bool = false
   ) {
     guard let observer else { return }
@@ -32,7 +32,7 @@ extension BackboneWorkspace {
 
 extension HeadWorkspace {
   /// Shows values, a row an image, to the observer.
-  func show(_ layer: (HeadNames) -> String, _ values: Matrix, backward: Bool = false) {
+  func show(_ layer: (HeadNames) -> String, _ values: Factor, backward: Bool = false) {
     guard let observer else { return }
     observer(
       LayerValues(

@@ -15,25 +15,29 @@ struct Linear: Sendable {
     inputs = weight.range.count / outputs
   }
 
-  func weight(_ buffer: FloatBuffer) -> Matrix {
-    buffer.matrix(at: weightRange.lowerBound, rows: outputs, columns: inputs)
+  func weight(_ weights: NetworkWeights) -> Factor {
+    weights.factor(at: weightRange.lowerBound, rows: outputs, columns: inputs)
+  }
+
+  func weightGradient(_ gradient: FloatBuffer) -> Matrix {
+    gradient.matrix(at: weightRange.lowerBound, rows: outputs, columns: inputs)
   }
 
   func bias(_ buffer: FloatBuffer) -> Vector { buffer.vector(at: biasRange.lowerBound, count: outputs) }
 
   /// y = x Wᵀ, overwritten. The bias is added by whatever reads y next.
-  func product(_ x: Matrix, _ parameters: FloatBuffer, into y: Matrix) {
-    multiply(x, .asIs, weight(parameters), .transposed, into: y)
+  func product(_ x: Factor, _ weights: NetworkWeights, into y: Matrix) {
+    multiply(x, .asIs, weight(weights), .transposed, into: y)
   }
 
   /// dx = dy W, overwritten.
-  func productBackward(_ yGradient: Matrix, _ parameters: FloatBuffer, into xGradient: Matrix) {
-    multiply(yGradient, .asIs, weight(parameters), .asIs, into: xGradient)
+  func productBackward(_ yGradient: Factor, _ weights: NetworkWeights, into xGradient: Factor) {
+    multiply(yGradient, .asIs, weight(weights), .asIs, into: xGradient)
   }
 
   /// Adds dyᵀ x to the weight's gradient, and the sum of dy's rows to the bias's.
-  func addGradient(of yGradient: Matrix, input x: Matrix, to gradient: FloatBuffer) {
-    multiply(yGradient, .transposed, x, .asIs, keep: 1, into: weight(gradient))
+  func addGradient(of yGradient: Factor, input x: Factor, to gradient: FloatBuffer) {
+    multiply(yGradient, .transposed, x, .asIs, keep: 1, into: weightGradient(gradient))
     sumRows(of: yGradient, addingTo: bias(gradient))
   }
 }

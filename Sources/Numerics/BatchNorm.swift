@@ -22,7 +22,7 @@ public func batchNorm(
   let (columns, share) = (x.columns, Lanes(repeating: 1 / Float(x.rows)))
   // 1. Means.
   fill(mean, with: 0)
-  sumRows(of: x, addingTo: mean)
+  sumRows(of: Factor(x), addingTo: mean)
   forEachLanes(columns) { i, count in
     let means = mean.base.lanes(at: i) * share
     if count == laneCount { mean.base.store(means, at: i) } else { mean.base.store(means, at: i, first: count) }

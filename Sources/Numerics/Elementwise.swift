@@ -51,39 +51,57 @@ private func addScaled(
 }
 
 /// Adds `bias`, one float a column, to every row of `c`.
-public func addRow(_ bias: Vector, toRowsOf c: Matrix) {
-  invariant(bias.count == c.columns)
-  let (bias, count) = (bias.base, c.columns)
-  for row in 0..<c.rows {
-    let c = c.base + row * c.stride
-    var i = 0
-    while i + laneCount <= count {
-      c.store(c.lanes(at: i) + bias.lanes(at: i), at: i)
-      i += laneCount
-    }
-    if i < count {
-      c.store(c.lanes(at: i, first: count - i) + bias.lanes(at: i, first: count - i), at: i, first: count - i)
+public func addRow(_ bias: Vector, toRowsOf c: Matrix) { addRow(bias, toRowsOf: c, into: Factor(c)) }
+
+/// y = x + `bias`, one float a column, row by row. `y` may be `x`; both `[rows, columns]`.
+public func addRow(_ bias: Vector, toRowsOf x: Matrix, into y: Factor) {
+  invariant(bias.count == x.columns && x.rows == y.rows && x.columns == y.columns)
+  let (bias, count) = (bias.base, x.columns)
+  for row in 0..<x.rows {
+    let x = x.base + row * x.stride
+    switch y.precision {
+    case .fp32: addRow(bias, to: x, into: y.floats(row), count)
+    case .bf16: addRow(bias, to: x, into: y.halves(row), count)
     }
   }
-}
-
-/// a *= factor.
-public func scale(_ a: Vector, by factor: Float) { scale(a.base, by: factor, count: a.count) }
-
-/// a *= factor.
-public func scale(_ a: Matrix, by factor: Float) {
-  for row in 0..<a.rows { scale(a.base + row * a.stride, by: factor, count: a.columns) }
 }
 
 @inline(__always)
-private func scale(_ a: UnsafeMutablePointer<Float>, by factor: Float, count: Int) {
+private func addRow<Place: LanePlace>(
+  _ bias: UnsafeMutablePointer<Float>, to x: UnsafeMutablePointer<Float>, into y: Place, _ count: Int
+) {
+  var i = 0
+  while i + laneCount <= count {
+    y.store(x.lanes(at: i) + bias.lanes(at: i), at: i)
+    i += laneCount
+  }
+  if i < count {
+    y.store(x.lanes(at: i, first: count - i) + bias.lanes(at: i, first: count - i), at: i, first: count - i)
+  }
+}
+
+/// a *= factor.
+public func scale(_ a: Vector, by factor: Float) { scale(a.base, by: factor, into: a.base, count: a.count) }
+
+/// a *= factor.
+public func scale(_ a: Matrix, by factor: Float) {
+  for row in 0..<a.rows {
+    let a = (row: a.base + row * a.stride, count: a.columns)
+    scale(a.row, by: factor, into: a.row, count: a.count)
+  }
+}
+
+@inline(__always)
+private func scale<Place: LanePlace>(
+  _ a: UnsafeMutablePointer<Float>, by factor: Float, into b: Place, count: Int
+) {
   let factors = Lanes(repeating: factor)
   var i = 0
   while i + laneCount <= count {
-    a.store(a.lanes(at: i) * factors, at: i)
+    b.store(a.lanes(at: i) * factors, at: i)
     i += laneCount
   }
-  if i < count { a.store(a.lanes(at: i, first: count - i) * factors, at: i, first: count - i) }
+  if i < count { b.store(a.lanes(at: i, first: count - i) * factors, at: i, first: count - i) }
 }
 
 // MARK: - Copies
@@ -96,6 +114,24 @@ public func copy(_ a: Matrix, into b: Matrix) {
   } else {
     for row in 0..<a.rows { (b.base + row * b.stride).update(from: a.base + row * a.stride, count: a.columns) }
   }
+}
+
+/// y = factor * x, rounded where `y` is bf16. `y` may be `x`, or the factor in its memory; both `[rows, columns]`.
+public func convert(_ x: Matrix, times factor: Float = 1, into y: Factor) {
+  invariant(x.rows == y.rows && x.columns == y.columns)
+  if factor == 1, y.precision == .fp32, y.address == x.base { return }
+  for row in 0..<x.rows {
+    let x = x.base + row * x.stride
+    switch y.precision {
+    case .fp32: scale(x, by: factor, into: y.floats(row), count: y.columns)
+    case .bf16: scale(x, by: factor, into: y.halves(row), count: y.columns)
+    }
+  }
+}
+
+/// y = x, rounded where `y` is bf16; one after the other, as many of both.
+public func convert(_ x: Vector, into y: Factor) {
+  convert(x.matrix(rows: y.rows, columns: y.columns), into: y)
 }
 
 /// b = a.

@@ -6,64 +6,98 @@
 /// Adds a bias to a product's rows, keeps the sums, and gives their GELU, within 2e-7 * max(1, |x|).
 ///
 /// - Parameters:
-///   - x: `[rows, columns]`: a product going in, product + bias coming out, which `geluBackward` wants.
+///   - x: `[rows, columns]`: a product.
 ///   - bias: `[columns]`.
-///   - y: `[rows, columns]`, overlaps `x` nowhere.
-public func geluAddingBias(_ x: Matrix, bias: Vector, into y: Matrix) {
+///   - sums: `[rows, columns]`, product + bias, which `geluBackward` wants; may be `x`. Rounded sums are what GELU is of.
+///   - y: `[rows, columns]`, overlaps neither.
+public func geluAddingBias(_ x: Matrix, bias: Vector, keeping sums: Factor, into y: Factor) {
   invariant(x.rows == y.rows && x.columns == y.columns && bias.count == x.columns)
+  invariant(sums.rows == x.rows && sums.columns == x.columns)
   let (bias, count) = (bias.base, x.columns)
-  let (whole, rest) = (count / laneCount * laneCount, count % laneCount)
   for row in 0..<x.rows {
-    let (x, y) = (x.base + row * x.stride, y.base + row * y.stride)
-    var i = 0
-    while i < whole {
-      let sums = x.lanes(at: i) + bias.lanes(at: i)
-      x.store(sums, at: i)
-      y.store(gelu(sums), at: i)
-      i += laneCount
+    let x = x.base + row * x.stride
+    switch (sums.precision, y.precision) {
+    case (.fp32, .fp32): geluAddingBias(x, bias, keeping: sums.floats(row), into: y.floats(row), count)
+    case (.fp32, .bf16): geluAddingBias(x, bias, keeping: sums.floats(row), into: y.halves(row), count)
+    case (.bf16, .fp32): geluAddingBias(x, bias, keeping: sums.halves(row), into: y.floats(row), count)
+    case (.bf16, .bf16): geluAddingBias(x, bias, keeping: sums.halves(row), into: y.halves(row), count)
     }
-    if rest > 0 {
-      let sums = x.lanes(at: whole) + bias.lanes(at: whole)
-      x.store(sums, at: whole, first: rest)
-      y.store(gelu(sums), at: whole, first: rest)
-    }
+  }
+}
+
+@inline(__always)
+private func geluAddingBias<Sums: LanePlace, Y: LanePlace>(
+  _ x: UnsafeMutablePointer<Float>, _ bias: UnsafeMutablePointer<Float>, keeping sums: Sums, into y: Y, _ count: Int
+) {
+  let (whole, rest) = (count / laneCount * laneCount, count % laneCount)
+  var i = 0
+  while i < whole {
+    let kept = sums.rounded(x.lanes(at: i) + bias.lanes(at: i))
+    sums.store(kept, at: i)
+    y.store(gelu(kept), at: i)
+    i += laneCount
+  }
+  if rest > 0 {
+    let kept = sums.rounded(x.lanes(at: whole) + bias.lanes(at: whole))
+    sums.store(kept, at: whole, first: rest)
+    y.store(gelu(kept), at: whole, first: rest)
   }
 }
 
 /// y = GELU(x), within 2e-7 * max(1, |x|). `y` may be `x`.
-public func gelu(_ x: Matrix, into y: Matrix) {
+public func gelu(_ x: Factor, into y: Factor) {
   invariant(x.rows == y.rows && x.columns == y.columns)
-  let count = x.columns
-  let (whole, rest) = (count / laneCount * laneCount, count % laneCount)
   for row in 0..<x.rows {
-    let (x, y) = (x.base + row * x.stride, y.base + row * y.stride)
-    var i = 0
-    while i < whole {
-      y.store(gelu(x.lanes(at: i)), at: i)
-      i += laneCount
+    switch (x.precision, y.precision) {
+    case (.fp32, .fp32): gelu(x.floats(row), into: y.floats(row), x.columns)
+    case (.fp32, .bf16): gelu(x.floats(row), into: y.halves(row), x.columns)
+    case (.bf16, .fp32): gelu(x.halves(row), into: y.floats(row), x.columns)
+    case (.bf16, .bf16): gelu(x.halves(row), into: y.halves(row), x.columns)
     }
-    if rest > 0 { y.store(gelu(x.lanes(at: whole)), at: whole, first: rest) }
   }
 }
 
-/// Turns the gradient of GELU's value into that of its argument, in place: dX = dY (Phi(x) + x phi(x)).
+@inline(__always)
+private func gelu<X: LanePlace, Y: LanePlace>(_ x: X, into y: Y, _ count: Int) {
+  let (whole, rest) = (count / laneCount * laneCount, count % laneCount)
+  var i = 0
+  while i < whole {
+    y.store(gelu(x.lanes(at: i)), at: i)
+    i += laneCount
+  }
+  if rest > 0 { y.store(gelu(x.lanes(at: whole)), at: whole, first: rest) }
+}
+
+/// Turns the gradient of GELU's value into that of its argument: dX = dY (Phi(x) + x phi(x)).
 ///
 /// - Parameters:
-///   - x: `[rows, columns]`, the argument: what `geluAddingBias` left there.
-///   - gradient: `[rows, columns]`, dY going in, dX coming out.
-public func geluBackward(_ x: Matrix, gradient: Matrix) {
-  invariant(x.rows == gradient.rows && x.columns == gradient.columns)
-  let count = x.columns
-  let (whole, rest) = (count / laneCount * laneCount, count % laneCount)
+///   - x: `[rows, columns]`, the argument: what `geluAddingBias` kept.
+///   - dY: `[rows, columns]`.
+///   - dX: `[rows, columns]`; may be `dY`, or the factor in its memory.
+public func geluBackward(_ x: Factor, gradient dY: Matrix, into dX: Factor) {
+  invariant(x.rows == dY.rows && x.columns == dY.columns && x.rows == dX.rows && x.columns == dX.columns)
   for row in 0..<x.rows {
-    let (x, gradient) = (x.base + row * x.stride, gradient.base + row * gradient.stride)
-    var i = 0
-    while i < whole {
-      gradient.store(gradient.lanes(at: i) * geluDerivative(x.lanes(at: i)), at: i)
-      i += laneCount
+    let dY = dY.base + row * dY.stride
+    switch (x.precision, dX.precision) {
+    case (.fp32, .fp32): geluBackward(x.floats(row), dY, into: dX.floats(row), x.columns)
+    case (.fp32, .bf16): geluBackward(x.floats(row), dY, into: dX.halves(row), x.columns)
+    case (.bf16, .fp32): geluBackward(x.halves(row), dY, into: dX.floats(row), x.columns)
+    case (.bf16, .bf16): geluBackward(x.halves(row), dY, into: dX.halves(row), x.columns)
     }
-    if rest > 0 { gradient.store(gradient.lanes(at: i) * geluDerivative(x.lanes(at: i)), at: i, first: rest) }
   }
+}
+
+@inline(__always)
+private func geluBackward<X: LanePlace, Gradient: LanePlace>(
+  _ x: X, _ dY: UnsafeMutablePointer<Float>, into dX: Gradient, _ count: Int
+) {
+  let (whole, rest) = (count / laneCount * laneCount, count % laneCount)
+  var i = 0
+  while i < whole {
+    dX.store(dY.lanes(at: i) * geluDerivative(x.lanes(at: i)), at: i)
+    i += laneCount
+  }
+  if rest > 0 { dX.store(dY.lanes(at: i) * geluDerivative(x.lanes(at: i)), at: i, first: rest) }
 }
 
 @inline(__always)

@@ -12,23 +12,27 @@
 ///   - y: `[rows, columns]`; may be `x`.
 ///   - moments: `[rows, 2]`, gets each row's mean and 1 / deviation, for `layerNormBackward`.
 public func layerNorm(
-  _ x: Matrix, weight: Vector, bias: Vector, epsilon: Float, into y: Matrix, keeping moments: Matrix? = nil
+  _ x: Matrix, weight: Vector, bias: Vector, epsilon: Float, into y: Factor, keeping moments: Matrix? = nil
 ) {
   invariant(x.rows == y.rows && x.columns == y.columns)
   invariant(weight.count == x.columns && bias.count == x.columns)
   invariant(moments.map { $0.rows == x.rows && $0.columns == 2 } ?? true)
+  let (weight, bias) = (weight.base, bias.base)
   for row in 0..<x.rows {
-    let (mean, inverse) = normalizeRow(
-      x.base + row * x.stride, weight: weight.base, bias: bias.base, epsilon: epsilon, into: y.base + row * y.stride,
-      count: x.columns)
+    let x = x.base + row * x.stride
+    let (mean, inverse) =
+      switch y.precision {
+      case .fp32: normalizeRow(x, weight, bias, epsilon, into: y.floats(row), y.columns)
+      case .bf16: normalizeRow(x, weight, bias, epsilon, into: y.halves(row), y.columns)
+      }
     if let moments { (moments.base[row * moments.stride], moments.base[row * moments.stride + 1]) = (mean, inverse) }
   }
 }
 
 @inline(__always)
-private func normalizeRow(
-  _ x: UnsafeMutablePointer<Float>, weight: UnsafeMutablePointer<Float>, bias: UnsafeMutablePointer<Float>,
-  epsilon: Float, into y: UnsafeMutablePointer<Float>, count: Int
+private func normalizeRow<Place: LanePlace>(
+  _ x: UnsafeMutablePointer<Float>, _ weight: UnsafeMutablePointer<Float>, _ bias: UnsafeMutablePointer<Float>,
+  _ epsilon: Float, into y: Place, _ count: Int
 ) -> (mean: Float, inverse: Float) {
   let (whole, rest) = (count / laneCount * laneCount, count % laneCount)
   // 1. Mean, in two sums so that additions need not wait for one another.

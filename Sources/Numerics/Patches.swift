@@ -1,3 +1,5 @@
+import Glibc
+
 /// Pictures cut in square patches, so that a convolution with as large a stride becomes one product.
 
 /// Copies each picture's patches to rows, row by row of the picture, behind one row of zeros for the class token.
@@ -7,25 +9,47 @@
 ///   - side: of the pictures, a multiple of `patch`.
 ///   - patch: side of a patch.
 ///   - patches: `[images * (1 + (side / patch)^2), 3 * patch * patch]`, overwritten; within a row channels first.
-public func extractPatches(_ pixels: Matrix, side: Int, patch: Int, into patches: Matrix) {
+public func extractPatches(_ pixels: Matrix, side: Int, patch: Int, into patches: Factor) {
   let across = side / patch
   invariant(patch > 0 && across * patch == side && pixels.columns == 3 * side * side)
   invariant(patches.rows == pixels.rows * (1 + across * across) && patches.columns == 3 * patch * patch)
-  var to = patches.base
+  var row = 0
   for image in 0..<pixels.rows {
     let picture = pixels.base + image * pixels.stride
-    to.update(repeating: 0, count: patches.columns)
-    to += patches.stride
+    switch patches.precision {
+    case .fp32: patches.floats(row).update(repeating: 0, count: patches.columns)
+    case .bf16: memset(patches.halves(row).base, 0, 2 * patches.columns)
+    }
+    row += 1
     for y in 0..<across {
       for x in 0..<across {
-        for channel in 0..<3 {
-          for line in 0..<patch {
-            (to + (channel * patch + line) * patch)
-              .update(from: picture + (channel * side + y * patch + line) * side + x * patch, count: patch)
-          }
+        let corner = picture + y * patch * side + x * patch
+        switch patches.precision {
+        case .fp32: copyPatch(corner, side: side, patch: patch) { patches.floats(row) + $0 }
+        case .bf16: copyPatch(corner, side: side, patch: patch) { patches.halves(row) + $0 }
         }
-        to += patches.stride
+        row += 1
       }
+    }
+  }
+}
+
+/// - Parameters:
+///   - corner: the patch's first pixel, in a picture's first channel.
+///   - place: of the patch's n-th float.
+@inline(__always)
+private func copyPatch<Place: LanePlace>(
+  _ corner: UnsafeMutablePointer<Float>, side: Int, patch: Int, to place: (Int) -> Place
+) {
+  for channel in 0..<3 {
+    for line in 0..<patch {
+      let (from, to) = (corner + (channel * side + line) * side, place((channel * patch + line) * patch))
+      var i = 0
+      while i + laneCount <= patch {
+        to.store(from.lanes(at: i), at: i)
+        i += laneCount
+      }
+      if i < patch { to.store(from.lanes(at: i), at: i, first: patch - i) }
     }
   }
 }

@@ -9,37 +9,45 @@ public let reductionChunk = 1 << 16
 /// - Parameters:
 ///   - a: `[rows, columns]`.
 ///   - v: `[columns]`, added to.
-public func sumRows(of a: Matrix, addingTo v: Vector) {
+public func sumRows(of a: Factor, addingTo v: Vector) {
   invariant(a.columns == v.count)
-  let (base, stride, count, v) = (a.base, a.stride, a.columns, v.base)
+  switch a.precision {
+  case .fp32: sumRows(a.rows, a.columns, { a.floats($0) }, addingTo: v.base)
+  case .bf16: sumRows(a.rows, a.columns, { a.halves($0) }, addingTo: v.base)
+  }
+}
+
+@inline(__always)
+private func sumRows<Place: LanePlace>(
+  _ rows: Int, _ count: Int, _ place: (Int) -> Place, addingTo v: UnsafeMutablePointer<Float>
+) {
   var row = 0
   // Four rows a pass: v is read and written a quarter as often, and the order stays that of the rows.
-  while row < a.rows {
-    let together = min(4, a.rows - row)
-    let first = base + row * stride
+  while row < rows {
+    let together = min(4, rows - row)
     var i = 0
     if together == 4 {
+      let (first, second, third, fourth) = (place(row), place(row + 1), place(row + 2), place(row + 3))
       while i + laneCount <= count {
         var sums = v.lanes(at: i) + first.lanes(at: i)
-        sums += (first + stride).lanes(at: i)
-        sums += (first + 2 * stride).lanes(at: i)
-        sums += (first + 3 * stride).lanes(at: i)
+        sums += second.lanes(at: i)
+        sums += third.lanes(at: i)
+        sums += fourth.lanes(at: i)
         v.store(sums, at: i)
         i += laneCount
       }
     } else {
       while i + laneCount <= count {
         var sums = v.lanes(at: i)
-        for other in 0..<together { sums += (first + other * stride).lanes(at: i) }
+        for other in row..<row + together { sums += place(other).lanes(at: i) }
         v.store(sums, at: i)
         i += laneCount
       }
     }
-    while i < count {
-      var sum = v[i]
-      for other in 0..<together { sum += first[other * stride + i] }
-      v[i] = sum
-      i += 1
+    if i < count {
+      var sums = v.lanes(at: i, first: count - i)
+      for other in row..<row + together { sums += place(other).lanes(at: i) }
+      v.store(sums, at: i, first: count - i)
     }
     row += together
   }
@@ -108,8 +116,19 @@ private func dotOfChunk(_ a: UnsafeMutablePointer<Float>, _ b: UnsafeMutablePoin
 }
 
 /// Whether no element is infinite or NaN.
-public func isFinite(_ v: Vector) -> Bool {
-  let (base, count) = (v.base, v.count)
+public func isFinite(_ v: Vector) -> Bool { isFinite(v.base, v.count) }
+
+/// Whether no value of a row is infinite or NaN.
+public func isFinite(_ a: Factor, row: Int) -> Bool {
+  invariant(row >= 0 && row < a.rows)
+  return switch a.precision {
+  case .fp32: isFinite(a.floats(row), a.columns)
+  case .bf16: isFinite(a.halves(row), a.columns)
+  }
+}
+
+@inline(__always)
+private func isFinite<Place: LanePlace>(_ base: Place, _ count: Int) -> Bool {
   let exponent = SIMD8<UInt32>(repeating: 0x7f80_0000)
   var i = 0
   // Blocks small enough to stop early, large enough for the test to cost nothing.
@@ -117,7 +136,7 @@ public func isFinite(_ v: Vector) -> Bool {
     let end = min(count, i + 1024)
     var broken = SIMD8<UInt32>.zero
     while i < end {
-      let lanes = end - i >= laneCount ? base.lanes(at: i) : base.lanes(at: i, first: end - i)
+      let lanes = end - i >= laneCount ? base.lanes(at: i) : base.lanes(at: i, first: end - i, filler: 0)
       let bits = unsafeBitCast(lanes, to: SIMD8<UInt32>.self) & exponent
       broken |= SIMD8<UInt32>.zero.replacing(with: 1, where: bits .== exponent)
       i += laneCount

@@ -20,10 +20,15 @@ public struct ConsistencyLoss {
   /// Whether the targets of all blocks are kept for the groups that follow.
   public let keepsTargets: Bool
 
+  /// Of what products read.
+  public let precision: Precision
+
   private let studentSharpness: Float
   private var teacherSharpness: Float = 1
   /// `[2 batch, width]`: a copy, for the teacher's own may be overwritten between groups.
-  private let teacher: Matrix
+  private let teacher: Factor
+  /// `[panelViews * batch, width]`: the student's embeddings, rounded; nil in fp32.
+  private let student: Factor?
   /// `[blocks kept, 2 batch, blockSize]`.
   private let targets: FloatBuffer
   /// `[panelViews * batch, blockSize]`.
@@ -45,10 +50,14 @@ public struct ConsistencyLoss {
   public static let targetBytes = 256 << 20
 
   /// Floats that a slice of this shape takes here.
-  public static func floatCount(shape: LossShape, targetBytes: Int = targetBytes) -> Int {
+  public static func floatCount(
+    shape: LossShape, precision: Precision = .fp32, targetBytes: Int = targetBytes
+  ) -> Int {
     let blockTargets = 2 * shape.batch * shape.blockSize
     let kept = keepsTargets(shape, targetBytes) ? shape.blockCount : 1
-    return 2 * shape.batch * shape.width + kept * blockTargets + panelViews(shape) * shape.batch * shape.blockSize
+    let panelRows = panelViews(shape) * shape.batch
+    return precision.floats(for: 2 * shape.batch * shape.width) + kept * blockTargets + panelRows * shape.blockSize
+      + (precision == .fp32 ? 0 : precision.floats(for: panelRows * shape.width))
   }
 
   private static func keepsTargets(_ shape: LossShape, _ targetBytes: Int) -> Bool {
@@ -61,16 +70,25 @@ public struct ConsistencyLoss {
 
   /// - Parameters:
   ///   - studentTemperature: > 0, no unit.
+  ///   - precision: of the blocks that will be given.
   ///   - targetBytes: the targets of all blocks are kept if they fit.
   /// - Complexity: memory of one panel of logits, `[max(256, batch), blockSize]` at most, and of the targets.
-  public init(shape: LossShape, studentTemperature: Double, targetBytes: Int = targetBytes) {
+  public init(
+    shape: LossShape, studentTemperature: Double, precision: Precision = .fp32, targetBytes: Int = targetBytes
+  ) {
     invariant(studentTemperature > 0)
     self.shape = shape
+    self.precision = precision
     studentSharpness = Float(1 / studentTemperature)
     let blockTargets = 2 * shape.batch * shape.blockSize
     keepsTargets = Self.keepsTargets(shape, targetBytes)
     panelViews = Self.panelViews(shape)
-    teacher = FloatBuffer(count: 2 * shape.batch * shape.width).matrix(rows: 2 * shape.batch, columns: shape.width)
+    func factor(rows: Int) -> Factor {
+      FloatBuffer(count: precision.floats(for: rows * shape.width))
+        .factor(rows: rows, columns: shape.width, precision: precision)
+    }
+    teacher = factor(rows: 2 * shape.batch)
+    student = precision == .fp32 ? nil : factor(rows: panelViews * shape.batch)
     nearest = Array(repeating: 0, count: shape.blockCount * 2 * shape.batch)
     targets = FloatBuffer(count: (keepsTargets ? shape.blockCount : 1) * blockTargets)
     logits = FloatBuffer(count: panelViews * shape.batch * shape.blockSize)
@@ -88,8 +106,8 @@ extension ConsistencyLoss {
   ///   - temperature: the teacher's, > 0.
   public mutating func begin(teacher: Matrix, temperature: Double) {
     invariant(temperature > 0)
-    copy(teacher, into: self.teacher)
     teacherSharpness = Float(1 / temperature)
+    convert(teacher, times: Self.scaleOfRounded(teacherSharpness, precision), into: self.teacher)
     blocksSeen = 0
     entropy = 0
   }
@@ -102,12 +120,13 @@ extension ConsistencyLoss {
   /// - Parameters:
   ///   - student: `[views in the group * batch, width]`, view-major, rows of unit length.
   ///   - firstView: the number of the group's first view; 0 and 1 are the global ones.
-  ///   - blocks: all blocks of the step, each `[blockSize, width]`; the same ones for every group of a slice.
+  ///   - blocks: all blocks of the step, each `[blockSize, width]`, in the loss's precision; the same ones for every
+  ///     group of a slice.
   ///   - gradient: shape of `student`; added to.
   /// - Returns: the group's share of the loss, nats, divided by pairs, blocks and global batch.
   /// - Complexity: 4 * rows * blockSize * width flops a block, and half as many for 2 batch rows where targets are
   ///   not kept; allocates nothing.
-  public mutating func add(student: Matrix, firstView: Int, blocks: [Matrix], to gradient: Matrix) -> Double {
+  public mutating func add(student: Matrix, firstView: Int, blocks: [Factor], to gradient: Matrix) -> Double {
     let batch = shape.batch
     let views = student.rows / batch
     invariant(views * batch == student.rows && student.columns == shape.width)
@@ -127,7 +146,9 @@ extension ConsistencyLoss {
         let rows = start * batch..<end * batch
         let panel = logits.rows(0..<rows.count)
         // 2. Logits, [panel's views * batch, N].
-        multiply(student.rows(rows), .asIs, block, .transposed, scale: studentSharpness, into: panel)
+        multiply(
+          sharpened(student.rows(rows)), .asIs, block, .transposed,
+          scale: Self.scaleOfProduct(studentSharpness, precision), into: panel)
         // 3. c P - Q in their place.
         for view in start..<end {
           let residuals = panel.rows((view - start) * batch..<(view - start + 1) * batch)
@@ -138,7 +159,11 @@ extension ConsistencyLoss {
           }
         }
         // 4. Gradient.
-        multiply(panel, .asIs, block, scale: gradientScale, keep: 1, into: gradient.rows(rows))
+        let residuals = panel.factor(in: precision)
+        convert(panel, times: Self.scaleOfRounded(gradientScale, precision), into: residuals)
+        multiply(
+          residuals, .asIs, block, scale: Self.scaleOfProduct(gradientScale, precision), keep: 1,
+          into: gradient.rows(rows))
       }
     }
     return loss * share
@@ -152,12 +177,13 @@ extension ConsistencyLoss {
   }
 
   /// Q, `[2 batch, blockSize]`, of one block.
-  private mutating func targets(ofBlock index: Int, _ block: Matrix) -> Matrix {
+  private mutating func targets(ofBlock index: Int, _ block: Factor) -> Matrix {
     let rows = 2 * shape.batch
     let place = targets.matrix(
       at: keepsTargets ? index * rows * shape.blockSize : 0, rows: rows, columns: shape.blockSize)
     if keepsTargets && index < blocksSeen { return place }
-    multiply(teacher, .asIs, block, .transposed, scale: teacherSharpness, into: place)
+    multiply(
+      teacher, .asIs, block, .transposed, scale: Self.scaleOfProduct(teacherSharpness, precision), into: place)
     let entropyOfBlock = softmaxRowsMeasuringEntropy(place)
     if index == blocksSeen {
       entropy += entropyOfBlock
@@ -165,5 +191,21 @@ extension ConsistencyLoss {
       blocksSeen += 1
     }
     return place
+  }
+}
+
+// MARK: - Scales
+
+/// A scale is a product's in fp32. In bf16 it is a factor's, applied where it is rounded: its rounding costs the same.
+extension ConsistencyLoss {
+  private static func scaleOfProduct(_ scale: Float, _ precision: Precision) -> Float { precision == .fp32 ? scale : 1 }
+
+  private static func scaleOfRounded(_ scale: Float, _ precision: Precision) -> Float { precision == .fp32 ? 1 : scale }
+
+  /// Of a panel: embeddings in fp32, in bf16 logits' factors.
+  private func sharpened(_ embeddings: Matrix) -> Factor {
+    guard let rounded = student?.rows(0..<embeddings.rows) else { return Factor(embeddings) }
+    convert(embeddings, times: Self.scaleOfRounded(studentSharpness, precision), into: rounded)
+    return rounded
   }
 }

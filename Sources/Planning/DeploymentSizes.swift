@@ -70,7 +70,7 @@ extension DeploymentSizes {
     let rows = rowsOfCheckpoints(rehearsed)
     // Shards let go of by the coordinator what no start from a kept checkpoint appends to.
     let local = extents(holding: deployment.shards > 0 ? rows : configuration.memorySize + rows)
-    let recomputation = definition.workFloats + 2 * blockFloats
+    let recomputation = definition.workFloats + 2 * blockFloats + 2 * definition.roundedWeightFloats
     return DeploymentPlan.Process(
       "coordinator",
       memory: [
@@ -110,7 +110,9 @@ extension DeploymentSizes {
     return DeploymentPlan.Process(
       "worker", count: deployment.workers,
       memory: [
-        .init(content: "weights and gradients", bytes: rehearsed.workerBuffers * weightBytes),
+        .init(
+          content: "weights and gradients",
+          bytes: rehearsed.workerBuffers * weightBytes + 2 * 4 * definition.roundedWeightFloats),
         .init(
           content: "work memory of \(deployment.threads) threads", bytes: deployment.threads * 4 * definition.workFloats
         ),

@@ -55,7 +55,7 @@ public struct MemoryNeed: Sendable, Equatable {
       [
         Share(
           content: "the network's weights and a gradient for each thread (embed_dim, depth, head_hidden_dim)",
-          bytes: (2 + busy) * definition.weightBytes),
+          bytes: (2 + busy) * definition.weightBytes + 2 * 4 * definition.roundedWeightFloats),
         Share(
           content: "the slices that \(busy) \(busy == 1 ? "thread computes" : "threads compute") at once (--threads, "
             + "slice_size, image_size, local_views_per_group)",

@@ -51,13 +51,14 @@ public struct RunFork: Sendable {
   ///   - run: the old run's directory; it is only read.
   ///   - step: of one of its checkpoints; nil: of the newest whole one.
   ///   - changes: the new run's settings where they differ.
-  ///   - machine: the class that `compute_class auto` among them stands for.
+  ///   - machine: the class that `compute_class auto` among them stands for, in a precision.
   ///   - data: the new run's data set; nil: the old one's.
   ///   - shards: directories of the old run's memory shards, for rows that it has not itself; they are only read.
   /// - Throws: `CheckpointError` of the checkpoint; `ConfigurationError` if the settings do not fit together;
   ///   `RunError.otherShapes`, `.pastTheEnd`; `MemoryError` of a directory that is no shard of this run.
   public init(
-    of run: String, atStep step: Int?, changes: ConfigurationLayer, machine: ComputeClassName, data: DataSet? = nil,
+    of run: String, atStep step: Int?, changes: ConfigurationLayer, machine: (PrecisionName) -> ComputeClassName,
+    data: DataSet? = nil,
     shards: [String] = [], in storage: any Storage = FileStorage()
   ) throws {
     self.storage = storage
@@ -69,8 +70,9 @@ public struct RunFork: Sendable {
     old = try RunDefinition(of: manifest)
     let record = data.map { DataRecord(count: $0.count, digest: $0.identity.digest) }
     otherData = record == manifest.data ? nil : record
+    let changed = try old.configuration.changed(by: [changes])
     new = try RunDefinition(
-      configuration: old.configuration.changed(by: [changes]).born(in: machine),
+      configuration: changed.born(in: machine(changed.precision)),
       pictures: (otherData ?? manifest.data).count)
     guard new.layout == old.layout, new.statisticsLayout == old.statisticsLayout,
       new.configuration.optimizer == old.configuration.optimizer

@@ -4,6 +4,7 @@ import Durability
 import Foundation
 import Machine
 import MemoryBank
+import Networks
 import Numerics
 import Slices
 import Synchronization
@@ -63,7 +64,7 @@ public struct StepReplay: Sendable {
   }
 
   /// What the results' bits depend on, beside the run.
-  public var computeClass: ComputeClassName { definition.configuration.computeClass }
+  public var configuration: RunConfiguration { definition.configuration }
 }
 
 // MARK: - The result
@@ -148,7 +149,7 @@ extension StepReplay {
         try memory.blocks(
           definition.blockDraw(of: version.memoryVersion),
           seeded: definition.seededRows)
-      }
+      }.map { $0.rounded(to: definition.precision) }
       let isLast = version.step == step
       let wanted = slice.flatMap { isLast ? $0..<$0 + 1 : nil } ?? 0..<definition.slices
       let computed = try compute(wanted, definition, version, blocks, data, watching: isLast)
@@ -195,12 +196,14 @@ extension StepReplay {
   }
 
   private func compute(
-    _ slices: Range<Int>, _ definition: RunDefinition, _ version: WeightsVersion, _ blocks: [Matrix], _ data: DataSet,
+    _ slices: Range<Int>, _ definition: RunDefinition, _ version: WeightsVersion, _ blocks: [Factor], _ data: DataSet,
     watching: Bool
   ) throws -> (sum: TreeSum<SliceSum>, slices: [Slice]) {
     let state = Mutex(Computed(sum: TreeSum(tree: definition.tree)))
     let lost = Set(lost.lazy.filter { $0.step <= version.step }.map(\.picture))
     let next = Atomic(slices.lowerBound)
+    let student = NetworkWeights(version.student, definition.precision)
+    let teacher = NetworkWeights(version.teacher, definition.precision)
     // Only read, by all threads.
     nonisolated(unsafe) let blocks = blocks
     forEachChunk(min(slices.count, Allowance.current.processors.usable)) { _ in
@@ -214,11 +217,11 @@ extension StepReplay {
           let sum: SliceSum
           if watching {
             (sum, first) = try computer.computeWatching(
-              step: version.step, slice: slice, student: version.student, teacher: version.teacher, blocks: blocks,
+              step: version.step, slice: slice, student: student, teacher: teacher, blocks: blocks,
               into: gradient, without: lost, bytes: { try data.read($0) })
           } else {
             sum = try computer.compute(
-              step: version.step, slice: slice, student: version.student, teacher: version.teacher, blocks: blocks,
+              step: version.step, slice: slice, student: student, teacher: teacher, blocks: blocks,
               into: gradient, without: lost, bytes: { try data.read($0) })
           }
           let report = watching ? Self.report(sum, first, data) : nil

@@ -57,10 +57,10 @@ final class NotFiniteWatch {
   }
 
   /// Looks at values of images that pass the networks, n rows an image.
-  func look(_ part: NotFinitePlace.Part, _ layer: String?, _ values: Matrix, of images: [Int]) {
+  func look(_ part: NotFinitePlace.Part, _ layer: String?, _ values: Factor, of images: [Int]) {
     guard first == nil, !images.isEmpty else { return }
     let rowsEach = values.rows / images.count
-    guard let row = (0..<values.rows).first(where: { !isFinite(values.row(at: $0)) }) else { return }
+    guard let row = (0..<values.rows).first(where: { !isFinite(values, row: $0) }) else { return }
     let image = images[row / rowsEach]
     first = NotFinitePlace(
       part: part, layer: layer, view: firstView + image / batch, picture: pictures[image % batch])
@@ -71,12 +71,12 @@ final class NotFiniteWatch {
   }
 
   /// Looks at what a slice is given.
-  func look(_ layout: ParameterLayout, student: FloatBuffer, teacher: FloatBuffer, blocks: [Matrix]) {
+  func look(_ layout: ParameterLayout, student: FloatBuffer, teacher: FloatBuffer, blocks: [Factor]) {
     look(.studentWeights, layout.tensors, student)
     look(.teacherWeights, layout.tensors, teacher)
     for (index, block) in blocks.enumerated() {
       for row in 0..<block.rows {
-        note(.memory, "block \(index), position \(row)", isFinite: isFinite(block.row(at: row)))
+        note(.memory, "block \(index), position \(row)", isFinite: isFinite(block, row: row))
       }
     }
   }

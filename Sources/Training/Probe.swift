@@ -8,9 +8,11 @@ import Vision
 /// are equal round alike.
 ///
 /// Each process of a run computes it as it starts, in some 50 ms.
+/// - Parameter precision: the run's. In bf16 the products of fp32 count too: some of a step's are.
 /// - Throws: what making the fixed definition throws: nothing, in a build that works.
-public func probeDigest() throws -> Digest {
+public func probeDigest(_ precision: PrecisionName = .fp32) throws -> Digest {
   var configuration = RunConfiguration()
+  configuration.precision = precision
   configuration.embedDim = 96
   configuration.depth = 2
   configuration.numHeads = 3
@@ -27,13 +29,18 @@ public func probeDigest() throws -> Digest {
   configuration.blockSize = 256
   let definition = try RunDefinition(configuration: configuration, pictures: 4)
   let computer = try SliceComputer(definition)
-  let weights = initialParameters(layout: definition.layout, seed: configuration.seed)
-  let blocks = definition.blockDraw(of: MemoryVersion(step: 0, rows: 0)).seededBlocks(definition.seededRows)
+  let weights = NetworkWeights(
+    initialParameters(layout: definition.layout, seed: configuration.seed), definition.precision)
+  let blocks = definition.blockDraw(of: MemoryVersion(step: 0, rows: 0)).seededBlocks(definition.seededRows).map {
+    $0.rounded(to: definition.precision)
+  }
   var stream = RandomStream(RandomKey(seed: 1, purpose: .synthesis))
   let jpeg = Picture(width: 61, height: 57, pixels: (0..<61 * 57 * 3).map { _ in UInt8(stream.uniform() * 255) }).jpeg()
   let sum = try computer.compute(
     step: 0, slice: 0, student: weights, teacher: weights, blocks: blocks,
     into: FloatBuffer(count: definition.layout.count)
   ) { _ in jpeg }
-  return Digest(of: [sum.payloadDigest, productsProbe(), try decodingProbe()].flatMap { Array("\($0)".utf8) })
+  var parts = [sum.payloadDigest, productsProbe(), try decodingProbe()]
+  if definition.precision == .bf16 { parts.append(productsProbe(.bf16)) }
+  return Digest(of: parts.flatMap { Array("\($0)".utf8) })
 }

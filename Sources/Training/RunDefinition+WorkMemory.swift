@@ -11,7 +11,8 @@ extension RunDefinition {
     let backbone =
       (configuration.useBNInHead ? activations.reduce(0, +) : activations.max()!)
       + BackboneWorkspace.floatCount(
-        architecture, maximumImages: 2 * batch, side: configuration.imageSize, keepsActivations: false)
+        architecture, maximumImages: 2 * batch, side: configuration.imageSize, keepsActivations: false,
+        precision: precision)
     let interpolation = viewGroups.reduce(0) {
       $0 + BackboneWorkspace.interpolationCount(architecture, side: side(of: $1))
     }
@@ -19,12 +20,14 @@ extension RunDefinition {
     // 2. The head, and what goes in and out of it.
     let largest = configuration.useBNInHead ? views : viewGroups.map(\.count).max()!
     let head =
-      HeadWorkspace.floatCount(architecture, maximumRows: largest * batch, keepsActivations: true)
-      + HeadWorkspace.floatCount(architecture, maximumRows: 2 * batch, keepsActivations: false)
+      HeadWorkspace.floatCount(
+        architecture, maximumRows: largest * batch, keepsActivations: true, precision: precision)
+      + HeadWorkspace.floatCount(architecture, maximumRows: 2 * batch, keepsActivations: false, precision: precision)
     let embeddings = (2 + 2 * views) * batch * (architecture.embedDim + architecture.bottleneckDim)
     // 3. The loss.
     let loss =
-      ConsistencyLoss.floatCount(shape: lossShape) + (configuration.koleoWeight > 0 ? batch * batch : 0)
+      ConsistencyLoss.floatCount(shape: lossShape, precision: precision)
+      + (configuration.koleoWeight > 0 ? batch * batch : 0)
     return backbone + interpolation + pixels + head + embeddings + 2 * statisticsLayout.count + loss
   }
 
@@ -45,7 +48,8 @@ extension RunDefinition {
   /// Floats that a group's pass through the backbone keeps for its way back.
   func activationFloats(of group: Range<Int>) -> Int {
     BackboneWorkspace.floatCount(
-      architecture, maximumImages: group.count * configuration.sliceSize, side: side(of: group), keepsActivations: true)
+      architecture, maximumImages: group.count * configuration.sliceSize, side: side(of: group), keepsActivations: true,
+      precision: precision)
   }
 
   /// Of one slice's loss.

@@ -62,6 +62,23 @@ public struct RunDefinition: Sendable {
   }
 }
 
+// MARK: - Precision
+
+extension RunDefinition {
+  /// Of what a step's products read.
+  public var precision: Precision {
+    switch configuration.precision {
+    case .fp32: .fp32
+    case .bf16: .bf16
+    }
+  }
+
+  /// Floats that a network's rounded weights take besides the weights; 0 in fp32.
+  public var roundedWeightFloats: Int {
+    precision == .fp32 ? 0 : NetworkWeights.roundedCount(of: layout.count)
+  }
+}
+
 // MARK: - Sizes
 
 extension RunDefinition {

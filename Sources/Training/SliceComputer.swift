@@ -62,16 +62,22 @@ public final class SliceComputer {
     backbone = Backbone(architecture)
     head = ProjectionHead(architecture)
     sampler = ViewSampler(settings: ViewSettings(configuration), seed: configuration.seed)
-    loss = ConsistencyLoss(shape: definition.lossShape, studentTemperature: configuration.studentTemp)
+    loss = ConsistencyLoss(
+      shape: definition.lossShape, studentTemperature: configuration.studentTemp, precision: definition.precision)
     koleo = configuration.koleoWeight > 0 ? KoLeo(batch: batch, globalBatch: configuration.batchSize) : nil
 
     groups = try Self.makeGroups(definition)
     let views = configuration.viewsPerImage
     let largest = configuration.useBNInHead ? views : groups.map(\.views.count).max()!
     teacherWorkspace = try BackboneWorkspace(
-      architecture, maximumImages: 2 * batch, side: configuration.imageSize, keepsActivations: false)
-    teacherHead = HeadWorkspace(architecture, maximumRows: 2 * batch, keepsActivations: false)
-    studentHead = HeadWorkspace(architecture, maximumRows: largest * batch, keepsActivations: true)
+      architecture, maximumImages: 2 * batch, side: configuration.imageSize, keepsActivations: false,
+      precision: definition.precision)
+    func headWorkspace(rows: Int, keepsActivations: Bool) -> HeadWorkspace {
+      HeadWorkspace(
+        architecture, maximumRows: rows, keepsActivations: keepsActivations, precision: definition.precision)
+    }
+    teacherHead = headWorkspace(rows: 2 * batch, keepsActivations: false)
+    studentHead = headWorkspace(rows: largest * batch, keepsActivations: true)
     func matrix(_ rows: Int, _ columns: Int) -> Matrix {
       FloatBuffer(count: rows * columns).matrix(rows: rows, columns: columns)
     }
@@ -99,7 +105,8 @@ public final class SliceComputer {
       return ViewGroup(
         views: range, pixels: FloatBuffer(count: images * pixels).matrix(rows: images, columns: pixels),
         workspace: try BackboneWorkspace(
-          definition.architecture, maximumImages: images, side: side, keepsActivations: true, memory: shared))
+          definition.architecture, maximumImages: images, side: side, keepsActivations: true,
+          precision: definition.precision, memory: shared))
     }
   }
 }
@@ -110,13 +117,14 @@ extension SliceComputer {
   /// Computes one slice.
   ///
   /// - Parameters:
-  ///   - student: and `teacher`: the step's weights, laid out by `definition.layout`; only read.
-  ///   - blocks: the step's memory blocks, each `[blockSize, bottleneckDim]`; only read.
+  ///   - student: and `teacher`: the step's weights, laid out by `definition.layout`, in its precision; only read.
+  ///   - blocks: the step's memory blocks, each `[blockSize, bottleneckDim]`, in that precision; only read.
   ///   - gradient: laid out by `definition.layout`; cleared first, and part of the result.
   ///   - lost: pictures that others take the places of, as if they did not decode.
   ///   - bytes: gives a picture's JPEG bytes by its index in the data set; what it throws is passed on.
   public func compute(
-    step: Int, slice: Int, student: FloatBuffer, teacher: FloatBuffer, blocks: [Matrix], into gradient: FloatBuffer,
+    step: Int, slice: Int, student: NetworkWeights, teacher: NetworkWeights, blocks: [Factor],
+    into gradient: FloatBuffer,
     without lost: Set<Int> = [], bytes: @escaping (Int) throws -> [UInt8]
   ) throws -> SliceSum {
     let indices = definition.pictures(step: step, slice: slice)
@@ -132,11 +140,12 @@ extension SliceComputer {
   /// - Returns: the slice, and where its first value that is not finite appeared; nil if all are finite.
   /// - Complexity: a few percent more than `compute`.
   public func computeWatching(
-    step: Int, slice: Int, student: FloatBuffer, teacher: FloatBuffer, blocks: [Matrix], into gradient: FloatBuffer,
+    step: Int, slice: Int, student: NetworkWeights, teacher: NetworkWeights, blocks: [Factor],
+    into gradient: FloatBuffer,
     without lost: Set<Int> = [], bytes: @escaping (Int) throws -> [UInt8]
   ) throws -> (sum: SliceSum, firstNotFinite: NotFinitePlace?) {
     let watch = NotFiniteWatch(pictures: definition.pictures(step: step, slice: slice))
-    watch.look(definition.layout, student: student, teacher: teacher, blocks: blocks)
+    watch.look(definition.layout, student: student.floats, teacher: teacher.floats, blocks: blocks)
     self.watch = watch
     observe(watch)
     defer {
@@ -162,7 +171,7 @@ extension SliceComputer {
   ///
   /// - Parameter views: one a view, `[sliceSize, 3 * side * side]`, channels first, normalised.
   public func compute(
-    step: Int, slice: Int, views: [Matrix], student: FloatBuffer, teacher: FloatBuffer, blocks: [Matrix],
+    step: Int, slice: Int, views: [Matrix], student: NetworkWeights, teacher: NetworkWeights, blocks: [Factor],
     into gradient: FloatBuffer
   ) -> SliceSum {
     let batch = definition.configuration.sliceSize
@@ -220,8 +229,8 @@ extension SliceComputer {
   }
 
   private func compute(
-    step: Int, slice: Int, draws: [DropPathDraw?], student: FloatBuffer, teacher: FloatBuffer, blocks: [Matrix],
-    into gradient: FloatBuffer, undecodable: [UndecodablePicture]
+    step: Int, slice: Int, draws: [DropPathDraw?], student: NetworkWeights, teacher: NetworkWeights,
+    blocks: [Factor], into gradient: FloatBuffer, undecodable: [UndecodablePicture]
   ) -> SliceSum {
     let configuration = definition.configuration
     let batch = configuration.sliceSize
@@ -230,14 +239,14 @@ extension SliceComputer {
 
     for group in groups {
       watch?.firstView = group.views.lowerBound
-      watch?.look(.pixels, nil, group.pixels, of: Array(0..<group.pixels.rows))
+      watch?.look(.pixels, nil, Factor(group.pixels), of: Array(0..<group.pixels.rows))
     }
 
     // 1. Teacher: what the student is to agree with, and the rows that the memory will gain.
     watch?.firstView = 0
-    backbone.forward(groups[0].pixels, parameters: teacher, workspace: teacherWorkspace, into: teacherFeatures)
+    backbone.forward(groups[0].pixels, weights: teacher, workspace: teacherWorkspace, into: teacherFeatures)
     head.forward(
-      teacherFeatures, parameters: teacher, workspace: teacherHead, into: teacherEmbeddings,
+      teacherFeatures, weights: teacher, workspace: teacherHead, into: teacherEmbeddings,
       statistics: teacherStatistics)
     loss.begin(teacher: teacherEmbeddings, temperature: definition.teacherTemperature[step])
 
@@ -248,20 +257,20 @@ extension SliceComputer {
       for (group, draw) in zip(groups, draws) { forward(group, draw, student) }
       watch?.firstView = 0
       head.forward(
-        features, parameters: student, workspace: studentHead, into: embeddings, statistics: studentStatistics)
+        features, weights: student, workspace: studentHead, into: embeddings, statistics: studentStatistics)
       consistency = loss.add(student: embeddings, firstView: 0, blocks: blocks, to: embeddingGradient)
       watchLoss("consistency", consistency, embeddingGradient)
       spread = addKoLeo()
       watchLoss("koleo", spread, embeddingGradient)
       head.backward(
-        embeddingGradient, parameters: student, workspace: studentHead, into: featureGradient, gradient: gradient)
+        embeddingGradient, weights: student, workspace: studentHead, into: featureGradient, gradient: gradient)
       for group in groups { backward(group, student, gradient) }
     } else {
       for (group, draw) in zip(groups, draws) {
         let rows = rows(of: group)
         forward(group, draw, student)
         head.forward(
-          features.rows(rows), parameters: student, workspace: studentHead, into: embeddings.rows(rows))
+          features.rows(rows), weights: student, workspace: studentHead, into: embeddings.rows(rows))
         consistency += loss.add(
           student: embeddings.rows(rows), firstView: group.views.lowerBound, blocks: blocks,
           to: embeddingGradient.rows(rows))
@@ -271,7 +280,7 @@ extension SliceComputer {
           watchLoss("koleo", spread, embeddingGradient.rows(rows))
         }
         head.backward(
-          embeddingGradient.rows(rows), parameters: student, workspace: studentHead,
+          embeddingGradient.rows(rows), weights: student, workspace: studentHead,
           into: featureGradient.rows(rows), gradient: gradient)
         backward(group, student, gradient)
       }
@@ -313,23 +322,23 @@ extension SliceComputer {
     return group.views.lowerBound * batch..<group.views.upperBound * batch
   }
 
-  private func forward(_ group: ViewGroup, _ draw: DropPathDraw?, _ student: FloatBuffer) {
+  private func forward(_ group: ViewGroup, _ draw: DropPathDraw?, _ student: NetworkWeights) {
     watch?.firstView = group.views.lowerBound
     backbone.forward(
-      group.pixels, parameters: student, draw: draw, workspace: group.workspace,
+      group.pixels, weights: student, draw: draw, workspace: group.workspace,
       into: features.rows(rows(of: group)))
   }
 
-  private func backward(_ group: ViewGroup, _ student: FloatBuffer, _ gradient: FloatBuffer) {
+  private func backward(_ group: ViewGroup, _ student: NetworkWeights, _ gradient: FloatBuffer) {
     watch?.firstView = group.views.lowerBound
     backbone.backward(
-      featureGradient.rows(rows(of: group)), parameters: student, workspace: group.workspace, gradient: gradient)
+      featureGradient.rows(rows(of: group)), weights: student, workspace: group.workspace, gradient: gradient)
   }
 
   /// Looks at a part of the loss, and at the embeddings' gradient as it leaves it.
   private func watchLoss(_ name: String, _ value: Double, _ gradient: Matrix) {
     guard let watch else { return }
-    watch.look(.loss, name, gradient, of: Array(0..<gradient.rows))
+    watch.look(.loss, name, Factor(gradient), of: Array(0..<gradient.rows))
     watch.note(.loss, name, isFinite: value.isFinite)
   }
 

@@ -4,7 +4,8 @@ import Foundation
 
 /// A golden case: a JSON file of settings, the tensors beside it, and the reference's numbers in both.
 ///
-/// The kind is told from the contents: schedules hold lists by name, augmentation holds `cases`, training holds `steps`.
+/// The kind is told from the contents: schedules hold lists by name, augmentation holds `cases`, mixed precision
+/// `autocast`, training `steps`.
 public enum GoldenCase {
   /// One quantity of a case: how far it is from the reference, and how far it may be.
   public struct Comparison: Sendable, Equatable {
@@ -29,23 +30,40 @@ public enum GoldenCase {
   /// - Returns: the comparisons, in the order of the computation.
   /// - Throws: `VerificationError`, or what reading the tensors throws.
   public static func replay(_ path: String) throws -> [Comparison] {
-    guard let bytes = FileManager.default.contents(atPath: path) else { throw VerificationError.unreadable(path) }
-    guard let object = try? JSONSerialization.jsonObject(with: bytes), let settings = object as? [String: Any] else {
-      throw VerificationError.notACase(path, problem: "it is not a JSON object")
-    }
-    let fields = CaseFields(path: path, values: settings)
+    let fields = try CaseFields(path)
+    let settings = fields.values
     if settings["steps_per_epoch"] != nil { return try ScheduleCase.replay(fields) }
     let tensors = try SafetensorsFile(fields.tensorPath, in: FileStorage())
+    if fields.isMixedPrecision { return try MixedPrecisionCase.replay(fields, tensors) }
     if settings["cases"] != nil { return try AugmentationCase.replay(fields, tensors) }
     if settings["steps"] != nil { return try TrainingCase.replay(fields, tensors) }
     throw VerificationError.notACase(path, problem: "it has none of 'steps', 'cases' and 'steps_per_epoch'")
   }
+
+  /// Whether a case's products are bf16's.
+  /// - Parameter path: as in `replay`.
+  /// - Throws: `VerificationError`.
+  public static func isMixedPrecision(_ path: String) throws -> Bool { try CaseFields(path).isMixedPrecision }
 }
 
 /// The fields of a case's JSON, read with errors that name file and field.
 struct CaseFields {
   let path: String
   let values: [String: Any]
+
+  init(path: String, values: [String: Any]) { (self.path, self.values) = (path, values) }
+
+  /// - Throws: `VerificationError` if there is no such file, or no JSON object in it.
+  init(_ path: String) throws {
+    guard let bytes = FileManager.default.contents(atPath: path) else { throw VerificationError.unreadable(path) }
+    guard let object = try? JSONSerialization.jsonObject(with: bytes), let values = object as? [String: Any] else {
+      throw VerificationError.notACase(path, problem: "it is not a JSON object")
+    }
+    self.init(path: path, values: values)
+  }
+
+  /// The case says how far PyTorch's autocast is from fp32.
+  var isMixedPrecision: Bool { values["autocast"] != nil }
 
   var tensorPath: String { (path.hasSuffix(".json") ? String(path.dropLast(5)) : path) + ".safetensors" }
 
@@ -58,6 +76,10 @@ struct CaseFields {
 
   func objects(_ key: String) throws -> [CaseFields] {
     try field(key, as: [[String: Any]].self).map { CaseFields(path: path, values: $0) }
+  }
+
+  func object(_ key: String) throws -> CaseFields {
+    CaseFields(path: path, values: try field(key, as: [String: Any].self))
   }
 
   private func field<Value>(_ key: String, as type: Value.Type) throws -> Value {

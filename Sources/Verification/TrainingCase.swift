@@ -24,8 +24,9 @@ enum TrainingCase {
       let prefix = "step\(step)."
       let gradient = FloatBuffer(count: definition.layout.count)
       let sum = computer.compute(
-        step: step, slice: 0, views: try views(prefix, definition, tensors), student: student, teacher: teacher,
-        blocks: try blocks(prefix, definition, tensors), into: gradient)
+        step: step, slice: 0, views: try views(prefix, definition, tensors),
+        student: NetworkWeights(student, definition.precision), teacher: NetworkWeights(teacher, definition.precision),
+        blocks: try blocks(prefix, definition, tensors).map { $0.rounded(to: definition.precision) }, into: gradient)
 
       // 1. Forward.
       try worst.add("student embeddings", computer.studentEmbeddings.array, tensors, prefix + "student_embeddings")
@@ -77,8 +78,12 @@ enum TrainingCase {
     return worst.comparisons
   }
 
-  private static func definition(_ fields: CaseFields, steps: Int) throws -> RunDefinition {
+  /// The run of a case.
+  static func definition(
+    _ fields: CaseFields, steps: Int, precision: PrecisionName = .fp32
+  ) throws -> RunDefinition {
     var configuration = RunConfiguration()
+    configuration.precision = precision
     configuration.embedDim = try fields.integer("embed_dim")
     configuration.depth = try fields.integer("depth")
     configuration.numHeads = try fields.integer("heads")
@@ -113,7 +118,7 @@ enum TrainingCase {
     return try RunDefinition(configuration: configuration, pictures: configuration.batchSize)
   }
 
-  private static func views(_ prefix: String, _ definition: RunDefinition, _ tensors: SafetensorsFile) throws
+  static func views(_ prefix: String, _ definition: RunDefinition, _ tensors: SafetensorsFile) throws
     -> [Matrix]
   {
     try (0..<definition.configuration.viewsPerImage).map { view in
@@ -123,7 +128,7 @@ enum TrainingCase {
     }
   }
 
-  private static func blocks(_ prefix: String, _ definition: RunDefinition, _ tensors: SafetensorsFile) throws
+  static func blocks(_ prefix: String, _ definition: RunDefinition, _ tensors: SafetensorsFile) throws
     -> [Matrix]
   {
     let (width, size) = (definition.configuration.bottleneckDim, definition.configuration.blockSize)

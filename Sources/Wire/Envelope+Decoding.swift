@@ -196,7 +196,8 @@ extension FieldReader {
       probe: try digest(c.probe, "hello.probe"),
       libraries: LibraryVersions(
         openBLAS: try text(c.openblas, "hello.openblas", WireLimits.shortText),
-        libjpeg: try text(c.libjpeg, "hello.libjpeg", WireLimits.shortText)),
+        libjpeg: try text(c.libjpeg, "hello.libjpeg", WireLimits.shortText),
+        oneDNN: try text(c.onednn, "hello.onednn", WireLimits.shortText)),
       address: c.address == nil ? nil : try address(c.address, "hello.address"))
   }
 

@@ -119,6 +119,7 @@ extension MessageMemory {
       c.pointee.probe = digest(hello.probe)
       c.pointee.openblas = text(hello.libraries.openBLAS, cutTo: WireLimits.shortText)
       c.pointee.libjpeg = text(hello.libraries.libjpeg, cutTo: WireLimits.shortText)
+      c.pointee.onednn = text(hello.libraries.oneDNN, cutTo: WireLimits.shortText)
       if let address = hello.address { c.pointee.address = write(address) }
       envelope.pointee.hello = c
       envelope.pointee.body_case = MASSL__ENVELOPE__BODY_HELLO

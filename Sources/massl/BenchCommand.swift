@@ -52,7 +52,7 @@ package struct BenchCommand: ParsableCommand {
     /// The configuration's definition, over one batch of pictures or the data set's; in its compute class's environment.
     func definition(pictures: Int? = nil) throws -> RunDefinition {
       let configuration = try RunConfiguration(layers: settings.layers()).here
-      try Relaunch.ensure(ComputeClass(configuration.computeClass))
+      try Relaunch.ensure(configuration)
       return try RunDefinition(configuration: configuration, pictures: pictures ?? configuration.batchSize)
     }
 
@@ -153,7 +153,7 @@ package struct BenchCommand: ParsableCommand {
 
     func run() throws {
       let configuration = try RunConfiguration(layers: options.settings.layers()).here
-      try Relaunch.ensure(ComputeClass(configuration.computeClass))
+      try Relaunch.ensure(configuration)
       let temporary = FileManager.default.temporaryDirectory.path + "/massl-bench-memory-\(getpid())"
       defer { if directory == nil { try? FileManager.default.removeItem(atPath: temporary) } }
       if let data, let directory {

@@ -43,6 +43,7 @@ package struct ConfigurationFlags: ParsableArguments {
   @Option(key: "batch_size") package var batchSize: String?
   @Option(key: "slice_size") package var sliceSize: String?
   @Option(key: "seed") package var seed: String?
+  @Option(key: "precision") package var precision: String?
   @Option(key: "compute_class") package var computeClass: String?
   @Option(key: "epochs") package var epochs: String?
   @Option(key: "max_steps") package var maxSteps: String?

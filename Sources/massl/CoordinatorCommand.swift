@@ -57,8 +57,7 @@ package struct CoordinatorCommand: EndsInOrder {
     try DescriptorLimit.check(for: "A coordinator")
     let own = listen.map { [("listen", $0)] } ?? []
     let configuration = try settings.configuration(ofRunAt: place.run, and: own)
-    let computeClass = ComputeClass(configuration.computeClass)
-    try Relaunch.ensure(computeClass)
+    try Relaunch.ensure(configuration)
     let log = ProcessLog("coordinator", level: configuration.logLevel)
     let signals = Signals(withParent: stopWithParent)
     if !stopWithParent, let sentence = Allowance.current.sentence { log.line(.info, sentence) }
@@ -69,8 +68,9 @@ package struct CoordinatorCommand: EndsInOrder {
     let listen = try Endpoint(configuration.listen)
     var options = try CoordinatorOptions(
       data: place.data, run: place.run, layers: settings.layers(and: own),
-      computeClass: ComputeClassName(computeClass), changes: settings.changes(), listen: listen,
-      security: security.security(for: listen, log: log.line), probe: probeDigest(), allowsMixed: allowMixed,
+      computeClass: ComputeClassName(ComputeClass(configuration)), changes: settings.changes(), listen: listen,
+      security: security.security(for: listen, log: log.line), probe: probeDigest(configuration.precision),
+      allowsMixed: allowMixed,
       rowCacheBytes: rowCache.bytes)
     options.forgetsLostRows = forgetLostRows
     let manager = ServiceManager.ofThisProcess(isChild: stopWithParent, log: log.line)

@@ -84,14 +84,16 @@ package struct EvaluateNearestNeighborsCommand: TakesThreads {
   package func run() throws {
     // 1. What is judged, on what, and whether there is memory for it.
     let file = try NetworkFile(weightsFile(), given: backbone.given)
-    let trained = ComputeClass(file.configuration.computeClass)
-    let computeClass = Processor.classes.contains(trained) ? trained : Processor.bestClass
-    try Relaunch.ensure(computeClass)
+    let trained = ComputeClass(file.configuration)
+    // Frozen features are floats, whatever the products of training were.
+    let isHere = Processor.classes.contains(trained) && trained.support(of: .fp32) != .none
+    let computeClass = isHere ? trained : Processor.bestClass(for: .fp32)
+    try Relaunch.ensure(computeClass, .fp32)
     let bank = try LabelledPictures(train, every: trainEvery)
     let queries = try LabelledPictures(test, every: testEvery)
     var remarks = EvaluationRemarks()
     try remarks.look(at: bank, queries)
-    if computeClass != trained {
+    if !Processor.classes.contains(trained) {
       remarks.say(
         "The run's compute_class is \(trained.rawValue), which this machine has not. Features are computed in "
           + "\(computeClass.rawValue): a figure's last digit may differ.")

@@ -9,6 +9,7 @@ import Machine
 import MemoryBank
 import Messages
 import Networks
+import Numerics
 import Optimization
 import Runs
 import Services
@@ -63,7 +64,7 @@ extension ExitStatus {
       case RunFailure.failed: .failed
       case RunFailure.permanent: .doNotRestart
       case RunFailure.retryable: .tryAgain
-      case is WorkerError, is ComputeClassError: .doNotRestart
+      case is WorkerError, is ComputeClassError, is OneDNNError: .doNotRestart
       default: .failed
       }
   }

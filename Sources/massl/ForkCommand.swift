@@ -47,7 +47,8 @@ package struct ForkCommand: ParsableCommand {
   package func run() throws {
     let fork = try RunFork(
       of: runDirectory, atStep: step, changes: ConfigurationLayer(assignments: changes),
-      machine: ComputeClassName(Processor.bestClass), data: data.map { try DataSet(root: $0) }, shards: shards.shard)
+      machine: { ComputeClassName(Processor.bestClass(for: ProductPrecision($0))) },
+      data: data.map { try DataSet(root: $0) }, shards: shards.shard)
     let result = try fork.write(to: to)
     try StandardOutput.write(
       "\(to): goes on from step \(result.step) of \(runDirectory), with \(result.rows) memory rows")

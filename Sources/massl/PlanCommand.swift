@@ -149,8 +149,8 @@ package struct PlanCommand: ParsableCommand {
     deployment.coordinatorRowCache = coordinatorRowCache.bytes
     deployment.pictureBytes = pictureBytes.bytes
     if gflops == nil || copy == nil {
-      try Relaunch.ensure(ComputeClass(configuration.computeClass))
-      let speed = try MachineSpeed(measuredWith: deployment.threads)
+      try Relaunch.ensure(configuration)
+      let speed = try MachineSpeed(measuredWith: deployment.threads, definition.precision)
       (deployment.sgemmPerSecond, deployment.copyBytesPerSecond) = (speed.sgemmPerSecond, speed.copyBytesPerSecond)
     }
     if let gflops { deployment.sgemmPerSecond = gflops * 1e9 }

@@ -46,7 +46,7 @@ package struct ReplayCommand: TakesThreads {
 
   package func run() throws {
     let replay = try StepReplay(of: runDirectory, step: step, slice: slice, shards: shards.shard)
-    try Relaunch.ensure(ComputeClass(replay.computeClass))
+    try Relaunch.ensure(replay.configuration)
     let report = try replay.compute(on: DataSet(root: data, ofRunAt: runDirectory))
     try json ? StandardOutput.write(json: report.json()) : StandardOutput.write(report.text())
   }

@@ -1,6 +1,8 @@
 import ArgumentParser
+import Checkpoints
 import Configuration
 import Coordination
+import Durability
 import Foundation
 import Machine
 import MemoryBank
@@ -73,6 +75,8 @@ package struct TrainCommand: EndsInOrder {
     let log = ProcessLog("train", level: configuration.logLevel)
     let allowance = Allowance.current
     if let sentence = allowance.sentence { log.line(.info, sentence) }
+    let isNew = try !RunDirectory.isRun(place.run, in: FileStorage())
+    if isNew, let sentence = FasterPrecision.sentence(instead: configuration.precision) { log.line(.info, sentence) }
     let threads = threads ?? max(workers, allowance.processors.usable)
     let memory = try LocalMemory(configuration, workers: workers, threads: threads, rowCache: rowCache.bytes, allowance)
     if let sentence = memory.sentence { log.line(.warning, sentence) }

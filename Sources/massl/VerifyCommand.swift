@@ -19,22 +19,26 @@ package struct VerifyCommand: TakesThreads {
 
   @Option(
     help: ArgumentHelp(
-      "Whose kernels compute: \(ComputeClass.allCases.map(\.rawValue).joined(separator: ", ")); the processor must have it.",
+      "Whose kernels compute: \(ComputeClass.allCases.map(\.rawValue).joined(separator: ", ")); the processor must have it. "
+        + "(default: the least, for a case in bf16 this machine's best)",
       valueName: "class"))
-  package var computeClass = Processor.leastClass
+  package var computeClass: ComputeClass?
 
   package init() {}
 
   package func run() throws {
-    try Relaunch.ensure(computeClass)
+    let precision = try cases.contains { try GoldenCase.isMixedPrecision($0) } ? ProductPrecision.bf16 : .fp32
+    let ours = precision == .fp32 ? Processor.leastClass : Processor.bestClass(for: precision)
+    try Relaunch.ensure(computeClass ?? ours, precision)
     var over = 0
     for path in cases {
       let comparisons = try GoldenCase.replay(path)
       try StandardOutput.write(path)
+      let width = comparisons.map(\.quantity.count).max() ?? 0
       for comparison in comparisons {
         let verdict = comparison.isWithin ? "ok" : "OVER"
         try StandardOutput.write(
-          "  " + comparison.quantity.padding(toLength: 32, withPad: " ", startingAt: 0)
+          "  " + comparison.quantity.padding(toLength: width, withPad: " ", startingAt: 0)
             + String(format: " %.3e  bound %.3e  ", comparison.difference, comparison.bound) + verdict)
         if !comparison.isWithin { over += 1 }
       }

@@ -17,6 +17,7 @@ enum Version {
       massl     \(number)
       commit    \(commit.isEmpty ? "unknown: built by 'swift build', which does not say; 'make build' does" : commit)
       OpenBLAS  \(OpenBLAS.release)
+      oneDNN    \(OneDNN.release ?? "none that is known here: precision bf16 needs it")
       ZeroMQ    \(ZeroMQLibrary.version)
       libjpeg   \(JPEGLibrary.version)
       classes   \(classes)

@@ -104,12 +104,13 @@ package struct WorkerCommand: EndsInOrder {
     // A worker whose coordinator may be elsewhere now looks for it again.
     var remark = stopWithParent ? nil : Allowance.current.sentence
     while let found = try search.find(until: isToStop, log: log.line) {
-      try Self.takeClass(of: found)
+      let precision = try Self.takeClass(of: found)
       // Once, and not before this process may have begun anew.
       if let sentence = remark.take() { log.line(.info, sentence) }
       let serving = try gate.serving(towards: found.endpoint)
       manager?.tell(.status("Works for the coordinator at \(found.endpoint)."))
-      let outcome = try work(for: found, serving, search.mayMove ? Self.silence : nil, signals, manager, log.line)
+      let outcome = try work(
+        for: found, precision, serving, search.mayMove ? Self.silence : nil, signals, manager, log.line)
       if outcome == .stopped { log.line(.info, "Stopped as asked. Leases went back to the coordinator.") }
       if outcome != .silent { return }
       manager?.tell(.status("Looks for a coordinator at \(search)."))
@@ -128,24 +129,25 @@ package struct WorkerCommand: EndsInOrder {
   private static let silence = Duration.seconds(10)
 
   /// Before anything is computed: which processors' rounding the run has.
-  private static func takeClass(of found: CoordinatorSearch.Found) throws {
-    guard let name = ComputeClassName(rawValue: found.status.computeClass) else {
-      throw ServiceError.unreadableStatus(coordinator: "\(found.endpoint)")
-    }
-    try Relaunch.ensure(ComputeClass(name))
+  /// - Returns: what the run's products multiply.
+  private static func takeClass(of found: CoordinatorSearch.Found) throws -> PrecisionName {
+    guard let name = ComputeClassName(rawValue: found.status.computeClass),
+      let precision = PrecisionName(rawValue: found.status.precision)
+    else { throw ServiceError.unreadableStatus(coordinator: "\(found.endpoint)") }
+    try Relaunch.ensure(ComputeClass(name, ProductPrecision(precision)), ProductPrecision(precision))
+    return precision
   }
 
   /// - Returns: how it ended.
   private func work(
-    for found: CoordinatorSearch.Found, _ serving: WorkerOptions.Serving?, _ givesUpAfter: Duration?,
-    _ signals: Signals, _ manager: ServiceManager?,
-    _ log: @escaping ServiceLog
+    for found: CoordinatorSearch.Found, _ precision: PrecisionName, _ serving: WorkerOptions.Serving?,
+    _ givesUpAfter: Duration?, _ signals: Signals, _ manager: ServiceManager?, _ log: @escaping ServiceLog
   ) throws -> WorkerService.Outcome {
     let host = host ?? ProcessInfo.processInfo.hostName
     let service = try WorkerService(
       WorkerOptions(
         coordinator: found.endpoint, data: data, threads: threads ?? Allowance.current.processors.usable,
-        security: found.security, probe: probeDigest(),
+        security: found.security, precision: precision, probe: probeDigest(precision),
         name: "\(host)/\(ProcessInfo.processInfo.processIdentifier)", host: host,
         rowCacheBytes: rowCache.bytes, givesUpAfter: givesUpAfter, serving: serving),
       log: log)

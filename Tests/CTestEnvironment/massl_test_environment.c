@@ -18,7 +18,7 @@
 
 static const struct {
   const char *name, *core;
-} classes[] = {{"avx2", "Haswell"}, {"avx512", "SkylakeX"}, {"neon", "ARMV8"}};
+} classes[] = {{"avx2", "Haswell"}, {"avx512", "SkylakeX"}, {"avx512_bf16", "SkylakeX"}, {"amx", "SkylakeX"}, {"neon", "ARMV8"}};
 
 static int changes(const char *name, const char *value) {
   const char *old = getenv(name);
@@ -35,6 +35,7 @@ __attribute__((constructor)) static void start_in_a_compute_class(int count, cha
     if (strcmp(classes[i].name, wanted) == 0) changed |= changes("OPENBLAS_CORETYPE", classes[i].core);
   changed |= changes("OPENBLAS_L2_SIZE", "512");
   changed |= changes("OPENBLAS_NUM_THREADS", "1");
+  changed |= changes("OMP_NUM_THREADS", "1");
   if (!changed) return;
   execv("/proc/self/exe", arguments);
   perror("the tests cannot start themselves again in the environment of a compute class");

@@ -192,12 +192,15 @@ struct ProgramTests {
 struct RelaunchTests {
   @Test func rightEnvironmentNeedsNoChange() {
     for computeClass in ComputeClass.allCases {
-      #expect(Relaunch.changes(for: computeClass, in: computeClass.environment).isEmpty)
+      for precision in ProductPrecision.allCases {
+        let environment = computeClass.environment(for: precision)
+        #expect(Relaunch.changes(for: computeClass, precision, in: environment).isEmpty)
+      }
     }
   }
 
   @Test func onlyWhatDiffersIsSet() {
-    var environment = ComputeClass.avx2.environment
+    var environment = ComputeClass.avx2.environment(for: .fp32)
     environment["OPENBLAS_CORETYPE"] = "Zen"
     environment["HOME"] = "/root"
     #expect(Relaunch.changes(for: .avx2, in: environment) == ["OPENBLAS_CORETYPE": "Haswell"])
@@ -211,16 +214,34 @@ struct RelaunchTests {
     #expect(
       Relaunch.overruled(by: .avx2, in: ["OPENBLAS_CORETYPE": "Zen", "OPENBLAS_NUM_THREADS": "1"])
         == ["OPENBLAS_CORETYPE=Zen of the environment is not used: compute_class avx2 needs Haswell."])
-    #expect(Relaunch.overruled(by: .avx2, in: ComputeClass.avx512.environment).isEmpty)
+    #expect(Relaunch.overruled(by: .avx2, in: ComputeClass.avx512.environment(for: .fp32)).isEmpty)
+    let users = ["OMP_NUM_THREADS": "8", "ONEDNN_MAX_CPU_ISA": "AVX2"]
+    #expect(Relaunch.overruled(by: .avx512, in: users).isEmpty)
+    #expect(
+      Relaunch.overruled(by: .avx512, .bf16, in: users) == [
+        "OMP_NUM_THREADS=8 of the environment is not used: compute_class avx512 needs 1.",
+        "ONEDNN_MAX_CPU_ISA=AVX2 of the environment is not used: compute_class avx512 needs AVX512_CORE.",
+      ])
   }
 
   @Test func everyNamedClassIsOneOfTheMachines() {
     for computeClass in ComputeClass.allCases {
       #expect(ComputeClassName(computeClass).rawValue == computeClass.rawValue)
-      #expect(ComputeClass(ComputeClassName(computeClass)) == computeClass)
+      #expect(ComputeClass(ComputeClassName(computeClass), .fp32) == computeClass)
     }
     #expect(ComputeClassName.allCases.count == ComputeClass.allCases.count + 1)
-    #expect(ComputeClass(.auto) == Processor.bestClass)
+    for precision in ProductPrecision.allCases {
+      #expect(ComputeClass(.auto, precision) == Processor.bestClass(for: precision))
+    }
+    #expect(PrecisionName.allCases.map { ProductPrecision($0).rawValue } == PrecisionName.allCases.map(\.rawValue))
+  }
+
+  @Test func aFasterPrecisionIsNamedWhereTheProcessorHasIt() {
+    #expect(FasterPrecision.sentence(instead: .fp32, on: [.avx2, .avx512]) == nil)
+    #expect(FasterPrecision.sentence(instead: .bf16, on: [.avx2, .avx512, .amx]) == nil)
+    #expect(
+      FasterPrecision.sentence(instead: .fp32, on: [.avx2, .avx512, .avx512BF16])
+        == "This processor multiplies bf16 itself: --precision bf16 would be faster.")
   }
 
   @Test func wrongSettingsAreUsageAndTheRestFailure() {

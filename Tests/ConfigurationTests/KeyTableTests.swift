@@ -18,7 +18,7 @@ struct KeyTableTests {
 
   @Test func everyKeyReadsBackWhatIsWrittenToItAlone() throws {
     let others = [
-      "arch": "vit_tiny", "listen": "tcp://0.0.0.0:1", "optimizer": "sgd", "compute_class": "neon",
+      "arch": "vit_tiny", "listen": "tcp://0.0.0.0:1", "optimizer": "sgd", "compute_class": "neon", "precision": "bf16",
       "log_level": "debug", "max_steps": "7", "memory_dtype": "fp16",
       "audit_action": "report", "exchange": "never",
     ]

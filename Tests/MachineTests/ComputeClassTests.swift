@@ -17,14 +17,20 @@ import Testing
     let environment = ProcessInfo.processInfo.environment
     let computeClass = try #require(environment[ComputeClass.nameInEnvironment].flatMap(ComputeClass.init(rawValue:)))
     try computeClass.check(coreName: OpenBLAS.coreName)
-    for (name, value) in computeClass.environment { #expect(environment[name] == value, "\(name)") }
+    for (name, value) in computeClass.environment(for: .fp32) { #expect(environment[name] == value, "\(name)") }
   }
 
   @Test func theEnvironmentPinsKernelsBlocksAndThreads() {
     for computeClass in ComputeClass.allCases {
-      #expect(computeClass.environment["OPENBLAS_CORETYPE"] == computeClass.coreType)
-      #expect(computeClass.environment["OPENBLAS_L2_SIZE"] == "512")
-      #expect(computeClass.environment["OPENBLAS_NUM_THREADS"] == "1")
+      for precision in ProductPrecision.allCases where computeClass.support(of: precision) != .none {
+        let environment = computeClass.environment(for: precision)
+        #expect(environment["OPENBLAS_CORETYPE"] == computeClass.coreType)
+        #expect(environment["OPENBLAS_L2_SIZE"] == "512")
+        #expect(environment["OPENBLAS_NUM_THREADS"] == "1")
+        // oneDNN's are pinned where it multiplies, and nobody's OpenMP is bounded where it does not.
+        #expect((environment["ONEDNN_MAX_CPU_ISA"] != nil) == (precision == .bf16))
+        #expect(environment["OMP_NUM_THREADS"] == (precision == .bf16 ? "1" : nil))
+      }
     }
     OpenBLAS.useOneThread()
     #expect(OpenBLAS.threads == 1)

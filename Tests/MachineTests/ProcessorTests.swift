@@ -11,6 +11,9 @@ struct ProcessorTests {
     """
   static let skylake = haswell.replacing("avx2", with: "avx2 avx512f avx512cd avx512bw avx512dq avx512vl")
 
+  static let genoa = skylake.replacing("avx512f", with: "avx512f avx512_bf16")
+  static let sapphireRapids = genoa.replacing("avx512f", with: "avx512f amx_bf16 amx_tile")
+
   private static func features(_ text: String) -> Set<String> { Processor.features(inProcessorInformation: text) }
 
   @Test func featuresAreReadFromBothKindsOfProcessor() {
@@ -22,9 +25,38 @@ struct ProcessorTests {
   @Test func classesStandFromTheLeastToTheBest() {
     #expect(Processor.classes(features: Self.features(Self.haswell)) == [.avx2])
     #expect(Processor.classes(features: Self.features(Self.skylake)) == [.avx2, .avx512])
+    #expect(Processor.classes(features: Self.features(Self.genoa)) == [.avx2, .avx512, .avx512BF16])
+    #expect(
+      Processor.classes(features: Self.features(Self.sapphireRapids)) == [.avx2, .avx512, .avx512BF16, .amx])
     #expect(Processor.classes(features: ["fp", "asimd"]) == [.neon])
     #expect(Processor.classes(features: ["sse2"]).isEmpty)
-    #expect(Processor.classes.last == Processor.bestClass)
+  }
+
+  @Test func theBestClassIsThatOfThePrecision() {
+    func best(_ processor: String) -> [ComputeClass] {
+      ProductPrecision.allCases.map { Processor.bestClass(for: $0, features: Self.features(processor)) }
+    }
+    #expect(best(Self.sapphireRapids) == [.avx512, .amx])
+    #expect(best(Self.genoa) == [.avx512, .avx512BF16])
+    #expect(best(Self.skylake) == [.avx512, .avx512])
+    // Which is then refused, in words.
+    #expect(best(Self.haswell) == [.avx2, .avx2])
+    #expect(Processor.classes.contains(Processor.bestClass(for: .fp32)))
+  }
+
+  @Test func aClassWithoutAPrecisionNamesThoseThatHaveIt() throws {
+    try ComputeClass.avx512.check(.fp32)
+    try ComputeClass.avx512.check(.bf16)
+    #expect(ComputeClass.avx512.support(of: .bf16) == .emulated && ComputeClass.amx.support(of: .bf16) == .native)
+    let narrow = #expect(throws: ComputeClassError.self) { try ComputeClass.avx2.check(.bf16) }
+    #expect(
+      narrow?.description
+        == "compute_class avx2 has no products in bf16. Classes that have: avx512, a processor with AVX-512 (Intel Xeon "
+        + "since Skylake, AMD since Zen 4); avx512_bf16, a processor with AVX512_BF16 (Intel Xeon since Cooper Lake, AMD "
+        + "since Zen 4); amx, a processor with AMX (Intel Xeon since Sapphire Rapids). Use one of these, compute_class auto "
+        + "on such a machine, or precision fp32.")
+    #expect(throws: ComputeClassError.otherPrecision(.amx, .fp32)) { try ComputeClass.amx.check(.fp32) }
+    #expect(throws: ComputeClassError.otherPrecision(.neon, .bf16)) { try ComputeClass.neon.check(.bf16) }
   }
 
   @Test func aProcessorThatIsNotKnownGetsTheLeastClass() {

@@ -64,15 +64,16 @@ final class Run {
 
   init(
     _ architecture: NetworkArchitecture, _ test: NetworkCase, maximumImages: Int, keepsActivations: Bool = true,
-    memory: FloatBuffer? = nil
+    precision: Precision = .fp32, memory: FloatBuffer? = nil
   ) throws {
     self.test = test
     backbone = Backbone(architecture)
     head = ProjectionHead(architecture)
     workspace = try BackboneWorkspace(
-      architecture, maximumImages: maximumImages, side: test.side, keepsActivations: keepsActivations, memory: memory,
-      rowsAtOnce: test.rowsAtOnce)
-    headWorkspace = HeadWorkspace(architecture, maximumRows: maximumImages, keepsActivations: keepsActivations)
+      architecture, maximumImages: maximumImages, side: test.side, keepsActivations: keepsActivations,
+      precision: precision, memory: memory, rowsAtOnce: test.rowsAtOnce)
+    headWorkspace = HeadWorkspace(
+      architecture, maximumRows: maximumImages, keepsActivations: keepsActivations, precision: precision)
     features = FloatBuffer(count: test.images * architecture.embedDim)
       .matrix(rows: test.images, columns: architecture.embedDim)
     embeddings = FloatBuffer(count: test.images * architecture.bottleneckDim)
@@ -82,11 +83,12 @@ final class Run {
   func forward(
     _ pixels: FloatBuffer, _ parameters: FloatBuffer, _ draw: DropPathDraw?, statistics: FloatBuffer? = nil
   ) {
+    let weights = NetworkWeights(parameters, workspace.precision)
     backbone.forward(
-      pixels.matrix(rows: test.images, columns: 3 * test.side * test.side), parameters: parameters, draw: draw,
+      pixels.matrix(rows: test.images, columns: 3 * test.side * test.side), weights: weights, draw: draw,
       workspace: workspace, into: features)
     head.forward(
-      features, parameters: parameters, workspace: headWorkspace, into: embeddings, statistics: statistics)
+      features, weights: weights, workspace: headWorkspace, into: embeddings, statistics: statistics)
   }
 
   func backward(_ parameters: FloatBuffer, _ gradient: FloatBuffer, lossWeight: (Int) -> Float) {
@@ -94,8 +96,9 @@ final class Run {
       .matrix(rows: embeddings.rows, columns: embeddings.columns)
     let featureGradient = FloatBuffer(count: features.rows * features.columns)
       .matrix(rows: features.rows, columns: features.columns)
+    let weights = NetworkWeights(parameters, workspace.precision)
     head.backward(
-      embeddingGradient, parameters: parameters, workspace: headWorkspace, into: featureGradient, gradient: gradient)
-    backbone.backward(featureGradient, parameters: parameters, workspace: workspace, gradient: gradient)
+      embeddingGradient, weights: weights, workspace: headWorkspace, into: featureGradient, gradient: gradient)
+    backbone.backward(featureGradient, weights: weights, workspace: workspace, gradient: gradient)
   }
 }

@@ -52,7 +52,7 @@ import Testing
     let (a, v) = (shape.matrix(salt: 1), shape.rowVector(salt: 2))
     var expected = v.array
     for row in 0..<shape.rows { for column in 0..<shape.columns { expected[column] += a[row, column] } }
-    sumRows(of: a, addingTo: v)
+    sumRows(of: Factor(a), addingTo: v)
     #expect(v.array == expected)
   }
 

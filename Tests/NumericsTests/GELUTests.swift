@@ -13,7 +13,9 @@ import Testing
   @Test func isWithin2e7OfTheErrorFunction() {
     let y = FloatBuffer(count: everywhere.count)
     let shape = (1, everywhere.count)
-    gelu(everywhere.matrix(rows: shape.0, columns: shape.1), into: y.matrix(rows: shape.0, columns: shape.1))
+    gelu(
+      Factor(everywhere.matrix(rows: shape.0, columns: shape.1)),
+      into: Factor(y.matrix(rows: shape.0, columns: shape.1)))
     var worst = 0.0
     for (x, y) in zip(everywhere.array.map(Double.init), y.array.map(Double.init)) {
       worst = max(worst, abs(y - x * probability(x)) / max(1, abs(x)))
@@ -22,11 +24,10 @@ import Testing
   }
 
   @Test func derivativeIsWithin3e7() {
-    let gradient = FloatBuffer(count: everywhere.count)
-    fill(gradient.vector, with: 1)
-    let shape = (1, everywhere.count)
+    let gradient = FloatBuffer(count: everywhere.count).matrix(rows: 1, columns: everywhere.count)
+    fill(gradient, with: 1)
     geluBackward(
-      everywhere.matrix(rows: shape.0, columns: shape.1), gradient: gradient.matrix(rows: shape.0, columns: shape.1))
+      Factor(everywhere.matrix(rows: 1, columns: everywhere.count)), gradient: gradient, into: Factor(gradient))
     var worst = 0.0
     for (x, d) in zip(everywhere.array.map(Double.init), gradient.array.map(Double.init)) {
       worst = max(worst, abs(d - (probability(x) + x * density(x))))
@@ -35,9 +36,11 @@ import Testing
   }
 
   @Test func aNaNStaysOne() {
-    let (x, y) = (FloatBuffer([1, .nan, 2]).matrix(rows: 1, columns: 3), FloatBuffer([1, 1, 1]))
-    geluBackward(x, gradient: y.matrix(rows: 1, columns: 3))
-    gelu(x, into: x)
+    let (x, y) = (
+      FloatBuffer([1, .nan, 2]).matrix(rows: 1, columns: 3), FloatBuffer([1, 1, 1]).matrix(rows: 1, columns: 3)
+    )
+    geluBackward(Factor(x), gradient: y, into: Factor(y))
+    gelu(Factor(x), into: Factor(x))
     #expect(x.array.map { $0.isNaN } == [false, true, false])
     #expect(y.array.map { $0.isNaN } == [false, true, false])
   }
@@ -45,7 +48,7 @@ import Testing
   @Test(arguments: Shape.odd) func addsTheBiasAndKeepsTheSum(shape: Shape) {
     let (x, bias, y) = (shape.matrix(salt: 1), shape.rowVector(salt: 2), shape.matrix(salt: 3))
     let sums = doubles(x).map { zip($0, doubles(bias)).map { Double(Float($0 + $1)) } }
-    geluAddingBias(x, bias: bias, into: y)
+    geluAddingBias(x, bias: bias, keeping: Factor(x), into: Factor(y))
     #expect(doubles(x) == sums)
     #expect(difference(doubles(y), sums.map { $0.map { $0 * probability($0) } }) < 2e-7)
     #expect(gapsAreWhole(x) && gapsAreWhole(y))

@@ -32,7 +32,7 @@ import Testing
     let (x, y) = (shape.matrix(salt: 1, deviation: 2, mean: 3), shape.matrix(salt: 2))
     let (weight, bias) = (shape.rowVector(salt: 3), shape.rowVector(salt: 4))
     let moments = FloatBuffer(count: shape.rows * 2).matrix(rows: shape.rows, columns: 2)
-    layerNorm(x, weight: weight, bias: bias, epsilon: Self.epsilon, into: y, keeping: moments)
+    layerNorm(x, weight: weight, bias: bias, epsilon: Self.epsilon, into: Factor(y), keeping: moments)
     let (w, b) = (doubles(weight), doubles(bias))
     let expected = doubles(x).map { row in zip(naiveNorm(row), w.indices).map { $0 * w[$1] + b[$1] } }
     #expect(difference(doubles(y), expected) < 5e-6)
@@ -43,7 +43,7 @@ import Testing
     let (x, y, gradient) = (shape.matrix(salt: 1, mean: 1), shape.matrix(salt: 2), shape.matrix(salt: 3))
     let (weight, bias) = (shape.rowVector(salt: 4), shape.rowVector(salt: 5))
     let moments = FloatBuffer(count: shape.rows * 2).matrix(rows: shape.rows, columns: 2)
-    layerNorm(x, weight: weight, bias: bias, epsilon: Self.epsilon, into: y, keeping: moments)
+    layerNorm(x, weight: weight, bias: bias, epsilon: Self.epsilon, into: Factor(y), keeping: moments)
     let (dX, dW, dB) = (shape.matrix(salt: 6), shape.rowVector(salt: 7), shape.rowVector(salt: 8))
     let (oldX, oldW, oldB) = (doubles(dX), doubles(dW), doubles(dB))
     layerNormBackward(

@@ -45,7 +45,7 @@ import Testing
       let mean = zip(p, d).map(*).reduce(0, +)
       return zip(p, d).map { 0.5 * $0 * ($1 - mean) }
     }
-    softmaxBackward(p, gradient: gradient, scale: 0.5)
+    softmaxBackward(Factor(p), gradient: gradient, scale: 0.5, into: Factor(gradient))
     #expect(difference(doubles(gradient), expected) < 1e-6)
     #expect(gapsAreWhole(gradient))
   }

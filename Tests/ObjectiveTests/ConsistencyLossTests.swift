@@ -32,10 +32,17 @@ import Testing
     }
 
     /// Loss, gradient and entropy, with the views in groups of the given sizes.
-    func run(groups: [Int]? = nil, targetBytes: Int = 1 << 30) -> (loss: Double, gradient: Matrix, entropy: Double) {
+    func run(
+      groups: [Int]? = nil, precision: Precision = .fp32, targetBytes: Int = 1 << 30
+    ) -> (loss: Double, gradient: Matrix, entropy: Double) {
       let gradient = FloatBuffer(count: student.rows * student.columns)
         .matrix(rows: student.rows, columns: student.columns)
-      var loss = ConsistencyLoss(shape: shape, studentTemperature: 0.1, targetBytes: targetBytes)
+      var loss = ConsistencyLoss(
+        shape: shape, studentTemperature: 0.1, precision: precision, targetBytes: targetBytes)
+      // Copies, for rounding takes the floats' place.
+      let blocks = blocks.map { block in
+        FloatBuffer(block.array).matrix(rows: block.rows, columns: block.columns).rounded(to: precision)
+      }
       loss.begin(teacher: teacher, temperature: 0.05)
       var (total, view) = (0.0, 0)
       for count in groups ?? [shape.views] {
@@ -66,7 +73,7 @@ import Testing
     var loss = ConsistencyLoss(shape: c.shape, studentTemperature: 0.1)
     loss.begin(teacher: c.teacher, temperature: 0.05)
     let gradient = FloatBuffer(count: c.student.rows * 6).matrix(rows: c.student.rows, columns: 6)
-    _ = loss.add(student: c.student, firstView: 0, blocks: c.blocks, to: gradient)
+    _ = loss.add(student: c.student, firstView: 0, blocks: c.blocks.map { Factor($0) }, to: gradient)
     let expected = c.blocks.flatMap { block in
       (0..<10).map { row in
         (0..<21).max { dot(c.teacher.row(at: row), block.row(at: $0)) < dot(c.teacher.row(at: row), block.row(at: $1)) }
@@ -101,6 +108,22 @@ import Testing
     #expect(kept.loss == redone.loss)
     #expect(kept.entropy == redone.entropy)
     #expect(kept.gradient.array == redone.gradient.array)
+  }
+
+  @Test(.enabled(if: OneDNN.isUsable, "libdnnl, or AVX-512, is missing"), arguments: [[5], [2, 2, 1]])
+  func inBFloat16ItIsNearTheNaiveOne(groups: [Int]) {
+    let c = Case(Sizes(batch: 3, views: 5, width: 32, blockSize: 41, blocks: 4))
+    let (rounded, redone) = (
+      c.run(groups: groups, precision: .bf16), c.run(groups: groups, precision: .bf16, targetBytes: 0)
+    )
+    let expected = c.run()
+    #expect(abs(rounded.loss - expected.loss) < 1e-2 * expected.loss)
+    #expect(abs(rounded.entropy - expected.entropy) < 1e-2)
+    let (found, wanted) = (rounded.gradient.array, expected.gradient.array)
+    let distance = zip(found, wanted).map { ($0 - $1) * ($0 - $1) }.reduce(0, +).squareRoot()
+    #expect(distance < 2e-2 * wanted.map { $0 * $0 }.reduce(0, +).squareRoot())
+    #expect(found != wanted)
+    #expect(redone.gradient.array == found && redone.loss == rounded.loss)
   }
 
   @Test func streamedBlocksEqualTheSumOfBlocksAlone() {

@@ -17,20 +17,21 @@ import Testing
 
   @Test func aRunIsBornWithTheBestClassAndKeepsIt() throws {
     #expect(try Program.run(workshop.arguments("born") + ["--max-steps", "5"]).status == 0)
-    #expect(try computeClass("born") == Processor.bestClass.rawValue)
+    #expect(try computeClass("born") == Processor.bestClass(for: .fp32).rawValue)
     let resumed = try Program.run(workshop.arguments("born") + ["--compute-class", "auto"])
     #expect(resumed.status == 0, "\(resumed)")
-    let flags = ["--compute-class", Processor.bestClass.rawValue]
+    let flags = ["--compute-class", Processor.bestClass(for: .fp32).rawValue]
     #expect(try Program.run(workshop.arguments("named") + flags).status == 0)
     #expect(try workshop.digests("born") == workshop.digests("named"))
     let forked = try Program.run([
       "fork", "--run", workshop.run("born"), "--to", workshop.run("forked"), "compute_class=auto",
     ])
     #expect(forked.status == 0, "\(forked)")
-    #expect(try computeClass("forked") == Processor.bestClass.rawValue)
+    #expect(try computeClass("forked") == Processor.bestClass(for: .fp32).rawValue)
   }
 
-  @Test(arguments: Processor.classes) func bitsDoNotDependOnWorkersInAnyClass(computeClass: ComputeClass) throws {
+  @Test(arguments: Processor.classes.filter { $0.support(of: .fp32) != .none })
+  func bitsDoNotDependOnWorkersInAnyClass(computeClass: ComputeClass) throws {
     let flags = ["--compute-class", computeClass.rawValue]
     #expect(try Program.run(workshop.arguments("one") + flags).status == 0)
     #expect(try Program.run(workshop.arguments("three", workers: 3) + flags + ["--max-steps", "14"]).status == 0)

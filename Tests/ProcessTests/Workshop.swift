@@ -52,7 +52,9 @@ extension Workshop {
     ["train", "--data", data, "--run", self.run(run), "--workers", "\(workers)"] + Self.recipe
   }
 
-  func train(_ run: String, workers: Int) throws -> Process { try Program.start(arguments(run, workers: workers)) }
+  func train(_ run: String, workers: Int, _ flags: [String] = []) throws -> Process {
+    try Program.start(arguments(run, workers: workers) + flags)
+  }
 
   func coordinator(_ run: String, _ listen: String) -> [String] {
     ["coordinator", "--data", data, "--run", self.run(run), "--listen", listen] + Self.recipe

@@ -1,3 +1,4 @@
+import Configuration
 import Networks
 import Numerics
 import Testing
@@ -6,7 +7,7 @@ import Training
 /// What is planted into a slice is what the watch names, and looking changes no bit.
 @Suite struct NotFiniteTests {
   private func watch(
-    _ run: SmallRun, student: FloatBuffer? = nil, teacher: FloatBuffer? = nil, blocks: [Matrix]? = nil
+    _ run: SmallRun, student: NetworkWeights? = nil, teacher: NetworkWeights? = nil, blocks: [Factor]? = nil
   ) throws -> (sum: SliceSum, firstNotFinite: NotFinitePlace?) {
     try SliceComputer(run.definition).computeWatching(
       step: 0, slice: 1, student: student ?? run.weights, teacher: teacher ?? run.weights,
@@ -14,15 +15,16 @@ import Training
   }
 
   /// The run's weights, one tensor's values all replaced.
-  private func weights(_ run: SmallRun, _ tensor: String, _ value: Float) throws -> FloatBuffer {
-    let weights = FloatBuffer(run.weights.array)
+  private func weights(_ run: SmallRun, _ tensor: String, _ value: Float) throws -> NetworkWeights {
+    let weights = FloatBuffer(run.floats.array)
     let range = try #require(run.definition.layout[tensor]).range
     for index in range { weights[index] = value }
-    return weights
+    return NetworkWeights(weights, run.definition.precision)
   }
 
-  @Test(arguments: [false, true]) func lookingChangesNoBit(batchNorm: Bool) throws {
-    let run = try SmallRun(batchNorm: batchNorm, koleo: 0.1)
+  @Test(arguments: [false, true], SliceComputerTests.precisions)
+  func lookingChangesNoBit(batchNorm: Bool, precision: PrecisionName) throws {
+    let run = try SmallRun(batchNorm: batchNorm, koleo: 0.1, precision: precision)
     let (sum, first) = try watch(run)
     #expect(first == nil)
     #expect(try run.sum(slice: 1, by: SliceComputer(run.definition)).payloadDigest == sum.payloadDigest)
@@ -36,7 +38,7 @@ import Training
     #expect(try watch(run, teacher: broken).firstNotFinite == NotFinitePlace(part: .teacherWeights, layer: name))
     let block = FloatBuffer(run.blocks[2].array).matrix(rows: 16, columns: 16)
     block[5, 3] = .infinity
-    let blocks = [run.blocks[0], run.blocks[1], block, run.blocks[3]]
+    let blocks = [run.blocks[0], run.blocks[1], Factor(block), run.blocks[3]]
     #expect(
       try watch(run, blocks: blocks).firstNotFinite == NotFinitePlace(part: .memory, layer: "block 2, position 5"))
   }

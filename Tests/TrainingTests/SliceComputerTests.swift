@@ -10,11 +10,13 @@ import Vision
 /// A run of two slices a step, small enough to be computed many times over.
 struct SmallRun {
   let definition: RunDefinition
-  let weights: FloatBuffer
-  let blocks: [Matrix]
+  let floats: FloatBuffer
+  let blocks: [Factor]
+  var weights: NetworkWeights { NetworkWeights(floats, definition.precision) }
 
-  init(batchNorm: Bool = false, koleo: Double = 0) throws {
+  init(batchNorm: Bool = false, koleo: Double = 0, precision: PrecisionName = .fp32) throws {
     var configuration = RunConfiguration()
+    configuration.precision = precision
     configuration.embedDim = 24
     configuration.depth = 2
     configuration.numHeads = 3
@@ -33,8 +35,10 @@ struct SmallRun {
     configuration.blockSize = 16
     configuration.koleoWeight = koleo
     definition = try RunDefinition(configuration: configuration, pictures: 21)
-    weights = initialParameters(layout: definition.layout, seed: 3)
+    floats = initialParameters(layout: definition.layout, seed: 3)
+    let precision = definition.precision
     blocks = definition.blockDraw(of: MemoryVersion(step: 0, rows: 0)).seededBlocks(definition.seededRows)
+      .map { $0.rounded(to: precision) }
   }
 
   static func jpeg(_ index: Int) -> [UInt8] {
@@ -42,7 +46,7 @@ struct SmallRun {
     return Picture(width: 30, height: 26, pixels: pixels).jpeg()
   }
 
-  func sum(slice: Int, step: Int = 0, by computer: SliceComputer, weights: FloatBuffer? = nil) throws -> SliceSum {
+  func sum(slice: Int, step: Int = 0, by computer: SliceComputer, weights: NetworkWeights? = nil) throws -> SliceSum {
     try computer.compute(
       step: step, slice: slice, student: weights ?? self.weights, teacher: self.weights, blocks: blocks,
       into: FloatBuffer(count: definition.layout.count), bytes: SmallRun.jpeg)
@@ -50,8 +54,12 @@ struct SmallRun {
 }
 
 @Suite struct SliceComputerTests {
-  @Test(arguments: [false, true]) func resultDoesNotDependOnWhatWasComputedBefore(batchNorm: Bool) throws {
-    let run = try SmallRun(batchNorm: batchNorm, koleo: 0.1)
+  /// Those that this machine can compute in.
+  static let precisions: [PrecisionName] = OneDNN.isUsable ? [.fp32, .bf16] : [.fp32]
+
+  @Test(arguments: [false, true], precisions)
+  func resultDoesNotDependOnWhatWasComputedBefore(batchNorm: Bool, precision: PrecisionName) throws {
+    let run = try SmallRun(batchNorm: batchNorm, koleo: 0.1, precision: precision)
     let fresh = try run.sum(slice: 1, by: SliceComputer(run.definition))
     let used = try SliceComputer(run.definition)
     for slice in 0..<2 { _ = try run.sum(slice: slice, step: 1, by: used) }
@@ -68,7 +76,7 @@ struct SmallRun {
     let teacher = computer.lastTeacherEmbeddings
     let order = run.definition.blockDraw(of: MemoryVersion(step: 3, rows: 0))
     var marks = SlotMarks(size: 64)
-    for (index, block) in run.blocks.enumerated() {
+    for (index, block) in run.blocks.compactMap(\.floats).enumerated() {
       for row in 0..<teacher.rows {
         let view = teacher.row(at: row)
         let nearest = (0..<block.rows).max { dot(view, block.row(at: $0)) < dot(view, block.row(at: $1)) }!
@@ -87,9 +95,9 @@ struct SmallRun {
     let squares = sumOfSquares(gradient.vector)
     #expect(squares > 0)
     func loss(movedBy distance: Float) throws -> Double {
-      let moved = FloatBuffer(run.weights.array)
+      let moved = FloatBuffer(run.floats.array)
       addScaled(gradient.vector, by: distance / Float(squares.squareRoot()), to: moved.vector)
-      return try run.sum(slice: 0, by: computer, weights: moved).losses[0].total
+      return try run.sum(slice: 0, by: computer, weights: NetworkWeights(moved, .fp32)).losses[0].total
     }
     let step: Float = 1e-5
     let slope = try (loss(movedBy: step) - loss(movedBy: -step)) / Double(2 * step)
@@ -136,8 +144,22 @@ struct SmallRun {
     }
   }
 
-  @Test func theProbeIsTheSameTwice() throws {
-    #expect(try probeDigest() == probeDigest())
+  @Test(arguments: precisions) func theProbeIsTheSameTwice(precision: PrecisionName) throws {
+    #expect(try probeDigest(precision) == probeDigest(precision))
+  }
+
+  @Test(.enabled(if: OneDNN.isUsable, "libdnnl, or AVX-512, is missing"), arguments: [false, true])
+  func inBFloat16AGradientPointsWhereItDoesInFloats(batchNorm: Bool) throws {
+    let (floats, rounded) = (
+      try SmallRun(batchNorm: batchNorm), try SmallRun(batchNorm: batchNorm, precision: .bf16)
+    )
+    let exact = try floats.sum(slice: 0, by: SliceComputer(floats.definition))
+    let near = try rounded.sum(slice: 0, by: SliceComputer(rounded.definition))
+    let (a, b) = (exact.gradient.vector, near.gradient.vector)
+    #expect(dot(a, b) / (sumOfSquares(a) * sumOfSquares(b)).squareRoot() > 0.999)
+    #expect(abs(near.losses[0].total / exact.losses[0].total - 1) < 1e-2)
+    #expect(near.payloadDigest != exact.payloadDigest)
+    #expect(try probeDigest(.bf16) != probeDigest(.fp32))
   }
 
   @Test func anEpochSeesEveryPictureAtMostOnce() throws {

@@ -1,12 +1,19 @@
 import Foundation
+import Numerics
 import Testing
 import Verification
 
 /// The small cases of `Tests/Golden`, written by `Scripts/golden` from PyTorch, NumPy and Pillow.
 @Suite struct CommittedCasesTests {
+  /// Of the step's tensors, each nearer to fp32 than 1.5 times what PyTorch's autocast is.
+  @Test(.enabled(if: OneDNN.isUsable, "libdnnl, or AVX-512, is missing"))
+  func mixedPrecisionIsAsNearAsAutocast() throws { try check("mixed_precision") }
+
   @Test(arguments: [
     "adamw", "batchnorm_head", "mean_pooling", "koleo", "lars", "sgd", "augment", "schedules",
-  ]) func isWithinItsBounds(name: String) throws {
+  ]) func isWithinItsBounds(name: String) throws { try check(name) }
+
+  private func check(_ name: String) throws {
     let tests = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
     let comparisons = try GoldenCase.replay(tests.appendingPathComponent("Golden/\(name).json").path)
     #expect(comparisons.count >= 5)

@@ -49,6 +49,7 @@ struct FieldRules {
     field("hello.host", .text(WireLimits.shortText))
     field("hello.openblas", .text(WireLimits.shortText))
     field("hello.libjpeg", .text(WireLimits.shortText))
+    field("hello.onednn", .text(WireLimits.shortText))
     address("hello.address", isRequired: false)
 
     field("ready.idle_threads", .numbers(0...UInt64(WireLimits.threads)))

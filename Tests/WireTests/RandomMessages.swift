@@ -44,7 +44,8 @@ func everyMessage(_ random: inout SplitMix64) -> [Message] {
           protocolVersion: .random(in: 0 ... .max, using: &random), name: random.text(atMost: WireLimits.shortText),
           threads: 1 + random.number(below: WireLimits.threads), probe: random.digest(),
           libraries: LibraryVersions(
-            openBLAS: random.text(atMost: WireLimits.shortText), libjpeg: random.text(atMost: WireLimits.shortText)),
+            openBLAS: random.text(atMost: WireLimits.shortText), libjpeg: random.text(atMost: WireLimits.shortText),
+            oneDNN: random.text(atMost: WireLimits.shortText)),
           address: random.chance(0.5) ? random.bulkAddress() : nil))),
     .worker(
       .ready(

@@ -315,10 +315,14 @@ struct  Massl__Hello
    * Where others may fetch weights from this worker; absent where it gives none.
    */
   Massl__BulkAddress *address;
+  /*
+   * The same of what multiplies in bf16: "oneDNN 2.6.3"; empty in fp32.
+   */
+  char *onednn;
 };
 #define MASSL__HELLO__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&massl__hello__descriptor) \
-    , 0, (char *)protobuf_c_empty_string, 0, {0,NULL}, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, NULL }
+    , 0, (char *)protobuf_c_empty_string, 0, {0,NULL}, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, NULL, (char *)protobuf_c_empty_string }
 
 
 struct  Massl__Ready

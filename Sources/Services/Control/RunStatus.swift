@@ -28,8 +28,10 @@ public struct RunStatus: Codable, Sendable {
   public var coordination: Status
   /// The run's identity.
   public var run: String
-  /// "avx2", "avx512" or "neon".
+  /// As in a recipe: "avx512".
   public var computeClass: String
+  /// As in a recipe: "fp32" or "bf16".
+  public var precision: String
   /// What a worker's probe has to be; nil of a run that nobody coordinates.
   public var probe: String?
   /// The one that is running, from 1; the last once the run is done.
@@ -64,6 +66,7 @@ public struct RunStatus: Codable, Sendable {
     self.coordination = coordination
     self.run = run
     computeClass = definition.configuration.computeClass.rawValue
+    precision = definition.configuration.precision.rawValue
     self.probe = probe
     epoch = definition.runningEpoch(afterStep: coordination.step)
     epochs = definition.configuration.epochs
@@ -86,7 +89,8 @@ public struct RunStatus: Codable, Sendable {
 
 extension RunStatus {
   private enum CodingKeys: String, CodingKey {
-    case run, computeClass, probe, epoch, epochs, loss, lr, targetEntropy, embeddingSpread, chosenShare, rowsCached,
+    case run, computeClass, precision, probe, epoch, epochs, loss, lr, targetEntropy, embeddingSpread, chosenShare,
+      rowsCached,
       rowsFetched,
       rowWaitSeconds, weightsSeconds, reduceSeconds, updateSeconds, warning
     case imagesPerSecond, secondsLeft, memory, digests
@@ -97,6 +101,8 @@ extension RunStatus {
     let container = try decoder.container(keyedBy: CodingKeys.self)
     run = try container.decode(String.self, forKey: .run)
     computeClass = try container.decode(String.self, forKey: .computeClass)
+    // A coordinator that does not say it knows no other.
+    precision = try container.decodeIfPresent(String.self, forKey: .precision) ?? PrecisionName.fp32.rawValue
     probe = try container.decodeIfPresent(String.self, forKey: .probe)
     epoch = try container.decode(Int.self, forKey: .epoch)
     epochs = try container.decode(Double.self, forKey: .epochs)
@@ -123,6 +129,7 @@ extension RunStatus {
     var container = encoder.container(keyedBy: CodingKeys.self)
     try container.encode(run, forKey: .run)
     try container.encode(computeClass, forKey: .computeClass)
+    try container.encode(precision, forKey: .precision)
     try container.encode(probe, forKey: .probe)
     try container.encode(epoch, forKey: .epoch)
     try container.encode(epochs, forKey: .epochs)

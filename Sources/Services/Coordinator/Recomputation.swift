@@ -2,6 +2,7 @@ import Coordination
 import Foundation
 import MemoryBank
 import Messages
+import Networks
 import Numerics
 import Slices
 import Synchronization
@@ -141,8 +142,8 @@ final class Recomputation: Sendable {
       }
     }
     return StepInputs(
-      step: step, student: version.student, teacher: version.teacher, memory: blocks.memory, blockSize: size,
-      width: width)
+      definition, step: step, student: NetworkWeights(version.student, definition.precision),
+      teacher: NetworkWeights(version.teacher, definition.precision), memory: blocks.memory)
   }
 
   private func recompute(_ work: Work, _ inputs: StepInputs, _ computer: SliceComputer) throws -> Event {

@@ -1,5 +1,6 @@
 import MemoryBank
 import Messages
+import Networks
 import Numerics
 import Optimization
 import Synchronization
@@ -8,25 +9,32 @@ import Training
 /// What every slice of a step is computed with: weights and memory blocks, read by all compute threads.
 final class StepInputs: Sendable {
   let step: Int
-  let student: FloatBuffer
-  let teacher: FloatBuffer
-  /// `[blocks * blockSize, bottleneckDim]`, in the order of the step's blocks.
+  let student: NetworkWeights
+  let teacher: NetworkWeights
+  /// `[blocks * blockSize, bottleneckDim]`, in the order of the step's blocks, as products read it.
   private let memory: FloatBuffer
+  private let precision: Precision
   private let blockSize: Int
+  private let blockCount: Int
   private let width: Int
   private let traffic: Mutex<StepTraffic>
 
+  /// - Parameter memory: the floats of the step's blocks. In bf16 they are rounded where they are.
   init(
-    step: Int, student: FloatBuffer, teacher: FloatBuffer, memory: FloatBuffer, blockSize: Int, width: Int,
+    _ definition: RunDefinition, step: Int, student: NetworkWeights, teacher: NetworkWeights, memory: FloatBuffer,
     traffic: StepTraffic = StepTraffic()
   ) {
+    let configuration = definition.configuration
     self.step = step
     self.student = student
     self.teacher = teacher
     self.memory = memory
-    self.blockSize = blockSize
-    self.width = width
+    precision = definition.precision
+    blockSize = configuration.blockSize
+    blockCount = configuration.blocksUsed
+    width = configuration.bottleneckDim
     self.traffic = Mutex(traffic)
+    _ = memory.matrix(rows: blockCount * blockSize, columns: width).rounded(to: precision)
   }
 
   /// What the step's rows cost: said once, with whichever result is first.
@@ -37,9 +45,9 @@ final class StepInputs: Sendable {
     }
   }
 
-  var blocks: [Matrix] {
-    (0..<memory.count / (blockSize * width)).map {
-      memory.matrix(at: $0 * blockSize * width, rows: blockSize, columns: width)
+  var blocks: [Factor] {
+    (0..<blockCount).map {
+      memory.factor(at: $0 * blockSize * width, rows: blockSize, columns: width, precision: precision)
     }
   }
 }

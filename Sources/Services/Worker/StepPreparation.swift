@@ -1,5 +1,6 @@
 import MemoryBank
 import Messages
+import Networks
 import Numerics
 import Optimization
 import Training
@@ -15,6 +16,8 @@ final class StepPreparation {
   private let ahead = BlocksAhead()
   /// Of weights and gradients, which have one size.
   private let parameters: SharedBufferPool
+  /// Of weights as products read them.
+  private let rounded: SharedBufferPool?
   private let blocks: SharedBufferPool
   /// For rows that came with the weights.
   private var storedRows: BufferPool
@@ -35,6 +38,8 @@ final class StepPreparation {
     self.holders = holders
     self.parameters = parameters
     let configuration = definition.configuration
+    let roundedFloats = definition.roundedWeightFloats
+    rounded = roundedFloats > 0 ? SharedBufferPool(count: roundedFloats) : nil
     storedRows = BufferPool(count: definition.newRowFloats)
     blocks = SharedBufferPool(count: configuration.blocksUsed * configuration.blockSize * configuration.bottleneckDim)
   }
@@ -55,10 +60,12 @@ final class StepPreparation {
     var (memory, traffic) = try memory(for: lease, newRows, unless: check)
     traffic.waited = Int((ContinuousClock.now - weightsHere) / .microseconds(1))
     traffic.weights = Int((weightsHere - begun) / .microseconds(1))
+    func weights(_ floats: FloatBuffer) -> NetworkWeights {
+      NetworkWeights(floats, definition.precision, into: rounded?.take())
+    }
     let inputs = StepInputs(
-      step: lease.step, student: student, teacher: teacher, memory: memory,
-      blockSize: definition.configuration.blockSize,
-      width: definition.configuration.bottleneckDim, traffic: traffic)
+      definition, step: lease.step, student: weights(student), teacher: weights(teacher), memory: memory,
+      traffic: traffic)
     newest = (lease.memoryVersion, inputs)
     gatherAhead(of: lease)
     return inputs

@@ -1,3 +1,4 @@
+import Configuration
 import Messages
 import Numerics
 import Wire
@@ -10,7 +11,9 @@ public struct WorkerOptions: Sendable {
   /// Slices computed at once, 1...1024.
   public var threads: Int
   public var security: Security<ClientKeys>
-  /// The digest of this machine's probe slice.
+  /// What the run's products multiply.
+  public var precision: PrecisionName
+  /// The digest of this machine's probe slice, in that precision.
   public var probe: Digest
   /// For people.
   public var name: String
@@ -27,14 +30,16 @@ public struct WorkerOptions: Sendable {
   public var serving: Serving?
 
   public init(
-    coordinator: Endpoint, data: String?, threads: Int, security: Security<ClientKeys>, probe: Digest, name: String,
-    host: String? = nil, rowCacheBytes: Int = Self.rowCacheBytes, givesUpAfter: Duration? = nil,
-    serving: Serving? = nil
+    coordinator: Endpoint, data: String?, threads: Int, security: Security<ClientKeys>,
+    precision: PrecisionName = .fp32, probe: Digest, name: String, host: String? = nil,
+    rowCacheBytes: Int = Self.rowCacheBytes,
+    givesUpAfter: Duration? = nil, serving: Serving? = nil
   ) {
     self.coordinator = coordinator
     self.data = data
     self.threads = threads
     self.security = security
+    self.precision = precision
     self.probe = probe
     self.name = name
     self.host = host ?? name

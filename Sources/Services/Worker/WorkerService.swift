@@ -68,7 +68,7 @@ public final class WorkerService: Sendable {
   public func run(pulse: () -> Void = {}) throws -> Outcome {
     let hello = Hello(
       protocolVersion: WireLimits.protocolVersion, name: options.name, host: options.host, threads: options.threads,
-      probe: options.probe, libraries: .loaded, address: socket?.address)
+      probe: options.probe, libraries: LibraryVersions(of: options.precision), address: socket?.address)
     var state = State(
       machine: WorkerMachine(
         WorkerMachine.Settings(
