@@ -79,6 +79,18 @@ let package = Package(
         "Configuration", "Durability", "MemoryBank",
         "Networks", "Numerics", "Objective", "Optimization", "Vision", "Machine",
       ]),
+    .target(name: "HTTP", dependencies: ["Messages"]),
+    .target(
+      name: "Watching",
+      dependencies: [
+        "HTTP", "Services", "Checkpoints", "Configuration", "Coordination", "CSodium", "Durability", "Messages",
+        "Printing", "Runs", "Telemetry", "Threads", "Wire",
+      ],
+      resources: [
+        .embedInCode("Page/page.html"), .embedInCode("Page/login.html"), .embedInCode("Page/page.css"),
+        .embedInCode("Page/format.js"), .embedInCode("Page/chart.js"), .embedInCode("Page/tables.js"),
+        .embedInCode("Page/page.js"),
+      ]),
     .target(
       name: "Planning",
       dependencies: [
@@ -101,7 +113,7 @@ let package = Package(
         "Networks",
         "Configuration",
         "Coordination", "CVersion", "Machine", "MemoryBank", "Numerics", "Printing", "Telemetry", "Training", "Vision",
-        "Optimization", "Threads", "Messages", "Wire",
+        "Optimization", "Threads", "Messages", "Wire", "HTTP", "Watching",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Logging", package: "swift-log"),
       ]),

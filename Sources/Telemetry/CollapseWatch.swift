@@ -23,12 +23,18 @@ public struct CollapseWatch: Sendable {
   static let span = 32.0
   /// Steps after which a memory that is not filled is not waited for. The demo's loss turns after some 150; its spread is
   /// least, 0.4, after some 70. With lr 1 it is below 0.1 from the 13th step on.
-  static let warmUpSteps = 256
+  package static let warmUpSteps = 256
 
   struct Limits {
     let begins: Double
     let ends: Double
   }
+
+  /// Where the signs begin, for whoever draws them beside the figures.
+  package static var leastSpread: Double { spread.begins }
+  package static var leastChosenShare: Double { chosen.begins }
+  /// In nats, of targets over blocks of so many rows.
+  package static func largestEntropy(blockSize: Int) -> Double { entropy.begins * log(Double(max(blockSize, 2))) }
 
   /// What the newest step changed.
   public enum Change: Sendable, Equatable {

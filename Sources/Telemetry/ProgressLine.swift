@@ -84,7 +84,8 @@ public enum ProgressLine {
     duration.replacing(" min", with: "m").replacing(" ", with: "")
   }
 
-  private static func rate(_ value: Double) -> String {
+  /// "9.87", "98.7", "987".
+  package static func rate(_ value: Double) -> String {
     guard value.isFinite else { return "-" }
     return value < 10 ? fixed(value, digits: 2) : value < 100 ? fixed(value, digits: 1) : fixed(value, digits: 0)
   }

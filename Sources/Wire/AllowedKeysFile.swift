@@ -12,6 +12,8 @@ public final class AllowedKeysFile: Sendable {
   /// Those in the file as it was last taken.
   public let keys: AllowedKeys
   public let path: String
+  /// Let in whatever the file says.
+  private let own: PublicKey?
   private let state: Mutex<State>
 
   private struct State {
@@ -37,12 +39,15 @@ public final class AllowedKeysFile: Sendable {
     }
   }
 
+  /// - Parameter own: the process's own key, which is let in too: whoever has it speaks for the process anyway, and its
+  ///   page does.
   /// - Throws: `WireError.keyFile`, `.badAllowedKeys`.
-  public init(_ path: String) throws(WireError) {
+  public init(_ path: String, own: PublicKey? = nil) throws(WireError) {
     self.path = path
+    self.own = own
     let look = Look(path)
     let found = try AllowedKeys.read(path)
-    keys = AllowedKeys(found)
+    keys = AllowedKeys(found.union(own.map { [$0] } ?? []))
     state = Mutex(State(taken: found, judged: look, last: look))
   }
 
@@ -60,7 +65,7 @@ public final class AllowedKeysFile: Sendable {
     }
     guard isNew else { return nil }
     let found = try AllowedKeys.read(path)
-    keys.replace(with: found)
+    keys.replace(with: found.union(own.map { [$0] } ?? []))
     return state.withLock { state in
       defer { state.taken = found }
       return (found.subtracting(state.taken).count, state.taken.subtracting(found).count)

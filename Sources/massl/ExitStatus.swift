@@ -5,6 +5,7 @@ import Coordination
 import Durability
 import Evaluation
 import Glibc
+import HTTP
 import Machine
 import MemoryBank
 import Messages
@@ -16,6 +17,7 @@ import Services
 import Telemetry
 import Verification
 import Vision
+import Watching
 import Wire
 
 /// What a supervisor learns from the end of a process.
@@ -56,7 +58,8 @@ extension ExitStatus {
       case let error as RunError: Self(of: error)
       case let error as ServiceError: Self(of: error)
       case let error as MemoryError: Self(of: error)
-      case is VerificationError: .usage
+      case is VerificationError, is PageError, ListenError.cannotListen: .usage
+      case ListenError.addressInUse: .tryAgain
       case OutputError.closedPipe: .pipeClosed
       case MemoryBankError.flushFailedBefore: .tryAgain
       case MemoryBankError.rowsInShards: .usage

@@ -16,9 +16,9 @@ package struct Massl: ParsableCommand {
       the results any more.
       """,
     subcommands: [
-      TrainCommand.self, CoordinatorCommand.self, WorkerCommand.self, StatusCommand.self, EvaluateCommand.self,
-      ExportCommand.self, InspectCommand.self, ForkCommand.self, ReplayCommand.self, KeygenCommand.self,
-      SynthesizeCommand.self, VerifyCommand.self, BenchCommand.self, PlanCommand.self,
+      TrainCommand.self, CoordinatorCommand.self, WorkerCommand.self, StatusCommand.self, PageCommand.self,
+      EvaluateCommand.self, ExportCommand.self, InspectCommand.self, ForkCommand.self, ReplayCommand.self,
+      KeygenCommand.self, SynthesizeCommand.self, VerifyCommand.self, BenchCommand.self, PlanCommand.self,
       MemoryCommand.self,
     ])
 

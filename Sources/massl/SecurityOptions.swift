@@ -84,8 +84,9 @@ func listeningSecurity(
   for endpoint: Endpoint, key: String?, allowedKeys: String?, insecure: Bool, log: @escaping ServiceLog
 ) throws -> Security<ServerKeys> {
   guard let key, let allowedKeys else { return try .decide(for: endpoint, keys: nil, insecure: insecure) }
-  let file = try AllowedKeysFile(allowedKeys)
-  let keys = ServerKeys(own: try KeyPair(contentsOf: key), allowed: file.keys)
+  let pair = try KeyPair(contentsOf: key)
+  let file = try AllowedKeysFile(allowedKeys, own: pair.publicKey)
+  let keys = ServerKeys(own: pair, allowed: file.keys)
   let security = try Security.decide(for: endpoint, keys: keys, insecure: insecure)
   startThread(named: "massl-keyfile") {
     while true {

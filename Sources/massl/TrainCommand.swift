@@ -46,6 +46,8 @@ package struct TrainCommand: EndsInOrder {
   @Option(help: .hidden)
   package var listen: String?
 
+  @OptionGroup package var page: PageOptions
+
   @OptionGroup package var settings: ConfigurationOptions
 
   /// Threads of a coordinator or worker for sockets, files and signals.
@@ -99,6 +101,9 @@ package struct TrainCommand: EndsInOrder {
       },
       memory: memory.words, log: log.line)
     let signals = Signals()
+    // Beside the coordinator, not under it: it shows that one is being started again.
+    let process = try page.process(of: place.run, log: log.line)
+    defer { process?.stop() }
     signals.tell { supervisor.requestStop($0) }
     throw try supervisor.run().code
   }

@@ -1,0 +1,214 @@
+import Checkpoints
+import Durability
+import Foundation
+import Messages
+import Runs
+import Services
+import Synchronization
+import Telemetry
+import Threads
+import Wire
+
+/// Watches a run: asks its coordinator and follows its files, in two threads, whether or not somebody looks.
+///
+///     let watcher = RunWatcher(run: "runs/first") { endpoint in ... }
+///     watcher.start()
+///     watcher.observation        // at once, of a second ago
+public final class RunWatcher: Sendable {
+  /// Between two looks while somebody watches, and else.
+  private static let pause = Duration.seconds(1)
+  private static let idlePause = Duration.seconds(5)
+  /// After a look at the page somebody is taken to watch for so long: Prometheus asks every 15 s.
+  private static let watched = Duration.seconds(20)
+  /// For the coordinator's answer.
+  private static let patience = Duration.seconds(3)
+  /// Steps whose median is the usual time of one.
+  private static let usualSteps = 64
+
+  private struct Seen: Sendable {
+    var status: RunStatus?
+    /// When the coordinator said so; nil where it is the newest checkpoint's.
+    var heard: ContinuousClock.Instant?
+    var isCoordinated = false
+    var problem: String?
+    var sinceStep: ContinuousClock.Instant?
+    var record: MetricsRecord?
+    var usualStep: Duration?
+    var checkpoints: [RunFiles.Checkpoint] = []
+    var log: [String] = []
+    var blockSize: Int?
+    var lookedAt = ContinuousClock.now
+  }
+
+  let run: String
+  private let files: RunFiles
+  private let security: @Sendable (Endpoint) throws -> Security<ClientKeys>
+  private let seen = Mutex(Seen())
+  private let metrics: Mutex<MetricsFollower>
+
+  /// - Parameters:
+  ///   - run: the run directory.
+  ///   - security: what a coordinator is talked to with.
+  public init(run: String, security: @escaping @Sendable (Endpoint) throws -> Security<ClientKeys>) {
+    self.run = run
+    self.security = security
+    files = RunFiles(run: run)
+    metrics = Mutex(MetricsFollower(path: "\(run)/metrics.jsonl"))
+  }
+
+  /// Has a first look, so that whoever asks next sees something, and goes on in threads of its own.
+  public func start() {
+    _ = metrics.withLock { $0.advance() }
+    look()
+    startThread(named: "massl-files") { [self] in
+      while true {
+        while metrics.withLock({ $0.advance() }) {}
+        look()
+        wait()
+      }
+    }
+    startThread(named: "massl-ask") { [self] in
+      var inquiry: (address: String, inquiry: StatusInquiry)?
+      var shown: [RunFiles.Checkpoint]?
+      while true {
+        ask(with: &inquiry, unless: &shown)
+        wait()
+      }
+    }
+  }
+
+  /// Somebody looks: figures are to be of now.
+  func touch() { seen.withLock { $0.lookedAt = .now } }
+
+  private func wait() {
+    let start = ContinuousClock.now
+    while true {
+      let isWatched = seen.withLock { ContinuousClock.now - $0.lookedAt < Self.watched }
+      if ContinuousClock.now - start >= (isWatched ? Self.pause : Self.idlePause) { return }
+      Thread.sleep(forTimeInterval: 0.2)
+    }
+  }
+}
+
+// MARK: - What is known
+
+extension RunWatcher {
+  var observation: Observation {
+    seen.withLock { seen in
+      let now = ContinuousClock.now
+      return Observation(
+        status: seen.status, source: seen.heard.map { .coordinator(heard: now - $0) } ?? .checkpoint,
+        isCoordinated: seen.isCoordinated, sinceStep: seen.sinceStep.map { now - $0 }, usualStep: seen.usualStep,
+        record: seen.record, problem: seen.problem)
+    }
+  }
+
+  var fileViews: (checkpoints: [RunFiles.Checkpoint], log: [String], blockSize: Int?) {
+    seen.withLock { ($0.checkpoints, $0.log, $0.blockSize) }
+  }
+
+  /// Lends the history, for as short as can be.
+  func withHistory<Result: Sendable>(_ body: (MetricsFollower) -> Result) -> Result { metrics.withLock { body($0) } }
+}
+
+// MARK: - Files
+
+extension RunWatcher {
+  private func look() {
+    let record = MetricsRecord.newest(inFile: "\(run)/metrics.jsonl")
+    let (checkpoints, log) = (files.checkpoints(), files.logTail())
+    let usual = metrics.withLock { Self.usualStep(in: $0.newest) }
+    let known = seen.withLock { $0.blockSize }
+    let blockSize = known ?? files.blockSize()
+    seen.withLock { seen in
+      (seen.record, seen.checkpoints, seen.log) = (record, checkpoints, log)
+      (seen.usualStep, seen.blockSize) = (usual, blockSize)
+    }
+  }
+
+  /// Half of the newest steps took longer; a pause of the whole run among them does not count.
+  private static func usualStep(in history: History) -> Duration? {
+    let times = history.buckets.suffix(usualSteps).compactMap { $0[.unixSeconds].mean }
+    let gaps = zip(times.dropFirst(), times).map { $0 - $1 }.filter { $0 >= 0 }.sorted()
+    return gaps.isEmpty ? nil : .seconds(gaps[gaps.count / 2])
+  }
+}
+
+// MARK: - The coordinator
+
+extension RunWatcher {
+  /// - Parameter shown: the checkpoints of which the newest one's status is shown.
+  private func ask(
+    with inquiry: inout (address: String, inquiry: StatusInquiry)?, unless shown: inout [RunFiles.Checkpoint]?
+  ) {
+    let path = "\(run)/\(CoordinatorService.addressFile)"
+    guard let text = try? String(contentsOfFile: path, encoding: .utf8) else {
+      inquiry = nil
+      takeCheckpoint(isCoordinated: false, unless: &shown)
+      return
+    }
+    let address = text.trimmingCharacters(in: .whitespacesAndNewlines)
+    do {
+      let endpoint = try Endpoint(address).onThisMachine
+      // Kept as long as the address is the same: a socket connects again by itself.
+      let asked =
+        if let inquiry, inquiry.address == address { inquiry.inquiry } else {
+          try StatusInquiry(of: endpoint, security: security(endpoint))
+        }
+      inquiry = (address, asked)
+      switch try asked.ask(patience: Self.patience) {
+      case .status(let status):
+        shown = nil
+        take(status)
+      case .none(let reason): fail(reason.map { "\($0)" }, &shown)
+      }
+    } catch {
+      inquiry = nil
+      fail("\(error)", &shown)
+    }
+  }
+
+  private func take(_ status: RunStatus) {
+    seen.withLock { seen in
+      let now = ContinuousClock.now
+      noteStep(of: status, at: now, &seen)
+      (seen.status, seen.heard, seen.isCoordinated, seen.problem) = (status, now, true, nil)
+    }
+  }
+
+  /// When the step's number changed: of the first look, when the step before it was recorded.
+  private func noteStep(of status: RunStatus, at now: ContinuousClock.Instant, _ seen: inout Seen) {
+    if let before = seen.status, seen.sinceStep != nil, seen.heard != nil {
+      let isSame = before.coordination.step == status.coordination.step
+      // A coordinator that was started again has just begun with its step.
+      if !isSame || before.coordination.incarnation != status.coordination.incarnation { seen.sinceStep = now }
+    } else {
+      let age = seen.record.map { Date().timeIntervalSince1970 - $0.unixSeconds } ?? 0
+      seen.sinceStep = now - .seconds(min(max(0, age), 1e9))
+    }
+  }
+
+  /// It did not answer. What it said last is shown; before it ever answered, the newest checkpoint.
+  private func fail(_ reason: String?, _ shown: inout [RunFiles.Checkpoint]?) {
+    let wasHeard = seen.withLock { seen in
+      (seen.problem, seen.isCoordinated) = (reason, true)
+      return seen.heard != nil
+    }
+    if !wasHeard { takeCheckpoint(isCoordinated: true, unless: &shown) }
+  }
+
+  /// Reads the newest whole checkpoint, every byte of which is compared with its digest: once, for they do not change.
+  private func takeCheckpoint(isCoordinated: Bool, unless shown: inout [RunFiles.Checkpoint]?) {
+    let checkpoints = files.checkpoints()
+    if checkpoints != shown {
+      do {
+        let status = try RunStatus(ofStoppedRunAt: run, in: FileStorage())
+        seen.withLock { ($0.status, $0.problem) = (status, nil) }
+      } catch {
+        seen.withLock { ($0.status, $0.problem) = (nil, "\(error)") }
+      }
+      shown = checkpoints
+    }
+    seen.withLock { ($0.heard, $0.isCoordinated) = (nil, isCoordinated) }
+  }
+}
