@@ -1,6 +1,6 @@
 # What people type. Each installs what it needs on Debian, with sudo where that is needed.
 .PHONY: build demo test soak soak-fuzz sanitize bench-peers lint dependencies dependencies-test messages commands clean \
-  standalone install package tarball check-cluster
+  standalone install package tarball check-cluster check-watching
 
 PACKAGES = libopenblas-dev libzmq3-dev libprotobuf-c-dev protobuf-c-compiler libjpeg-dev libxxhash-dev libsodium-dev
 # Of the tests alone: a client in another language joins a run, and a run is in bf16.
@@ -21,6 +21,10 @@ demo: build
 # One configuration for everything: in debug the numerics are some fifty times slower.
 test: dependencies-test
 	swift test -c release --disable-testable-imports
+
+# The page of real runs in Chromium: true figures, restarts, contrast, a million steps. Screenshots: .build/watching.
+check-watching: build
+	Scripts/check-watching
 
 # What the tests do for seconds, for longer: so many simulated schedules, real runs until so many processes were
 # killed, foreign bytes for every reader, and with MINUTES=30 more of each until that time is over. The counts are in its
