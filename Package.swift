@@ -41,6 +41,7 @@ let package = Package(
     .target(name: "Machine"),
     .target(name: "Configuration", dependencies: ["Yams"]),
     .target(name: "Durability", dependencies: ["CMapping"]),
+    .target(name: "Processes", dependencies: ["Printing"]),
     .target(
       name: "Vision", dependencies: ["CJPEG", "Numerics", "Printing"], swiftSettings: [.unsafeFlags(vectorFlags)]),
     .target(name: "Networks", dependencies: ["Numerics"], swiftSettings: arithmetic),
@@ -112,8 +113,8 @@ let package = Package(
         "Runs", "Services", "Planning", "Verification", "Evaluation", "Benchmark", "Checkpoints", "Durability",
         "Networks",
         "Configuration",
-        "Coordination", "CVersion", "Machine", "MemoryBank", "Numerics", "Printing", "Telemetry", "Training", "Vision",
-        "Optimization", "Threads", "Messages", "Wire", "HTTP", "Watching",
+        "CVersion", "Coordination", "HTTP", "Machine", "MemoryBank", "Messages", "Numerics", "Optimization",
+        "Printing", "Processes", "Telemetry", "Threads", "Training", "Vision", "Watching", "Wire",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Logging", package: "swift-log"),
       ]),
@@ -140,6 +141,7 @@ let package = Package(
     .testTarget(
       name: "TelemetryTests",
       dependencies: ["Telemetry", "TestSupport", .product(name: "Logging", package: "swift-log")]),
+    .testTarget(name: "ProcessesTests", dependencies: ["Processes", "TestSupport"]),
     .testTarget(name: "PrintingTests", dependencies: ["Printing"]),
     .testTarget(name: "NumericsTests", dependencies: ["Numerics"]),
     .testTarget(name: "NetworksTests", dependencies: ["Networks", "Numerics"]),
@@ -162,7 +164,9 @@ let package = Package(
         "massl", "Configuration", "Durability", "Machine", "Messages", "Numerics", "Runs", "TestSupport", "Training",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ]),
-    .testTarget(name: "ProcessTests", dependencies: ["massl", "Machine", "MemoryBank", "Numerics", "TestSupport"]),
+    .testTarget(
+      name: "ProcessTests",
+      dependencies: ["massl", "Durability", "Machine", "MemoryBank", "Numerics", "Processes", "TestSupport"]),
     .testTarget(name: "BenchmarkTests", dependencies: ["Benchmark", "Configuration", "TestSupport", "Training"]),
     .testTarget(
       name: "PlanningTests",

@@ -9,6 +9,7 @@ import Numerics
 ///     quarantine.json      hosts that gave wrong results, if there are any
 ///     lost_pictures.json   pictures that could not be read any more, and from which steps on, if there are any
 ///     coordinator.lock     locked by the coordinator that runs, whose process number it holds
+///     train.lock           locked by the process that starts the coordinator again, if there is one
 ///     checkpoints/  memory/  metrics.jsonl  coordinator.log
 public struct RunDirectory: Sendable {
   public let path: String
@@ -23,6 +24,11 @@ public struct RunDirectory: Sendable {
   public var checkpointsPath: String { "\(path)/checkpoints" }
   public var memoryPath: String { "\(path)/memory" }
   public var metricsPath: String { "\(path)/metrics.jsonl" }
+
+  public static let lockFile = "coordinator.lock"
+  public static let supervisorLockFile = "train.lock"
+  /// What a run that is trained in the background says; begun before there is a run.
+  public static let supervisorLogFile = "train.log"
 
   static let formatVersion = 1
   static let sizeAtMost = 1 << 20
@@ -59,12 +65,12 @@ extension RunDirectory {
   ) throws -> RunDirectory {
     try storage.makeDurableDirectory(path)
     let lock = RunLock(
-      try storage.lock("\(path)/coordinator.lock"), record: "\(path)/incarnation.json", in: storage)
+      try storage.lock("\(path)/\(lockFile)"), record: "\(path)/incarnation.json", in: storage)
     let storage = LockedStorage(storage, while: lock)
     let recordPath = "\(path)/run.json"
     if try !storage.exists(recordPath) {
       // A crash before run.json was there leaves only these: nothing had been sent or computed.
-      let own = ["coordinator.lock", "run.json.tmp", "config.yaml", "config.yaml.tmp"]
+      let own = [lockFile, supervisorLogFile, "run.json.tmp", "config.yaml", "config.yaml.tmp"]
       guard try storage.list(path).allSatisfy(own.contains) else { throw CheckpointError.notARun(directory: path) }
       try storage.writeAtomically(configuration.utf8, to: "\(path)/config.yaml")
       let record = RunRecord(run: Digest(high: random.next(), low: random.next()), data: data)

@@ -100,14 +100,13 @@ public struct FileStorage: Storage {
       guard errno == EWOULDBLOCK else {
         throw DurabilityError.failed(operation: .lock, path: path, number: errno)
       }
-      throw DurabilityError.locked(path: path, holder: try? holder(in: file))
+      throw DurabilityError.locked(path: path, holder: try? lockState(of: path)?.holder)
     }
     // What is written is for people only; the lock itself is the kernel's, and is gone with the process.
     guard ftruncate(file.descriptor, 0) == 0 else {
       throw DurabilityError.failed(operation: .lock, path: path, number: errno)
     }
-    let holder = LockHolder.current
-    try Array("\(holder.process) \(holder.host)\n".utf8).withUnsafeBytes { try file.write($0, at: 0) }
+    try LockHolder.current.record.withUnsafeBytes { try file.write($0, at: 0) }
     return FileLock(file)
   }
 
@@ -146,14 +145,6 @@ public struct FileStorage: Storage {
         throw DurabilityError.failed(operation: operation, path: path, number: number)
       }
     }
-  }
-
-  private func holder(in file: OpenFile) throws -> LockHolder? {
-    var bytes = [UInt8](repeating: 0, count: min(300, try file.size()))
-    try bytes.withUnsafeMutableBytes { try file.read(at: 0, into: $0) }
-    let words = String(decoding: bytes.prefix { $0 != UInt8(ascii: "\n") }, as: UTF8.self).split(separator: " ")
-    guard words.count == 2, let process = Int(words[0]) else { return nil }
-    return LockHolder(process: process, host: String(words[1]))
   }
 }
 

@@ -38,6 +38,11 @@ public struct ProgressState: Sendable, Equatable {
 
 /// The state of a run as one line.
 public enum ProgressLine {
+  private static let beginning = "step "
+
+  /// Whether a line of a log is one of these: others begin with their time.
+  public static func isOne(_ line: String) -> Bool { line.hasPrefix(beginning) }
+
   /// All of it, in words if they fit in `width` columns, else in short; where that does not fit either, the most wanted:
   /// step, loss, time left, images/s, workers, epoch, lr, memory. The order in the line does not change.
   public static func render(_ state: ProgressState, width: Int) -> String {
@@ -48,7 +53,7 @@ public enum ProgressLine {
     let filled = Int((100 * min(max(state.memoryFilled, 0), 1)).rounded(.down))
     // (rank of what stays, words, short), in the order of the line.
     let parts: [(rank: Int, words: String, short: String)] = [
-      (0, "step \(state.step)/\(state.lastStep)", "step \(state.step)/\(state.lastStep)"),
+      (0, "\(beginning)\(state.step)/\(state.lastStep)", "\(beginning)\(state.step)/\(state.lastStep)"),
       (5, "epoch \(state.epoch)/\(state.epochs)", "ep \(state.epoch)/\(state.epochs)"),
       (1, "loss \(loss)", "loss \(loss)"),
       (6, "lr \(lr)", "lr \(lr)"),

@@ -12,6 +12,7 @@ import Messages
 import Networks
 import Numerics
 import Optimization
+import Processes
 import Runs
 import Services
 import Telemetry
@@ -57,6 +58,8 @@ extension ExitStatus {
       case let error as WireError: Self(of: error)
       case let error as RunError: Self(of: error)
       case let error as ServiceError: Self(of: error)
+      case let error as ProcessError: Self(of: error)
+      case is RunElsewhere: .usage
       case let error as MemoryError: Self(of: error)
       case is VerificationError, is PageError, ListenError.cannotListen: .usage
       case ListenError.addressInUse: .tryAgain
@@ -102,6 +105,14 @@ extension ExitStatus {
       case .addressInUse, .unknownHost, .noConnection, .tooFewThreads: .tryAgain
       case .tooFewDescriptors: .doNotRestart
       default: .failed
+      }
+  }
+
+  private init(of error: ProcessError) {
+    self =
+      switch error {
+      case .foreign: .usage
+      case .ended, .notStarted: .tryAgain
       }
   }
 

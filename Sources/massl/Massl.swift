@@ -16,10 +16,10 @@ package struct Massl: ParsableCommand {
       the results any more.
       """,
     subcommands: [
-      TrainCommand.self, CoordinatorCommand.self, WorkerCommand.self, StatusCommand.self, PageCommand.self,
-      EvaluateCommand.self, ExportCommand.self, InspectCommand.self, ForkCommand.self, ReplayCommand.self,
-      KeygenCommand.self, SynthesizeCommand.self, VerifyCommand.self, BenchCommand.self, PlanCommand.self,
-      MemoryCommand.self,
+      TrainCommand.self, AttachCommand.self, StopCommand.self, CoordinatorCommand.self, WorkerCommand.self,
+      StatusCommand.self, PageCommand.self, EvaluateCommand.self, ExportCommand.self, InspectCommand.self,
+      ForkCommand.self, ReplayCommand.self, KeygenCommand.self, SynthesizeCommand.self, VerifyCommand.self,
+      BenchCommand.self, PlanCommand.self, MemoryCommand.self,
     ])
 
   @Flag(help: "Show version, commit, libraries and the compute classes of this processor.")

@@ -9,14 +9,9 @@ import Telemetry
 enum StatusText {
   static func render(_ status: RunStatus) -> String {
     let run = status.coordination
-    let progress = ProgressState(
-      step: run.step, lastStep: run.lastStep, epoch: status.epoch, epochs: Int(status.epochs.rounded(.up)),
-      loss: status.loss, lr: status.lr,
-      imagesPerSecond: status.imagesPerSecond, secondsLeft: status.secondsLeft, workers: run.workers.count,
-      memoryFilled: min(1, Double(status.memory.rows) / Double(max(1, status.memory.size))))
     var rows = [
       ("run", "\(status.run), incarnation \(run.incarnation), \(run.phase)"),
-      ("progress", ProgressLine.render(progress, width: .max)),
+      ("progress", ProgressLine.render(ProgressState(status), width: .max)),
       ("checkpoint", run.durableStep.map { "step \($0)" } ?? "none yet"),
       ("memory", "\(min(status.memory.rows, status.memory.size)) of \(status.memory.size) rows filled"),
       ("student", status.digests.student), ("teacher", status.digests.teacher),
@@ -83,5 +78,17 @@ enum StatusText {
     let suspect = host.suspectSteps.map { "; steps \($0[0]) to \($0[1]) are suspect" } ?? ""
     return
       "host '\(host.host)': '\(host.worker)' computed step \(host.step) from slice \(host.firstSlice) on wrongly\(suspect)"
+  }
+}
+
+extension ProgressState {
+  /// As a coordinator, or a checkpoint, has it.
+  init(_ status: RunStatus) {
+    let run = status.coordination
+    self.init(
+      step: run.step, lastStep: run.lastStep, epoch: status.epoch, epochs: Int(status.epochs.rounded(.up)),
+      loss: status.loss, lr: status.lr,
+      imagesPerSecond: status.imagesPerSecond, secondsLeft: status.secondsLeft, workers: run.workers.count,
+      memoryFilled: min(1, Double(status.memory.rows) / Double(max(1, status.memory.size))))
   }
 }

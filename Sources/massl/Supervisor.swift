@@ -1,4 +1,5 @@
 import Coordination
+import Durability
 import Foundation
 import Machine
 import Services
@@ -31,6 +32,7 @@ package final class Supervisor: Sendable {
   private let program: URL
   private let coordinator: [String]
   private let addressPath: String
+  private let lockPath: String
   private let workers: [[String]]
   /// What the processes need, and what there is, in sentences.
   private let memory: String
@@ -53,15 +55,17 @@ package final class Supervisor: Sendable {
   ///   - program: what is started; by default massl itself.
   ///   - coordinator: its arguments, without where to listen.
   ///   - addressPath: the file in which it says where it listens.
+  ///   - lockPath: the file that this process locks once the coordinator listens, for whoever looks for it.
   ///   - workers: each one's arguments, without the coordinator's address.
   ///   - memory: what the processes need, and what there is, in sentences; said when one was killed.
   package init(
     program: URL = URL(fileURLWithPath: "/proc/self/exe").resolvingSymlinksInPath(), coordinator: [String],
-    addressPath: String, workers: [[String]], memory: String, log: @escaping ServiceLog
+    addressPath: String, lockPath: String, workers: [[String]], memory: String, log: @escaping ServiceLog
   ) {
     self.program = program
     self.coordinator = coordinator
     self.addressPath = addressPath
+    self.lockPath = lockPath
     self.workers = workers
     self.memory = memory
     self.log = log
@@ -88,6 +92,8 @@ package final class Supervisor: Sendable {
     var running: [Worker] = []
     var restarts = 0
     var killed = KilledProcesses(need: memory)
+    var lock: (any StorageLock)?
+    defer { lock?.release() }
     while true {
       // 1. The coordinator, until it listens or has ended.
       let stale = addressFile
@@ -98,6 +104,8 @@ package final class Supervisor: Sendable {
         if running.isEmpty { running = try workers.indices.map { try startWorker($0, address) } }
         listen = address
         restarts = 0
+        // Nobody else starts coordinators here, for this one has the run. Whoever has the lock is looking, or leaving.
+        lock = lock ?? (try? FileStorage().lock(lockPath))
         // 2. The run.
         failure = try watch(process, &running, address, &killed)
       }

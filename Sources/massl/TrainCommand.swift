@@ -24,6 +24,9 @@ package struct TrainCommand: EndsInOrder {
       The result does not depend on the number of workers, to the bit.
 
         massl train --data pictures --run runs/first --config Recipes/vit_small_imagenet.yaml
+        massl train --data pictures --run runs/first --detach
+        massl attach --run runs/first
+        massl stop --run runs/first
       """)
 
   @OptionGroup package var place: RunOptions
@@ -41,6 +44,9 @@ package struct TrainCommand: EndsInOrder {
       "RAM of each worker process for memory rows: 512MiB, 16GiB, 0 for none. Taken as rows come.",
       valueName: "bytes"))
   package var rowCache = ByteCount(WorkerOptions.rowCacheBytes)
+
+  @Flag(help: "Return once the run has begun; it goes on without this terminal, and logs to RUN/train.log.")
+  package var detach = false
 
   /// For who means the coordinator's: refused, and says so.
   @Option(help: .hidden)
@@ -74,6 +80,10 @@ package struct TrainCommand: EndsInOrder {
     try DescriptorLimit.check(for: "Training")
     // What is wrong with the settings is said once, here, not by each process that is started.
     let configuration = try settings.configuration(ofRunAt: place.run)
+    if detach {
+      let arguments = CommandLine.arguments.dropFirst().filter { $0 != "--detach" }
+      throw try DetachedTraining(run: place.run, arguments: Array(arguments)).start().code
+    }
     let log = ProcessLog("train", level: configuration.logLevel)
     let allowance = Allowance.current
     if let sentence = allowance.sentence { log.line(.info, sentence) }
@@ -93,6 +103,7 @@ package struct TrainCommand: EndsInOrder {
         "\(ByteCount(memory.coordinatorRowCache))",
       ] + settings.arguments,
       addressPath: "\(place.run)/\(CoordinatorService.addressFile)",
+      lockPath: "\(place.run)/\(RunDirectory.supervisorLockFile)",
       workers: (0..<workers).map { index in
         [
           "worker", "--data", place.data, "--threads", "\(LocalMemory.threads(threads, of: index, of: workers))",

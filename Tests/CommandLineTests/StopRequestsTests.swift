@@ -61,8 +61,8 @@ struct SupervisorTests {
     try Data(Self.script.utf8).write(to: URL(fileURLWithPath: program))
     try FileManager.default.setAttributes([.posixPermissions: 0o755], ofItemAtPath: program)
     let supervisor = Supervisor(
-      program: URL(fileURLWithPath: program), coordinator: [folder], addressPath: "\(folder)/address", workers: [],
-      memory: ""
+      program: URL(fileURLWithPath: program), coordinator: [folder], addressPath: "\(folder)/address",
+      lockPath: "\(folder)/lock", workers: [], memory: ""
     ) { _, _ in }
     func isThere(_ name: String) -> Bool { FileManager.default.fileExists(atPath: "\(folder)/\(name)") }
     let ended = DispatchSemaphore(value: 0)
@@ -98,7 +98,8 @@ struct SupervisorTests {
 
   @Test func stoppedBeforeItBeganItStartsNothing() throws {
     let supervisor = Supervisor(
-      program: URL(fileURLWithPath: "/nowhere"), coordinator: [], addressPath: "/nowhere", workers: [], memory: ""
+      program: URL(fileURLWithPath: "/nowhere"), coordinator: [], addressPath: "/nowhere", lockPath: "/nowhere",
+      workers: [], memory: ""
     ) { _, _ in }
     supervisor.requestStop(.leave)
     #expect(try supervisor.run() == .done)
