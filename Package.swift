@@ -107,14 +107,15 @@ let package = Package(
         "CZeroMQ", "Numerics", "Vision", "Networks", "Objective", "Optimization", "MemoryBank", "Slices", "Threads",
         "Messages", "Wire", "Training", "Runs", "Services", "Configuration",
       ]),
+    .target(name: "Launching", dependencies: ["Configuration", "Messages", "Printing", "Yams"]),
     .executableTarget(
       name: "massl",
       dependencies: [
         "Runs", "Services", "Planning", "Verification", "Evaluation", "Benchmark", "Checkpoints", "Durability",
         "Networks",
         "Configuration",
-        "CVersion", "Coordination", "HTTP", "Machine", "MemoryBank", "Messages", "Numerics", "Optimization",
-        "Printing", "Processes", "Telemetry", "Threads", "Training", "Vision", "Watching", "Wire",
+        "CVersion", "Coordination", "HTTP", "Launching", "Machine", "MemoryBank", "Messages", "Numerics",
+        "Optimization", "Printing", "Processes", "Telemetry", "Threads", "Training", "Vision", "Watching", "Wire",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Logging", package: "swift-log"),
       ]),
@@ -141,6 +142,7 @@ let package = Package(
     .testTarget(
       name: "TelemetryTests",
       dependencies: ["Telemetry", "TestSupport", .product(name: "Logging", package: "swift-log")]),
+    .testTarget(name: "LaunchingTests", dependencies: ["Launching"]),
     .testTarget(name: "ProcessesTests", dependencies: ["Processes", "TestSupport"]),
     .testTarget(name: "PrintingTests", dependencies: ["Printing"]),
     .testTarget(name: "NumericsTests", dependencies: ["Numerics"]),

@@ -69,29 +69,16 @@ extension ConfigurationLayer {
 // MARK: - Recipes
 
 extension ConfigurationLayer {
-  /// Bytes of a recipe's text: ten times what all keys take with a sentence on each.
-  public static let recipeBytesAtMost = 128 << 10
+  /// Bytes of a recipe's text.
+  public static let recipeBytesAtMost = PlainYAML.bytesAtMost
 
   /// Reads a recipe, or a run's `config.yaml`.
   public init(recipeAt path: String) throws(ConfigurationError) {
-    let bytes: Data
+    let text: String
     do {
-      // One byte more than may be, for it may be a pipe, or a device without an end.
-      let file = try FileHandle(forReadingFrom: URL(fileURLWithPath: path))
-      defer { try? file.close() }
-      bytes = try file.read(upToCount: Self.recipeBytesAtMost + 1) ?? Data()
-    } catch CocoaError.fileReadNoSuchFile {
-      throw .unreadable(file: path, reason: "there is no such file")
-    } catch CocoaError.fileReadNoPermission {
-      throw .unreadable(file: path, reason: "permission denied")
+      text = try PlainYAML.text(ofFile: path, kind: "recipe")
     } catch {
-      throw .unreadable(file: path, reason: error.localizedDescription)
-    }
-    guard bytes.count <= Self.recipeBytesAtMost else {
-      throw .unreadable(file: path, reason: "it is larger than \(Self.recipeBytesAtMost >> 10) KiB, so no recipe")
-    }
-    guard let text = String(validating: bytes, as: UTF8.self) else {
-      throw .unreadable(file: path, reason: "it is not UTF-8 text")
+      throw Self.error(error, file: path)
     }
     try self.init(recipe: text, file: path)
   }
@@ -116,45 +103,19 @@ extension ConfigurationLayer {
     }
   }
 
-  /// A text that the parser may be given: short, and without names for parts of it. A part that is made of parts that
-  /// are made of parts, each named and used ten times, takes the parser longer than anybody lives.
-  private static func check(_ text: String, file: String) throws(ConfigurationError) {
-    guard text.utf8.count <= recipeBytesAtMost else {
-      throw .notARecipe(file: file, line: nil, reason: "it is larger than \(recipeBytesAtMost >> 10) KiB")
-    }
-    // What may be part of a name; a "&" behind one is within a word.
-    func isWord(_ byte: UInt8) -> Bool {
-      switch byte {
-      case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"): true
-      case UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "_"), UInt8(ascii: "-"): true
-      default: false
-      }
-    }
-    var line = 1
-    var (before, beforeThat) = (UInt8(0), UInt8(0))
-    for byte in text.utf8 {
-      if before == UInt8(ascii: "&"), !isWord(beforeThat), isWord(byte) {
-        throw .notARecipe(file: file, line: line, reason: "it names a part of itself with '&', which no key needs")
-      }
-      if byte == UInt8(ascii: "\n") { line += 1 }
-      (beforeThat, before) = (before, byte)
+  private static func compose(_ text: String, file: String) throws(ConfigurationError) -> Node? {
+    do {
+      return try PlainYAML.compose(text)
+    } catch {
+      throw Self.error(error, file: file)
     }
   }
 
-  private static func compose(_ text: String, file: String) throws(ConfigurationError) -> Node? {
-    try check(text, file: file)
-    do {
-      return try Yams.compose(yaml: text)
-    } catch YamlError.duplicatedKeysInMapping(let keys, _) {
-      throw .repeatedKey(keys.sorted().first ?? "", source: .recipe(file: file, line: nil))
-    } catch YamlError.scanner(_, let problem, let mark, _), YamlError.parser(_, let problem, let mark, _),
-      YamlError.composer(_, let problem, let mark, _)
-    {
-      throw .notARecipe(file: file, line: mark.line, reason: problem)
-    } catch YamlError.reader(let problem, _, _, _) {
-      throw .notARecipe(file: file, line: nil, reason: problem)
-    } catch {
-      throw .notARecipe(file: file, line: nil, reason: "\(error)")
+  private static func error(_ problem: PlainYAML.Problem, file: String) -> ConfigurationError {
+    switch problem {
+    case .unreadable(let reason): .unreadable(file: file, reason: reason)
+    case .malformed(let line, let reason): .notARecipe(file: file, line: line, reason: reason)
+    case .repeatedKey(let key): .repeatedKey(key, source: .recipe(file: file, line: nil))
     }
   }
 

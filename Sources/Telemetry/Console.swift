@@ -16,6 +16,8 @@ public final class Console: Sendable {
   private let shown = Mutex("")
 
   public static let standardError = Console(descriptor: STDERR_FILENO)
+  /// For who has a file instead.
+  public static let nowhere = Console(descriptor: -1, isTerminal: false)
 
   /// - Parameters:
   ///   - isTerminal: whether it is one; by default what the system says of the descriptor.

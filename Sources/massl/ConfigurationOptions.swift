@@ -53,8 +53,11 @@ package struct ConfigurationOptions: ParsableArguments {
   }
 
   /// The same options as arguments, for a process that is started.
-  package var arguments: [String] {
-    (config.map { ["--config", $0] } ?? []) + change.flatMap { ["--change", $0] }
+  package var arguments: [String] { (config.map { ["--config", $0] } ?? []) + argumentsWithoutRecipe }
+
+  /// Those that mean the same on any machine.
+  package var argumentsWithoutRecipe: [String] {
+    change.flatMap { ["--change", $0] }
       + flags.given.flatMap { ["--\($0.name.replacing("_", with: "-"))", $0.text] }
   }
 }

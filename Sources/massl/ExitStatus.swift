@@ -6,6 +6,7 @@ import Durability
 import Evaluation
 import Glibc
 import HTTP
+import Launching
 import Machine
 import MemoryBank
 import Messages
@@ -60,6 +61,7 @@ extension ExitStatus {
       case let error as ServiceError: Self(of: error)
       case let error as ProcessError: Self(of: error)
       case is RunElsewhere: .usage
+      case let error as LaunchError: error.host == nil ? .usage : .failed
       case let error as MemoryError: Self(of: error)
       case is VerificationError, is PageError, ListenError.cannotListen: .usage
       case ListenError.addressInUse: .tryAgain

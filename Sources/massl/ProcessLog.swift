@@ -6,12 +6,15 @@ import Telemetry
 
 /// The log of a process that runs for long: standard error, and a file once the run directory is known.
 struct ProcessLog {
-  private let output = LogOutput()
+  private let output: LogOutput
   private let logger: Logger
 
   /// Once a process.
-  /// - Parameter label: the command, in every line.
-  init(_ label: String, level: LogLevelName) {
+  /// - Parameters:
+  ///   - label: the command, in every line.
+  ///   - console: where it goes besides files.
+  init(_ label: String, level: LogLevelName, console: Console = .standardError) {
+    output = LogOutput(console: console)
     let least: Logger.Level =
       switch level {
       case .debug: .debug
@@ -25,6 +28,9 @@ struct ProcessLog {
 
   /// From now on writes to a file too, which is rotated.
   func attach(file path: String) throws { try output.attach(file: path) }
+
+  /// Writes what another process said, as it said it.
+  func write(said line: String) { output.write(line: line) }
 
   /// To hand to services, which know of no log.
   var line: ServiceLog {
