@@ -2,7 +2,7 @@ import Foundation
 import TestSupport
 
 /// A run of real processes, one coordinator, some workers and some memory shards, under blows whose kinds and moments a
-/// seed draws.
+/// seed draws. They may be on hosts of their own, and then links are cut too.
 ///
 /// Who is killed is started again a moment later, who is stopped goes on a moment later. When enough blows were dealt the
 /// run has `patience` to end. Processes that end in any other way than they should are a failure, and so is a run that
@@ -16,12 +16,16 @@ final class Chaos {
     case endWorker
     /// A second coordinator of the same run, at the same address.
     case rival
+    /// A worker's or a shard's host is off the network.
+    case cutLink
   }
 
   /// A process and what is planned for it.
   private struct Place {
     let arguments: [String]
     let log: String
+    /// What it is started through, on its host.
+    var through: [String] = []
     var process: Process?
     /// Bytes of its log that are from earlier starts.
     var logBefore: UInt64 = 0
@@ -42,6 +46,9 @@ final class Chaos {
   private let name: String
   /// Seconds between blows.
   private let pauses: ClosedRange<Double>
+  private let hosts: VirtualHosts?
+  /// By host: when it is on the network again.
+  private var cutUntil: [String: Date] = [:]
   private var random: SplitMix64
   private var coordinator: Place
   private var workers: [Place]
@@ -54,33 +61,42 @@ final class Chaos {
   private let begun = Date()
 
   /// Starts the coordinator alone.
-  /// - Parameter recipe: flags of the run besides the workshop's.
+  /// - Parameters:
+  ///   - recipe: flags of the run besides the workshop's.
+  ///   - hosts: one for each process, of its name: "coordinator", "worker-0", "shard-0".
   init(
     seed: UInt64, workers count: Int, shards shardCount: Int, pauses: ClosedRange<Double>, recipe: [String],
-    in workshop: Workshop
+    on hosts: VirtualHosts? = nil, in workshop: Workshop
   ) throws {
     self.seed = seed
     self.workshop = workshop
     self.pauses = pauses
+    self.hosts = hosts
     name = "chaos-\(seed)"
     random = SplitMix64(seed: seed)
     // Rows come from the shards, and with odd seeds weights from each other.
     let exchange = seed % 2 == 1 ? "always" : "never"
-    let recipe = recipe + ["--memory-replicas", "2", "--row-cache", "0", "--exchange", exchange]
+    let open = hosts == nil ? [] : ["--insecure"]
+    let recipe = recipe + ["--memory-replicas", "2", "--row-cache", "0", "--exchange", exchange] + open
     let logs = try workshop.folder("logs-\(seed)")
+    func within(_ host: String) -> [String] { hosts?.within(host) ?? [] }
+    func listening(_ host: String) -> [String] {
+      ["--listen", "tcp://\(hosts?.address(host) ?? "127.0.0.1"):0"] + open
+    }
     // The first start finds a free port; the others listen there again.
     let first = try Program.start(
-      workshop.coordinator(name, "tcp://127.0.0.1:0") + recipe, log: logs + "/coordinator.log")
+      workshop.coordinator(name, listening("coordinator")[1]) + recipe, log: logs + "/coordinator.log",
+      through: within("coordinator"))
     let address = try workshop.address(name)
     coordinator = Place(
-      arguments: workshop.coordinator(name, address) + recipe, log: logs + "/coordinator.log", process: first)
+      arguments: workshop.coordinator(name, address) + recipe, log: logs + "/coordinator.log",
+      through: within("coordinator"), process: first)
     workers = (0..<count).map {
       Place(
         arguments: [
           "worker", "--coordinator", address, "--data", workshop.data, "--threads", "1", "--row-cache", "0", "--host",
-          "host \($0)", "--listen", "tcp://127.0.0.1:0",
-        ],
-        log: logs + "/worker-\($0).log")
+          "host \($0)",
+        ] + listening("worker-\($0)"), log: logs + "/worker-\($0).log", through: within("worker-\($0)"))
     }
     let directory = workshop.folder + "/shards-\(seed)"
     shards = (0..<shardCount).map {
@@ -88,8 +104,8 @@ final class Chaos {
         arguments: [
           "memory", "--coordinator", address, "--capacity", "64MiB", "--directory", "\(directory)/\($0)", "--host",
           "shard \($0)",
-        ],
-        log: logs + "/shard-\($0).log")
+        ] + (hosts == nil ? [] : listening("shard-\($0)")), log: logs + "/shard-\($0).log",
+        through: within("shard-\($0)"))
     }
   }
 
@@ -123,6 +139,7 @@ final class Chaos {
       for index in shards.indices {
         if let problem = try startAndContinue(&shards[index], "shard \(index)") { return problem }
       }
+      try plugIn(after: Date())
       if Date() > end { return "the run did not end within \(Self.patience) s of its last blow" }
       guard total < limit, Date() > next else { continue }
       if let problem = try strike() { return problem }
@@ -149,7 +166,8 @@ extension Chaos {
   private func pause(upTo seconds: Double) -> Double { seconds * Double(random.next(below: 1000)) / 1000 }
 
   private func strike() throws -> String? {
-    let blow = Blow.allCases[Int(random.next(below: UInt64(Blow.allCases.count)))]
+    let blows = Blow.allCases.filter { $0 != .cutLink || hosts != nil }
+    let blow = blows[Int(random.next(below: UInt64(blows.count)))]
     let index = Int(random.next(below: UInt64(workers.count)))
     let shard = Int(random.next(below: UInt64(shards.count)))
     let length = pause(upTo: 2)
@@ -162,8 +180,27 @@ extension Chaos {
     case .stopWorker: strike(&workers[index], SIGSTOP, blow, "worker \(index)", length * 2)
     case .stopShard: strike(&shards[shard], SIGSTOP, blow, "shard \(shard)", length)
     case .rival: return try sendRival()
+    case .cutLink: try cut(Bool.random(using: &random) ? "worker-\(index)" : "shard-\(shard)")
     }
     return nil
+  }
+
+  /// For 5 to 60 seconds, short times more often.
+  private func cut(_ host: String) throws {
+    let length = 5 * pow(12, pause(upTo: 1))
+    guard let hosts, cutUntil[host] == nil else { return }
+    note("cutLink, \(host), for \(length) s")
+    counts[.cutLink, default: 0] += 1
+    try hosts.unplug(host)
+    cutUntil[host] = Date() + length
+  }
+
+  private func plugIn(after time: Date) throws {
+    for (host, end) in cutUntil where end <= time {
+      try hosts?.plugIn(host)
+      cutUntil[host] = nil
+      note("\(host) is on the network again")
+    }
   }
 
   private func strike(_ place: inout Place, _ signal: Int32, _ blow: Blow, _ who: String, _ length: Double) {
@@ -189,7 +226,7 @@ extension Chaos {
     guard let process = coordinator.process, process.isRunning, !coordinator.isStruck, ownsTheRun else { return nil }
     note("rival")
     counts[.rival, default: 0] += 1
-    let ended = try Program.run(coordinator.arguments)
+    let ended = try Program.run(coordinator.arguments, through: coordinator.through)
     // The run may have ended meanwhile: then there is nothing left to do for it.
     let isRight = ended.status == 75 || ended.status == 0 && !process.isRunning
     return isRight ? nil : "a second coordinator ended with \(ended)"
@@ -229,7 +266,7 @@ extension Chaos {
     guard Date() > place.startsAt else { return nil }
     let attributes = try? FileManager.default.attributesOfItem(atPath: place.log)
     place.logBefore = (attributes?[.size] as? NSNumber)?.uint64Value ?? 0
-    place.process = try Program.start(place.arguments, log: place.log)
+    place.process = try Program.start(place.arguments, log: place.log, through: place.through)
     note("\(who) starts")
     return nil
   }
@@ -266,6 +303,7 @@ extension Chaos {
 
   /// Has the workers and shards leave, and looks for steps backwards.
   private func finish() throws -> String? {
+    try plugIn(after: .distantFuture)
     let others = workers + shards
     for place in others {
       guard let process = place.process, process.isRunning else { continue }

@@ -3,7 +3,7 @@ import TestSupport
 import Testing
 
 /// Real processes under blows at random moments. MASSL_SEED=7 deals the blows of that seed again; MASSL_KILLS=100 goes on,
-/// run after run, until so many processes were killed.
+/// run after run, until so many processes were killed, in turns on this machine and on hosts with links of their own.
 @Suite(.serialized) struct ChaosTests {
   static let steps = 200
   /// Of runs with shards: some ten files in the memory, and weights of two chunks.
@@ -11,6 +11,8 @@ import Testing
 
   /// In seconds; of a longer one it is said what happened in it.
   private static let longGap = 3.0
+
+  private static let workersOnHosts = 8
 
   private let workshop: Workshop
   /// Of an undisturbed run.
@@ -40,8 +42,10 @@ import Testing
     var gaps = StepGaps()
     var runs = 0
     repeat {
+      let hosts = isSoak && runs % 2 == 1 ? try Self.hosts() : nil
       let chaos = try Chaos(
-        seed: seed, workers: 3, shards: 2, pauses: isSoak ? 2...6 : 0...0.8, recipe: recipe, in: workshop)
+        seed: seed, workers: hosts == nil ? 3 : Self.workersOnHosts, shards: 2, pauses: isSoak ? 2...6 : 0...0.8,
+        recipe: recipe, on: hosts, in: workshop)
       let problem = try chaos.run(blows: isSoak ? 30 : 12)
       try #require(problem == nil, "\(problem ?? "")\n\(chaos.report)")
       let digests = try workshop.digests(chaos.run, step: steps)
@@ -64,6 +68,13 @@ import Testing
       }
     } while Self.kills(counts) < killsWanted ?? 0
     if isSoak { print("chaos: \(runs) runs, \(gaps)") }
+  }
+
+  /// Nil where there can be none.
+  private static func hosts() throws -> VirtualHosts? {
+    guard VirtualHosts.unavailable == nil else { return nil }
+    let workers = (0..<workersOnHosts).map { "worker-\($0)" }
+    return try VirtualHosts(["coordinator", "shard-0", "shard-1"] + workers, megabits: 200)
   }
 
   private static func kills(_ counts: [Chaos.Blow: Int]) -> Int {
