@@ -159,6 +159,10 @@ let package = Package(
       dependencies: [
         "Runs", "Services", "Durability", "Machine", "Slices", "Threads", "Messages", "Wire", "TestSupport",
       ]),
+    .testTarget(name: "HTTPTests", dependencies: ["HTTP", "Messages", "TestSupport"]),
+    .testTarget(
+      name: "WatchingTests",
+      dependencies: ["Watching", "HTTP", "Coordination", "Services", "Telemetry", "TestSupport"]),
     .testTarget(name: "VerificationTests", dependencies: ["Numerics", "Verification"]),
     .testTarget(
       name: "CommandLineTests",
