@@ -119,10 +119,11 @@ def records(run):
 
 def write_long_metrics(source, target, steps):
     """As many records as asked for, each with the figures of one of a run that was."""
-    samples = [
-        json.dumps({key: value for key, value in record.items() if key not in ("step", "unix_seconds")})[1:]
-        for _, record in sorted(records(source).items())
-    ]
+    samples = []
+    for _, record in sorted(records(source).items()):
+        del record["step"], record["unix_seconds"]
+        # As massl writes them: without blanks.
+        samples.append(json.dumps(record, separators=(",", ":"))[1:])
     with open(target, "w") as file:
         for step in range(1, steps + 1):
             sample = samples[step * len(samples) // (steps + 1)]
