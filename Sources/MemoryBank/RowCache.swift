@@ -24,6 +24,8 @@ public final class RowCache {
   private let rowSize: Int
   /// Rows as they are stored, a place each.
   private let rows: FloatBuffer?
+  /// A row's floats, before a block of bf16 has them.
+  private let room: Vector
   /// The number of the row in each place; `nobody` where there is none.
   private var numbers: [Int]
   /// Where each row is, if there are fewer places than slots: place + 1 at the hash of its number or after it, 0 where
@@ -47,6 +49,7 @@ public final class RowCache {
     rowSize = seeded.width * seeded.rowType.bytes
     capacity = Self.capacity(memorySize: memorySize, bytes: bytes, rowSize: rowSize)
     rows = capacity > 0 ? FloatBuffer(count: (capacity * rowSize + 3) / 4) : nil
+    room = FloatBuffer(count: seeded.width).vector
     numbers = Array(repeating: Self.nobody, count: capacity)
     if capacity > 0 && !holdsAll { table = Array(repeating: 0, count: 1 << Self.bits(capacity)) }
   }
@@ -68,22 +71,24 @@ public final class RowCache {
 // MARK: - Use
 
 extension RowCache {
-  /// Copies those of a block's rows that are here, or that can be computed, into the matrix.
-  /// - Parameter matrix: the whole block, `[blockSize, width]`; other positions are not touched.
+  /// Copies those of a block's rows that are here, or that can be computed, to where products read them.
+  /// - Parameter values: the whole block, `[blockSize, width]`; other positions are not touched.
   /// - Returns: which rows must be fetched: bit i % 8 of byte i / 8 is for position `positions.lowerBound + i`.
-  public func gather(_ draw: BlockDraw, block: Int, positions: Range<Int>, into matrix: Matrix) -> [UInt8] {
-    invariant(matrix.rows == draw.blockSize && matrix.columns == seeded.width)
+  public func gather(_ draw: BlockDraw, block: Int, positions: Range<Int>, into values: Factor) -> [UInt8] {
+    invariant(values.rows == draw.blockSize && values.columns == seeded.width)
     var missing = [UInt8](repeating: 0, count: (positions.count + 7) / 8)
     for (index, row) in draw.rows(block: block, at: Array(positions)).enumerated() {
-      let target = matrix.row(at: positions.lowerBound + index)
+      let position = positions.lowerBound + index
       if let place = place(of: row) {
         if !draw.window.isSeeded(row) { hits += 1 }
-        withBytes(ofPlace: place) { seeded.rowType.load(UnsafeRawBufferPointer($0), into: target) }
+        withBytes(ofPlace: place) { bytes in
+          values.writeRow(position, room: room) { seeded.rowType.load(UnsafeRawBufferPointer(bytes), into: $0) }
+        }
       } else if draw.window.isSeeded(row) {
-        seeded.write(row: row, into: target)
-        if holdsAll {
-          let place = makePlace(for: row)
-          withBytes(ofPlace: place) { seeded.rowType.store(target, into: $0) }
+        let place = holdsAll ? makePlace(for: row) : nil
+        values.writeRow(position, room: room) { floats in
+          seeded.write(row: row, into: floats)
+          if let place { withBytes(ofPlace: place) { seeded.rowType.store(floats, into: $0) } }
         }
       } else {
         missing.setBit(index)
@@ -98,15 +103,15 @@ extension RowCache {
   ///   - missing: as `gather` returned it for the same positions.
   public func insert(
     _ received: UnsafeRawBufferPointer, _ missing: [UInt8], of draw: BlockDraw, block: Int, positions: Range<Int>,
-    into matrix: Matrix
+    into values: Factor
   ) {
-    invariant(matrix.rows == draw.blockSize && matrix.columns == seeded.width)
+    invariant(values.rows == draw.blockSize && values.columns == seeded.width)
     invariant(
       received.count == missing.reduce(0) { $0 + $1.nonzeroBitCount } * rowSize, "\(received.count) bytes of rows")
     let wanted = missing.setBits.map { positions.lowerBound + $0 }
     for (index, number) in draw.rows(block: block, at: wanted).enumerated() {
       let row = UnsafeRawBufferPointer(rebasing: received[(index * rowSize)..<((index + 1) * rowSize)])
-      seeded.rowType.load(row, into: matrix.row(at: wanted[index]))
+      values.writeRow(wanted[index], room: room) { seeded.rowType.load(row, into: $0) }
       keep(row, number)
     }
   }

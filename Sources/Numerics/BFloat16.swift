@@ -1,19 +1,22 @@
 /// Floats to bfloat16 and back, in registers: to the nearest, to the even one of two, as the hardware and oneDNN do.
+/// Processors are little-endian here: of a float's two halves the second has its sign.
 
 /// The upper halves of eight floats, rounded. A NaN stays one.
 @inline(__always)
 func bfloat16(_ x: Lanes) -> SIMD8<UInt16> {
   let bits = unsafeBitCast(x, to: SIMD8<UInt32>.self)
-  let upper = bits &>> 16
-  let rounded = (bits &+ SIMD8(repeating: 0x7FFF) &+ (upper & SIMD8(repeating: 1))) &>> 16
+  let rounded = bits &+ SIMD8(repeating: 0x7FFF) &+ (bits &>> 16 & SIMD8(repeating: 1))
   // Rounding could carry a NaN's fraction over into its sign.
-  let quiet = upper | SIMD8(repeating: 0x40)
-  return SIMD8<UInt16>(truncatingIfNeeded: quiet.replacing(with: rounded, where: x .== x))
+  let quiet = bits | SIMD8(repeating: 0x40_0000)
+  // Halves of registers, and not numbers made narrower: the compiler leaves those as calls.
+  return unsafeBitCast(quiet.replacing(with: rounded, where: x .== x), to: SIMD16<UInt16>.self).oddHalf
 }
 
 @inline(__always)
 func floats(_ halves: SIMD8<UInt16>) -> Lanes {
-  unsafeBitCast(SIMD8<UInt32>(truncatingIfNeeded: halves) &<< 16, to: Lanes.self)
+  var pairs = SIMD16<UInt16>.zero
+  pairs.oddHalf = halves
+  return unsafeBitCast(pairs, to: Lanes.self)
 }
 
 /// Where a row of values begins, eight of which are read or written at a time.

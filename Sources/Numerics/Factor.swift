@@ -54,6 +54,14 @@ public struct Factor {
       buffer, offset: offset, rows: rows / n, columns: columns, stride: stride * n, precision: precision)
   }
 
+  /// Has a row's floats written, and rounds them where values are bf16.
+  /// - Parameter room: `columns` floats: where they are written in bf16.
+  public func writeRow(_ row: Int, room: Vector, _ write: (Vector) -> Void) {
+    if let floats { return write(floats.row(at: row)) }
+    write(room)
+    convert(room, into: rows(row..<(row + 1)))
+  }
+
   /// The values as a matrix; nil in bf16.
   public var floats: Matrix? {
     precision == .fp32 ? Matrix(buffer, offset: offset, rows: rows, columns: columns, stride: stride) : nil

@@ -49,8 +49,6 @@ public struct MemoryNeed: Sendable, Equatable {
   /// - Parameter givesWeights: other workers fetch weights and gradients from it, and it adds gradients up.
   public static func worker(of definition: RunDefinition, threads: Int, givesWeights: Bool = false) -> MemoryNeed {
     let busy = min(threads, definition.slices)
-    let configuration = definition.configuration
-    let block = 4 * configuration.blocksUsed * configuration.blockSize * configuration.bottleneckDim
     return MemoryNeed(
       [
         Share(
@@ -62,7 +60,8 @@ public struct MemoryNeed: Sendable, Equatable {
           bytes: busy * 4 * definition.workFloats),
         // The next step's are gathered beside.
         Share(
-          content: "a step's blocks (block_size, blocks_per_step)", bytes: (definition.lastStep > 1 ? 2 : 1) * block),
+          content: "a step's blocks (block_size, blocks_per_step)",
+          bytes: (definition.lastStep > 1 ? 2 : 1) * 4 * definition.blockFloats),
         Share(content: "the program", bytes: programBytes),
       ] + (givesWeights ? [weightsOnTheirWay, gradientsAddedUp(of: definition)] : []))
   }

@@ -77,6 +77,11 @@ extension RunDefinition {
   public var roundedWeightFloats: Int {
     precision == .fp32 ? 0 : NetworkWeights.roundedCount(of: layout.count)
   }
+
+  /// Floats that a step's blocks take as products read them.
+  public var blockFloats: Int {
+    precision.floats(for: configuration.blocksUsed * configuration.blockSize * configuration.bottleneckDim)
+  }
 }
 
 // MARK: - Sizes

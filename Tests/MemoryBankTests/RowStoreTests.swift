@@ -385,7 +385,7 @@ struct LargeMemoryTests {
     let cache = RowCache(memorySize: size, bytes: 1 << 30, seeded: SeededRows(seed: 1, width: 256))
     let draw = BlockDraw(
       window: MemoryWindow(size: size, rows: 1000), blockSize: 1_024, blocksPerStep: 8, seed: 1, step: 3)
-    let block = FloatBuffer(count: 1_024 * 256).matrix(rows: 1_024, columns: 256)
+    let block = FloatBuffer(count: 1_024 * 256).factor(rows: 1_024, columns: 256, precision: .fp32)
     #expect(cache.gather(draw, block: 7, positions: 0..<1_024, into: block).count == 128)
     #expect(store.rows == 0)
     return try residentBytes() - before

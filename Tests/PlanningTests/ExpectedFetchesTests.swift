@@ -17,7 +17,7 @@ struct ExpectedFetchesTests {
     let cache = RowCache(
       memorySize: 512, bytes: cacheRows * (rowSize + RowCache.bookkeeping), seeded: definition.seededRows)
     #expect(cache.capacity == cacheRows)
-    let block = FloatBuffer(count: 64 * 4).matrix(rows: 64, columns: 4)
+    let block = FloatBuffer(count: 64 * 4).factor(rows: 64, columns: 4, precision: .fp32)
     let received = [UInt8](repeating: 0, count: 64 * rowSize)
     var (fetched, counted) = (0, 0)
     for step in 0..<1200 {

@@ -9,7 +9,7 @@ import Training
 /// of all their holders at once.
 package struct StepBlocks: Sendable {
   let version: MemoryVersion
-  /// `[blocks * blockSize, width]`.
+  /// `[blocks * blockSize, width]`, as products read it.
   let memory: FloatBuffer
   /// What is not in `memory` yet, a bit a position, block by block.
   package private(set) var missing: [[UInt8]] = []
@@ -18,16 +18,21 @@ package struct StepBlocks: Sendable {
   private let draw: BlockDraw
   private let width: Int
   private let rowType: RowType
+  private let precision: Precision
+  /// A row's floats, before a block of bf16 has them.
+  private let room: FloatBuffer
 
-  /// - Parameter memory: `[blocks * blockSize, width]`, filled as far as the cache goes.
+  /// - Parameter memory: `run.blockFloats` floats, filled as far as the cache goes.
   init(_ run: RunDefinition, of version: MemoryVersion, from cache: RowCache, into memory: FloatBuffer) {
     (self.version, self.memory) = (version, memory)
     draw = run.blockDraw(of: version)
     width = run.configuration.bottleneckDim
     rowType = run.rowType
+    precision = run.precision
+    room = FloatBuffer(count: width)
     let hits = cache.hits
     missing = (0..<draw.blockCount).map {
-      cache.gather(draw, block: $0, positions: 0..<draw.blockSize, into: matrix($0))
+      cache.gather(draw, block: $0, positions: 0..<draw.blockSize, into: values($0))
     }
     traffic.cached = cache.hits - hits
   }
@@ -36,8 +41,8 @@ package struct StepBlocks: Sendable {
   private var rowSize: Int { width * rowType.bytes }
 
   /// A block's part of `memory`, `[blockSize, width]`.
-  private func matrix(_ block: Int) -> Matrix {
-    memory.matrix(at: block * draw.blockSize * width, rows: draw.blockSize, columns: width)
+  private func values(_ block: Int) -> Factor {
+    memory.factor(at: block * draw.blockSize * width, rows: draw.blockSize, columns: width, precision: precision)
   }
 
   /// Reads what is missing and is in this store.
@@ -54,7 +59,7 @@ package struct StepBlocks: Sendable {
         try store.read(here.map(\.number), into: found)
         for (index, position) in here.map(\.position).enumerated() {
           let row = UnsafeRawBufferPointer(rebasing: found[(index * rowSize)..<((index + 1) * rowSize)])
-          rowType.load(row, into: matrix(block).row(at: position))
+          values(block).writeRow(position, room: room.vector) { rowType.load(row, into: $0) }
           missing[block].clearBit(position)
         }
       }
@@ -69,8 +74,8 @@ package struct StepBlocks: Sendable {
         for (position, number) in zip(positions, draw.rows(block: block, at: positions))
         where rows.numbers.contains(number) {
           let place = (number - rows.numbers.lowerBound) * rowSize
-          rowType.load(
-            UnsafeRawBufferPointer(rebasing: bytes[place..<(place + rowSize)]), into: matrix(block).row(at: position))
+          let row = UnsafeRawBufferPointer(rebasing: bytes[place..<(place + rowSize)])
+          values(block).writeRow(position, room: room.vector) { rowType.load(row, into: $0) }
           missing[block].clearBit(position)
           traffic.fetched += 1
         }
@@ -100,7 +105,7 @@ package struct StepBlocks: Sendable {
       frame.withBytes {
         cache.insert(
           $0, request.missing, of: draw, block: request.block, positions: request.positions,
-          into: matrix(request.block))
+          into: values(request.block))
       }
     }
     missing = left

@@ -19,7 +19,7 @@ final class StepInputs: Sendable {
   private let width: Int
   private let traffic: Mutex<StepTraffic>
 
-  /// - Parameter memory: the floats of the step's blocks. In bf16 they are rounded where they are.
+  /// - Parameter memory: the step's blocks.
   init(
     _ definition: RunDefinition, step: Int, student: NetworkWeights, teacher: NetworkWeights, memory: FloatBuffer,
     traffic: StepTraffic = StepTraffic()
@@ -34,7 +34,6 @@ final class StepInputs: Sendable {
     blockCount = configuration.blocksUsed
     width = configuration.bottleneckDim
     self.traffic = Mutex(traffic)
-    _ = memory.matrix(rows: blockCount * blockSize, columns: width).rounded(to: precision)
   }
 
   /// What the step's rows cost: said once, with whichever result is first.

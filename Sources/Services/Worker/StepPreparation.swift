@@ -37,11 +37,10 @@ final class StepPreparation {
     self.rows = rows
     self.holders = holders
     self.parameters = parameters
-    let configuration = definition.configuration
     let roundedFloats = definition.roundedWeightFloats
     rounded = roundedFloats > 0 ? SharedBufferPool(count: roundedFloats) : nil
     storedRows = BufferPool(count: definition.newRowFloats)
-    blocks = SharedBufferPool(count: configuration.blocksUsed * configuration.blockSize * configuration.bottleneckDim)
+    blocks = SharedBufferPool(count: definition.blockFloats)
   }
 
   /// - Parameter check: throws once nothing of the step is wanted any more.

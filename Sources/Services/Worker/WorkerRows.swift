@@ -51,7 +51,7 @@ extension WorkerRows {
   ///
   /// - Parameters:
   ///   - known: rows from here on are not enqueued yet: they are what is missing in the end.
-  ///   - memory: `[blocks * blockSize, width]`.
+  ///   - memory: `blockFloats` floats.
   ///   - check: called again and again; throws once the rows are of no use any more.
   /// - Throws: `WorkerError.outdated`, `BulkError`, `WireError`, what `check` throws.
   package func gather(
