@@ -37,13 +37,16 @@ public struct Manifest: Codable, Equatable, Sendable {
   public var unaudited: [String: Int]?
   /// Pictures that were found not to decode so far, ascending. Nil in checkpoints of before they were kept.
   public var undecodable: [Int]?
+  /// What the probe of the run's workers is. Nil where nobody has worked yet, and in checkpoints of before it was noted.
+  public var probe: Digest?
   /// By file name; filled in when the checkpoint is written.
   public var files: [String: FileRecord] = [:]
 
   public init(
     run: Digest, incarnation: UInt64, step: Int, epoch: Int, student: Digest, teacher: Digest, memory: Digest,
     rows: Int, floor: Int, oldestRow: Int, data: DataRecord, configuration: String, changes: [ConfigurationChange],
-    optimizer: OptimizerRecord, unaudited: [String: Int]? = nil, undecodable: [Int]? = nil
+    optimizer: OptimizerRecord, unaudited: [String: Int]? = nil, undecodable: [Int]? = nil,
+    probe: Digest? = nil
   ) {
     self.run = run
     self.incarnation = incarnation
@@ -61,6 +64,7 @@ public struct Manifest: Codable, Equatable, Sendable {
     self.optimizer = optimizer
     self.unaudited = unaudited
     self.undecodable = undecodable
+    self.probe = probe
   }
 }
 

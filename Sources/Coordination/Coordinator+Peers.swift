@@ -120,7 +120,15 @@ extension Coordinator {
       }
       return
     }
-    if hello.probe != settings.compatibility.probe, peers[peer] == nil {
+    if probe == nil {
+      probe = hello.probe
+      effects.append(
+        .log(
+          .info,
+          "Workers' probe is \(hello.probe), as the first of them has it, '\(hello.name)': who rounds otherwise is refused."
+        ))
+    }
+    if hello.probe != probe, peers[peer] == nil {
       counts.otherClass += 1
       log(
         .warning, .joins, about: nil,
@@ -177,12 +185,14 @@ extension Coordinator {
         text: "The worker speaks protocol \(hello.protocolVersion), the coordinator \(own.protocolVersion): "
           + "update the \(older).")
     }
-    if hello.probe != own.probe, !own.allowsMixed {
+    if let probe, hello.probe != probe, !own.allowsMixed {
+      let whose =
+        own.computes ? "the coordinator's \(probe) (\(own.libraries))" : "that of the run's workers \(probe)"
       return Refusal(
         reason: .computeClass,
-        text: "The worker's probe is \(hello.probe) (\(hello.libraries)), the coordinator's \(own.probe) "
-          + "(\(own.libraries)): their processors or libraries round differently. Give both the same massl, OpenBLAS "
-          + "and libjpeg, or --allow-mixed to do without equal bits.")
+        text: "The worker's probe is \(hello.probe) (\(hello.libraries)), \(whose): their processors or libraries "
+          + "round differently. Give both the same massl, OpenBLAS and libjpeg, or --allow-mixed to do without equal "
+          + "bits.")
     }
     if let refusal = hosts.quarantine(of: hello.host) { return refusal }
     guard hosts.hasRoom(for: hello.host) else {

@@ -69,6 +69,8 @@ public struct Coordinator: Sendable {
 
   // MARK: The run
 
+  /// What workers' probes must be; nil until the first worker where this machine has none of its own.
+  public internal(set) var probe: Digest?
   var hosts: HostTable
   var exchange = Exchange()
   var pictures: PictureBoard
@@ -96,6 +98,7 @@ public struct Coordinator: Sendable {
     self.settings = settings
     self.version = version
     self.now = now
+    probe = settings.compatibility.probe
     hosts = HostTable(quarantined: settings.audits.quarantined, unaudited: settings.audits.unaudited)
     pictures = PictureBoard(settings.pictures, at: now)
     checkpoints = CheckpointSchedule(settings.checkpoints, durableStep: durableStep, at: now)

@@ -47,18 +47,23 @@ public struct CoordinatorSettings: Sendable {
 public struct Compatibility: Hashable, Sendable {
   /// The protocol that this coordinator speaks.
   public var protocolVersion: UInt32
-  /// The digest of this machine's own probe slice; workers must have the same, unless `allowsMixed`.
-  public var probe: Digest
+  /// The digest of the probe slice in the run's class: this machine's own, or, where it cannot compute in that class, what
+  /// the run's workers had before. Workers must have the same, unless `allowsMixed`; nil: the same as the first of them.
+  public var probe: Digest?
+  /// This machine computes in the run's class.
+  public var computes: Bool
   /// This process's own; a refusal names them.
   public var libraries: LibraryVersions
   /// Accept workers of another compute class, and give up the promise of bits.
   public var allowsMixed: Bool
 
   public init(
-    protocolVersion: UInt32, probe: Digest, libraries: LibraryVersions = LibraryVersions(), allowsMixed: Bool = false
+    protocolVersion: UInt32, probe: Digest?, computes: Bool = true, libraries: LibraryVersions = LibraryVersions(),
+    allowsMixed: Bool = false
   ) {
     self.protocolVersion = protocolVersion
     self.probe = probe
+    self.computes = computes
     self.libraries = libraries
     self.allowsMixed = allowsMixed
   }

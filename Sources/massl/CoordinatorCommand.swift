@@ -59,8 +59,16 @@ package struct CoordinatorCommand: EndsInOrder {
     try DescriptorLimit.check(for: "A coordinator")
     let own = listen.map { [("listen", $0)] } ?? []
     let configuration = try settings.configuration(ofRunAt: place.run, and: own)
-    try Relaunch.ensure(configuration)
+    // One that a machine's only worker is beside is refused at once.
+    if stopWithParent { try Relaunch.ensure(configuration) }
+    let obstacle = try Relaunch.ensureIfPossible(configuration)
     let log = ProcessLog("coordinator", level: configuration.logLevel)
+    if let obstacle {
+      log.line(
+        .warning,
+        "\(obstacle) This coordinator computes no slices itself: workers of other hosts judge where two answers differ."
+      )
+    }
     let signals = Signals(withParent: stopWithParent)
     if !stopWithParent, let sentence = Allowance.current.sentence { log.line(.info, sentence) }
     // Most of a start is still to come. One that comes later is told to the run, which then ends in order.
@@ -71,8 +79,8 @@ package struct CoordinatorCommand: EndsInOrder {
     var options = try CoordinatorOptions(
       data: place.data, run: place.run, layers: settings.layers(and: own),
       computeClass: ComputeClassName(ComputeClass(configuration)), changes: settings.changes(), listen: listen,
-      security: security.security(for: listen, log: log.line), probe: probeDigest(configuration.precision),
-      allowsMixed: allowMixed,
+      security: security.security(for: listen, log: log.line),
+      probe: obstacle == nil ? probeDigest(configuration.precision) : nil, allowsMixed: allowMixed,
       rowCacheBytes: rowCache.bytes)
     options.forgetsLostRows = forgetLostRows
     let manager = ServiceManager.ofThisProcess(isChild: stopWithParent, log: log.line)

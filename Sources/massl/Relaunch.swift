@@ -72,6 +72,22 @@ extension Relaunch {
   package static func ensure(_ configuration: RunConfiguration) throws {
     try ensure(ComputeClass(configuration), ProductPrecision(configuration.precision))
   }
+
+  /// The same; where the run names a class that this machine cannot compute in, for this machine's own.
+  /// - Returns: why it cannot; nil where it can.
+  package static func ensureIfPossible(_ configuration: RunConfiguration) throws -> (any Error)? {
+    let (computeClass, precision) = (ComputeClass(configuration), ProductPrecision(configuration.precision))
+    try computeClass.check(precision)
+    do {
+      try Processor.check(computeClass)
+      if precision == .bf16 { try OneDNN.check() }
+    } catch  where configuration.computeClass != .auto {
+      try ensure(Processor.bestClass(for: .fp32), .fp32)
+      return error
+    }
+    try ensure(computeClass, precision)
+    return nil
+  }
 }
 
 extension ComputeClass {

@@ -44,6 +44,21 @@ struct HandshakeTests {
     #expect(mixed.refusals.isEmpty && mixed.status.counts.otherClass == 1)
   }
 
+  @Test func whereTheCoordinatorHasNoProbeTheFirstWorkersCounts() throws {
+    let (one, other) = (Digest(high: 0, low: 1), Digest(high: 0, low: 2))
+    var script = Script(probe: nil)
+    #expect(script.coordinator.probe == nil)
+    try script.say(Script.hello(version: 1, probe: other), 1)
+    #expect(script.coordinator.probe == nil, "who is refused says nothing of the run")
+    try script.say(Script.hello(probe: one), 2)
+    #expect(script.refusals.isEmpty && script.coordinator.probe == one)
+    try script.say(Script.hello(probe: other), 3)
+    #expect(script.refusals.map(\.reason) == [.computeClass])
+    #expect(script.refusals[0].text.contains("that of the run's workers \(one)"))
+    try script.say(Script.hello(probe: one), 4)
+    #expect(script.refusals.isEmpty && script.status.workers.count == 2)
+  }
+
   @Test func oldIncarnationsOtherRunsAndStrangersAreRefused() throws {
     var script = Script()
     try script.join(1)

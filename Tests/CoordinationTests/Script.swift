@@ -21,12 +21,12 @@ struct Script {
     pictures: Int = 1000, everySteps: Int? = nil, keepEvery: Int? = nil,
     every: Duration? = nil, audits: AuditSettings = AuditSettings(), libraries: LibraryVersions = LibraryVersions(),
     undecodable: Set<Int> = [], lost: [LostPicture] = [], peersAtMost: Int = CoordinationLimits.peers,
-    exchanges: Bool? = nil, parameters: Int = Self.parameters
+    exchanges: Bool? = nil, parameters: Int = Self.parameters, probe: Digest? = Self.probe
   ) {
     let settings = CoordinatorSettings(
       run: Self.run, incarnation: incarnation,
       compatibility: Compatibility(
-        protocolVersion: 2, probe: Self.probe, libraries: libraries, allowsMixed: allowsMixed),
+        protocolVersion: 2, probe: probe, computes: probe != nil, libraries: libraries, allowsMixed: allowsMixed),
       welcome: Welcome(
         configuration: "recipe", bulkPort: 9, data: DataIdentity(count: pictures, digest: Self.probe), rows: 0),
       shape: StepShape(slices: slices, gradientCount: parameters, floatsPerSlice: 10, watchedSlots: 12),

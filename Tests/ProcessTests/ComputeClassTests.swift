@@ -40,16 +40,41 @@ import Testing
     #expect(try workshop.digests("three") == workshop.digests("one"))
   }
 
-  /// Needs a mount of its own over /proc/cpuinfo, which only root may have.
-  @Test(.enabled(if: BadInputTests.mayMount), .enabled(if: Processor.classes.contains(.avx512)))
-  func aMachineWithoutTheRunsClassSaysWhatToDoAndJudgesAllTheSame() throws {
-    #expect(try Program.run(workshop.arguments("wide") + ["--compute-class", "avx512"]).status == 0)
+  /// What a program is started through, so that it finds no AVX-512. Needs a mount of its own over /proc/cpuinfo, which
+  /// only root may have.
+  private func narrow() throws -> [String] {
     let old = workshop.folder + "/cpuinfo"
     let text = try String(contentsOfFile: "/proc/cpuinfo", encoding: .utf8).replacing(" avx512", with: " no512")
     try Data(text.utf8).write(to: URL(fileURLWithPath: old))
-    func there(_ arguments: [String]) throws -> Program.Ended {
-      try Program.run(arguments, through: Program.inMounts("mount --bind \(old) /proc/cpuinfo"))
+    return Program.inMounts("mount --bind \(old) /proc/cpuinfo")
+  }
+
+  @Test(.enabled(if: BadInputTests.mayMount), .enabled(if: Processor.classes.contains(.avx512)))
+  func aCoordinatorWithoutTheRunsClassLetsOthersCompute() throws {
+    let flags = ["--compute-class", "avx512"]
+    #expect(try Program.run(workshop.arguments("wide") + flags).status == 0)
+    let coordinator = try Program.start(
+      workshop.coordinator("apart", "tcp://127.0.0.1:0") + flags + ["--audit-rate", "1"],
+      log: workshop.folder + "/apart.log", through: narrow())
+    let address = try workshop.address("apart")
+    let workers = try ["one", "other"].map {
+      try Program.start(["worker", "--coordinator", address, "--data", workshop.data, "--threads", "1", "--host", $0])
     }
+    try #require(try coordinator.exit() == 0)
+    for worker in workers { #expect(try worker.exit() == 0) }
+    let log = try String(contentsOfFile: workshop.folder + "/apart.log", encoding: .utf8)
+    #expect(log.contains("This coordinator computes no slices itself: workers of other hosts judge"), "\(log)")
+    #expect(try workshop.digests("apart") == workshop.digests("wide"))
+    // Its checkpoints say which probe the workers had: a machine that has the class goes on without a word.
+    let resumed = try Program.run(workshop.arguments("apart") + flags + ["--max-steps", "40"])
+    #expect(resumed.status == 0 && !resumed.errors.contains("round differently"), "\(resumed)")
+  }
+
+  @Test(.enabled(if: BadInputTests.mayMount), .enabled(if: Processor.classes.contains(.avx512)))
+  func aMachineWithoutTheRunsClassSaysWhatToDoAndJudgesAllTheSame() throws {
+    #expect(try Program.run(workshop.arguments("wide") + ["--compute-class", "avx512"]).status == 0)
+    let through = try narrow()
+    func there(_ arguments: [String]) throws -> Program.Ended { try Program.run(arguments, through: through) }
     let resumed = try there(workshop.arguments("wide") + ["--max-steps", "40"])
     #expect(resumed.status == 65, "\(resumed)")
     #expect(resumed.errors.contains("which compute_class avx512 computes with. It has avx2. Use a processor with AVX-"))

@@ -163,6 +163,28 @@ private final class MadeUpWorker {
     #expect(try whole.digests(step: 6) == parted.digests(step: 6))
   }
 
+  @Test("Checkpoints say which probe workers had, and a coordinator that rounds otherwise says so") func notesTheProbe()
+    throws
+  {
+    let run = try SmallRun()
+    var options = try run.options(["max_steps": "3"])
+    // Its machine cannot compute: the first worker's counts.
+    options.probe = nil
+    #expect(try Self.run(options).reason == .finished)
+    func warnings(_ probe: Digest) throws -> [String] {
+      var options = try run.options(["max_steps": "6"])
+      options.probe = probe
+      let book = LogBook()
+      _ = try SmallRun.opened(options, log: book.log)
+      return book.lines.filter { $0.contains("workers' probe was") }
+    }
+    #expect(try warnings(SmallRun.probe).isEmpty)
+    let other = Digest(high: 9, low: 9)
+    let said = try warnings(other)
+    #expect(said.count == 1)
+    #expect(said[0].contains("Until step 3 workers' probe was \(SmallRun.probe), and this machine's is \(other)"))
+  }
+
   @Test("On one machine a taken port beside the control socket's stops nobody") func takenNeighbour() throws {
     let context = try Context()
     let taken = try RouterSocket(

@@ -20,10 +20,13 @@ final class CoordinatorCheckpoints: Sendable {
     var unaudited: [String: Int]
     /// Pictures that do not decode.
     var undecodable: Set<Int>
+    /// Workers'.
+    var probe: Digest?
 
     init(by coordinator: borrowing Coordinator, before step: Int) {
       unaudited = coordinator.unauditedHosts(before: step)
       undecodable = coordinator.undecodablePictures
+      probe = coordinator.probe
     }
   }
 
@@ -118,7 +121,7 @@ final class CoordinatorCheckpoints: Sendable {
         .stored.lowerBound,
       data: directory.data, configuration: definition.configuration.yaml(), changes: version.changes,
       optimizer: OptimizerRecord(kind: definition.configuration.optimizer.rawValue, steps: version.optimizer.steps),
-      unaudited: known.unaudited, undecodable: known.undecodable.sorted())
+      unaudited: known.unaudited, undecodable: known.undecodable.sorted(), probe: known.probe)
     try checkpoints.write(version.content(definition), manifest)
     // The checkpoint is durable: what goes wrong in clearing up is no failure of it.
     do {

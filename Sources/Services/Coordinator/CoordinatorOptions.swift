@@ -20,8 +20,8 @@ public struct CoordinatorOptions: Sendable {
   /// Of the control socket; the bulk socket takes the port above it, or any free one if this port is 0.
   public var listen: Endpoint
   public var security: Security<ServerKeys>
-  /// The digest of this machine's probe slice; workers must have the same.
-  public var probe: Digest
+  /// The digest of this machine's probe slice; workers must have the same. Nil where it cannot compute in the run's class.
+  public var probe: Digest?
   /// Accept workers of another compute class.
   public var allowsMixed: Bool
   /// Bytes of RAM for the memory's newest rows; others are read from files.
@@ -31,7 +31,8 @@ public struct CoordinatorOptions: Sendable {
 
   public init(
     data: String, run: String, layers: [ConfigurationLayer], computeClass: ComputeClassName,
-    changes: ConfigurationLayer = ConfigurationLayer(), listen: Endpoint, security: Security<ServerKeys>, probe: Digest,
+    changes: ConfigurationLayer = ConfigurationLayer(), listen: Endpoint, security: Security<ServerKeys>,
+    probe: Digest?,
     allowsMixed: Bool = false,
     rowCacheBytes: Int = RowStore.cacheBytes
   ) {

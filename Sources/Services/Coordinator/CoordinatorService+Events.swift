@@ -149,7 +149,7 @@ extension CoordinatorService {
     let version = weights.current
     return RunStatus(
       coordination: control.coordinator.status(at: .now), run: directory.run.description, definition: definition,
-      probe: "\(control.coordinator.settings.compatibility.probe)",
+      probe: control.coordinator.probe.map { "\($0)" },
       newest: control.newest?.record, isRunning: true,
       memory: RunStatus.Memory(size: definition.configuration.memorySize, rows: version.rows),
       digests: RunStatus.Digests(

@@ -119,7 +119,8 @@ public final class CoordinatorService: Sendable {
     }
     probes = Probes(context: sockets.context, sender: sender, security: options.shardSecurity)
     recomputation = Recomputation(
-      definition: definition, pictures: pictures, rows: rows, weights: weights, clients: shardClients())
+      definition: definition, pictures: pictures, rows: rows, weights: weights, clients: shardClients(),
+      computes: options.probe != nil)
     let configuration = definition.configuration
     if options.allowsMixed, configuration.auditRate > 0 {
       log(.warning, "No results are audited: with --allow-mixed right ones may differ.")

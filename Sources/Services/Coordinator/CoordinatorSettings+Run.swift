@@ -17,8 +17,8 @@ extension CoordinatorSettings {
     self.init(
       run: RunIdentity(resumed.directory.run), incarnation: incarnation,
       compatibility: Compatibility(
-        protocolVersion: WireLimits.protocolVersion, probe: options.probe,
-        libraries: LibraryVersions(of: configuration.precision),
+        protocolVersion: WireLimits.protocolVersion, probe: options.probe ?? resumed.probe,
+        computes: options.probe != nil, libraries: LibraryVersions(of: configuration.precision),
         allowsMixed: options.allowsMixed),
       welcome: Welcome(
         configuration: configuration.yaml(), bulkPort: bulkPort,

@@ -27,12 +27,18 @@ final class Recomputation: Sendable {
   /// A recomputation that is of no use any more.
   private struct Outdated: Error {}
 
+  /// This machine does not compute in the run's class.
+  private struct OtherClass: Error, CustomStringConvertible {
+    let description = "its machine cannot compute in the run's compute class"
+  }
+
   private let definition: RunDefinition
   private let pictures: CoordinatorPictures
   private let rows: RowStore
   /// Connections to shards; ended by `stop`.
   private let clients: SourceClients
   private let weights: PublishedWeights
+  private let computes: Bool
   /// What waits, all of one step.
   private let waiting = Mutex<[Work]>([])
   /// Wakes the thread when something does.
@@ -43,15 +49,18 @@ final class Recomputation: Sendable {
   /// Between looks for rows that nobody gave.
   private static let pause = 0.5
 
+  /// - Parameter computes: false where this machine cannot compute in the run's class: then every node is answered with
+  ///   that, and workers of other hosts have to judge.
   init(
     definition: RunDefinition, pictures: CoordinatorPictures, rows: RowStore, weights: PublishedWeights,
-    clients: SourceClients
+    clients: SourceClients, computes: Bool
   ) {
     self.definition = definition
     self.pictures = pictures
     self.rows = rows
     self.weights = weights
     self.clients = clients
+    self.computes = computes
   }
 
   /// - Parameters:
@@ -105,6 +114,7 @@ final class Recomputation: Sendable {
     var inputs: StepInputs?
     while let work = next() {
       do {
+        guard computes else { throw OtherClass() }
         // The coordinator waits for no recomputation of another step.
         if inputs?.step != work.step { inputs = try makeInputs(of: work.step, holders) }
         computer = try computer ?? SliceComputer(definition)
@@ -119,14 +129,12 @@ final class Recomputation: Sendable {
   private func makeInputs(of step: Int, _ holders: (Int, Int) -> HolderTable) throws -> StepInputs {
     let version = weights.current
     let configuration = definition.configuration
-    let (size, width) = (configuration.blockSize, configuration.bottleneckDim)
     let cache = RowCache(memorySize: configuration.memorySize, bytes: 0, seeded: definition.seededRows)
     let shards = RowHolders(layout: rows.layout, peer: PeerID(rawValue: 0), asksCoordinator: false) { [clients] in
       try clients.client(of: $0)
     }
     var blocks = StepBlocks(
-      definition, of: version.memoryVersion, from: cache,
-      into: FloatBuffer(count: configuration.blocksUsed * size * width))
+      definition, of: version.memoryVersion, from: cache, into: FloatBuffer(count: definition.blockFloats))
     while true {
       guard weights.current.step == step, !isStopping.load(ordering: .acquiring) else { throw Outdated() }
       // As a step waits for rows whose shards are away, so does its recomputation.

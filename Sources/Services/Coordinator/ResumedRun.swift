@@ -24,6 +24,8 @@ struct ResumedRun: Sendable {
   let quarantine: Quarantine
   /// By host: the first step in which a result of it counts that nobody compared.
   let unaudited: [String: Int]
+  /// Of the workers of before; nil where nobody noted it.
+  let probe: Digest?
   /// Pictures that were found not to decode.
   let undecodable: Set<Int>
   let lost: [LostPictureRecord]
@@ -110,6 +112,13 @@ struct ResumedRun: Sendable {
     }
     durableStep = manifest?.step
     unaudited = manifest?.unaudited ?? [:]
+    probe = manifest?.probe
+    if let probe, let own = options.probe, probe != own {
+      log(
+        .warning,
+        "Until step \(manifest?.step ?? 0) workers' probe was \(probe), and this machine's is \(own): its processor or "
+          + "libraries round differently. From here on the run has other bits than it would have had.")
+    }
     undecodable = Set(manifest?.undecodable ?? []).filter { $0 < data.count }
     lost = try directory.lostPictures()
     if !lost.isEmpty { log(.info, "Pictures that could not be read any more, and are left out: \(lost.count).") }
