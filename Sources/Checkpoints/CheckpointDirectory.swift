@@ -37,9 +37,13 @@ public struct CheckpointDirectory: Sendable {
 extension CheckpointDirectory {
   /// Writes a checkpoint of `manifest.step`. When it returns the checkpoint survives a power cut; if it throws (a full
   /// disk, say), those before it are untouched.
+  /// - Parameter check: called before each tensor; throws once the checkpoint is not wanted any more.
   /// - Returns: the manifest with its files' digests.
+  /// - Throws: `DurabilityError`, what `check` throws.
   @discardableResult
-  public func write(_ content: CheckpointContent, _ manifest: Manifest) throws -> Manifest {
+  public func write(
+    _ content: CheckpointContent, _ manifest: Manifest, unless check: () throws -> Void = {}
+  ) throws -> Manifest {
     let name = Self.name(of: manifest.step)
     let temporary = "\(path)/.tmp-\(name)"
     var manifest = manifest
@@ -49,8 +53,7 @@ extension CheckpointDirectory {
       manifest.files = [:]
       for (file, groups) in content.files where !groups.isEmpty {
         manifest.files[file] = try SafetensorsFile.write(
-          groups, metadata: manifest.metadata,
-          to: "\(temporary)/\(file)", in: storage)
+          groups, metadata: manifest.metadata, to: "\(temporary)/\(file)", in: storage, unless: check)
       }
       try writeManifest(manifest, to: "\(temporary)/\(Checkpoint.manifestFile)")
       try storage.synchronizeDirectory(temporary)

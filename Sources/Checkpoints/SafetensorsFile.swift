@@ -154,10 +154,13 @@ extension SafetensorsFile {
 extension SafetensorsFile {
   /// Writes fp32 tensors to a new file straight from their buffers, and makes its bytes durable (its name is the
   /// caller's to make so).
+  /// - Parameter check: called before each tensor; throws once the file is not wanted any more.
   /// - Returns: what a manifest needs to find damage later.
+  /// - Throws: `DurabilityError`, what `check` throws.
   @discardableResult
   public static func write(
-    _ groups: [TensorGroup], metadata: [String: String] = [:], to path: String, in storage: any Storage
+    _ groups: [TensorGroup], metadata: [String: String] = [:], to path: String, in storage: any Storage,
+    unless check: () throws -> Void = {}
   ) throws -> FileRecord {
     let tensors = groups.flatMap { group in
       group.entries.map { (name: group.prefix + $0.name, entry: $0, buffer: group.buffer) }
@@ -172,6 +175,7 @@ extension SafetensorsFile {
     var digests: [String: Digest] = [:]
     var offset = header.count
     for (name, entry, buffer) in tensors {
+      try check()
       try buffer.withBytes(of: entry.range) { bytes in
         try file.write(bytes, at: offset)
         digests[name] = Digest(of: bytes)

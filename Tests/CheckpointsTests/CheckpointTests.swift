@@ -42,6 +42,26 @@ struct CheckpointAtomicityTests {
     }
   }
 
+  @Test func oneThatIsNotWantedAnyMoreIsNeverThere() throws {
+    struct NotWanted: Error {}
+    let storage = SimulatedStorage()
+    let directory = try newDirectory(storage)
+    try directory.write(Fixture(1).content, Fixture.manifest(step: 1))
+    var tensors = 0
+    try directory.write(Fixture(1).content, Fixture.manifest(step: 1), unless: { tensors += 1 })
+    #expect(tensors > 3)
+    for last in 1...tensors {
+      var tensor = 0
+      #expect(throws: NotWanted.self) {
+        try directory.write(Fixture(2).content, Fixture.manifest(step: 2)) {
+          tensor += 1
+          if tensor == last { throw NotWanted() }
+        }
+      }
+      #expect(try storage.list("run/checkpoints") == ["step-00000001"])
+    }
+  }
+
   @Test func aPowerCutAfterAnyCallLeavesTheOneBeforeOrTheNewOne() throws {
     var outcomes: Set<Int> = []
     var cut = 0

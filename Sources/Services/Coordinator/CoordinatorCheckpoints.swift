@@ -12,7 +12,8 @@ import Training
 /// The thread that has checkpoints written while the next steps are computed, each by a thread of its own.
 ///
 /// That one stands back while the run goes on: copying weights into the system's cache costs as much processor time as
-/// a tenth of a small network's step, which the slices would lack. The last checkpoint of a run that leaves does not.
+/// a tenth of a small network's step, which the slices would lack. The last checkpoint of a run that leaves does not, and
+/// one that is under way then begins anew: a thread cannot leave the background, and beside other loads takes minutes there.
 final class CoordinatorCheckpoints: Sendable {
   /// What the state machine has learned by a step, and a resumed one must know.
   struct Learned: Sendable {
@@ -29,6 +30,9 @@ final class CoordinatorCheckpoints: Sendable {
       probe = coordinator.probe
     }
   }
+
+  /// The run leaves while a checkpoint is written in the background.
+  private struct Hurried: Error {}
 
   private let definition: RunDefinition
   private let directory: RunDirectory
@@ -69,19 +73,9 @@ final class CoordinatorCheckpoints: Sendable {
           lose("\(error)")
           continue
         }
-        let result = BoundedQueue<(any Error)?>(capacity: 1)
-        let writing: @Sendable () -> Void = { [self] in
-          do {
-            try write(version, known, memory)
-            result.append(nil)
-          } catch {
-            result.append(error)
-          }
-        }
-        let standsBack = !isLeaving.load(ordering: .acquiring)
-        // Without a thread of its own it is written here, beside whoever else computes.
-        if tryStartThread(named: "massl-checkpt", standsBack: standsBack, writing) != 0 { writing() }
-        switch result.next() ?? nil {
+        var failure = write(version, known, memory, standsBack: !isLeaving.load(ordering: .acquiring))
+        if failure is Hurried { failure = write(version, known, memory, standsBack: false) }
+        switch failure {
         case nil: finish(version.step, nil)
         // Not to be tried again: see `RowStore.flush`.
         case let error as MemoryBankError: lose("\(error)")
@@ -108,8 +102,29 @@ final class CoordinatorCheckpoints: Sendable {
     _ = ended.next()
   }
 
+  /// Writes in a thread of its own, and waits for it.
+  /// - Returns: why it could not; `Hurried` if it stands back and the run leaves.
   private func write(
-    _ version: WeightsVersion, _ known: Learned, _ memory: (Event) -> Void
+    _ version: WeightsVersion, _ known: Learned, _ memory: @escaping @Sendable (Event) -> Void, standsBack: Bool
+  ) -> (any Error)? {
+    let result = BoundedQueue<(any Error)?>(capacity: 1)
+    let writing: @Sendable () -> Void = { [self] in
+      do {
+        try write(version, known, memory) {
+          if standsBack, isLeaving.load(ordering: .acquiring) { throw Hurried() }
+        }
+        result.append(nil)
+      } catch {
+        result.append(error)
+      }
+    }
+    // Without a thread of its own it is written here, beside whoever else computes.
+    if tryStartThread(named: "massl-checkpt", standsBack: standsBack, writing) != 0 { writing() }
+    return result.next() ?? nil
+  }
+
+  private func write(
+    _ version: WeightsVersion, _ known: Learned, _ memory: (Event) -> Void, unless check: () throws -> Void
   ) throws {
     // The manifest names rows: they must be durable before it is.
     for record in try rows.flush() { memory(.extentSealed(record.identity)) }
@@ -122,7 +137,7 @@ final class CoordinatorCheckpoints: Sendable {
       data: directory.data, configuration: definition.configuration.yaml(), changes: version.changes,
       optimizer: OptimizerRecord(kind: definition.configuration.optimizer.rawValue, steps: version.optimizer.steps),
       unaudited: known.unaudited, undecodable: known.undecodable.sorted(), probe: known.probe)
-    try checkpoints.write(version.content(definition), manifest)
+    try checkpoints.write(version.content(definition), manifest, unless: check)
     // The checkpoint is durable: what goes wrong in clearing up is no failure of it.
     do {
       let needed = try checkpoints.prune(
