@@ -5,21 +5,25 @@ public struct CoordinationError: Error, Equatable, CustomStringConvertible {
 }
 
 extension Coordinator {
-  /// Checks what holds between any two events; for tests and the simulator.
+  /// Checks what holds between any two events; for tests and the simulator, which do so after each.
+  ///
+  /// Closures are given the tables that they need, never the coordinator, and peers and leases are read where they are: a
+  /// copy of any of them costs one of all its references.
   public func checkInvariants() throws(CoordinationError) {
     func require(_ condition: Bool, _ message: @autoclosure () -> String) throws(CoordinationError) {
       if !condition { throw CoordinationError(message()) }
     }
+    let (step, tree, slices, kept) = (step, tree, current.slices, current.kept)
+    let (leases, peers) = (leases.inOrder, peers.inOrder)
     // 1. Each slice is counted once.
     var times = [Int](repeating: 0, count: tree.count)
     for node in current.acceptedNodes {
       try require(tree.isNode(node), "accepted \(node) is no node")
       for slice in node.indices { times[slice] += 1 }
     }
-    try require(times == current.slices.isAccepted.map { $0 ? 1 : 0 }, "accepted slices \(times) of step \(step)")
-    let isComplete = current.slices.isAccepted.allSatisfy { $0 }
-    try require(
-      isComplete == current.slices.isComplete, "\(current.slices.acceptedCount) slices accepted of step \(step)")
+    try require(times == slices.isAccepted.map { $0 ? 1 : 0 }, "accepted slices \(times) of step \(step)")
+    let isComplete = slices.isAccepted.allSatisfy { $0 }
+    try require(isComplete == slices.isComplete, "\(slices.acceptedCount) slices accepted of step \(step)")
     switch phase {
     case .computing: try require(!isComplete, "step \(step) is complete and not updated")
     case .reducing, .updating: try require(isComplete, "step \(step) is updated and not complete")
@@ -27,62 +31,66 @@ extension Coordinator {
     }
     // 2. Leases are open for a reason, and within limits.
     try require(phase == .computing || leases.isEmpty, "\(leases.count) leases while \(phase)")
-    try require(zip(leases, leases.dropFirst()).allSatisfy { $0.id < $1.id }, "leases out of order")
     var attempts = [Int](repeating: 0, count: tree.count)
-    for lease in leases {
-      try require(peers[lease.peer] != nil, "lease \(lease.id.number) of nobody")
-      try require(tree.isNode(lease.slices), "leased \(lease.slices) is no node")
+    for place in leases.indices {
+      let node = leases[place].slices
+      try require(place == 0 || leases[place - 1].id < leases[place].id, "leases out of order")
+      try require(self.peers.place(of: leases[place].peer) != nil, "lease \(leases[place].id.number) of nobody")
+      try require(tree.isNode(node), "leased \(node) is no node")
       try require(
-        !lease.slices.indices.contains { current.slices.isAccepted[$0] },
-        "\(described(lease.slices)) is leased and accepted")
-      if !lease.isOverdue { for slice in lease.slices.indices { attempts[slice] += 1 } }
+        !node.indices.contains { slices.isAccepted[$0] }, "\(described(node)) is leased and accepted")
+      if !leases[place].isOverdue { for slice in node.indices { attempts[slice] += 1 } }
     }
     try require(attempts.allSatisfy { $0 <= CoordinationLimits.attempts }, "attempts \(attempts)")
-    try require(attempts == current.slices.attempts, "attempts \(current.slices.attempts), not \(attempts)")
-    let free = tree.root.indices.map { attempts[$0] == 0 && !current.slices.isAccepted[$0] }
-    try require(free == tree.root.indices.map { current.slices.free[$0] }, "free slices of step \(step)")
-    try require(
-      free.count { $0 } == current.slices.free.count, "\(current.slices.free.count) free slices of step \(step)")
+    try require(attempts == slices.attempts, "attempts \(slices.attempts), not \(attempts)")
+    let free = attempts.indices.map { attempts[$0] == 0 && !slices.isAccepted[$0] }
+    try require(free == attempts.indices.map { slices.free[$0] }, "free slices of step \(step)")
+    try require(free.count { $0 } == slices.free.count, "\(slices.free.count) free slices of step \(step)")
     // 3. Queues.
-    let queued = leases.filter { if case .waiting = $0.state { true } else { false } }.map(\.id)
-    try require(leases.waiting.sorted() == queued, "waiting \(leases.waiting), but finished \(queued)")
-    let granted = leases.filter(\.isGranted)
-    try require(leases.granted.sorted() == granted.map(\.id), "granted \(leases.granted)")
-    let tails = granted.count(where: \.keepsGradient)
+    let queued = leases.indices.filter { if case .waiting = leases[$0].state { true } else { false } }
+    try require(
+      self.leases.waiting.sorted() == queued.map { leases[$0].id }, "waiting \(self.leases.waiting), not the finished")
+    let granted = leases.indices.filter { leases[$0].isGranted }
+    try require(self.leases.granted.sorted() == granted.map { leases[$0].id }, "granted \(self.leases.granted)")
+    let tails = granted.count { leases[$0].keepsGradient }
     try require(granted.count - tails <= CoordinationLimits.gradientsInFlight, "\(granted.count) gradients in flight")
     try require(tails <= CoordinationLimits.tailsInFlight, "\(tails) tails in flight")
-    for (index, lease) in granted.enumerated() {
-      try require(
-        !granted[..<index].contains { $0.slices.overlaps(lease.slices) }, "\(described(lease.slices)) comes twice")
+    for (index, place) in granted.enumerated() {
+      let node = leases[place].slices
+      try require(!granted[..<index].contains { leases[$0].slices.overlaps(node) }, "\(described(node)) comes twice")
     }
     // 4. Peers.
     try require(peers.count <= CoordinationLimits.peers, "\(peers.count) peers")
     try require(offenders.count <= CoordinationLimits.offenders, "\(offenders.count) offenders")
-    for peer in peers {
-      let leases = leases.filter { $0.peer == peer.id }
-      let open = leases.count
-      try require(peer.leases == leases.map(\.id), "leases \(peer.leases) of \(described(peer.id))")
+    for place in peers.indices {
+      let (id, threads, pace) = (peers[place].id, peers[place].threads, peers[place].pace)
+      let own = leases.indices.filter { leases[$0].peer == id }
+      try require(peers[place].leases == own.map { leases[$0].id }, "leases \(peers[place].leases) of \(described(id))")
       try require(
-        leases.allSatisfy { lease in lease.expected == peer.pace.map { $0 * lease.rounds } },
-        "leases of \(described(peer.id)) at another pace than its own")
-      try require(open <= CoordinationLimits.leases(threads: peer.threads), "\(open) leases of \(described(peer.id))")
-      try require(0...peer.threads ~= peer.idleThreads, "\(peer.idleThreads) idle threads of \(described(peer.id))")
-      try require(peer.heard <= now, "\(described(peer.id)) heard in the future")
+        own.allSatisfy { at in leases[at].expected == pace.map { $0 * leases[at].rounds } },
+        "leases of \(described(id)) at another pace than its own")
+      try require(
+        own.count <= CoordinationLimits.leases(threads: threads), "\(own.count) leases of \(described(id))")
+      let idle = peers[place].idleThreads
+      try require(0...threads ~= idle, "\(idle) idle threads of \(described(id))")
+      try require(peers[place].heard <= now, "\(described(id)) heard in the future")
     }
     // 5. Audits: what is granted has its verdict, and whoever is in quarantine has nothing.
-    for lease in granted {
-      guard let finished = lease.finished else { continue }
-      try require(isCleared(finished), "\(described(lease.slices)) comes before its audit")
-      try require(isProven(finished), "\(described(lease.slices)) comes before its pictures were looked at")
+    for place in granted {
+      guard let finished = leases[place].finished else { continue }
+      try require(isCleared(finished), "\(described(leases[place].slices)) comes before its audit")
+      try require(
+        isProven(finished), "\(described(leases[place].slices)) comes before its pictures were looked at")
     }
-    for peer in peers {
-      try require(hosts.quarantine(of: peer.host) == nil, "\(described(peer.id)) works in quarantine")
+    for place in peers.indices where !hosts.quarantined.isEmpty {
+      try require(
+        hosts.quarantine(of: peers[place].host) == nil, "\(described(peers[place].id)) works in quarantine")
     }
     for (node, audit) in current.audits {
       try require(tree.isNode(node) && audit.answers.count <= CoordinationLimits.answers, "audit of \(node)")
       try require(audit.leases == leases.filter { $0.slices == node }.map(\.id), "leases \(audit.leases) of \(node)")
       try require(
-        !node.indices.contains { current.slices.isAccepted[$0] }, "\(described(node)) is audited and accepted")
+        !node.indices.contains { slices.isAccepted[$0] }, "\(described(node)) is audited and accepted")
     }
     // 6. Memory shards.
     try board?.checkInvariants()
@@ -92,19 +100,22 @@ extension Coordinator {
     try require(
       pictures.accusations.count <= CoordinationLimits.accusations, "\(pictures.accusations.count) accusations")
     // 8. Gradients that are kept.
-    let accepted = Set(current.acceptedNodes)
     let isCounting = phase == .computing || phase == .reducing
-    for (node, kept) in current.kept where isCounting {
-      try require(accepted.contains(node), "the gradient of \(described(node)) is kept, and not accepted")
-      try require(peers[kept.peer]?.kept[kept.lease] == node, "nobody keeps the gradient of \(described(node))")
+    if isCounting, !kept.isEmpty {
+      let accepted = Set(current.acceptedNodes)
+      for (node, kept) in kept {
+        try require(accepted.contains(node), "the gradient of \(described(node)) is kept, and not accepted")
+        let isKept = self.peers.place(of: kept.peer).map { peers[$0].kept[kept.lease] == node } ?? false
+        try require(isKept, "nobody keeps the gradient of \(described(node))")
+      }
     }
-    for peer in peers {
+    for place in peers.indices {
       try require(
-        peer.kept.allSatisfy { current.kept[$0.value]?.lease == $0.key }, "\(described(peer.id)) keeps what it need not"
-      )
+        peers[place].kept.allSatisfy { kept[$0.value]?.lease == $0.key },
+        "\(described(peers[place].id)) keeps what it need not")
     }
-    try require(isReduced || current.kept.isEmpty, "gradients are kept, and step \(step) is not reduced")
-    let held = current.acceptedNodes.count - current.kept.count
+    try require(isReduced || kept.isEmpty, "gradients are kept, and step \(step) is not reduced")
+    let held = current.acceptedNodes.count - kept.count
     try require(
       !isReduced || !isCounting || held <= CoordinationLimits.gradientsHeld, "\(held) gradients are here")
     try require(phase != .reducing || current.sums.map { !$0.isComplete } ?? false, "step \(step) has its sums")

@@ -44,7 +44,11 @@ extension Coordinator {
   }
 
   /// Whether nothing in a result rests on an unproven word about pictures.
-  func isProven(_ finished: Finished) -> Bool { finished.undecodable.allSatisfy { isPassedOver($0.picture) } }
+  func isProven(_ finished: Finished) -> Bool {
+    // Not the coordinator in the closure: that costs a copy of all its references.
+    let (pictures, step) = (pictures, step)
+    return finished.undecodable.allSatisfy { pictures.isPassedOver($0.picture, in: step) }
+  }
 
   /// Whether another picture takes its place in this step.
   private func isPassedOver(_ picture: Int) -> Bool {

@@ -3,17 +3,18 @@
 ///     queue.add(.tick, at: 3)
 ///     while let (time, element) = queue.take() { ... }
 ///
-/// A heap: adding and taking cost the logarithm of what waits. For whoever drives state machines without a clock.
+/// A heap: adding and taking cost the logarithm of what waits. For whoever drives state machines without a clock; inlinable,
+/// for a simulation spends a sixth of its time here when its elements are moved without knowing their type.
 public struct EventQueue<Time: Comparable, Element> {
-  private var heap: [(time: Time, order: Int, element: Element)] = []
-  private var added = 0
+  @usableFromInline var heap: [(time: Time, order: Int, element: Element)] = []
+  @usableFromInline var added = 0
 
-  public init() {}
+  @inlinable public init() {}
 
   /// When the next thing happens; nil if nothing will.
-  public var next: Time? { heap.first?.time }
+  @inlinable public var next: Time? { heap.first?.time }
 
-  public mutating func add(_ element: Element, at time: Time) {
+  @inlinable public mutating func add(_ element: Element, at time: Time) {
     heap.append((time, added, element))
     added += 1
     var child = heap.count - 1
@@ -24,7 +25,7 @@ public struct EventQueue<Time: Comparable, Element> {
   }
 
   /// Takes what happens next; nil if nothing will.
-  public mutating func take() -> (time: Time, element: Element)? {
+  @inlinable public mutating func take() -> (time: Time, element: Element)? {
     guard !heap.isEmpty else { return nil }
     heap.swapAt(0, heap.count - 1)
     let first = heap.removeLast()
@@ -40,7 +41,7 @@ public struct EventQueue<Time: Comparable, Element> {
     return (first.time, first.element)
   }
 
-  private func isBefore(_ left: Int, _ right: Int) -> Bool {
+  @inlinable func isBefore(_ left: Int, _ right: Int) -> Bool {
     if heap[left].time == heap[right].time { return heap[left].order < heap[right].order }
     return heap[left].time < heap[right].time
   }

@@ -19,8 +19,8 @@ import TestSupport
 /// Once faults have stopped every extent gets its replicas (`awaitReplicas`), and the run must finish, or `unfinished` says
 /// what is pending.
 struct Simulation {
-  /// What happens at some time.
-  enum Happening {
+  /// What happens at some time. Indirect: a happening is moved through the queue and handed on several times.
+  indirect enum Happening {
     case toCoordinator(WorkerMessage, Sender)
     case fromShard(ShardMessage, Sender)
     case toPeer(CoordinatorMessage, Incarnation, PeerID)
