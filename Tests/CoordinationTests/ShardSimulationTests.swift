@@ -33,6 +33,14 @@ struct ShardSimulationTests {
     #expect(isRight && world.broken == nil, "\(world.replay)")
   }
 
+  /// A shard's disk is lost while the coordinator's clock stands still, set back again and again: it cannot know for long.
+  @Test func whoseClockStandsStillMayCountOnWhatIsGone() {
+    let world = world(70_489, replicas: 3)
+    let isRight = world.isRight
+    #expect(world.broken == nil && isRight, "\(world.replay)")
+    #expect(world.seen["jumps", default: 0] > 3 && world.seen["lostDisks", default: 0] > 0, "\(world.seen)")
+  }
+
   @Test func theSameSeedGivesTheSameEvents() {
     let (first, second) = (world(42, replicas: 2), world(42, replicas: 2))
     #expect(first.time == second.time && first.events == second.events && first.seen == second.seen)

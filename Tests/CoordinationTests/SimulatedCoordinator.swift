@@ -23,6 +23,8 @@ struct SimulatedCoordinator {
   var stoppedUntil: UInt64 = 0
   /// Its clock is so far ahead of the simulation's.
   var clock: UInt64 = 0
+  /// The newest time that its machine was given: while a clock that was set back has not come there again, none passes for it.
+  var newest = Instant(nanoseconds: 0)
   /// Payloads that were granted, by lease.
   var expected: [LeaseID: Finished] = [:]
   /// Of this step: payloads that were granted and came.

@@ -31,9 +31,10 @@ extension Simulation {
   /// For a word that is said each second, and lost one time in five at most.
   private static let patience = 40 * second
 
-  /// What the coordinator counts on a shard for, that shard has, or says soon that it has not.
+  /// What the coordinator counts on a shard for, that shard has, or says soon that it has not. A coordinator whose clock was
+  /// set back hears nothing of a shard that is silent until its clock goes on: for it no time has passed.
   mutating func checkThatShardsHaveWhatCounts() {
-    var wrong: [ShardID: [Int: UInt64]] = [:]
+    var wrong: [ShardID: [Int: WronglyCounted]] = [:]
     defer { wronglyCounted = wrong }
     let window = coordinator.disk.stored(rows: coordinator.version.rows)
     guard let layout, let machine = coordinator.machine, coordinator.stoppedUntil <= time, !window.isEmpty else {
@@ -45,9 +46,10 @@ extension Simulation {
       for holder in holders {
         // One that was damaged is held until its shard has read it.
         guard let shard = shard(at: table.shards[holder]), shard.store?.held[first + offset] == nil else { continue }
-        let since = wronglyCounted[shard.id]?[first + offset] ?? time
+        let since =
+          wronglyCounted[shard.id]?[first + offset] ?? WronglyCounted(time: time, known: coordinator.newest)
         wrong[shard.id, default: [:]][first + offset] = since
-        if time - since > Self.patience {
+        if time - since.time > Self.patience, coordinator.newest - since.known > .nanoseconds(Self.patience) {
           fail("extent \(first + offset) counts on \(shard.id), which does not have it")
         }
       }
@@ -97,7 +99,11 @@ extension Simulation {
     for record in needed {
       let holders = shards.filter { !$0.process.isGone && $0.holds(record) }
       if holders.count < min(memory.replicas, able.count) {
-        return "extent \(record.index) has \(holders.count) replicas, though \(able.count) shards have room"
+        let room = able.map { shard in
+          "\(shard.id) has \(shard.store?.held.keys.sorted() ?? []) of \(shard.capacity / memory.extentBytes)"
+        }
+        return "extent \(record.index) has \(holders.count) replicas, though \(able.count) shards have room: "
+          + room.joined(separator: ", ")
       }
       let table = coordinator.machine?.holders(first: record.index, count: 1)
       let named = Set(table?.holders.first?.compactMap { table?.shards[$0] } ?? [])

@@ -64,6 +64,7 @@ extension Simulation {
     guard broken == nil else { return }
     let version = newest?.version ?? truth.versions[0]
     coordinator.hasLostLock = false
+    (coordinator.newest, wronglyCounted) = (now, [:])
     coordinator.version = version
     coordinator.memory = newest?.memory ?? truth.memories[0]
     coordinator.previous = nil
@@ -86,6 +87,7 @@ extension Simulation {
   mutating func tell(_ event: Event) {
     guard coordinator.machine != nil, coordinator.stopped == nil else { return }
     let now = now
+    coordinator.newest = max(coordinator.newest, now)
     let effects = coordinator.machine?.handle(event, at: now) ?? []
     do {
       try coordinator.machine?.checkInvariants()

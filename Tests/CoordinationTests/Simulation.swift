@@ -62,6 +62,12 @@ struct Simulation {
     let rows: [Float]
   }
 
+  /// Since when an extent is counted on, by the world's clock and as the coordinator's machine knows it.
+  struct WronglyCounted {
+    let time: UInt64
+    let known: Instant
+  }
+
   static let probe = Digest(high: 7, low: 7)
   static let run = RunIdentity(high: 11, low: 13)
   static let second: UInt64 = 1_000_000_000
@@ -99,7 +105,7 @@ struct Simulation {
   /// Disks of shards that were lost, and extents that were damaged: fewer than there are replicas.
   var damages = 0
   /// Extents that a shard is counted on for and does not have, since when: it says so soon, or nobody knows.
-  var wronglyCounted: [ShardID: [Int: UInt64]] = [:]
+  var wronglyCounted: [ShardID: [Int: WronglyCounted]] = [:]
   /// Every worker is a host of its own that others reach, and steps are reduced wherever they can be.
   let exchanges: Bool
   /// Updates wait, and so does everything that follows from a step.
