@@ -172,7 +172,9 @@ let package = Package(
       ]),
     .testTarget(
       name: "ProcessTests",
-      dependencies: ["massl", "Durability", "Machine", "MemoryBank", "Numerics", "Processes", "TestSupport"]),
+      dependencies: [
+        "massl", "Durability", "Machine", "MemoryBank", "Numerics", "Processes", "TestSupport", "Threads",
+      ]),
     .testTarget(name: "BenchmarkTests", dependencies: ["Benchmark", "Configuration", "TestSupport", "Training"]),
     .testTarget(
       name: "PlanningTests",

@@ -4,7 +4,7 @@ import Testing
 
 /// Real processes, one of which flips a bit of a gradient now and then: it is found, named and left out, and the weights
 /// and the memory end as if it had never been there.
-@Suite(.serialized) struct AuditTests {
+@Suite(.serialized, .ownThreads) struct AuditTests {
   private let workshop: Workshop
 
   init() throws { workshop = try Workshop() }

@@ -3,7 +3,7 @@ import TestSupport
 import Testing
 
 /// What users get wrong is answered by a sentence that names it and says what to do, and by the right exit code.
-@Suite(.serialized) struct BadInputTests {
+@Suite(.serialized, .ownThreads) struct BadInputTests {
   let workshop: Workshop
 
   init() throws { workshop = try Workshop() }

@@ -4,7 +4,7 @@ import Testing
 
 /// Real processes under blows at random moments. MASSL_SEED=7 deals the blows of that seed again; MASSL_KILLS=100 goes on,
 /// run after run, until so many processes were killed, in turns on this machine and on hosts with links of their own.
-@Suite(.serialized) struct ChaosTests {
+@Suite(.serialized, .ownThreads) struct ChaosTests {
   static let steps = 200
   /// Of runs with shards: some ten files in the memory, and weights of two chunks.
   private static let recipe = ["--extent-rows", "32", "--epochs", "1000", "--head-hidden-dim", "512"]

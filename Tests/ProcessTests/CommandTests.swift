@@ -3,7 +3,7 @@ import TestSupport
 import Testing
 
 /// What users do with a run beside training it.
-@Suite(.serialized) struct CommandTests {
+@Suite(.serialized, .ownThreads) struct CommandTests {
   let workshop: Workshop
 
   init() throws { workshop = try Workshop() }

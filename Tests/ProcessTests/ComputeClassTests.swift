@@ -4,7 +4,7 @@ import TestSupport
 import Testing
 
 /// A run has one compute class: the best of the machine that starts it, or the one that it names.
-@Suite(.serialized) struct ComputeClassTests {
+@Suite(.serialized, .ownThreads) struct ComputeClassTests {
   let workshop: Workshop
 
   init() throws { workshop = try Workshop() }

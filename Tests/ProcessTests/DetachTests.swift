@@ -5,7 +5,7 @@ import TestSupport
 import Testing
 
 /// For people with one machine and a terminal that closes.
-@Suite(.serialized) struct DetachTests {
+@Suite(.serialized, .ownThreads) struct DetachTests {
   let workshop: Workshop
 
   init() throws { workshop = try Workshop() }

@@ -5,7 +5,7 @@ import Testing
 /// Real workers on hosts of their own that add up each other's gradients, until what one sends to another does not arrive:
 /// the bits are those of a run on one host, and steps go on.
 @Suite(
-  .serialized,
+  .serialized, .ownThreads,
   .enabled(if: VirtualHosts.unavailable == nil, "\(VirtualHosts.unavailable ?? "")"))
 struct GradientExchangeNetworkTests {
   private static let workers = ["worker-1", "worker-2", "worker-3"]

@@ -5,7 +5,7 @@ import Testing
 
 /// Real workers that keep their gradients and add them up among themselves: whoever is killed, stopped or not reached, and
 /// at whatever moment of a step, the bits are those of one worker that pushes them to the coordinator.
-@Suite(.serialized) struct GradientExchangeTests {
+@Suite(.serialized, .ownThreads) struct GradientExchangeTests {
   private static let steps = 60
   /// A gradient of five chunks, and eight slices a step.
   private static let recipe = [

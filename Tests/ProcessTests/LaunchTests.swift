@@ -3,7 +3,7 @@ import TestSupport
 import Testing
 
 /// A run on machines that ssh reaches, started, watched, changed and stopped from one of them.
-@Suite(.serialized) struct LaunchTests {
+@Suite(.serialized, .ownThreads) struct LaunchTests {
   let workshop: Workshop
   let machines: Machines
   private let port: Int

@@ -3,7 +3,7 @@ import TestSupport
 import Testing
 
 /// What the system does not give is said at the start, with the limit to raise, and not met in the middle.
-@Suite struct LimitTests {
+@Suite(.ownThreads) struct LimitTests {
   @Test(.enabled(if: FileManager.default.isExecutableFile(atPath: prlimit)))
   func fewDescriptorsAreRefusedByWhateverListensOrConnects() throws {
     let address = "tcp://127.0.0.1:9"

@@ -4,7 +4,7 @@ import Testing
 
 /// Pictures that go, or cannot be had for a while, under a run: the coordinator is started first, then they go, then a
 /// worker comes that has none of its own and asks for them.
-@Suite(.serialized) struct LostPictureTests {
+@Suite(.serialized, .ownThreads) struct LostPictureTests {
   let workshop: Workshop
 
   init() throws { workshop = try Workshop() }

@@ -5,7 +5,7 @@ import TestSupport
 import Testing
 
 /// A run in bf16 has the same bits for any workers, and where it cannot be computed a sentence says so.
-@Suite(.serialized) struct MixedPrecisionTests {
+@Suite(.serialized, .ownThreads) struct MixedPrecisionTests {
   let workshop: Workshop
 
   init() throws { workshop = try Workshop() }

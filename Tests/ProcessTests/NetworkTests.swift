@@ -5,7 +5,7 @@ import Testing
 /// Real processes on hosts of their own, with keys, over network cards of a limited rate: the bits are those of a run
 /// whose memory is in the coordinator.
 @Suite(
-  .serialized,
+  .serialized, .ownThreads,
   .enabled(if: VirtualHosts.unavailable == nil, "\(VirtualHosts.unavailable ?? "")"))
 struct NetworkTests {
   private let workshop: Workshop

@@ -3,7 +3,7 @@ import TestSupport
 import Testing
 
 /// A result that does not arrive is a failure, whatever the command; a reader that has enough is none.
-@Suite(.serialized) struct OutputTests {
+@Suite(.serialized, .ownThreads) struct OutputTests {
   let workshop: Workshop
 
   init() throws { workshop = try Workshop() }

@@ -2,7 +2,7 @@ import Foundation
 import TestSupport
 import Testing
 
-@Suite("A run is shown in a browser, and does not notice")
+@Suite("A run is shown in a browser, and does not notice", .ownThreads)
 struct PageTests {
   private let shop: Workshop
 

@@ -3,7 +3,7 @@ import TestSupport
 import Testing
 
 /// A plan's bytes are those of a run.
-@Suite(.serialized) struct PlanTests {
+@Suite(.serialized, .ownThreads) struct PlanTests {
   let workshop: Workshop
 
   init() throws { workshop = try Workshop() }

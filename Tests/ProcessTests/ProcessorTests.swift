@@ -5,7 +5,7 @@ import Testing
 import massl
 
 /// What massl computes does not depend on what OpenBLAS makes of the processor.
-struct ProcessorTests {
+@Suite(.ownThreads) struct ProcessorTests {
   private static func cases() throws -> [String] {
     let golden = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
       .appendingPathComponent("Golden").path

@@ -5,7 +5,7 @@ import TestSupport
 import Testing
 
 /// docs/protocol.md and massl.proto are enough to join a run: `Scripts/protocol-client` is written from them in Python.
-@Suite(.serialized) struct ProtocolTests {
+@Suite(.serialized, .ownThreads) struct ProtocolTests {
   private static let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
     .deletingLastPathComponent().path
 

@@ -3,7 +3,7 @@ import TestSupport
 import Testing
 
 /// A step computed again has the bits that it had, and says where a value went wrong.
-@Suite(.serialized) struct ReplayTests {
+@Suite(.serialized, .ownThreads) struct ReplayTests {
   let workshop: Workshop
 
   init() throws { workshop = try Workshop() }

@@ -3,7 +3,7 @@ import TestSupport
 import Testing
 
 /// Real processes and sockets: whoever computes, and whoever is killed, the weights and the memory end the same.
-@Suite(.serialized) struct SameBitsTests {
+@Suite(.serialized, .ownThreads) struct SameBitsTests {
   @Test func digestsDoNotDependOnWorkersNorOnKills() throws {
     let workshop = try Workshop()
     let calm = try workshop.train("one", workers: 1)

@@ -3,7 +3,7 @@ import TestSupport
 import Testing
 
 /// Processes under a service manager say when they are up, that they move, how they are doing, and that they end.
-@Suite(.serialized) struct ServiceManagerTests {
+@Suite(.serialized, .ownThreads) struct ServiceManagerTests {
   let workshop: Workshop
 
   init() throws { workshop = try Workshop() }

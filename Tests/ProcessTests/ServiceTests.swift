@@ -3,7 +3,7 @@ import TestSupport
 import Testing
 
 /// A process of a cluster on one machine: whatever dies comes back, whatever is done stays.
-@Suite(.serialized) struct ServiceTests {
+@Suite(.serialized, .ownThreads) struct ServiceTests {
   let workshop: Workshop
   let machines: Machines
   private static let name = ".massl/c/w"

@@ -3,7 +3,7 @@ import TestSupport
 import Testing
 
 /// Real processes: wherever the memory's rows are, the bits are the same.
-@Suite(.serialized) struct ShardTests {
+@Suite(.serialized, .ownThreads) struct ShardTests {
   let runs: ShardedRuns
 
   init() throws { runs = try ShardedRuns() }

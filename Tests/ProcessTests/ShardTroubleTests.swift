@@ -4,7 +4,7 @@ import Testing
 
 /// Real processes: what strikes a shard, or should not be one, is said in a sentence, and no row is lost that has a
 /// replica.
-@Suite(.serialized) struct ShardTroubleTests {
+@Suite(.serialized, .ownThreads) struct ShardTroubleTests {
   let runs: ShardedRuns
 
   init() throws { runs = try ShardedRuns() }

@@ -3,7 +3,7 @@ import TestSupport
 import Testing
 
 /// Whatever terminals, schedulers and `timeout` send, and when: a process ends in order, with a word and the right code.
-@Suite(.serialized) struct SignalTests {
+@Suite(.serialized, .ownThreads) struct SignalTests {
   let workshop: Workshop
 
   init() throws { workshop = try Workshop() }

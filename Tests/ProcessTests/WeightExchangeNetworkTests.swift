@@ -5,7 +5,7 @@ import Testing
 /// Real workers on hosts of their own, with keys, that fetch each step's weights from each other while one is off the
 /// network and one lets nobody in: the bits are those of a run on one host, and nobody waits for long.
 @Suite(
-  .serialized,
+  .serialized, .ownThreads,
   .enabled(if: VirtualHosts.unavailable == nil, "\(VirtualHosts.unavailable ?? "")"))
 struct WeightExchangeNetworkTests {
   private static let workers = ["worker-1", "worker-2", "worker-3"]

@@ -5,7 +5,7 @@ import Testing
 
 /// Real workers that fetch each step's weights from each other: whoever is killed, stopped, cut off or not reached, the
 /// bits are those of one worker that has them from the coordinator.
-@Suite(.serialized) struct WeightExchangeTests {
+@Suite(.serialized, .ownThreads) struct WeightExchangeTests {
   static let steps = 120
   /// A network of five chunks.
   static let recipe = [

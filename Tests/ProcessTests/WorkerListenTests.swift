@@ -3,7 +3,7 @@ import TestSupport
 import Testing
 
 /// Where a worker cannot listen, it says so, and what to do.
-@Suite(.serialized) struct WorkerListenTests {
+@Suite(.serialized, .ownThreads) struct WorkerListenTests {
   private let workshop: Workshop
 
   init() throws { workshop = try Workshop() }
