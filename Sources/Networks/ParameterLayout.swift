@@ -48,6 +48,26 @@ public struct ParameterLayout: Sendable, Hashable {
 
   /// The tensor of that name, nil if there is none.
   public subscript(name: String) -> Tensor? { indices[name].map { tensors[$0] } }
+
+  /// Tensors that follow one another, by the layer that they are of: "patch_embed", "blocks.0", "head.mlp.2".
+  public var layers: [(name: String, tensors: Range<Int>)] {
+    var layers: [(name: String, tensors: Range<Int>)] = []
+    for (index, tensor) in tensors.enumerated() {
+      let name = Self.layer(of: tensor.name)
+      if let last = layers.last, last.name == name {
+        layers[layers.count - 1].tensors = last.tensors.lowerBound..<index + 1
+      } else {
+        layers.append((name, index..<index + 1))
+      }
+    }
+    return layers
+  }
+
+  private static func layer(of tensor: String) -> String {
+    let words = tensor.split(separator: ".")
+    guard words.first == "backbone" else { return words.dropLast().joined(separator: ".") }
+    return words.dropFirst().prefix(words[1] == "blocks" ? 2 : 1).joined(separator: ".")
+  }
 }
 
 /// The running mean and variance of each BatchNorm of the head; empty without BatchNorm.

@@ -49,6 +49,8 @@ public struct UpdateReport: Sendable, Hashable {
   /// The norm of the whole gradient before clipping; not finite if any element is not, and then the new weights
   /// are worth nothing.
   public let gradientNorm: Double
+  /// Of each tensor's gradient before clipping, its square: of several together the norm is the root of their sum.
+  public let squares: [Double]
   /// Tensors whose gradient was shortened.
   public let clippedTensors: Int
 }
@@ -80,7 +82,8 @@ extension Optimizer {
     let squares = sumByTensor { sumOfSquares(gradient.vector($0.range)) }
     let gradientScales = squares.map { clipScale(squares: $0) }
     let report = UpdateReport(
-      gradientNorm: squares.reduce(0, +).squareRoot(), clippedTensors: gradientScales.count { $0 < 1 })
+      gradientNorm: squares.reduce(0, +).squareRoot(), squares: squares,
+      clippedTensors: gradientScales.count { $0 < 1 })
     // 2. The rule.
     let steps = state.steps + 1
     switch rule {

@@ -157,7 +157,7 @@ extension StepReplay {
         return Report(step: step, checkpointStep: manifest.step, slices: computed.slices, total: nil)
       }
       do {
-        let (next, gradientNorm) = try version.next(sum, definition) { FloatBuffer(count: definition.layout.count) }
+        let (next, update) = try version.next(sum, definition) { FloatBuffer(count: definition.layout.count) }
         memory.append(
           definition.gatherRows(sum.tail, into: FloatBuffer(count: definition.slices * definition.rowFloats)))
         version = next
@@ -166,7 +166,7 @@ extension StepReplay {
         guard isLast else { continue }
         return Report(
           step: step, checkpointStep: manifest.step, slices: computed.slices,
-          total: total(sum, gradientNorm: gradientNorm, next: version))
+          total: total(sum, gradientNorm: update.gradientNorm, next: version))
       } catch RunError.notFinite where isLast {
         return Report(
           step: step, checkpointStep: manifest.step, slices: computed.slices,

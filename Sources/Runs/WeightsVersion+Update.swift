@@ -18,7 +18,7 @@ extension WeightsVersion {
   /// - Throws: `RunError.notFinite`.
   package func next(
     _ total: SliceSum, _ definition: RunDefinition, taking take: () -> FloatBuffer
-  ) throws -> (version: WeightsVersion, gradientNorm: Double) {
+  ) throws -> (version: WeightsVersion, update: UpdateReport) {
     // 1. Weights.
     let (student, teacher) = (take(), take())
     var optimizer = OptimizerState(steps: self.optimizer.steps, moments: self.optimizer.moments.map { _ in take() })
@@ -38,7 +38,7 @@ extension WeightsVersion {
     next.studentStatistics = statistics(studentStatistics, at: definition.rowFloats)
     next.teacherStatistics = statistics(teacherStatistics, at: definition.rowFloats + definition.statisticsLayout.count)
     (next.studentDigest, next.teacherDigest) = (student.digest, teacher.digest)
-    return (next, report.gradientNorm)
+    return (next, report)
   }
 
   /// keep * old + (1 - keep) * the mean over the slices, which are added in their order.

@@ -52,6 +52,29 @@ public struct MetricsRecord: Sendable, Equatable, Decodable {
   /// What people should look into, as of this step: a run that seems to collapse. Nil if there is nothing, and in records
   /// of older versions.
   public var warning: String?
+  /// Norms of the gradient before clipping, layer by layer, each under a key of its own: "gradient_norm/blocks.0". Of one
+  /// step in `stepsPerLayerNorms`, else none.
+  public var layerGradientNorms: [LayerNorm] = []
+
+  public static let stepsPerLayerNorms = 10
+  private static let layerNormPrefix = "gradient_norm/"
+
+  public struct LayerNorm: Sendable, Equatable {
+    public var layer: String
+    public var norm: Double
+
+    public init(layer: String, norm: Double) {
+      self.layer = layer
+      self.norm = norm
+    }
+  }
+
+  private enum CodingKeys: CodingKey {
+    case step, epoch, loss, consistency, koleo, targetEntropy, embeddingSpread, chosenShare, lr, weightDecay
+    case momentumTeacher, teacherTemp, gradientNorm, imagesPerSecond, workers, memoryRows, updateSeconds, rowsCached
+    case rowsFetched, rowWaitSeconds, weightsSeconds, reduceSeconds, undecodablePictures, lostPictures, unixSeconds
+    case warning
+  }
 
   public init(
     step: Int, epoch: Double, loss: Double, consistency: Double, koleo: Double, targetEntropy: Double,
@@ -59,7 +82,7 @@ public struct MetricsRecord: Sendable, Equatable, Decodable {
     teacherTemp: Double, gradientNorm: Double, imagesPerSecond: Double,
     workers: Int, memoryRows: Int, updateSeconds: Double?, rowsCached: Int?, rowsFetched: Int?,
     rowWaitSeconds: Double?, weightsSeconds: Double?, reduceSeconds: Double? = nil, unixSeconds: Double,
-    warning: String? = nil
+    warning: String? = nil, layerGradientNorms: [LayerNorm] = []
   ) {
     self.step = step
     self.epoch = epoch
@@ -85,11 +108,12 @@ public struct MetricsRecord: Sendable, Equatable, Decodable {
     self.reduceSeconds = reduceSeconds
     self.unixSeconds = unixSeconds
     self.warning = warning
+    self.layerGradientNorms = layerGradientNorms
   }
 
   /// The record as one line, without its newline. `step` comes first, for `MetricsWriter` looks for it there.
   public func json() -> String {
-    let numbers: [(String, Double)] = [
+    var numbers: [(String, Double)] = [
       ("epoch", epoch), ("loss", loss), ("consistency", consistency), ("koleo", koleo),
       ("target_entropy", targetEntropy), ("embedding_spread", embeddingSpread ?? .nan),
       ("chosen_share", chosenShare ?? .nan), ("lr", lr), ("weight_decay", weightDecay),
@@ -98,6 +122,7 @@ public struct MetricsRecord: Sendable, Equatable, Decodable {
       ("row_wait_seconds", rowWaitSeconds ?? .nan), ("weights_seconds", weightsSeconds ?? .nan),
       ("reduce_seconds", reduceSeconds ?? .nan),
     ]
+    for layer in layerGradientNorms { numbers.append((Self.layerNormPrefix + layer.layer, layer.norm)) }
     // JSON has no infinities and no NaN.
     let fields = numbers.map { "\"\($0)\":\($1.isFinite ? "\($1)" : "null")" }
     let rows = [
@@ -126,9 +151,26 @@ extension MetricsRecord {
     let decoder = JSONDecoder()
     decoder.keyDecodingStrategy = .custom { Name($0[$0.count - 1]) }
     for line in bytes.split(separator: UInt8(ascii: "\n")).reversed() {
-      if let record = try? decoder.decode(MetricsRecord.self, from: line) { return record }
+      if var record = try? decoder.decode(MetricsRecord.self, from: line) {
+        record.layerGradientNorms = (try? JSONDecoder().decode(LayerNorms.self, from: line))?.norms ?? []
+        return record
+      }
     }
     return nil
+  }
+
+  /// Those among a record's keys that are a layer's.
+  private struct LayerNorms: Decodable {
+    let norms: [LayerNorm]
+
+    init(from decoder: any Decoder) throws {
+      let record = try decoder.container(keyedBy: Name.self)
+      norms = try record.allKeys.filter { $0.stringValue.hasPrefix(layerNormPrefix) }.compactMap { key in
+        try record.decodeIfPresent(Double.self, forKey: key).map {
+          LayerNorm(layer: String(key.stringValue.dropFirst(layerNormPrefix.count)), norm: $0)
+        }
+      }.sorted { $0.layer.compare($1.layer, options: .numeric) == .orderedAscending }
+    }
   }
 
   /// `embedding_spread` is `embeddingSpread`; `time` is what `unix_seconds` was called before it said its unit.

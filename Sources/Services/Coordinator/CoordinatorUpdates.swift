@@ -106,7 +106,7 @@ final class CoordinatorUpdates: Sendable {
         let begin = Self.seconds()
         do {
           let isHashing = isHashing.load(ordering: .acquiring)
-          let (version, gradientNorm) = try next(old, total, &spare, givingRows: isHashing)
+          let (version, update) = try next(old, total, &spare, givingRows: isHashing)
           let hashes =
             isHashing
             ? version.exchanged.flatMap { $0.contentHashes(ofChunks: WireLimits.bulkFloats) } : []
@@ -116,7 +116,7 @@ final class CoordinatorUpdates: Sendable {
           chosen.update(total.chosen, newRows: old.rows..<version.rows)
           record(
             report(
-              version, total.losses, gradientNorm: gradientNorm, chosenShare: chosen.share, spare.rows,
+              version, total.losses, update, chosenShare: chosen.share, spare.rows,
               rate: rate.imagesPerSecond ?? 0, traffic: Array((reduced?.traffic ?? step.traffic).values),
               reduceSeconds: reduced?.seconds, updateSeconds: now - begin, seconds: now - last))
           last = now
@@ -165,8 +165,8 @@ extension CoordinatorUpdates {
   /// - Parameter givingRows: whether workers fetch the new rows from each other, if they need most of them.
   private func next(
     _ old: WeightsVersion, _ total: SliceSum, _ spare: inout Spare, givingRows: Bool
-  ) throws -> (WeightsVersion, gradientNorm: Double) {
-    var (version, gradientNorm) = try old.next(total, definition) { spare.parameters.take() }
+  ) throws -> (WeightsVersion, UpdateReport) {
+    var (version, update) = try old.next(total, definition) { spare.parameters.take() }
     let new = definition.gatherRows(total.tail, into: spare.rows)
     if givingRows, definition.drawsMostNewRows {
       let stored = spare.storedRows.take()
@@ -177,7 +177,7 @@ extension CoordinatorUpdates {
     try enqueue(new, step: old.step)
     version.memory = rows.digest.state
     version.rows = rows.rows
-    return (version, gradientNorm)
+    return (version, update)
   }
 
   /// Appends a step's rows; a full disk is waited for, loudly.
@@ -196,7 +196,7 @@ extension CoordinatorUpdates {
   }
 
   private func report(
-    _ version: WeightsVersion, _ losses: [SliceLoss], gradientNorm: Double, chosenShare: Double?,
+    _ version: WeightsVersion, _ losses: [SliceLoss], _ update: UpdateReport, chosenShare: Double?,
     _ newRows: FloatBuffer,
     rate: Double, traffic: [StepTraffic], reduceSeconds: Double?, updateSeconds: Double, seconds: Double
   ) -> StepReport {
@@ -215,12 +215,20 @@ extension CoordinatorUpdates {
         chosenShare: chosenShare,
         lr: definition.learningRate[step], weightDecay: definition.weightDecay[step],
         momentumTeacher: definition.momentum[step],
-        teacherTemp: definition.teacherTemperature[step], gradientNorm: gradientNorm, imagesPerSecond: rate,
+        teacherTemp: definition.teacherTemperature[step], gradientNorm: update.gradientNorm, imagesPerSecond: rate,
         workers: traffic.count, memoryRows: version.rows, updateSeconds: updateSeconds,
         rowsCached: traffic.reduce(0) { $0 &+ $1.cached }, rowsFetched: traffic.reduce(0) { $0 &+ $1.fetched },
         rowWaitSeconds: traffic.map { Double($0.waited) / 1e6 }.max(),
         weightsSeconds: traffic.map { Double($0.weights) / 1e6 }.max(), reduceSeconds: reduceSeconds,
-        unixSeconds: Double(now.tv_sec) + Double(now.tv_nsec) * 1e-9),
+        unixSeconds: Double(now.tv_sec) + Double(now.tv_nsec) * 1e-9,
+        layerGradientNorms: version.step % MetricsRecord.stepsPerLayerNorms == 0 ? layerNorms(update) : []),
       seconds: seconds)
+  }
+
+  /// Of the gradient before clipping, layer by layer.
+  private func layerNorms(_ update: UpdateReport) -> [MetricsRecord.LayerNorm] {
+    definition.layout.layers.map { name, tensors in
+      MetricsRecord.LayerNorm(layer: name, norm: update.squares[tensors].reduce(0, +).squareRoot())
+    }
   }
 }
