@@ -81,11 +81,12 @@ let package = Package(
         "Networks", "Numerics", "Objective", "Optimization", "Vision", "Machine",
       ]),
     .target(name: "HTTP", dependencies: ["Messages"]),
+    .target(name: "EventFiles", dependencies: ["CProtobufC", "CMessages"]),
     .target(
       name: "Watching",
       dependencies: [
-        "HTTP", "Services", "Checkpoints", "Configuration", "Coordination", "CSodium", "Durability", "Messages",
-        "Printing", "Runs", "Telemetry", "Threads", "Wire",
+        "HTTP", "EventFiles", "Services", "Checkpoints", "Configuration", "Coordination", "CSodium", "Durability",
+        "Messages", "Printing", "Runs", "Telemetry", "Threads", "Training", "Vision", "Wire",
       ],
       resources: [
         .embedInCode("Page/page.html"), .embedInCode("Page/login.html"), .embedInCode("Page/page.css"),
@@ -114,7 +115,7 @@ let package = Package(
         "Runs", "Services", "Planning", "Verification", "Evaluation", "Benchmark", "Checkpoints", "Durability",
         "Networks",
         "Configuration",
-        "CVersion", "Coordination", "HTTP", "Launching", "Machine", "MemoryBank", "Messages", "Numerics",
+        "CVersion", "Coordination", "EventFiles", "HTTP", "Launching", "Machine", "MemoryBank", "Messages", "Numerics",
         "Optimization", "Printing", "Processes", "Telemetry", "Threads", "Training", "Vision", "Watching", "Wire",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Logging", package: "swift-log"),
@@ -160,9 +161,13 @@ let package = Package(
         "Runs", "Services", "Durability", "Machine", "Slices", "Threads", "Messages", "Wire", "TestSupport",
       ]),
     .testTarget(name: "HTTPTests", dependencies: ["HTTP", "Messages", "TestSupport"]),
+    .testTarget(name: "EventFilesTests", dependencies: ["EventFiles", "TestSupport"]),
     .testTarget(
       name: "WatchingTests",
-      dependencies: ["Watching", "HTTP", "Coordination", "Services", "Telemetry", "TestSupport"]),
+      dependencies: [
+        "Watching", "EventFiles", "HTTP", "Checkpoints", "Coordination", "Durability", "Numerics", "Services",
+        "Telemetry", "TestSupport",
+      ]),
     .testTarget(name: "VerificationTests", dependencies: ["Numerics", "Verification"]),
     .testTarget(
       name: "CommandLineTests",

@@ -13,6 +13,7 @@ import tempfile
 import threading
 import time
 
+import tensorboard_check
 from browser import Browser
 from processes import PROGRAM, RECIPE, Page, Process, eventually, free_port, records, write_long_metrics
 
@@ -230,6 +231,7 @@ def main():
             check.collapsing()
             check.finished()
             check.million_steps()
+            tensorboard_check.check(check)
         finally:
             check.browser.quit()
         check.say(f"all is well; look at the pictures in {pictures}")

@@ -33,9 +33,19 @@ public struct ViewSampler: Sendable {
   ///   - image: the picture's number in the data set; `epoch` counts from 0.
   ///   - row: `3 * size * size` floats, `[3, size, size]`.
   public mutating func writeView(_ view: Int, of picture: Picture, image: Int, epoch: Int, into row: Vector) {
+    cut(view, of: picture, image: image, epoch: epoch)
+    normalization.write(self.view, into: row)
+  }
+
+  /// One view as people see it: what `writeView` normalises.
+  public mutating func picture(ofView view: Int, of picture: Picture, image: Int, epoch: Int) -> Picture {
+    cut(view, of: picture, image: image, epoch: epoch)
+    return self.view
+  }
+
+  private mutating func cut(_ view: Int, of picture: Picture, image: Int, epoch: Int) {
     let parameters = parameters(ofView: view, of: picture, image: image, epoch: epoch)
     resampler.resize(parameters.region, of: picture, to: parameters.size, into: &self.view)
     for operation in parameters.operations { self.view.apply(operation, scratch: &blurScratch) }
-    normalization.write(self.view, into: row)
   }
 }

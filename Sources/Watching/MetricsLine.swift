@@ -27,40 +27,63 @@ package struct MetricsLine {
   /// - Parameter line: without its newline.
   /// - Returns: whether it is a record; then `step` and `values` are its.
   package mutating func read(_ line: UnsafeBufferPointer<UInt8>) -> Bool {
-    guard line.count <= Self.bytesAtMost, line.first == UInt8(ascii: "{"), line.last == UInt8(ascii: "}") else {
-      return false
-    }
     for index in values.indices { values[index] = .nan }
     var found: Int?
+    let isRecord = Self.eachFigure(of: line) { key, value in
+      guard let target = Self.target(of: key) else { return true }
+      guard let number = Self.number(value) else { return false }
+      if target < Metric.count { values[target] = number } else { found = Int(exactly: number) }
+      return true
+    }
+    guard isRecord, let found, found > 0 else { return false }
+    step = found
+    return true
+  }
+
+  /// All figures of a record, whatever they are called; nil of a line that is none. A figure that is null is left out.
+  static func figures(of line: UnsafeBufferPointer<UInt8>) -> [(key: String, value: Double)]? {
+    var figures: [(String, Double)] = []
+    let isRecord = eachFigure(of: line) { key, value in
+      guard let number = number(value) else { return false }
+      if !number.isNaN { figures.append((String(decoding: key, as: UTF8.self), number)) }
+      return true
+    }
+    return isRecord ? figures : nil
+  }
+
+  /// Gives each key with its value as it is written; those with a text are left out, for that is no figure.
+  /// - Returns: whether the line is an object of such, and `take` took all of them.
+  @inline(__always)
+  private static func eachFigure(
+    of line: UnsafeBufferPointer<UInt8>,
+    _ take: (_ key: UnsafeBufferPointer<UInt8>, _ value: UnsafeBufferPointer<UInt8>) -> Bool
+  ) -> Bool {
+    guard line.count <= bytesAtMost, line.first == UInt8(ascii: "{"), line.last == UInt8(ascii: "}") else {
+      return false
+    }
     var place = 1
     while place < line.count - 1 {
       // 1. "key":
-      guard line[place] == UInt8(ascii: "\""), let keyEnd = Self.endOfText(line, from: place + 1),
+      guard line[place] == UInt8(ascii: "\""), let keyEnd = endOfText(line, from: place + 1),
         line[keyEnd + 1] == UInt8(ascii: ":")
       else { return false }
       let key = UnsafeBufferPointer(rebasing: line[(place + 1)..<keyEnd])
       place = keyEnd + 2
 
-      // 2. A text, which is no figure, or all up to the next comma.
+      // 2. A text, or all up to the next comma.
       if line[place] == UInt8(ascii: "\"") {
-        guard let end = Self.endOfText(line, from: place + 1) else { return false }
+        guard let end = endOfText(line, from: place + 1) else { return false }
         place = end + 1
       } else {
         let start = place
         while place < line.count - 1, line[place] != UInt8(ascii: ",") { place += 1 }
-        if let target = Self.target(of: key) {
-          let value = UnsafeBufferPointer(rebasing: line[start..<place])
-          guard let number = Self.number(value) else { return false }
-          if target < Metric.count { values[target] = number } else { found = Int(exactly: number) }
-        }
+        guard take(key, UnsafeBufferPointer(rebasing: line[start..<place])) else { return false }
       }
 
       // 3. , or the end.
       guard place == line.count - 1 || line[place] == UInt8(ascii: ",") else { return false }
       place += 1
     }
-    guard let found, found > 0 else { return false }
-    step = found
     return true
   }
 

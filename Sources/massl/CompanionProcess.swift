@@ -4,31 +4,41 @@ import Services
 import Synchronization
 import Threads
 
-/// Keeps a page's process running beside a run, which does not notice whether it is there.
-final class PageProcess: Sendable {
+/// Keeps a process running beside a run, which does not notice whether it is there: its page, or what writes event files.
+final class CompanionProcess: Sendable {
   /// From one start to the next, doubled as long as it ends at once, in seconds.
   private static let pause = (first: 0.5, last: 60.0)
   /// A process that lives longer did start.
   private static let early = 10.0
+  /// Until it has ended once it was told to, in seconds; then the run's process ends without it.
+  private static let farewell = 20.0
 
+  /// What it is: "page" for "The page's process ended".
+  private let name: String
   private let arguments: [String]
   private let log: ServiceLog
   private let state = Mutex<(process: Process?, isStopping: Bool)>((nil, false))
 
   /// Starts it.
-  /// - Parameter arguments: massl's.
-  init(arguments: [String], log: @escaping ServiceLog) {
+  /// - Parameters:
+  ///   - name: what it is, for people: "page".
+  ///   - arguments: massl's, the command first, which is what to type for it later.
+  init(_ name: String, arguments: [String], log: @escaping ServiceLog) {
+    self.name = name
     self.arguments = arguments
     self.log = log
-    startThread(named: "massl-page") { [self] in keepRunning() }
+    startThread(named: "massl-\(arguments[0])") { [self] in keepRunning() }
   }
 
-  /// Ends it, and starts it no more.
+  /// Ends it, and starts it no more. Returns once it has ended, or has had its time.
   func stop() {
-    state.withLock { state in
+    let process = state.withLock { state in
       state.isStopping = true
       if let process = state.process, process.isRunning { process.terminate() }
+      return state.process
     }
+    let end = Date() + Self.farewell
+    while process?.isRunning ?? false, Date() < end { Thread.sleep(forTimeInterval: 0.02) }
   }
 
   private func keepRunning() {
@@ -41,10 +51,10 @@ final class PageProcess: Sendable {
       let status = process.terminationReason == .exit ? ExitStatus(rawValue: process.terminationStatus) : nil
       if isOver || status == .done { return }
       if status == .usage || status == .doNotRestart {
-        return log(.warning, "The page cannot be shown. The run goes on without it; massl page shows it later.")
+        return log(.warning, "The run goes on without its \(name); massl \(arguments[0]) brings it later.")
       }
       pause = Date().timeIntervalSince(begin) > Self.early ? Self.pause.first : min(2 * pause, Self.pause.last)
-      log(.warning, "The page's process ended; starting it again in \(pause) s. The run goes on.")
+      log(.warning, "The \(name)'s process ended; starting it again in \(pause) s. The run goes on.")
       Thread.sleep(forTimeInterval: pause)
     }
   }
@@ -62,7 +72,7 @@ final class PageProcess: Sendable {
       do {
         try process.run()
       } catch {
-        log(.warning, "The page's process cannot be started: \(error.localizedDescription) The run goes on without it.")
+        log(.warning, "The \(name)'s process cannot be started: \(error.localizedDescription) The run goes on without it.")
         return nil
       }
       state.process = process

@@ -39,6 +39,8 @@ package struct CoordinatorCommand: EndsInOrder {
 
   @OptionGroup package var page: PageOptions
 
+  @OptionGroup package var tensorBoard: TensorBoardOptions
+
   @Flag(help: "Let workers of other compute classes in: gives up that a run's bits can be reproduced.")
   package var allowMixed = false
 
@@ -84,8 +86,10 @@ package struct CoordinatorCommand: EndsInOrder {
       rowCacheBytes: rowCache.bytes)
     options.forgetsLostRows = forgetLostRows
     let manager = ServiceManager.ofThisProcess(isChild: stopWithParent, log: log.line)
-    let process = try page.process(of: place.run, beside: security, log: log.line)
-    defer { process?.stop() }
+    let companions = [
+      try page.process(of: place.run, beside: security, log: log.line), tensorBoard.process(of: place, log: log.line),
+    ]
+    defer { for companion in companions { companion?.stop() } }
     // Where workers look for it; one that went back is another incarnation there, as after a restart.
     while let endpoint = try coordinate(options, configuration, signals, log, manager) {
       options.listen = listen.withPort(endpoint.port)

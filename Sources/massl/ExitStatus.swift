@@ -4,6 +4,7 @@ import Configuration
 import Coordination
 import Durability
 import Evaluation
+import EventFiles
 import Glibc
 import HTTP
 import Launching
@@ -63,8 +64,9 @@ extension ExitStatus {
       case is RunElsewhere: .usage
       case let error as LaunchError: error.host == nil ? .usage : .failed
       case let error as MemoryError: Self(of: error)
-      case is VerificationError, is PageError, ListenError.cannotListen: .usage
-      case ListenError.addressInUse: .tryAgain
+      case is VerificationError, is PageError, ListenError.cannotListen, EventFileError.cannotMake:
+        .usage
+      case ListenError.addressInUse, EventFileError.cannotWrite, EventFileError.inUse: .tryAgain
       case OutputError.closedPipe: .pipeClosed
       case MemoryBankError.flushFailedBefore: .tryAgain
       case MemoryBankError.rowsInShards: .usage

@@ -49,7 +49,7 @@ package struct PageOptions: ParsableArguments {
   /// - Throws: what is wrong with the token file or the address, before a run begins with it.
   func process(
     of run: String, beside security: CoordinatorSecurityOptions? = nil, log: @escaping ServiceLog
-  ) throws -> PageProcess? {
+  ) throws -> CompanionProcess? {
     guard let page else { return nil }
     if let tokenFile {
       _ = try AccessToken(file: tokenFile)
@@ -64,6 +64,6 @@ package struct PageOptions: ParsableArguments {
     if security?.insecure == true { arguments.append("--insecure") }
     // The page may be there before the run is.
     try FileManager.default.createDirectory(atPath: run, withIntermediateDirectories: true)
-    return PageProcess(arguments: arguments, log: log)
+    return CompanionProcess("page", arguments: arguments, log: log)
   }
 }

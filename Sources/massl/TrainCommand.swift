@@ -54,6 +54,8 @@ package struct TrainCommand: EndsInOrder {
 
   @OptionGroup package var page: PageOptions
 
+  @OptionGroup package var tensorBoard: TensorBoardOptions
+
   @OptionGroup package var settings: ConfigurationOptions
 
   /// Threads of a coordinator or worker for sockets, files and signals.
@@ -112,9 +114,9 @@ package struct TrainCommand: EndsInOrder {
       },
       memory: memory.words, log: log.line)
     let signals = Signals()
-    // Beside the coordinator, not under it: it shows that one is being started again.
-    let process = try page.process(of: place.run, log: log.line)
-    defer { process?.stop() }
+    // Beside the coordinator, not under it: they outlive one that is being started again.
+    let companions = [try page.process(of: place.run, log: log.line), tensorBoard.process(of: place, log: log.line)]
+    defer { for companion in companions { companion?.stop() } }
     signals.tell { supervisor.requestStop($0) }
     throw try supervisor.run().code
   }
