@@ -86,7 +86,7 @@ let package = Package(
       name: "Watching",
       dependencies: [
         "HTTP", "EventFiles", "Services", "Checkpoints", "Configuration", "Coordination", "CSodium", "Durability",
-        "Messages", "Printing", "Runs", "Telemetry", "Threads", "Training", "Vision", "Wire",
+        "Messages", "Printing", "Processes", "Runs", "Telemetry", "Threads", "Training", "Vision", "Wire",
       ],
       resources: [
         .embedInCode("Page/page.html"), .embedInCode("Page/login.html"), .embedInCode("Page/page.css"),

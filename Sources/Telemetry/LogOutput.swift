@@ -37,6 +37,15 @@ public final class LogOutput: Sendable {
   /// Writes a line; what does not show in it is escaped. A file that takes none is told of once on the console, and tried again with each line.
   public func write(line: String) {
     console.write(line: line)
+    writeToFile(line: line)
+  }
+
+  /// Writes what the console hears of in another way.
+  public func note(level: Logger.Level, label: String, _ text: String) {
+    writeToFile(line: LogLine.render(time: LogLine.now, level: level, label: label, message: text, values: [:]))
+  }
+
+  private func writeToFile(line: String) {
     let trouble: TelemetryError? = file.withLock { log in
       do throws(TelemetryError) {
         try log.file?.append(line: line.printable)
@@ -79,13 +88,10 @@ package struct RunLogHandler: LogHandler {
   }
 
   package func log(event: LogEvent) {
-    var now = timespec()
-    clock_gettime(CLOCK_REALTIME, &now)
     let values = metadata.merging(event.metadata ?? [:]) { _, ofEvent in ofEvent }
-    let time = LogLine.timestamp(seconds: now.tv_sec, nanoseconds: now.tv_nsec)
     output.write(
       line: LogLine.render(
-        time: time, level: event.level, label: label, message: event.message.description, values: values))
+        time: LogLine.now, level: event.level, label: label, message: event.message.description, values: values))
   }
 }
 
@@ -98,6 +104,12 @@ package enum LogLine {
     // One event is one line, whatever a peer or a file name put in its text.
     let text = (message + pairs).split(omittingEmptySubsequences: true) { $0.isNewline }.joined(separator: " | ")
     return "\(time) \(level.rawValue) \(label): \(text)"
+  }
+
+  static var now: String {
+    var now = timespec()
+    clock_gettime(CLOCK_REALTIME, &now)
+    return timestamp(seconds: now.tv_sec, nanoseconds: now.tv_nsec)
   }
 
   /// "2026-11-24T09:41:05.123Z".

@@ -52,7 +52,7 @@ public struct PageService {
     let run = watcher.observation
     let files = watcher.fileViews
     let document = RunDocument(
-      name: URL(fileURLWithPath: watcher.run).lastPathComponent, run: run,
+      name: URL(fileURLWithPath: watcher.run ?? "").lastPathComponent, run: run,
       checkpoints: files.checkpoints, log: files.log, blockSize: files.blockSize)
     return PageResponses.json(document.json(status: run.status?.json(), record: run.record?.json()))
   }

@@ -11,6 +11,9 @@ struct RunFiles: Sendable {
   private static let logLines = 40
   /// Checkpoints that are shown: the last few are kept, and those for good may be many.
   private static let checkpointsShown = 12
+  /// Below room for so many checkpoints, and so many bytes, a disk is nearly full.
+  private static let checkpointsNeeded = 3
+  private static let leastRoom = 1 << 30
 
   struct Checkpoint: Sendable, Equatable {
     let step: Int
@@ -25,14 +28,27 @@ struct RunFiles: Sendable {
     let directory = try? RunDirectory.checkpoints(of: run, in: FileStorage())
     let steps = (try? directory?.steps()) ?? []
     return steps.suffix(Self.checkpointsShown).reversed().compactMap { step in
-      let digits = "\(step)"
-      let name = "step-" + String(repeating: "0", count: max(0, 8 - digits.count)) + digits
-      let path = "\(run)/checkpoints/\(name)/manifest.json"
+      let path = "\(folder(ofStep: step))/manifest.json"
       guard let date = try? FileManager.default.attributesOfItem(atPath: path)[.modificationDate] as? Date else {
         return nil
       }
       return Checkpoint(step: step, unixSeconds: date.timeIntervalSince1970)
     }
+  }
+
+  private func folder(ofStep step: Int) -> String {
+    let digits = "\(step)"
+    return "\(run)/checkpoints/step-" + String(repeating: "0", count: max(0, 8 - digits.count)) + digits
+  }
+
+  /// What is left on the run's disk, and what some checkpoints like its newest one need, at least a gibibyte.
+  func room(for step: Int?) -> RunEvents.Room? {
+    guard let free = try? FileStorage().freeSpace(at: run) else { return nil }
+    let files = step.flatMap { try? FileManager.default.contentsOfDirectory(atPath: folder(ofStep: $0)) } ?? []
+    let sizes = files.compactMap { name in
+      step.flatMap { try? FileManager.default.attributesOfItem(atPath: "\(folder(ofStep: $0))/\(name)")[.size] as? Int }
+    }
+    return RunEvents.Room(free: free, needed: max(Self.leastRoom, Self.checkpointsNeeded * sizes.reduce(0, +)))
   }
 
   /// The newest whole lines of the coordinator's log, escaped; oldest first.

@@ -11,7 +11,7 @@ import Wire
 
 /// Watches a run: asks its coordinator and follows its files, in two threads, whether or not somebody looks.
 ///
-///     let watcher = RunWatcher(run: "runs/first") { endpoint in ... }
+///     let watcher = RunWatcher(run: "runs/first") { endpoint in ... }     // or (coordinator: endpoint), without files
 ///     watcher.start()
 ///     watcher.observation        // at once, of a second ago
 public final class RunWatcher: Sendable {
@@ -33,6 +33,8 @@ public final class RunWatcher: Sendable {
     var problem: String?
     var sinceStep: ContinuousClock.Instant?
     var record: MetricsRecord?
+    /// Of a coordinator whose files are elsewhere: losses as they were heard.
+    var losses = History()
     var usualStep: Duration?
     var checkpoints: [RunFiles.Checkpoint] = []
     var log: [String] = []
@@ -40,8 +42,10 @@ public final class RunWatcher: Sendable {
     var lookedAt = ContinuousClock.now
   }
 
-  let run: String
-  private let files: RunFiles
+  /// The run directory; nil of a coordinator whose files are elsewhere.
+  let run: String?
+  private let endpoint: Endpoint?
+  private let files: RunFiles?
   private let security: @Sendable (Endpoint) throws -> Security<ClientKeys>
   private let seen = Mutex(Seen())
   private let metrics: Mutex<MetricsFollower>
@@ -49,36 +53,63 @@ public final class RunWatcher: Sendable {
   /// - Parameters:
   ///   - run: the run directory.
   ///   - security: what a coordinator is talked to with.
-  public init(run: String, security: @escaping @Sendable (Endpoint) throws -> Security<ClientKeys>) {
+  public convenience init(run: String, security: @escaping @Sendable (Endpoint) throws -> Security<ClientKeys>) {
+    self.init(run: run, endpoint: nil, security: security)
+  }
+
+  /// - Parameters:
+  ///   - coordinator: the only one that is asked, and for nothing but its status.
+  ///   - security: what it is talked to with.
+  public convenience init(
+    coordinator: Endpoint, security: @escaping @Sendable (Endpoint) throws -> Security<ClientKeys>
+  ) {
+    self.init(run: nil, endpoint: coordinator, security: security)
+  }
+
+  private init(
+    run: String?, endpoint: Endpoint?, security: @escaping @Sendable (Endpoint) throws -> Security<ClientKeys>
+  ) {
     self.run = run
+    self.endpoint = endpoint
     self.security = security
-    files = RunFiles(run: run)
-    metrics = Mutex(MetricsFollower(path: "\(run)/metrics.jsonl"))
+    files = run.map { RunFiles(run: $0) }
+    metrics = Mutex(MetricsFollower(path: "\(run ?? "")/metrics.jsonl"))
   }
 
   /// Has a first look, so that whoever asks next sees something, and goes on in threads of its own.
   public func start() {
-    _ = metrics.withLock { $0.advance() }
-    look()
-    startThread(named: "massl-files") { [self] in
-      while true {
-        while metrics.withLock({ $0.advance() }) {}
-        look()
-        wait()
-      }
-    }
+    if let files { follow(files) }
     startThread(named: "massl-ask") { [self] in
-      var inquiry: (address: String, inquiry: StatusInquiry)?
-      var shown: [RunFiles.Checkpoint]?
+      var asked = Asked()
       while true {
-        ask(with: &inquiry, unless: &shown)
+        ask(&asked)
         wait()
       }
     }
   }
 
+  private func follow(_ files: RunFiles) {
+    _ = metrics.withLock { $0.advance() }
+    look(at: files)
+    startThread(named: "massl-files") { [self] in
+      while true {
+        while metrics.withLock({ $0.advance() }) {}
+        look(at: files)
+        wait()
+      }
+    }
+  }
+
+  /// A look at once: of a run that has just ended.
+  package func lookOnce() {
+    while metrics.withLock({ $0.advance() }) {}
+    if let files { look(at: files) }
+    var asked = Asked()
+    ask(&asked)
+  }
+
   /// Somebody looks: figures are to be of now.
-  func touch() { seen.withLock { $0.lookedAt = .now } }
+  package func touch() { seen.withLock { $0.lookedAt = .now } }
 
   private func wait() {
     let start = ContinuousClock.now
@@ -93,7 +124,7 @@ public final class RunWatcher: Sendable {
 // MARK: - What is known
 
 extension RunWatcher {
-  var observation: Observation {
+  package var observation: Observation {
     seen.withLock { seen in
       let now = ContinuousClock.now
       return Observation(
@@ -101,6 +132,18 @@ extension RunWatcher {
         isCoordinated: seen.isCoordinated, sinceStep: seen.sinceStep.map { now - $0 }, usualStep: seen.usualStep,
         record: seen.record, problem: seen.problem)
     }
+  }
+
+  /// The newest error in the log's end.
+  package var lastError: String? {
+    seen.withLock { $0.log }.last { $0.split(separator: " ", maxSplits: 2).dropFirst().first == "error" }
+      .flatMap { $0.split(separator: ": ", maxSplits: 1).last.map(String.init) }
+  }
+
+  /// Of the run directory's disk; nil where it cannot be told.
+  package var room: RunEvents.Room? {
+    let step = seen.withLock { $0.checkpoints.first?.step }
+    return files?.room(for: step)
   }
 
   var fileViews: (checkpoints: [RunFiles.Checkpoint], log: [String], blockSize: Int?) {
@@ -114,8 +157,8 @@ extension RunWatcher {
 // MARK: - Files
 
 extension RunWatcher {
-  private func look() {
-    let record = MetricsRecord.newest(inFile: "\(run)/metrics.jsonl")
+  private func look(at files: RunFiles) {
+    let record = MetricsRecord.newest(inFile: "\(files.run)/metrics.jsonl")
     let (checkpoints, log) = (files.checkpoints(), files.logTail())
     let usual = metrics.withLock { Self.usualStep(in: $0.newest) }
     let known = seen.withLock { $0.blockSize }
@@ -137,34 +180,34 @@ extension RunWatcher {
 // MARK: - The coordinator
 
 extension RunWatcher {
-  /// - Parameter shown: the checkpoints of which the newest one's status is shown.
-  private func ask(
-    with inquiry: inout (address: String, inquiry: StatusInquiry)?, unless shown: inout [RunFiles.Checkpoint]?
-  ) {
-    let path = "\(run)/\(CoordinatorService.addressFile)"
-    guard let text = try? String(contentsOfFile: path, encoding: .utf8) else {
-      inquiry = nil
-      takeCheckpoint(isCoordinated: false, unless: &shown)
-      return
-    }
-    let address = text.trimmingCharacters(in: .whitespacesAndNewlines)
+  /// What the thread that asks keeps from one question to the next.
+  private struct Asked {
+    var endpoint: Endpoint?
+    /// Kept as long as the address is the same: a socket connects again by itself.
+    var inquiry: StatusInquiry?
+    /// The checkpoints of which the newest one's status is shown.
+    var shown: [RunFiles.Checkpoint]?
+  }
+
+  private func ask(_ asked: inout Asked) {
     do {
-      let endpoint = try Endpoint(address).onThisMachine
-      // Kept as long as the address is the same: a socket connects again by itself.
-      let asked =
-        if let inquiry, inquiry.address == address { inquiry.inquiry } else {
-          try StatusInquiry(of: endpoint, security: security(endpoint))
-        }
-      inquiry = (address, asked)
-      switch try asked.ask(patience: Self.patience) {
+      let named = try run.flatMap { try NamedCoordinator(ofRunAt: $0)?.endpoint }
+      guard let endpoint = endpoint ?? named else {
+        asked.inquiry = nil
+        return takeCheckpoint(isCoordinated: false, unless: &asked.shown)
+      }
+      if asked.endpoint != endpoint { asked.inquiry = nil }
+      let inquiry = try asked.inquiry ?? StatusInquiry(of: endpoint, security: security(endpoint))
+      (asked.endpoint, asked.inquiry) = (endpoint, inquiry)
+      switch try inquiry.ask(patience: Self.patience) {
       case .status(let status):
-        shown = nil
+        asked.shown = nil
         take(status)
-      case .none(let reason): fail(reason.map { "\($0)" }, &shown)
+      case .none(let reason): fail(reason.map { "\($0)" }, &asked.shown)
       }
     } catch {
-      inquiry = nil
-      fail("\(error)", &shown)
+      asked.inquiry = nil
+      fail("\(error)", &asked.shown)
     }
   }
 
@@ -172,8 +215,17 @@ extension RunWatcher {
     seen.withLock { seen in
       let now = ContinuousClock.now
       noteStep(of: status, at: now, &seen)
+      if run == nil { noteLoss(of: status, &seen) }
       (seen.status, seen.heard, seen.isCoordinated, seen.problem) = (status, now, true, nil)
     }
+  }
+
+  private func noteLoss(of status: RunStatus, _ seen: inout Seen) {
+    // One that went back does steps again.
+    if status.coordination.step < seen.losses.lastStep ?? 0 { seen.losses = History() }
+    var values = [Double](repeating: .nan, count: Metric.count)
+    values[Metric.loss.index] = status.loss ?? .nan
+    seen.losses.add(step: status.coordination.step, values)
   }
 
   /// When the step's number changed: of the first look, when the step before it was recorded.
@@ -199,8 +251,8 @@ extension RunWatcher {
 
   /// Reads the newest whole checkpoint, every byte of which is compared with its digest: once, for they do not change.
   private func takeCheckpoint(isCoordinated: Bool, unless shown: inout [RunFiles.Checkpoint]?) {
-    let checkpoints = files.checkpoints()
-    if checkpoints != shown {
+    let checkpoints = files?.checkpoints() ?? []
+    if let run, checkpoints != shown {
       do {
         let status = try RunStatus(ofStoppedRunAt: run, in: FileStorage())
         seen.withLock { ($0.status, $0.problem) = (status, nil) }

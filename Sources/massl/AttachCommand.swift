@@ -1,13 +1,10 @@
 import ArgumentParser
-import Durability
 import Foundation
-import Messages
 import Printing
 import Processes
 import Runs
 import Services
 import Telemetry
-import Wire
 
 /// `massl attach`: what a run says, live.
 package struct AttachCommand: EndsInOrder {
@@ -59,7 +56,7 @@ package struct AttachCommand: EndsInOrder {
         return console.write(line: "\(run) has ended: \(RestingRun(run).words)")
       }
       if console.isTerminal, -asked.timeIntervalSinceNow > Self.progressPause {
-        if let status = status() {
+        if let status = NamedCoordinator.glance(atRun: run, patience: Self.patience) {
           console.show(progress: ProgressLine.render(ProgressState(status), width: console.width - 1))
         }
         asked = Date()
@@ -68,17 +65,5 @@ package struct AttachCommand: EndsInOrder {
     }
     console.endProgress()
     console.write(line: "\(run) goes on as process \(process.number). massl stop --run \(run.shellWord) ends it.")
-  }
-
-  /// Of a coordinator that asks for no key; others are for `massl status`.
-  private func status() -> RunStatus? {
-    guard
-      let text = try? String(
-        contentsOfFile: "\(runDirectory)/\(CoordinatorService.addressFile)", encoding: .utf8),
-      let endpoint = try? Endpoint(text.trimmingCharacters(in: .whitespacesAndNewlines)).onThisMachine,
-      let security = try? Security<ClientKeys>.decide(for: endpoint, keys: nil, insecure: false),
-      case .status(let status)? = try? StatusInquiry(of: endpoint, security: security).ask(patience: Self.patience)
-    else { return nil }
-    return status
   }
 }

@@ -4,37 +4,56 @@ import Services
 import Synchronization
 import Threads
 
-/// Keeps a process running beside a run, which does not notice whether it is there: its page, or what writes event files.
+/// Keeps a process running beside a run, which does not notice whether it is there: its page, what writes event files, or
+/// who tells people of it.
 final class CompanionProcess: Sendable {
   /// From one start to the next, doubled as long as it ends at once, in seconds.
   private static let pause = (first: 0.5, last: 60.0)
   /// A process that lives longer did start.
   private static let early = 10.0
   /// Until it has ended once it was told to, in seconds; then the run's process ends without it.
-  private static let farewell = 20.0
+  private static let farewell = 35.0
 
   /// What it is: "page" for "The page's process ended".
   private let name: String
   private let arguments: [String]
   private let log: ServiceLog
-  private let state = Mutex<(process: Process?, isStopping: Bool)>((nil, false))
+  /// Whether it is told how the run ends, over its standard input, instead of being told to end.
+  private let hearsTheEnd: Bool
+  private let state = Mutex<State>(State())
+
+  private struct State {
+    var process: Process?
+    var input: Pipe?
+    var isStopping = false
+  }
 
   /// Starts it.
   /// - Parameters:
   ///   - name: what it is, for people: "page".
   ///   - arguments: massl's, the command first, which is what to type for it later.
-  init(_ name: String, arguments: [String], log: @escaping ServiceLog) {
+  ///   - hearsTheEnd: whether it reads how the run ended, and then ends by itself.
+  init(_ name: String, arguments: [String], hearsTheEnd: Bool = false, log: @escaping ServiceLog) {
     self.name = name
     self.arguments = arguments
+    self.hearsTheEnd = hearsTheEnd
     self.log = log
     startThread(named: "massl-\(arguments[0])") { [self] in keepRunning() }
   }
 
   /// Ends it, and starts it no more. Returns once it has ended, or has had its time.
-  func stop() {
+  /// - Parameters:
+  ///   - status: how the run ended.
+  ///   - why: a sentence of an error.
+  func stop(_ status: ExitStatus, _ why: String? = nil) {
     let process = state.withLock { state in
       state.isStopping = true
-      if let process = state.process, process.isRunning { process.terminate() }
+      if let input = state.input?.fileHandleForWriting {
+        try? input.write(contentsOf: Data(RunEnding.line(status, why).utf8))
+        try? input.close()
+      } else if let process = state.process, process.isRunning {
+        process.terminate()
+      }
       return state.process
     }
     let end = Date() + Self.farewell
@@ -67,16 +86,34 @@ final class CompanionProcess: Sendable {
     // It multiplies nothing, and a process that crashes must not wait for a person at this terminal.
     process.environment = ProcessInfo.processInfo.environment.merging(
       ["OPENBLAS_NUM_THREADS": "1", "SWIFT_BACKTRACE": "interactive=no"]) { $1 }
+    let input = hearsTheEnd ? Pipe() : nil
+    if let input { process.standardInput = input }
     return state.withLock { state in
       guard !state.isStopping else { return nil }
       do {
         try process.run()
       } catch {
-        log(.warning, "The \(name)'s process cannot be started: \(error.localizedDescription) The run goes on without it.")
+        log(
+          .warning, "The \(name)'s process cannot be started: \(error.localizedDescription) The run goes on without it."
+        )
         return nil
       }
-      state.process = process
+      (state.process, state.input) = (process, input)
       return process
+    }
+  }
+}
+
+extension [CompanionProcess] {
+  /// Runs what they are beside, and tells them how it ended.
+  func beside(_ body: () throws -> ExitStatus) throws -> ExitStatus {
+    do {
+      let status = try body()
+      for companion in self { companion.stop(status) }
+      return status
+    } catch {
+      for companion in self { companion.stop(ExitStatus(of: error), "\(error)") }
+      throw error
     }
   }
 }

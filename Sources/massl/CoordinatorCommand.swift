@@ -41,6 +41,8 @@ package struct CoordinatorCommand: EndsInOrder {
 
   @OptionGroup package var tensorBoard: TensorBoardOptions
 
+  @OptionGroup package var events: EventOptions
+
   @Flag(help: "Let workers of other compute classes in: gives up that a run's bits can be reproduced.")
   package var allowMixed = false
 
@@ -86,13 +88,22 @@ package struct CoordinatorCommand: EndsInOrder {
       rowCacheBytes: rowCache.bytes)
     options.forgetsLostRows = forgetLostRows
     let manager = ServiceManager.ofThisProcess(isChild: stopWithParent, log: log.line)
-    let companions = [
-      try page.process(of: place.run, beside: security, log: log.line), tensorBoard.process(of: place, log: log.line),
-    ]
-    defer { for companion in companions { companion?.stop() } }
-    // Where workers look for it; one that went back is another incarnation there, as after a restart.
-    while let endpoint = try coordinate(options, configuration, signals, log, manager) {
-      options.listen = listen.withPort(endpoint.port)
+    let companions = try [
+      page.process(of: place.run, beside: security, log: log.line), tensorBoard.process(of: place, log: log.line),
+      events.process(of: place.run, beside: security, log: log.line),
+    ].compactMap(\.self)
+    _ = try companions.beside {
+      do {
+        // Where workers look for it; one that went back is another incarnation there, as after a restart.
+        while let endpoint = try coordinate(options, configuration, signals, log, manager) {
+          options.listen = listen.withPort(endpoint.port)
+        }
+      } catch {
+        // For whoever reads the log alone: the page, and who is told how the run ended.
+        log.note(error)
+        throw error
+      }
+      return .done
     }
   }
 

@@ -1,12 +1,10 @@
 import Checkpoints
 import Durability
 import Foundation
-import Messages
 import Printing
 import Processes
 import Services
 import Telemetry
-import Wire
 
 /// `massl train --detach`: the same command in a session of its own, looked after until the run has begun.
 struct DetachedTraining {
@@ -86,19 +84,12 @@ struct DetachedTraining {
 // MARK: - Looking at the coordinator
 
 extension DetachedTraining {
-  private var addressPath: String { "\(run)/\(CoordinatorService.addressFile)" }
-
   /// Which file says where the coordinator listens.
-  private var addressFile: FileIdentity? { FileIdentity(addressPath) }
+  private var addressFile: FileIdentity? { FileIdentity(NamedCoordinator.path(ofRunAt: run)) }
 
   /// The step that the coordinator is at, once workers are with it.
   private func stepWithWorkers() -> Int? {
-    guard let text = try? String(contentsOfFile: addressPath, encoding: .utf8), text.hasSuffix("\n"),
-      let endpoint = try? Endpoint(text.trimmingCharacters(in: .whitespacesAndNewlines)),
-      let security = try? Security<ClientKeys>.decide(for: endpoint, keys: nil, insecure: false),
-      case .status(let status)? = try? StatusInquiry(of: endpoint, security: security).ask(patience: Self.patience),
-      !status.coordination.workers.isEmpty
-    else { return nil }
-    return status.coordination.step
+    let status = NamedCoordinator.glance(atRun: run, patience: Self.patience)?.coordination
+    return status.flatMap { $0.workers.isEmpty ? nil : $0.step }
   }
 }

@@ -58,10 +58,7 @@ package struct PageOptions: ParsableArguments {
     }
     var arguments = ["page", "--run", run, "--listen", page, "--stop-with-parent"]
     if let tokenFile { arguments += ["--token-file", tokenFile] }
-    if let key = security?.key {
-      arguments += ["--key", key, "--coordinator-key", "\(try KeyPair(contentsOf: key).publicKey)"]
-    }
-    if security?.insecure == true { arguments.append("--insecure") }
+    if let security { arguments += try security.asPeer() }
     // The page may be there before the run is.
     try FileManager.default.createDirectory(atPath: run, withIntermediateDirectories: true)
     return CompanionProcess("page", arguments: arguments, log: log)

@@ -6,6 +6,7 @@ import Telemetry
 
 /// The log of a process that runs for long: standard error, and a file once the run directory is known.
 struct ProcessLog {
+  private let label: String
   private let output: LogOutput
   private let logger: Logger
 
@@ -14,6 +15,7 @@ struct ProcessLog {
   ///   - label: the command, in every line.
   ///   - console: where it goes besides files.
   init(_ label: String, level: LogLevelName, console: Console = .standardError) {
+    self.label = label
     output = LogOutput(console: console)
     let least: Logger.Level =
       switch level {
@@ -31,6 +33,9 @@ struct ProcessLog {
 
   /// Writes what another process said, as it said it.
   func write(said line: String) { output.write(line: line) }
+
+  /// Writes why this process ends to the file; on the console it is the last line anyway.
+  func note(_ error: any Error) { output.note(level: .error, label: label, "\(error)") }
 
   /// To hand to services, which know of no log.
   var line: ServiceLog {

@@ -68,6 +68,12 @@ package struct CoordinatorSecurityOptions: ParsableArguments {
   func security(for endpoint: Endpoint, log: @escaping ServiceLog) throws -> Security<ServerKeys> {
     try listeningSecurity(for: endpoint, key: key, allowedKeys: allowedKeys, insecure: insecure, log: log)
   }
+
+  /// The flags with which a process of this machine shows the coordinator its own key.
+  func asPeer() throws -> [String] {
+    let keys = try key.map { ["--key", $0, "--coordinator-key", "\(try KeyPair(contentsOf: $0).publicKey)"] }
+    return (keys ?? []) + (insecure ? ["--insecure"] : [])
+  }
 }
 
 /// Between looks at a file of allowed keys.

@@ -75,17 +75,14 @@ package struct StatusCommand: ParsableCommand {
       }
     }
     let run = runDirectory ?? ""
-    let addressPath = "\(run)/\(CoordinatorService.addressFile)"
-    if let text = try? String(contentsOfFile: addressPath, encoding: .utf8) {
-      let address = text.trimmingCharacters(in: .whitespacesAndNewlines)
-      switch try ask(Endpoint(address).onThisMachine) {
+    if let named = try NamedCoordinator(ofRunAt: run) {
+      switch try named.ask(security.security(for: named.endpoint), patience: Self.patience) {
       case .status(let status): return status
       case .none(let reason):
         let why = reason.map { ": \($0)" } ?? "."
         Console.standardError.write(
-          line:
-            "The coordinator that \(addressPath) names, \(address), does not answer\(why) This is the newest checkpoint."
-        )
+          line: "The coordinator that \(NamedCoordinator.path(ofRunAt: run)) names, \(named.address), does not "
+            + "answer\(why) This is the newest checkpoint.")
       }
     }
     return try RunStatus(ofStoppedRunAt: run, in: FileStorage())

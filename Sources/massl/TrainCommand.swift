@@ -56,6 +56,8 @@ package struct TrainCommand: EndsInOrder {
 
   @OptionGroup package var tensorBoard: TensorBoardOptions
 
+  @OptionGroup package var events: EventOptions
+
   @OptionGroup package var settings: ConfigurationOptions
 
   /// Threads of a coordinator or worker for sockets, files and signals.
@@ -104,7 +106,7 @@ package struct TrainCommand: EndsInOrder {
         "coordinator", "--data", place.data, "--run", place.run, "--row-cache",
         "\(ByteCount(memory.coordinatorRowCache))",
       ] + settings.arguments,
-      addressPath: "\(place.run)/\(CoordinatorService.addressFile)",
+      addressPath: NamedCoordinator.path(ofRunAt: place.run),
       lockPath: "\(place.run)/\(RunDirectory.supervisorLockFile)",
       workers: (0..<workers).map { index in
         [
@@ -115,9 +117,11 @@ package struct TrainCommand: EndsInOrder {
       memory: memory.words, log: log.line)
     let signals = Signals()
     // Beside the coordinator, not under it: they outlive one that is being started again.
-    let companions = [try page.process(of: place.run, log: log.line), tensorBoard.process(of: place, log: log.line)]
-    defer { for companion in companions { companion?.stop() } }
+    let companions = try [
+      page.process(of: place.run, log: log.line), tensorBoard.process(of: place, log: log.line),
+      events.process(of: place.run, log: log.line),
+    ].compactMap(\.self)
     signals.tell { supervisor.requestStop($0) }
-    throw try supervisor.run().code
+    throw try companions.beside { try supervisor.run() }.code
   }
 }
