@@ -146,6 +146,17 @@ extension RunWatcher {
     return files?.room(for: step)
   }
 
+  /// All of it as a terminal shows it.
+  package func screen(named name: String, isUnicode: Bool) -> RunScreen {
+    let now = Date().timeIntervalSince1970
+    let history = files == nil ? seen.withLock { $0.losses } : metrics.withLock { $0.sample ?? $0.whole }
+    let (checkpoints, log, _) = fileViews
+    return RunScreen(
+      name: name, run: observation, losses: history.buckets.map { $0[.loss].mean },
+      checkpoints: checkpoints.map { ($0.step, max(0, now - $0.unixSeconds)) }, log: log, room: room,
+      isUnicode: isUnicode)
+  }
+
   var fileViews: (checkpoints: [RunFiles.Checkpoint], log: [String], blockSize: Int?) {
     seen.withLock { ($0.checkpoints, $0.log, $0.blockSize) }
   }

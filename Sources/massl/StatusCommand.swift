@@ -6,6 +6,8 @@ import Messages
 import Runs
 import Services
 import Telemetry
+import Watching
+import Wire
 
 /// `massl status`: how a run is doing.
 package struct StatusCommand: ParsableCommand {
@@ -13,7 +15,8 @@ package struct StatusCommand: ParsableCommand {
     commandName: "status",
     abstract: "Show step, loss, rate, time left, workers, memory, and the digests of a run.",
     discussion: """
-      With --run it works whether or not the coordinator is running; with --coordinator it asks it.
+      With --run it works whether or not the coordinator is running; with --coordinator it asks it. With --watch it fills a
+      terminal, and goes on until q or Ctrl-C; elsewhere, or with --json, it writes the status again and again.
       """)
 
   @Option(
@@ -24,10 +27,10 @@ package struct StatusCommand: ParsableCommand {
   @Option(help: ArgumentHelp("A running coordinator: tcp://HOST:PORT.", valueName: "address"))
   package var coordinator: String?
 
-  @Flag(help: "Show it again every two seconds, until interrupted.")
+  @Flag(help: "Keep showing it, on a terminal in full screen, until interrupted.")
   package var watch = false
 
-  @Flag(help: "One JSON object on standard output.")
+  @Flag(help: "One JSON object on a line of standard output.")
   package var json = false
 
   @OptionGroup package var security: PeerSecurityOptions
@@ -37,12 +40,18 @@ package struct StatusCommand: ParsableCommand {
   /// For an answer from a coordinator that may be busy, or behind a slow network.
   private static let patience = Duration.seconds(5)
   private static let watchPause = 2.0
+  private static let screenPause = 1.0
 
   package func validate() throws {
     if (runDirectory == nil) == (coordinator == nil) { throw ValidationError("Give either --run or --coordinator.") }
   }
 
   package func run() throws {
+    if watch, !json {
+      // Whom it cannot ask it says before it takes the screen.
+      let watcher = try watcher()
+      if let screen = TerminalScreen() { return fill(screen, from: watcher) }
+    }
     try showOnce()
     while watch {
       Thread.sleep(forTimeInterval: Self.watchPause)
@@ -55,6 +64,30 @@ package struct StatusCommand: ParsableCommand {
         Console.standardError.write(line: "\(error)")
       }
     }
+  }
+
+  private func watcher() throws -> RunWatcher {
+    let keys: @Sendable (Endpoint) throws -> Security<ClientKeys> = { [security] in try security.security(for: $0) }
+    guard let coordinator else {
+      let run = runDirectory ?? ""
+      guard try FileStorage().exists(run) else { throw CheckpointError.notARun(directory: run) }
+      return RunWatcher(run: run, security: keys)
+    }
+    let endpoint = try Endpoint(coordinator)
+    _ = try keys(endpoint)
+    return RunWatcher(coordinator: endpoint, security: keys)
+  }
+
+  private func fill(_ screen: TerminalScreen, from watcher: RunWatcher) {
+    defer { screen.restore() }
+    watcher.start()
+    repeat {
+      watcher.touch()
+      let size = screen.size
+      let name = runDirectory ?? coordinator ?? ""
+      screen.show(
+        watcher.screen(named: name, isUnicode: screen.isUnicode).lines(columns: size.columns, rows: size.rows))
+    } while screen.wait(seconds: Self.screenPause) != .leave
   }
 
   private func showOnce() throws {

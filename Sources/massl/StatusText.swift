@@ -4,6 +4,7 @@ import Printing
 import Runs
 import Services
 import Telemetry
+import Watching
 
 /// A run's status as people read it.
 enum StatusText {
@@ -66,7 +67,7 @@ enum StatusText {
           "worker",
           "\(worker.name)\(worker.name.hasPrefix(worker.host) ? "" : " of \(worker.host)") (\(worker.fingerprint)): "
             + "\(worker.threads) threads, \(worker.idleThreads) idle, \(worker.leases) leases, \(rate), "
-            + String(format: "heard %.1f s ago", worker.secondsSinceHeard)
+            + worker.heardWords
             + (run.weightSources > 0 && !worker.isReached ? ", gives no weights" : "")
             + (worker.undelivered > 0 ? ", \(worker.undelivered) payloads not delivered" : "")
         ))
