@@ -1,4 +1,4 @@
-"""Shows real runs in a real browser, and compares what it shows with what status, metrics.jsonl and promtool say."""
+"""Shows real runs in a real browser, TensorBoard and a terminal, and compares what they show with what massl says."""
 
 import concurrent.futures
 import json
@@ -13,7 +13,9 @@ import tempfile
 import threading
 import time
 
+import events_check
 import tensorboard_check
+import terminal_check
 from browser import Browser
 from processes import PROGRAM, RECIPE, Page, Process, eventually, free_port, records, write_long_metrics
 
@@ -232,6 +234,8 @@ def main():
             check.finished()
             check.million_steps()
             tensorboard_check.check(check)
+            events_check.check(check)
+            terminal_check.check(check)
         finally:
             check.browser.quit()
         check.say(f"all is well; look at the pictures in {pictures}")
