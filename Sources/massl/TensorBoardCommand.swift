@@ -35,8 +35,9 @@ package struct TensorBoardCommand: EndsInOrder {
   @Flag(help: "Go on until the run's last step, or until interrupted.")
   package var follow = false
 
+  /// Until the run has ended, which comes on standard input.
   @Flag(help: .hidden)
-  package var stopWithParent = false
+  package var beside = false
 
   package init() {}
 
@@ -53,12 +54,16 @@ package struct TensorBoardCommand: EndsInOrder {
   package func run() throws {
     setpriority(__priority_which_t(PRIO_PROCESS.rawValue), 0, Self.niceness)
     let log = ProcessLog("tensorboard", level: .info)
-    let signals = Signals(withParent: stopWithParent)
+    let signals = Signals()
+    // Beside a run it stays until that has ended, whoever is asked to leave: some steps are still to come.
+    if beside {
+      let end = RunEnding()
+      return keepWriting(log.line) { end.end != nil }
+    }
     signals.tell { [follow] request in
-      // Who follows writes the rest of a run that ends.
       if request == .hurry || !follow { ExitStatus.tryAgain.leave() }
     }
-    if follow { return follow(log.line, signals) }
+    if follow { return keepWriting(log.line) { signals.haveCome } }
     guard try RunDirectory.isRun(runDirectory, in: FileStorage()) else {
       throw CheckpointError.notARun(directory: runDirectory)
     }
@@ -72,12 +77,12 @@ package struct TensorBoardCommand: EndsInOrder {
   }
 
   /// A disk that is full, and whatever else is in the way, is said once, and tried again.
-  private func follow(_ log: @escaping ServiceLog, _ signals: Signals) {
+  private func keepWriting(_ log: @escaping ServiceLog, until isOver: () -> Bool) {
     var feed: TensorBoardFeed?
     var isFailing = false
     var looks = 0
     while true {
-      let isLast = signals.haveCome
+      let isLast = isOver()
       if (try? RunDirectory.isRun(runDirectory, in: FileStorage())) ?? false {
         do throws(EventFileError) {
           if feed == nil { feed = try openFeed(log) }
@@ -92,7 +97,7 @@ package struct TensorBoardCommand: EndsInOrder {
       looks += 1
       if isLast || !isFailing && looks % Self.looksPerQuestion == 0 && feed?.isDone == true { return }
       let end = Date() + (isFailing ? Self.failurePause : Self.pause)
-      while Date() < end, !signals.haveCome { Thread.sleep(forTimeInterval: 0.1) }
+      while Date() < end, !isOver() { Thread.sleep(forTimeInterval: 0.1) }
     }
   }
 }

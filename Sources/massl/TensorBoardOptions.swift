@@ -14,6 +14,6 @@ package struct TensorBoardOptions: ParsableArguments {
     guard tensorboard else { return nil }
     return CompanionProcess(
       "TensorBoard writer",
-      arguments: ["tensorboard", "--run", place.run, "--data", place.data, "--follow", "--stop-with-parent"], log: log)
+      arguments: ["tensorboard", "--run", place.run, "--data", place.data, "--beside"], hearsTheEnd: true, log: log)
   }
 }
