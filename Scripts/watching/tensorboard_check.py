@@ -17,7 +17,6 @@ from tensorboard.backend.event_processing.plugin_event_accumulator import EventA
 
 from processes import PROGRAM, Process, eventually, free_port, records
 
-EVERYTHING = {"scalars": 0, "tensors": 0, "images": 0, "histograms": 0}
 NO_FIGURES = {"step", "unix_seconds", "warning"}
 
 
@@ -153,7 +152,7 @@ def served(check, folder):
     port = free_port()
     program = pathlib.Path(".venv-watching/bin/tensorboard")
     server = subprocess.Popen(
-        [program, "--logdir", folder.parent, "--port", str(port), "--bind_all", "--samples_per_plugin", "scalars=0"],
+        [program, "--logdir", folder.parent, "--port", str(port)],
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         def steps():
