@@ -4,9 +4,9 @@ import TestSupport
 /// A run of real processes, one coordinator, some workers and some memory shards, under blows whose kinds and moments a
 /// seed draws. They may be on hosts of their own, and then links are cut too.
 ///
-/// Who is killed is started again a moment later, who is stopped goes on a moment later. When enough blows were dealt the
-/// run has `patience` to end. Processes that end in any other way than they should are a failure, and so is a run that
-/// goes back behind a checkpoint it had. The seed fixes the blows and the pauses; what they meet is up to the machine.
+/// Who is killed is started again a moment later, who is stopped goes on a moment later. A run that has no newer checkpoint
+/// for `patience` is a failure. So are processes that end in any other way than they should, and a run that goes back
+/// behind a checkpoint it had. The seed fixes the blows and the pauses; what they meet is up to the machine.
 final class Chaos {
   enum Blow: String, CaseIterable {
     case killCoordinator, killWorker, killShard
@@ -36,8 +36,8 @@ final class Chaos {
     var goesOnAt: Date?
   }
 
-  /// Seconds that a run has after its last blow: many times what it needs.
-  private static let patience = 300.0
+  /// Seconds that a run has for its next checkpoint, or its end: many times what it needs.
+  private static let patience = 120.0
   /// Seconds that a worker has to leave after SIGTERM.
   private static let grace = 30.0
 
@@ -49,6 +49,8 @@ final class Chaos {
   private let hosts: VirtualHosts?
   /// By host: when it is on the network again.
   private var cutUntil: [String: Date] = [:]
+  /// The newest checkpoint, when a newer one is late, and when that is looked at next.
+  private var progress = (step: 0, lateAt: Date() + Chaos.patience, looksAt: Date())
   private var random: SplitMix64
   private var coordinator: Place
   private var workers: [Place]
@@ -74,8 +76,8 @@ final class Chaos {
     self.hosts = hosts
     name = "chaos-\(seed)"
     random = SplitMix64(seed: seed)
-    // Rows come from the shards, and with odd seeds weights from each other.
-    let exchange = seed % 2 == 1 ? "always" : "never"
+    // Rows come from the shards; on hosts of their own, and else with odd seeds, weights and sums from each other.
+    let exchange = hosts != nil || seed % 2 == 1 ? "always" : "never"
     let open = hosts == nil ? [] : ["--insecure"]
     let recipe = recipe + ["--memory-replicas", "2", "--row-cache", "0", "--exchange", exchange] + open
     let logs = try workshop.folder("logs-\(seed)")
@@ -123,7 +125,6 @@ final class Chaos {
   /// - Returns: What went wrong; nil when nothing did.
   func run(blows limit: Int) throws -> String? {
     var next = Date() + pause(upTo: 0.5)
-    var end = Date() + Self.patience
     while true {
       Thread.sleep(forTimeInterval: 0.005)
       if let process = coordinator.process, !process.isRunning, !coordinator.isStruck {
@@ -140,12 +141,22 @@ final class Chaos {
         if let problem = try startAndContinue(&shards[index], "shard \(index)") { return problem }
       }
       try plugIn(after: Date())
-      if Date() > end { return "the run did not end within \(Self.patience) s of its last blow" }
+      if isStuck { return "step \(progress.step) was the newest checkpoint for \(Self.patience) s" }
       guard total < limit, Date() > next else { continue }
       if let problem = try strike() { return problem }
       next = Date() + pauses.lowerBound + pause(upTo: pauses.upperBound - pauses.lowerBound)
-      end = Date() + Self.patience
     }
+  }
+
+  /// Looks once a second.
+  private var isStuck: Bool {
+    let now = Date()
+    guard now > progress.looksAt else { return false }
+    progress.looksAt = now + 1
+    if let newest = workshop.steps(name).last, newest > progress.step {
+      progress = (newest, now + Self.patience, now + 1)
+    }
+    return now > progress.lateAt
   }
 
   /// What happened and what the processes said last.

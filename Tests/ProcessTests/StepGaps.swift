@@ -5,10 +5,13 @@ import Testing
 struct StepGaps: CustomStringConvertible {
   /// In seconds.
   private(set) var usual: [Double] = []
-  /// When the longest of them began and ended, in seconds since 1970.
-  private(set) var longest: ClosedRange<Double>?
+  /// Of them those above `long`: when they began and ended, in seconds since 1970.
+  private(set) var holes: [ClosedRange<Double>] = []
   /// Those in which the coordinator was killed: nobody but its next start can end them.
   private(set) var ofDeaths: [Double] = []
+
+  /// In seconds: what a run should never stand still for while its coordinator lives.
+  static let long = 3.0
 
   init() {}
 
@@ -26,7 +29,7 @@ struct StepGaps: CustomStringConvertible {
       if deaths.contains(where: { begin <= $0 && $0 <= end }) {
         ofDeaths.append(end - begin)
       } else {
-        if end - begin > usual.max() ?? 0 { longest = begin...end }
+        if end - begin > Self.long { holes.append(begin...end) }
         usual.append(end - begin)
       }
     }
@@ -35,10 +38,19 @@ struct StepGaps: CustomStringConvertible {
   mutating func add(_ other: StepGaps) {
     usual += other.usual
     ofDeaths += other.ofDeaths
+    holes += other.holes
+  }
+
+  /// Seconds beyond what as many median steps take, and all seconds.
+  private var lost: (seconds: Double, of: Double) {
+    let all = (usual + ofDeaths).sorted()
+    let total = all.reduce(0, +)
+    return (all.isEmpty ? 0 : total - Double(all.count) * all[(all.count - 1) / 2], total)
   }
 
   var description: String {
-    "gaps between steps: \(Self.described(usual)); with the coordinator killed: \(Self.described(ofDeaths))"
+    "gaps between steps: \(Self.described(usual)); with the coordinator killed: \(Self.described(ofDeaths)); "
+      + String(format: "lost %.0f of %.0f s", lost.seconds, lost.of)
   }
 
   private static func described(_ gaps: [Double]) -> String {
@@ -60,9 +72,10 @@ struct StepGaps: CustomStringConvertible {
     #expect(
       "\(gaps)"
         == "gaps between steps: 3, median 0.50 s, 90 % 0.50 s, 99 % 0.50 s, longest 0.50 s; with the coordinator killed: 1, "
-        + "median 8.00 s, 90 % 8.00 s, 99 % 8.00 s, longest 8.00 s")
+        + "median 8.00 s, 90 % 8.00 s, 99 % 8.00 s, longest 8.00 s; lost 7 of 9 s")
+    #expect(gaps.holes.isEmpty)
     gaps.add(StepGaps(records: records, deaths: []))
-    #expect(gaps.usual.count == 7 && gaps.usual.max() == 8 && gaps.ofDeaths == [8])
-    #expect("\(StepGaps())" == "gaps between steps: none; with the coordinator killed: none")
+    #expect(gaps.usual.count == 7 && gaps.holes == [101...109] && gaps.ofDeaths == [8])
+    #expect("\(StepGaps())" == "gaps between steps: none; with the coordinator killed: none; lost 0 of 0 s")
   }
 }
