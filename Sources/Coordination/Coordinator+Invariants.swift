@@ -1,3 +1,5 @@
+import Messages
+
 /// A sentence on what is wrong with a coordinator's state: a mistake in the program.
 public struct CoordinationError: Error, Equatable, CustomStringConvertible {
   public let description: String
@@ -113,6 +115,26 @@ extension Coordinator {
       try require(
         peers[place].kept.allSatisfy { kept[$0.value]?.lease == $0.key },
         "\(described(peers[place].id)) keeps what it need not")
+    }
+    let spares = current.spares
+    for (node, holders) in spares where isCounting {
+      try require(
+        1..<WireLimits.gradientHolders ~= holders.count, "\(holders.count) second holders of \(described(node))")
+      for holder in holders {
+        try require(
+          holder.finished.gradient?.hash == kept[node]?.finished.gradient?.hash,
+          "second holder of another gradient of \(described(node))")
+        let isSpare = self.peers.place(of: holder.peer).map { peers[$0].spares[holder.lease] == node } ?? false
+        try require(isSpare, "no second holder of \(described(node))")
+      }
+    }
+    for place in peers.indices where !peers[place].spares.isEmpty {
+      try require(
+        peers[place].spares.allSatisfy { spare in spares[spare.value]?.contains { $0.lease == spare.key } ?? false },
+        "\(described(peers[place].id)) keeps to spare what it need not")
+      try require(
+        peers[place].kept.count + peers[place].spares.count <= peers[place].gradientRoom,
+        "\(described(peers[place].id)) keeps \(peers[place].spares.count) gradients too many")
     }
     try require(isReduced || kept.isEmpty, "gradients are kept, and step \(step) is not reduced")
     let held = current.acceptedNodes.count - kept.count

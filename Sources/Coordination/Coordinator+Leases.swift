@@ -160,7 +160,7 @@ extension Coordinator {
         if !isPresent(peer) { makeOverdue(lease.id) }
       }
     }
-    for peer in peers where !peer.kept.isEmpty && !isPresent(peer) { loseGradients(of: peer.id, &effects) }
+    for peer in peers where peer.keepsGradients && !isPresent(peer) { loseGradients(of: peer.id, &effects) }
     replaceLateReducers(&effects)
     current.exclusions.removeAll { $0.until <= now }
     offenders.expire(at: now)

@@ -234,6 +234,8 @@ extension Coordinator {
     for (lease, node) in peer.kept.sorted(by: { $0.key < $1.key }) where !held.contains(lease) {
       loseGradient(of: node, &effects)
     }
+    for lease in peer.spares.keys.sorted() where !held.contains(lease) { dropSpare(lease, of: id, &effects) }
+    makeRoomForGradients(at: id, &effects)
     var onTheWay = 0
     for lease in peer.leases where !held.contains(lease) {
       guard let lease = leases[lease] else { continue }
@@ -259,7 +261,7 @@ extension Coordinator {
     // Not if it is ignored from here on.
     guard peers[id] != nil else { return }
     peers[id]?.idleThreads = max(0, ready.idleThreads - onTheWay)
-    let known = (peers[id]?.leases ?? []) + (peers[id].map { Array($0.kept.keys) } ?? [])
+    let known = peers[id].map { $0.leases + $0.kept.keys + $0.spares.keys } ?? []
     for lease in held.subtracting(known).sorted() { effects.append(.send(.cancel(lease), to: id)) }
   }
 }

@@ -42,7 +42,7 @@ extension Coordinator {
   }
 
   /// Whether a worker could keep gradients for others, its room aside.
-  private func mayKeep(_ peer: Peer) -> Bool {
+  func mayKeep(_ peer: Peer) -> Bool {
     peer.gradientRoom > 0 && peer.reach.isReached && !peer.delivery.isOnProbation
   }
 
@@ -90,18 +90,22 @@ extension Coordinator {
 
 extension Coordinator {
   /// A lease's gradient stays with its worker.
-  mutating func keep(_ finished: Finished, of lease: OpenLease) {
+  mutating func keep(_ finished: Finished, of lease: OpenLease, _ effects: inout [Effect]) {
     current.kept[lease.slices] = KeptGradient(lease: lease.id, peer: lease.peer, finished: finished)
     peers[lease.peer]?.kept[lease.id] = lease.slices
+    makeRoomForGradients(at: lease.peer, &effects)
   }
 
-  /// A node's gradient is nowhere any more: its slices are leased again.
-  mutating func loseGradient(of node: SliceRange, _ effects: inout [Effect]) {
+  /// The first holder of a node's gradient has it no more. Where there is no second one its slices are leased again.
+  /// - Parameter everywhere: no other has it either.
+  mutating func loseGradient(of node: SliceRange, everywhere: Bool = false, _ effects: inout [Effect]) {
     guard let kept = current.kept.removeValue(forKey: node) else { return }
     peers[kept.peer]?.kept[kept.lease] = nil
     effects.append(.send(.cancel(kept.lease), to: kept.peer))
     // Else the step is over, or nothing of it counts any more.
-    guard phase == .computing || phase == .reducing else { return }
+    guard phase == .computing || phase == .reducing else { return dropSpares(of: node, &effects) }
+    if !everywhere, promoteSpare(of: node) { return }
+    dropSpares(of: node, &effects)
     counts.lostGradients += 1
     current.slices.reject(node)
     current.acceptedNodes.removeAll { $0 == node }
@@ -113,6 +117,7 @@ extension Coordinator {
 
   /// All that a worker keeps is lost: it is gone, or will be.
   mutating func loseGradients(of peer: PeerID, _ effects: inout [Effect]) {
+    dropSpares(of: peer, &effects)
     guard let kept = peers[peer]?.kept, !kept.isEmpty else { return }
     for (_, node) in kept.sorted(by: { $0.key < $1.key }) { loseGradient(of: node, &effects) }
   }
@@ -124,6 +129,7 @@ extension Coordinator {
       peers[kept.peer]?.kept[kept.lease] = nil
     }
     current.kept = [:]
+    for peer in peers.indices.map({ peers[$0].id }) { dropSpares(of: peer, &effects) }
   }
 }
 
@@ -184,10 +190,10 @@ extension Coordinator {
   /// The newest deal's, of no chunks yet.
   private var newestReduction: Reduction {
     let gradients = current.acceptedNodes.sorted { $0.first < $1.first }.map { node in
-      let kept = current.kept[node]
-      let address = kept.flatMap { peers[$0.peer]?.reach.address }
+      let holders = (current.kept[node].map { [$0] } ?? []) + (current.spares[node] ?? [])
+      let addresses = holders.compactMap { peers[$0.peer]?.reach.address }
       return Reduction.Gradient(
-        slices: node, hash: address == nil ? nil : kept?.finished.gradient?.hash, holders: address.map { [$0] } ?? [])
+        slices: node, hash: addresses.isEmpty ? nil : holders.first?.finished.gradient?.hash, holders: addresses)
     }
     return Reduction(step: step, number: exchange.deals, gradients: gradients, chunks: [])
   }
@@ -212,7 +218,7 @@ extension Coordinator {
   /// Takes over from those that are gone or late.
   mutating func replaceLateReducers(_ effects: inout [Effect]) {
     guard phase == .reducing else { return }
-    for peer in peers where !peer.kept.isEmpty && now - peer.heard >= CoordinationLimits.keeperSilence {
+    for peer in peers where peer.keepsGradients && now - peer.heard >= CoordinationLimits.keeperSilence {
       loseGradients(of: peer.id, &effects)
     }
     guard phase == .reducing, let board = current.sums else { return }
@@ -299,7 +305,7 @@ extension Coordinator {
   /// The coordinator itself cannot pull a node's gradient, or it is not finite.
   mutating func gradientUnavailable(_ lost: UnavailableGradient, _ effects: inout [Effect]) {
     guard phase == .reducing, lost.deal == current.sums?.number, let kept = current.kept[lost.slices] else { return }
-    loseGradient(of: lost.slices, &effects)
+    loseGradient(of: lost.slices, everywhere: true, &effects)
     switch lost.problem {
     case .notFinite:
       current.notFinite[lost.slices] = Self.comparable(kept.finished)

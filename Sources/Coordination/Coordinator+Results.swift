@@ -6,7 +6,7 @@ import Numerics
 extension Coordinator {
   mutating func finished(_ finished: Finished, from peer: PeerID, _ effects: inout [Effect]) {
     // Said once more before the grant was heard: its gradient is still to be kept.
-    if peers[peer]?.kept[finished.lease] != nil { return counts.duplicates += 1 }
+    if peers[peer]?.keeps(finished.lease) == true { return counts.duplicates += 1 }
     guard let index = leases.index(of: finished.lease) else {
       // Late: the lease was taken back, or its slices came from another worker.
       counts.late += 1
@@ -115,7 +115,7 @@ extension Coordinator {
     counts.rowsCached &+= finished.traffic.cached
     counts.rowsFetched &+= finished.traffic.fetched
     counts.rowWaitSeconds += Double(finished.traffic.waited) / 1e6
-    if lease.keepsGradient { keep(finished, of: lease) }
+    if lease.keepsGradient { keep(finished, of: lease, &effects) }
     effects.append(.accept(lease.id, finished))
     // Copies, whole or in part, are no longer wanted. A larger one goes too, for it cannot be taken apart; what it
     // had besides is free again, and fewer slices are left than before: so this ends.
@@ -123,7 +123,7 @@ extension Coordinator {
     for copy in copies {
       counts.duplicates += 1
       noteOvertaken(copy)
-      drop(copy, tellWorker: true, &effects)
+      if !keepSpare(copy, of: lease, finished) { drop(copy, tellWorker: true, &effects) }
     }
     guard phase == .computing, current.slices.isComplete else { return }
     if isReduced { return reduce(&effects) }

@@ -27,8 +27,15 @@ struct Peer: Sendable {
   var gradientRoom = 0
   /// Accepted leases of the step whose gradients it keeps.
   var kept: [LeaseID: SliceRange] = [:]
+  /// Its leases of nodes of which another keeps the gradient that counts, and it the same one.
+  var spares: [LeaseID: SliceRange] = [:]
   /// It did not add up what it was asked to; it is not asked before this.
   var reducesNotBefore: Instant?
+
+  var keepsGradients: Bool { !kept.isEmpty || !spares.isEmpty }
+
+  /// Whether the gradient of this lease is for others to fetch.
+  func keeps(_ lease: LeaseID) -> Bool { kept[lease] != nil || spares[lease] != nil }
 
   /// Whether it is connected and was heard lately: who is not gets nothing, and others get what it has.
   func isPresent(at now: Instant) -> Bool { Self.isPresent(isConnected, heard: heard, at: now) }

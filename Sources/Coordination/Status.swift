@@ -100,6 +100,8 @@ public struct Counts: Hashable, Codable, Sendable {
   public var undelivered = 0
   /// Gradients that a worker kept, and that were lost with it.
   public var lostGradients = 0
+  /// Gradients that a second worker had when the first lost them.
+  public var savedGradients = 0
   /// Chunks of gradients that the coordinator added up because a worker did not.
   public var sumsTakenOver = 0
   /// Results that were not finite.

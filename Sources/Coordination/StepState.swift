@@ -22,6 +22,8 @@ struct StepState: Sendable {
   var isReduced: Bool?
   /// By accepted node: gradients that workers keep. Those of all other accepted nodes are here.
   var kept: [SliceRange: KeptGradient] = [:]
+  /// By node whose gradient a worker keeps: other workers that have it too, in the order of their answers.
+  var spares: [SliceRange: [KeptGradient]] = [:]
   /// Since all slices were in the first time; nil before.
   var sums: SumBoard?
   /// Results that were accepted, and of which the gradient turned out not to be finite.

@@ -28,7 +28,8 @@ struct ReductionSimulationTests {
       for (kind, count) in world(seed, faults: .drawn(from: seed)).seen { sum[kind, default: 0] += count }
     }
     for kind in [
-      "deals", "sums", "forgottenResults", "lostGradients", "sumsTakenOver", "failedReductions", "ownReductions",
+      "deals", "sums", "forgottenResults", "lostGradients", "savedGradients", "sumsTakenOver", "failedReductions",
+      "ownReductions",
     ] {
       #expect(sum[kind, default: 0] >= 5, "\(kind): \(sum)")
     }
