@@ -141,9 +141,6 @@ package final class CoordinatorBulk: Sendable {
       }
     } catch let unavailable as Unavailable {
       reply = (.unavailable(reason: unavailable.reason), nil)
-    } catch MemoryBankError.extentNotHeld(_, let row) {
-      // A shard has it, and the asker tried there first.
-      reply = (.unavailable(reason: "row \(row) is not here"), nil)
     } catch let error as VisionError {
       // The thread that looks into it says what follows, once.
       reply = (.unavailable(reason: "\(error)"), nil)

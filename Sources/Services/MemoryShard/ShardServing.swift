@@ -86,9 +86,6 @@ package final class ShardServing: Sendable {
       return Outgoing(reply, bulk: bulk, to: incoming, from: sender)
     } catch let unavailable as RowAnswers.Unavailable {
       return self.unavailable(unavailable.reason, incoming)
-    } catch MemoryBankError.extentNotHeld(_, let row) {
-      // Not yet, or not any more: the asker's table is not the newest.
-      return unavailable("row \(row) is not here", incoming)
     } catch {
       log(.error, "\(error)")
       state.hasFoundDamage = true

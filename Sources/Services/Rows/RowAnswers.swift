@@ -27,8 +27,8 @@ package struct RowAnswers: Sendable {
   }
 
   /// Why something cannot be had: an answer.
-  struct Unavailable: Error {
-    let reason: String
+  package struct Unavailable: Error {
+    package let reason: String
     init(_ reason: String) { self.reason = reason }
   }
 
@@ -36,8 +36,8 @@ package struct RowAnswers: Sendable {
   static let bufferFloats = WireLimits.bulkFloats
 
   /// - Parameter buffer: of `bufferFloats`, that nobody else holds; sent from where it is.
-  /// - Throws: `Unavailable`; what reading throws.
-  func rows(_ request: RowRequest, into buffer: FloatBuffer) throws -> (BulkReply, Bulk) {
+  /// - Throws: `Unavailable`, for rows that are not here too; what else reading throws.
+  package func rows(_ request: RowRequest, into buffer: FloatBuffer) throws -> (BulkReply, Bulk) {
     let blocks = keys.blockDraw(of: request.version)
     let (block, positions) = (request.block, request.positions)
     guard block < blocks.blockCount else { throw Unavailable("block \(block) of \(blocks.blockCount)") }
@@ -52,22 +52,36 @@ package struct RowAnswers: Sendable {
         "\(wanted.count) rows; 1 to \(WireLimits.bulkBytes / source.layout.rowSize) may be asked for at once")
     }
     if let seeded = wanted.first(where: blocks.window.isSeeded) { throw Unavailable("row \(seeded) is seeded") }
-    try buffer.withMutableBytes(of: 0..<buffer.count) {
-      try source.read(wanted, into: UnsafeMutableRawBufferPointer(rebasing: $0[..<bytes]))
+    try answeringAbsence {
+      try buffer.withMutableBytes(of: 0..<buffer.count) {
+        try source.read(wanted, into: UnsafeMutableRawBufferPointer(rebasing: $0[..<bytes]))
+      }
     }
     return (request.reply, .leading(buffer, bytes: bytes))
   }
 
   /// - Parameter buffer: as for `rows`.
-  /// - Throws: `Unavailable`; what reading throws.
+  /// - Throws: as `rows`.
   func records(extent: Int, first: Int, count: Int, into buffer: FloatBuffer) throws -> (BulkReply, Bulk) {
     let layout = source.layout
     guard first < layout.capacity, count >= 1, count * layout.recordSize <= WireLimits.bulkBytes else {
       throw Unavailable("\(count) records from \(first) on of an extent of \(layout.capacity)")
     }
-    let records = try source.records(extent: extent, first: first, count: count)
+    let records = try answeringAbsence { try source.records(extent: extent, first: first, count: count) }
     buffer.withMutableBytes(of: 0..<buffer.count) { $0.copyBytes(from: records) }
     return (.records(extent: extent, first: first), .leading(buffer, bytes: records.count))
+  }
+
+  /// That rows are elsewhere, not here yet or not any more is no fault: the asker's table is not the newest, or it tried
+  /// whoever has them before.
+  private func answeringAbsence<Result>(_ read: () throws -> Result) throws -> Result {
+    do {
+      return try read()
+    } catch MemoryBankError.extentNotHeld(_, let row) {
+      throw Unavailable("row \(row) is not here")
+    } catch MemoryBankError.notHeld(let row, let held) {
+      throw Unavailable("row \(row) is not here; rows \(held.lowerBound) to \(held.upperBound - 1) may be")
+    }
   }
 }
 
