@@ -2,7 +2,7 @@ import Numerics
 
 /// Who has the student's weights of a step, and the rows that are new in its memory, beside the coordinator.
 ///
-/// Weights, then rows, are cut into chunks of `WireLimits.bulkFloats` floats, which are dealt to the sources in turn. A
+/// Weights, then rows, are cut into chunks of `WireLimits.weightChunkFloats` floats, which are dealt to the sources in turn. A
 /// source asks the coordinator for its own chunks; everybody asks the sources for all others. So each chunk leaves the
 /// coordinator once, however many workers there are.
 public struct WeightSources: Hashable, Sendable {

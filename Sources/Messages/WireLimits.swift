@@ -98,8 +98,12 @@ public enum WireLimits {
 
   // MARK: Weights
 
-  /// Chunks of a network's weights: 64 GiB. Their hashes fit half an envelope.
+  /// Floats of a chunk of weights, a quarter of a frame: a source sends the first of its chunks on while the others come,
+  /// and small networks have chunks for all sources.
+  public static let weightChunkFloats = bulkFloats / 4
+  /// Chunks of a network's weights: 16 GiB. Their hashes fit half an envelope.
   public static let weightChunks = 65_536
+  public static func weightChunks(ofFloats count: Int) -> Int { (count + weightChunkFloats - 1) / weightChunkFloats }
   /// Workers that a step's weights are fetched from: one a host, and as many as a run has workers.
   public static let weightSources = 1024
   /// Frames of all answers of a worker under way: 64 MiB, enough for a 10 Gbit/s link over 50 ms.

@@ -102,7 +102,7 @@ extension DeploymentSizes {
 
   private func worker(_ rehearsed: StepSimulation.Outcome) -> DeploymentPlan.Process {
     // Of weights no more are under way than there are.
-    let chunks = WireLimits.frames(ofFloats: definition.layout.count)
+    let chunks = WireLimits.weightChunks(ofFloats: definition.layout.count)
     let window = WireLimits.requestsUnderWay
     let fetched = min(chunks, window * max(0, rehearsed.weightSources - 1))
     let frames = window * (1 + deployment.shards) + fetched

@@ -23,7 +23,9 @@ struct LinkLoads {
     let chunks = Double(WireLimits.frames(ofFloats: definition.layout.count))
 
     // 1. Weights and gradients. A worker without slices pulls nothing.
-    func requests(_ weights: Double) -> Double { weights / Double(sizes.weightBytes) * chunks }
+    let pulled =
+      rehearsed.weightSources > 0 ? Double(WireLimits.weightChunks(ofFloats: definition.layout.count)) : chunks
+    func requests(_ weights: Double) -> Double { weights / Double(sizes.weightBytes) * pulled }
     let weights = sent[0][.weights, default: 0] / Double(workers) / steps
     add("coordinator", "each worker", "weights", workers, weights, requests: requests(weights))
     let exchanged = mean(sent, ofWorkers, .weights)

@@ -7,9 +7,9 @@ import Wire
 
 @Suite("A step's new rows come with its weights, where they are given", .timeLimit(.minutes(10)))
 struct NewRowsExchangeTests {
-  private static let weights = FloatBuffer((0..<WireLimits.bulkFloats + 9).map { Float($0) })
+  private static let weights = FloatBuffer((0..<WireLimits.weightChunkFloats + 9).map { Float($0) })
   /// Two chunks too.
-  private static let rows = FloatBuffer((0..<WireLimits.bulkFloats + 20).map { -Float($0) })
+  private static let rows = FloatBuffer((0..<WireLimits.weightChunkFloats + 20).map { -Float($0) })
 
   @Sendable private static func honest(_ request: BulkRequest) -> (BulkReply, Bulk?)? {
     guard case .weights(let network, let step, let offset, let count) = request else { return nil }
@@ -23,7 +23,7 @@ struct NewRowsExchangeTests {
 
   /// - Parameter chunks: that have hashes, of four.
   private static func coordinator(_ sources: [ScriptedCoordinator], chunks: Int = 4) throws -> ScriptedCoordinator {
-    let hashes = [weights, rows].flatMap { $0.contentHashes(ofChunks: WireLimits.bulkFloats) }.prefix(chunks)
+    let hashes = [weights, rows].flatMap { $0.contentHashes(ofChunks: WireLimits.weightChunkFloats) }.prefix(chunks)
     let addresses = sources.map { BulkAddress(endpoint: $0.bulkEndpoint) }
     return try holder { request in
       guard case .weightSources(let step) = request else { return honest(request) }
@@ -46,7 +46,7 @@ struct NewRowsExchangeTests {
   private static func asked(_ holder: ScriptedCoordinator) -> [Int] {
     holder.takeAsked().compactMap { request in
       guard case .weights(let network, _, let offset, _) = request else { return nil }
-      return (network == .newRows ? 2 : 0) + offset / WireLimits.bulkFloats
+      return (network == .newRows ? 2 : 0) + offset / WireLimits.weightChunkFloats
     }.sorted()
   }
 
@@ -63,7 +63,7 @@ struct NewRowsExchangeTests {
     // What it has others may have of it.
     for (network, buffer, count) in [(Network.student, student, 9), (.newRows, rows, 20)] {
       guard
-        case .here(let given) = shelf.chunk(of: network, ofStep: 3, offset: WireLimits.bulkFloats, count: count)
+        case .here(let given) = shelf.chunk(of: network, ofStep: 3, offset: WireLimits.weightChunkFloats, count: count)
       else {
         Issue.record("the second chunk of \(network) is not on the shelf")
         continue
@@ -81,7 +81,7 @@ struct NewRowsExchangeTests {
     let student = FloatBuffer(count: Self.weights.count)
     #expect(try !exchange.fetch(step: 3, into: student, newRows: FloatBuffer(count: Self.rows.count)))
     #expect(student.digest == Self.weights.digest && sources.map(Self.asked) == [[0], [1]])
-    guard case .absent = shelf.chunk(of: .newRows, ofStep: 3, offset: 0, count: WireLimits.bulkFloats) else {
+    guard case .absent = shelf.chunk(of: .newRows, ofStep: 3, offset: 0, count: WireLimits.weightChunkFloats) else {
       Issue.record("rows that nobody has are given")
       return
     }

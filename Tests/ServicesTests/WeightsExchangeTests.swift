@@ -12,9 +12,10 @@ struct WeightsExchangeTests {
   /// Five chunks, the last of which is short.
   private static let weights: FloatBuffer = {
     var random = SplitMix64(seed: 5)
-    return FloatBuffer((0..<4 * WireLimits.bulkFloats + 77).map { _ in Float.random(in: -1...1, using: &random) })
+    return FloatBuffer(
+      (0..<4 * WireLimits.weightChunkFloats + 77).map { _ in Float.random(in: -1...1, using: &random) })
   }()
-  private static let hashes = weights.contentHashes(ofChunks: WireLimits.bulkFloats)
+  private static let hashes = weights.contentHashes(ofChunks: WireLimits.weightChunkFloats)
 
   /// Somebody who has the weights, and what it makes of a request for a chunk.
   private static func holder(
@@ -57,8 +58,10 @@ struct WeightsExchangeTests {
   }
 
   private static func chunks(_ asked: [BulkRequest]) -> [Int] {
-    asked.compactMap { if case .weights(_, _, let offset, _) = $0 { offset / WireLimits.bulkFloats } else { nil } }
-      .sorted()
+    asked.compactMap {
+      if case .weights(_, _, let offset, _) = $0 { offset / WireLimits.weightChunkFloats } else { nil }
+    }
+    .sorted()
   }
 
   @Test func eachChunkIsAskedOfItsSource() throws {
@@ -82,10 +85,10 @@ struct WeightsExchangeTests {
     #expect(fetched.digest == Self.weights.digest)
     #expect(Self.chunks(coordinator.takeAsked()) == [0, 2, 4] && Self.chunks(other.takeAsked()) == [1, 3])
     // What it has others may have of it, of those of others too.
-    for (chunk, count) in [(0, WireLimits.bulkFloats), (1, WireLimits.bulkFloats), (4, 77)] {
+    for (chunk, count) in [(0, WireLimits.weightChunkFloats), (1, WireLimits.weightChunkFloats), (4, 77)] {
       guard
         case .here(let weights) = shelf.chunk(
-          of: .student, ofStep: 3, offset: chunk * WireLimits.bulkFloats, count: count)
+          of: .student, ofStep: 3, offset: chunk * WireLimits.weightChunkFloats, count: count)
       else {
         Issue.record("chunk \(chunk) is not on the shelf")
         continue
@@ -154,7 +157,7 @@ struct WeightsExchangeTests {
 
 @Suite("A worker gives chunks of the newest student, and waits for those on their way", .timeLimit(.minutes(10)))
 struct WeightsServingTests {
-  private static let count = 2 * WireLimits.bulkFloats + 10
+  private static let count = 2 * WireLimits.weightChunkFloats + 10
 
   /// A worker's socket, and somebody who asks there.
   private struct Worker {
@@ -179,8 +182,8 @@ struct WeightsServingTests {
       socket.stop()
     }
 
-    func chunk(_ chunk: Int, step: Int = 5, count: Int = WireLimits.bulkFloats) -> BulkRequest {
-      .weights(network: .student, step: step, offset: chunk * WireLimits.bulkFloats, count: count)
+    func chunk(_ chunk: Int, step: Int = 5, count: Int = WireLimits.weightChunkFloats) -> BulkRequest {
+      .weights(network: .student, step: step, offset: chunk * WireLimits.weightChunkFloats, count: count)
     }
   }
 
@@ -197,7 +200,7 @@ struct WeightsServingTests {
     defer { worker.stop() }
     let weights = FloatBuffer((0..<Self.count).map { Float($0) })
     let answered = BoundedQueue<Result<BulkClient.Answer, any Error>>(capacity: 2)
-    for (chunk, count) in [(0, WireLimits.bulkFloats), (2, 10)] {
+    for (chunk, count) in [(0, WireLimits.weightChunkFloats), (2, 10)] {
       startThread(named: "asks") {
         answered.append(Result { try worker.client.ask(worker.chunk(chunk, count: count)) })
       }
@@ -208,13 +211,13 @@ struct WeightsServingTests {
     #expect(answered.isStillEmpty(for: .milliseconds(200)))
     worker.shelf.put(2)
     let last = try #require(answered.next()).get()
-    #expect(last.reply == .weights(network: .student, step: 5, offset: 2 * WireLimits.bulkFloats))
+    #expect(last.reply == .weights(network: .student, step: 5, offset: 2 * WireLimits.weightChunkFloats))
     #expect(last.bulk?.count == 40)
     worker.shelf.put(0)
     let first = try #require(answered.next()).get()
-    let there = FloatBuffer(count: WireLimits.bulkFloats)
+    let there = FloatBuffer(count: WireLimits.weightChunkFloats)
     first.bulk?.copy(into: there, at: 0)
-    #expect(there.digest == FloatBuffer((0..<WireLimits.bulkFloats).map { Float($0) }).digest)
+    #expect(there.digest == FloatBuffer((0..<WireLimits.weightChunkFloats).map { Float($0) }).digest)
   }
 
   @Test func newRowsAreGivenWhereTheyAreHere() throws {
@@ -242,7 +245,7 @@ struct WeightsServingTests {
     #expect(reason { try worker.client.ask(worker.chunk(0, count: 7)) }.contains("no chunk of"))
     #expect(reason { try worker.client.ask(worker.chunk(2)) }.contains("no chunk of"))
     #expect(reason { try worker.client.ask(worker.chunk(3)) }.contains("no chunk of"))
-    let teacher = BulkRequest.weights(network: .teacher, step: 5, offset: 0, count: WireLimits.bulkFloats)
+    let teacher = BulkRequest.weights(network: .teacher, step: 5, offset: 0, count: WireLimits.weightChunkFloats)
     for request in [teacher, .holders(first: 0, count: 1), .weightSources(step: 5)] {
       #expect(reason { try worker.client.ask(request) }.contains("chunks of the student's weights and of new rows"))
     }

@@ -11,14 +11,14 @@ struct WeightsTroubleTests {
   /// Three chunks, the last of which is short.
   private static let weights: FloatBuffer = {
     var random = SplitMix64(seed: 6)
-    return FloatBuffer((0..<2 * WireLimits.bulkFloats + 5).map { _ in Float.random(in: -1...1, using: &random) })
+    return FloatBuffer((0..<2 * WireLimits.weightChunkFloats + 5).map { _ in Float.random(in: -1...1, using: &random) })
   }()
 
   /// Has the weights of steps from `newest` on, and names these.
   private static func coordinator(
     naming sources: [BulkAddress], newest: Int = 0
   ) throws -> ScriptedCoordinator {
-    let hashes = weights.contentHashes(ofChunks: WireLimits.bulkFloats)
+    let hashes = weights.contentHashes(ofChunks: WireLimits.weightChunkFloats)
     return try ScriptedCoordinator { request in
       switch request {
       case .weightSources(let step):
@@ -129,7 +129,8 @@ struct WeightsTroubleTests {
       #expect(throws: WorkerError.cancelled) {
         try exchange.fetch(step: 3, into: FloatBuffer(count: Self.weights.count)) {
           guard ContinuousClock.now - begun < .milliseconds(300) else { throw WorkerError.cancelled }
-          guard case .coming = shelf.chunk(of: .student, ofStep: 3, offset: 0, count: WireLimits.bulkFloats) else {
+          guard case .coming = shelf.chunk(of: .student, ofStep: 3, offset: 0, count: WireLimits.weightChunkFloats)
+          else {
             Issue.record("it is not on its way")
             return
           }
@@ -137,7 +138,7 @@ struct WeightsTroubleTests {
       }
     }
     #expect(took < 1.5)
-    guard case .absent = shelf.chunk(of: .student, ofStep: 3, offset: 0, count: WireLimits.bulkFloats) else {
+    guard case .absent = shelf.chunk(of: .student, ofStep: 3, offset: 0, count: WireLimits.weightChunkFloats) else {
       Issue.record("who asks waits for what will not come")
       return
     }
@@ -148,10 +149,10 @@ struct WeightsTroubleTests {
     let exchange = try Self.exchange(try Self.coordinator(naming: []), shelf: shelf)
     defer { exchange.stop() }
     exchange.offer(Self.weights, step: 3, took: .milliseconds(10))
-    for (chunk, count) in [(0, WireLimits.bulkFloats), (2, 5)] {
+    for (chunk, count) in [(0, WireLimits.weightChunkFloats), (2, 5)] {
       guard
         case .here(let weights) = shelf.chunk(
-          of: .student, ofStep: 3, offset: chunk * WireLimits.bulkFloats, count: count)
+          of: .student, ofStep: 3, offset: chunk * WireLimits.weightChunkFloats, count: count)
       else {
         Issue.record("chunk \(chunk) is not there")
         continue
@@ -173,9 +174,9 @@ struct WeightsTroubleTests {
     socket.serve(WeightsServing(sender: sender, shelf: shelf) { _, _ in })
     shelf.begin(step: 5, Self.weights)
     shelf.put(0)
-    let request = BulkRequest.weights(network: .student, step: 5, offset: 0, count: WireLimits.bulkFloats)
+    let request = BulkRequest.weights(network: .student, step: 5, offset: 0, count: WireLimits.weightChunkFloats)
     let before = try Self.residentBytes()
-    // 6,400 answers of a mebibyte.
+    // 6,400 answers of 256 KiB.
     let askers = try (0..<100).map { _ in
       let (peer, asker) = (PeerID.random(), try RawPeer(to: socket.address.endpoint, receiveBuffer: 64 << 10))
       asker.shakeHands(as: peer)
@@ -192,7 +193,7 @@ struct WeightsTroubleTests {
     var answers = 0
     let took = try Self.seconds {
       try client.ask(Array(repeating: request, count: 100)) { _, _, frame in
-        if frame?.count == WireLimits.bulkBytes { answers += 1 }
+        if frame?.count == WireLimits.weightChunkFloats * MemoryLayout<Float>.stride { answers += 1 }
       }
     }
     #expect(answers == 100 && took < 20, "\(answers) in \(took) s")

@@ -229,7 +229,7 @@ import Wire
     let sources = try (0..<2).map { _ in try ScriptedCoordinator(answer: given) }
     let addresses = sources.map { BulkAddress(endpoint: $0.bulkEndpoint) }
     let weights = FloatBuffer(count: try ScriptedCoordinator().definition.layout.count)
-    let hashes = [weights, rows].flatMap { $0.contentHashes(ofChunks: WireLimits.bulkFloats) }
+    let hashes = [weights, rows].flatMap { $0.contentHashes(ofChunks: WireLimits.weightChunkFloats) }
     let coordinator = try ScriptedCoordinator(keys: ["max_steps": "12"]) { request in
       switch request {
       case .weightSources(let step):

@@ -948,7 +948,7 @@ struct  Massl__WeightSources
   ProtobufCMessage base;
   uint64_t step;
   /*
-   * Chunk c, of 262,144 floats, is fetched from source c modulo their number; that one asks the coordinator. Chunks of the
+   * Chunk c, of 65,536 floats, is fetched from source c modulo their number; that one asks the coordinator. Chunks of the
    * student come first, then, where more hashes are given than those have, chunks of NETWORK_NEW_ROWS.
    */
   size_t n_sources;

@@ -107,9 +107,11 @@ final class CoordinatorUpdates: Sendable {
         do {
           let isHashing = isHashing.load(ordering: .acquiring)
           let (version, update) = try next(old, total, &spare, givingRows: isHashing)
-          let hashes =
+          let all =
             isHashing
-            ? version.exchanged.flatMap { $0.contentHashes(ofChunks: WireLimits.bulkFloats) } : []
+            ? version.exchanged.flatMap { $0.contentHashes(ofChunks: WireLimits.weightChunkFloats) } : []
+          // A larger network comes from here alone.
+          let hashes = all.count <= WireLimits.weightChunks ? all : []
           weights.publish(version, hashes: hashes)
           let now = Self.seconds()
           rate.finished(images: definition.configuration.batchSize, at: now)

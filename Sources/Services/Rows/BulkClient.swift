@@ -253,9 +253,9 @@ package final class BulkClient: Sendable {
     }
   }
 
-  /// Chunks of at most 1 MiB.
-  static func ranges(_ count: Int) -> [Range<Int>] {
-    stride(from: 0, to: count, by: WireLimits.bulkFloats).map { $0..<min(count, $0 + WireLimits.bulkFloats) }
+  /// Chunks of at most 1 MiB, or of so many floats.
+  static func ranges(_ count: Int, by length: Int = WireLimits.bulkFloats) -> [Range<Int>] {
+    stride(from: 0, to: count, by: length).map { $0..<min(count, $0 + length) }
   }
 
   private func open(_ request: BulkRequest?, hash: ContentHash? = nil, index: Int, _ answers: Answers) -> UInt64 {

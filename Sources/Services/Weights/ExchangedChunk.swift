@@ -14,7 +14,9 @@ struct ExchangedChunk: Sendable {
   static func all(ofStudent student: FloatBuffer, newRows: FloatBuffer?) -> [ExchangedChunk] {
     let rows = newRows.map { [(Network.newRows, $0)] } ?? []
     return ([(Network.student, student)] + rows).flatMap { network, buffer in
-      BulkClient.ranges(buffer.count).map { ExchangedChunk(network: network, buffer: buffer, range: $0) }
+      BulkClient.ranges(buffer.count, by: WireLimits.weightChunkFloats).map {
+        ExchangedChunk(network: network, buffer: buffer, range: $0)
+      }
     }
   }
 

@@ -62,7 +62,7 @@ package final class WeightsExchange {
   /// again.
   package func offer(_ weights: FloatBuffer, step: Int, took: Duration) {
     shelf.begin(step: step, weights)
-    for chunk in 0..<WireLimits.frames(ofFloats: weights.count) { shelf.put(chunk) }
+    for chunk in 0..<WireLimits.weightChunks(ofFloats: weights.count) { shelf.put(chunk) }
     learn(took: took)
   }
 
@@ -83,7 +83,7 @@ package final class WeightsExchange {
     let begun = ContinuousClock.now
     let sources = try sources(ofStep: step)
     let all = ExchangedChunk.all(ofStudent: student, newRows: newRows)
-    let ofStudent = WireLimits.frames(ofFloats: student.count)
+    let ofStudent = WireLimits.weightChunks(ofFloats: student.count)
     guard sources.hashes.count == all.count || sources.hashes.count == ofStudent else { throw badTable }
     let comeRows = sources.hashes.count > ofStudent
     shelf.begin(step: step, student, newRows: comeRows ? newRows : nil)

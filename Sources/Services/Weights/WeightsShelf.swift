@@ -17,7 +17,7 @@ package final class WeightsShelf: Sendable {
 
     /// The chunk of exactly these floats; nil where there is none.
     func index(of network: Network, _ floats: Range<Int>) -> Int? {
-      let index = (network == .student ? 0 : firstOfRows) + floats.lowerBound / WireLimits.bulkFloats
+      let index = (network == .student ? 0 : firstOfRows) + floats.lowerBound / WireLimits.weightChunkFloats
       guard chunks.indices.contains(index), chunks[index].network == network, chunks[index].range == floats else {
         return nil
       }
@@ -45,7 +45,7 @@ package final class WeightsShelf: Sendable {
     state.withLock {
       $0 = State(
         step: step, chunks: chunks, isHere: Array(repeating: false, count: chunks.count),
-        firstOfRows: WireLimits.frames(ofFloats: student.count))
+        firstOfRows: WireLimits.weightChunks(ofFloats: student.count))
     }
   }
 
