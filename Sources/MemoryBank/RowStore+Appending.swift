@@ -5,22 +5,25 @@ extension RowStore {
   /// Appends rows, `[any, width]`, in order. If it throws (a full disk, say) nothing is appended: try again later.
   public func append(_ rows: Matrix) throws {
     invariant(rows.columns == layout.width, "rows of \(rows.columns) floats, not \(layout.width)")
-    try state.withLock { state in
-      // 1. Files first: only rows that are written count.
-      var index = 0
-      var pieces: [(number: Int, records: [UInt8])] = []
-      while index < rows.rows {
-        let number = state.rows + index
-        let count = min(rows.rows - index, layout.capacity - number % layout.capacity)
-        let file = try writableFile(layout.index(of: number), &state)
-        let records = layout.records(of: rows, index..<(index + count), firstNumber: number)
-        state.dirty.insert(layout.index(of: number))
-        try records.withUnsafeBytes { try file.write($0, at: layout.offset(of: number)) }
-        pieces.append((number, records))
-        index += count
-      }
-      // 2. Then what is kept in RAM.
+    // 1. Files first: only rows that are written count. One thread appends, and nobody reads them before they do.
+    let first = self.rows
+    var index = 0
+    var pieces: [(number: Int, records: [UInt8], file: any StorageFile)] = []
+    while index < rows.rows {
+      let number = first + index
+      let count = min(rows.rows - index, layout.capacity - number % layout.capacity)
+      let file = try writableFile(layout.index(of: number))
+      let records = layout.records(of: rows, index..<(index + count), firstNumber: number)
+      try records.withUnsafeBytes { try file.write($0, at: layout.offset(of: number)) }
+      pieces.append((number, records, file))
+      index += count
+    }
+    // 2. Then what is kept in RAM.
+    state.withLock { state in
       for piece in pieces {
+        // Open until it is flushed, whatever was closed meanwhile.
+        state.files[layout.index(of: piece.number)] = piece.file
+        state.dirty.insert(layout.index(of: piece.number))
         piece.records.withUnsafeBytes { bytes in
           layout.forEachRecord(in: bytes, from: piece.number) { number, record in
             state.digest.append(row: layout.row(of: record))
@@ -44,11 +47,12 @@ extension RowStore {
   }
 
   /// The file of an extent, made with all its space if it is new.
-  private func writableFile(_ index: Int, _ state: inout State) throws -> any StorageFile {
+  private func writableFile(_ index: Int) throws -> any StorageFile {
     let path = "\(directory)/\(layout.name(of: index))"
-    if state.present.contains(index) { return try openFile(index, &state) }
+    let known = try state.withLock { state in state.present.contains(index) ? try openFile(index, &state) : nil }
+    if let known { return known }
     let file = try storage.open(path, .replacing)
-    state.namesChanged = true
+    state.withLock { $0.namesChanged = true }
     do {
       try file.allocate(layout.fileSize)
       try layout.header(of: index).withUnsafeBytes { try file.write($0, at: 0) }
@@ -56,8 +60,10 @@ extension RowStore {
       try storage.remove(path)
       throw error
     }
-    state.present.insert(index)
-    state.files[index] = file
+    state.withLock { state in
+      state.present.insert(index)
+      state.files[index] = file
+    }
     return file
   }
 

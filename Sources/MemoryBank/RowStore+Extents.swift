@@ -30,11 +30,7 @@ extension RowStore: ExtentOwner {
   /// checkpoint's rows may be released.
   public func release(_ extents: some Sequence<Int>) throws {
     let elsewhere = ledger.withLock { $0.elsewhere }
-    try state.withLock { state in
-      for extent in extents where elsewhere.contains(extent) && state.present.contains(extent) {
-        try removeFile(extent, &state)
-      }
-    }
+    try removeFiles { present in extents.filter { elsewhere.contains($0) && present.contains($0) } }
   }
 
   /// The records of consecutive rows of an extent, for a shard that copies it; checked before they leave.
@@ -66,10 +62,12 @@ extension RowStore: ExtentOwner {
   }
 
   func admit(_ file: any StorageFile, _ record: ExtentRecord) throws {
-    try state.withLock { state in
+    try naming.withLock { _ in
       try storage.rename(file.path, to: "\(directory)/\(layout.name(of: record.index))")
-      state.files[record.index] = nil
-      state.present.insert(record.index)
+      state.withLock { state in
+        state.files[record.index] = nil
+        state.present.insert(record.index)
+      }
     }
     try storage.synchronizeDirectory(directory)
   }
@@ -86,9 +84,7 @@ extension RowStore: ExtentOwner {
       let rows = layout.rows(of: index)
       return rows.upperBound <= end && !kept.contains { $0.overlaps(rows) }
     }
-    try state.withLock { state in
-      for index in state.present.sorted() where isGone(index) { try removeFile(index, &state) }
-    }
+    try removeFiles { $0.sorted().filter(isGone) }
     // Written with its next change: until then it names extents that nobody looks for.
     ledger.withLock { $0.forget(where: isGone) }
   }

@@ -13,7 +13,8 @@ import Synchronization
 /// Shards copy it (`records`); once the ledger says durably who holds it (`record(holders:)`), its file may be let go of
 /// (`release`). It can be fetched again (`begin`).
 ///
-/// May be used from several threads: appending, serving and flushing each have their own.
+/// May be used from several threads: appending, serving and flushing each have their own. Nobody who serves waits for the
+/// disk to write, make or remove a file: beside a checkpoint that can take seconds.
 public final class RowStore: Sendable {
   /// Files that are kept open for reading.
   static let openFilesAtMost = 128
@@ -26,6 +27,8 @@ public final class RowStore: Sendable {
   /// Held while it is written; taken before `state` where both are.
   let ledger: Mutex<ExtentLedger>
   let keepsLedger: Bool
+  /// Held while files of whole extents get or lose their names; taken before `state` where both are.
+  let naming = Mutex(())
   let state: Mutex<State>
 
   struct State: Sendable {
@@ -146,12 +149,33 @@ extension RowStore {
     return file
   }
 
-  func removeFile(_ index: Int, _ state: inout State) throws {
-    try storage.remove("\(directory)/\(layout.name(of: index))")
-    state.present.remove(index)
-    state.files[index] = nil
-    state.dirty.remove(index)
-    state.namesChanged = true
+  /// Forgets extents, then removes their files.
+  /// - Parameter choose: which, of those that are here.
+  func removeFiles(_ choose: (Set<Int>) -> [Int]) throws {
+    try naming.withLock { _ in
+      let removed = state.withLock { state in
+        let removed = choose(state.present)
+        for index in removed {
+          state.present.remove(index)
+          state.files[index] = nil
+          state.dirty.remove(index)
+        }
+        return removed
+      }
+      guard !removed.isEmpty else { return }
+      var left = removed[...]
+      // What is still there is tried again the next time.
+      defer {
+        state.withLock { state in
+          state.present.formUnion(left)
+          state.namesChanged = true
+        }
+      }
+      while let index = left.first {
+        try storage.remove("\(directory)/\(layout.name(of: index))")
+        left.removeFirst()
+      }
+    }
   }
 
   func keep(_ row: UnsafeRawBufferPointer, _ number: Int, _ state: inout State) {
