@@ -70,7 +70,8 @@ struct BusyDiskTests {
       window: MemoryWindow(size: 16, rows: 0),
       digest: MemoryDigest(), cacheBytes: 0)
     try store.append(rows(0..<16))
-    let (seen, unserved) = (Mutex<Set<String>>([]), Mutex<Set<String>>([]))
+    let seen = Mutex<Set<String>>([])
+    let unserved = Mutex<Set<String>>([])
     storage.busy.look.withLock {
       $0 = { what in
         let isServed = Mutex(false)
