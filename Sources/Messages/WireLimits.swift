@@ -4,7 +4,7 @@ import Numerics
 /// for it; senders hold themselves to the same limits.
 public enum WireLimits {
   /// The protocol that this massl speaks; raised when the meaning of a field changes.
-  public static let protocolVersion: UInt32 = 3
+  public static let protocolVersion: UInt32 = 4
 
   // MARK: Frames
 
