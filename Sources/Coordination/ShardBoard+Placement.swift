@@ -18,6 +18,7 @@ extension ShardBoard {
         self[taker].orders.pulling[index] = now
         takers.append(taker)
       }
+      if hasSource, takers.count < settings.replicas { makeRoom(besides: takers) }
       let giver = takers.count > settings.replicas ? giver(among: holding, of: takers) : nil
       if let giver, holding.count > settings.replicas, self[giver].isPresent, isSafe(extent, without: giver) {
         // The others' copies are durable and known to be.
@@ -71,6 +72,17 @@ extension ShardBoard {
   private func hasPlace(_ shard: Shard) -> Bool {
     shard.reported.fullUntil == nil && shard.orders.pulling.count < CoordinationLimits.extentsInFlight
       && (shard.extentCount + 1) * settings.extentBytes <= shard.reported.capacity
+  }
+
+  /// Has a full shard let go of the newest extent that it has from before a resume and that the run has not come to again.
+  /// Such a one is worth keeping only as long as no other needs its place.
+  private mutating func makeRoom(besides takers: [ShardID]) {
+    for shard in shardsInOrder
+    where shard.isPresent && !shard.orders.isDraining && shard.orders.removing.isEmpty && !takers.contains(shard.id) {
+      guard let newest = shard.reported.held.keys.filter({ extents[$0] == nil }).max() else { continue }
+      self[shard.id].orders.removing.insert(newest)
+      return
+    }
   }
 
   private func sources(of extent: Extent) -> [ExtentSource] {

@@ -41,6 +41,13 @@ struct ShardSimulationTests {
     #expect(world.seen["jumps", default: 0] > 3 && world.seen["lostDisks", default: 0] > 0, "\(world.seen)")
   }
 
+  /// One has rows from before a resume in all its places, and the run has not come to them again.
+  @Test func whatIsLeftFromBeforeAResumeGivesWay() {
+    let world = world(70_674, replicas: 3)
+    let isRight = world.isRight
+    #expect(world.broken == nil && isRight, "\(world.replay)")
+  }
+
   @Test func theSameSeedGivesTheSameEvents() {
     let (first, second) = (world(42, replicas: 2), world(42, replicas: 2))
     #expect(first.time == second.time && first.events == second.events && first.seen == second.seen)
