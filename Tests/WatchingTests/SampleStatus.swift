@@ -8,6 +8,7 @@ func status(
   let warning = warning.map { "\"\($0)\"" } ?? "null"
   let counts = [
     "accepted", "duplicates", "late", "expired", "lost", "returned", "damaged", "undelivered", "lost_gradients",
+    "saved_gradients",
     "sums_taken_over", "not_finite", "refusals", "malformed", "absent", "other_class", "failed_checkpoints", "audited",
     "judged", "wrong", "rows_cached", "rows_fetched", "row_wait_seconds",
   ].map { "\"\($0)\":0" }.joined(separator: ",")
