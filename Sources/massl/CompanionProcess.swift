@@ -83,9 +83,8 @@ final class CompanionProcess: Sendable {
     let process = Process()
     process.executableURL = URL(fileURLWithPath: "/proc/self/exe").resolvingSymlinksInPath()
     process.arguments = arguments
-    // It multiplies nothing, and a process that crashes must not wait for a person at this terminal.
-    process.environment = ProcessInfo.processInfo.environment.merging(
-      ["OPENBLAS_NUM_THREADS": "1", "SWIFT_BACKTRACE": "interactive=no"]) { $1 }
+    // It multiplies nothing.
+    process.environment = Signals.environmentOfChildren.merging(["OPENBLAS_NUM_THREADS": "1"]) { $1 }
     let input = hearsTheEnd ? Pipe() : nil
     if let input { process.standardInput = input }
     return state.withLock { state in

@@ -89,7 +89,7 @@ struct ServiceKeeper {
     let process = Process()
     process.executableURL = URL(fileURLWithPath: service.program)
     process.arguments = service.arguments + ["--stop-with-parent"]
-    process.environment = ProcessInfo.processInfo.environment.merging(["SWIFT_BACKTRACE": "interactive=no"]) { $1 }
+    process.environment = Signals.environmentOfChildren
     process.standardInput = FileHandle.nullDevice
     let said = LinePipe { [log] line in log.write(said: line) }
     (process.standardOutput, process.standardError) = (said.pipe, said.pipe)

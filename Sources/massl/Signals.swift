@@ -1,4 +1,5 @@
 import ArgumentParser
+import Foundation
 import Glibc
 import Synchronization
 import Threads
@@ -36,12 +37,26 @@ final class Signals: Sendable {
     StopRequests.alwaysTaken.contains($0) || !ignored.contains($0)
   }
 
+  /// Where a process reads who started it, which may be gone before it looks itself.
+  private static let parentVariable = "MASSL_PARENT"
+
+  /// The environment of processes that are to stop with this one. One that crashes must not wait for a person at this
+  /// terminal.
+  static var environmentOfChildren: [String: String] {
+    ProcessInfo.processInfo.environment.merging(
+      [parentVariable: "\(getpid())", "SWIFT_BACKTRACE": "interactive=no"]) { $1 }
+  }
+
+  private static var parent: pid_t {
+    ProcessInfo.processInfo.environment[parentVariable].flatMap { pid_t($0) } ?? getppid()
+  }
+
   private let state = Mutex<(requests: StopRequests, stop: (@Sendable (StopRequest) -> Void)?)>((StopRequests(), nil))
 
   /// - Parameter withParent: to stop also when the process that started this one is gone.
   init(withParent: Bool = false) {
     // A parent that was killed tells nobody; its children are handed to another process, and see that.
-    let parent = withParent ? getppid() : nil
+    let parent = withParent ? Self.parent : nil
     startThread(named: "massl-signals") { [self] in watch(parent: parent) }
   }
 

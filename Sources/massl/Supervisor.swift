@@ -215,8 +215,7 @@ extension Supervisor {
     let process = Process()
     process.executableURL = program
     process.arguments = arguments
-    // A process that crashes must not wait for a person at this terminal.
-    process.environment = ProcessInfo.processInfo.environment.merging(["SWIFT_BACKTRACE": "interactive=no"]) { $1 }
+    process.environment = Signals.environmentOfChildren
     do {
       try process.run()
     } catch {

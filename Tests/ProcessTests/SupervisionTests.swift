@@ -27,6 +27,14 @@ import Testing
     try worker.exit()
   }
 
+  @Test func whoseParentIsGoneBeforeItLooksLeaves() throws {
+    // It was started by another process than the one that it is handed to by now.
+    let worker = try Program.start(
+      ["worker", "--coordinator", "tcp://127.0.0.1:1", "--stop-with-parent"],
+      through: ["/usr/bin/env", "MASSL_PARENT=1"])
+    try worker.exit()
+  }
+
   @Test func aWorkerFindsACoordinatorThatMoved() throws {
     let long = ["--max-steps", "100000", "--epochs", "100000"]
     let first = try Program.start(workshop.coordinator("moving", "tcp://127.0.0.1:0") + long)
