@@ -18,9 +18,11 @@ SEED = 0
 demo: build
 	Scripts/demo $(SEED)
 
-# One configuration for everything: in debug the numerics are some fifty times slower.
+# One configuration for everything: in debug the numerics are some fifty times slower. A test that other tests would
+# disturb comes by itself.
 test: dependencies-test
 	swift test -c release --disable-testable-imports
+	MASSL_ALONE=1 swift test -c release --disable-testable-imports --filter whatShortConnectionsLeft
 
 # The page of real runs in Chromium: true figures, restarts, contrast, a million steps. Screenshots: .build/watching.
 check-watching: build

@@ -1,3 +1,4 @@
+import Foundation
 import Glibc
 import Messages
 import Numerics
@@ -9,7 +10,11 @@ import Wire
 
 extension ForeignPeerTests {
   /// Of a router that is read slowly, as by a coordinator that has something to do for each message.
-  @Test func whatShortConnectionsLeftIsThrownAwayToTheLastOfIt() throws {
+  ///
+  /// It needs the machine for itself: connections have to come faster than they are looked at, and beside other tests they
+  /// do not. `make test` runs it by itself, with MASSL_ALONE.
+  @Test(.enabled(if: ProcessInfo.processInfo.environment["MASSL_ALONE"] != nil))
+  func whatShortConnectionsLeftIsThrownAwayToTheLastOfIt() throws {
     // The least messages there are: 8 MiB of memory each time, so that no connection by itself has too much.
     let messages = [UInt8](repeating: 0, count: 256 << 10)
     let isOverrun = Mutex(false)
@@ -45,10 +50,14 @@ extension ForeignPeerTests {
     var random = SplitMix64(seed: 2)
     let status = Envelope(
       sender: someSender(&random, peer: PeerID(rawValue: 2)), message: .worker(.statusRequest))
-    #expect(try late.send(Outgoing(status), timeout: .patience) == .sent)
-    var isHeard = false
-    while !isHeard, let received = try router.receive(timeout: .patience) {
-      if case .message(let incoming) = received { isHeard = incoming.peer == PeerID(rawValue: 2) }
+    // Once the socket is emptied, and that only its reader sees: under load this was not so yet.
+    var (isSent, isHeard) = (false, false)
+    let last = ContinuousClock.now + .patience
+    while !isHeard, ContinuousClock.now < last {
+      if !isSent { isSent = try late.send(Outgoing(status), timeout: .milliseconds(50)) == .sent }
+      if case .message(let incoming)? = try router.receive(timeout: .milliseconds(50)) {
+        isHeard = incoming.peer == PeerID(rawValue: 2)
+      }
     }
     #expect(isHeard, "who comes later is not let in")
   }
