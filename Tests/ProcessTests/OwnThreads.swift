@@ -8,7 +8,7 @@ import Threads
 /// Swift Testing has a thread a processor. A test that waits on one of these keeps it from tests that compute, and comes to
 /// its turn only behind all of them.
 struct OwnThreads: SuiteTrait, TestTrait, TestScoping {
-  private static let executor = ThreadsExecutor(count: 3)
+  private static let executor = ThreadsExecutor(count: 2)
 
   var isRecursive: Bool { true }
 
