@@ -36,6 +36,7 @@ let package = Package(
 
     // Arrows point downward only: a target imports targets above it in this list.
     .target(name: "Printing"),
+    .target(name: "Packing"),
     .target(
       name: "Numerics", dependencies: ["COpenBLAS", "COneDNN", "CXXHash", "CSodium"], swiftSettings: arithmetic),
     .target(name: "Machine"),
@@ -53,7 +54,9 @@ let package = Package(
     .target(name: "Messages", dependencies: ["Numerics", "MemoryBank", "Slices"]),
     .target(
       name: "Wire",
-      dependencies: ["CZeroMQ", "CProtobufC", "CMessages", "Numerics", "MemoryBank", "Slices", "Threads", "Messages"]),
+      dependencies: [
+        "CZeroMQ", "CProtobufC", "CMessages", "Packing", "Numerics", "MemoryBank", "Slices", "Threads", "Messages",
+      ]),
     .target(name: "Coordination", dependencies: ["Numerics", "Slices", "Messages"]),
     .target(
       name: "Checkpoints", dependencies: ["Numerics", "Networks", "Durability", "Printing", "Coordination"]),
@@ -81,7 +84,7 @@ let package = Package(
         "Networks", "Numerics", "Objective", "Optimization", "Vision", "Machine",
       ]),
     .target(name: "HTTP", dependencies: ["Messages"]),
-    .target(name: "EventFiles", dependencies: ["CProtobufC", "CMessages"]),
+    .target(name: "EventFiles", dependencies: ["CProtobufC", "CMessages", "Packing"]),
     .target(
       name: "Watching",
       dependencies: [

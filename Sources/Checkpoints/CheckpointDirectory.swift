@@ -19,7 +19,8 @@ public struct CheckpointDirectory: Sendable {
     try storage.makeDurableDirectory(path)
   }
 
-  static func name(of step: Int) -> String {
+  /// The folder of a step's checkpoint.
+  public static func name(of step: Int) -> String {
     let number = String(step)
     return "step-" + String(repeating: "0", count: max(0, 8 - number.count)) + number
   }

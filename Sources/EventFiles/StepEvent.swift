@@ -1,6 +1,6 @@
 internal import CMessages
 internal import CProtobufC
-import Glibc
+import Packing
 
 /// What a run says at one of its steps, as TensorBoard has it.
 public struct StepEvent: Sendable {
@@ -63,14 +63,14 @@ extension StepEvent {
   static func versionRecord(wallTime: Double) -> [UInt8] {
     record(wallTime: wallTime, step: 0) { memory, event in
       event.pointee.what_case = TENSORFLOW__EVENT__WHAT_FILE_VERSION
-      event.pointee.file_version = memory.text("brain.Event:2")
+      event.pointee.file_version = memory.text("brain.Event:2".utf8)
     }
   }
 
   private static func record(
-    wallTime: Double, step: Int, _ fill: (EventMemory, UnsafeMutablePointer<Tensorflow__Event>) -> Void
+    wallTime: Double, step: Int, _ fill: (MessageMemory, UnsafeMutablePointer<Tensorflow__Event>) -> Void
   ) -> [UInt8] {
-    let memory = EventMemory()
+    let memory = MessageMemory()
     return withExtendedLifetime(memory) {
       let event = memory.make(Tensorflow__Event.self, tensorflow__event__init)
       event.pointee.wall_time = wallTime
@@ -82,28 +82,8 @@ extension StepEvent {
   }
 }
 
-/// The C structs of one event, and all that they point to, until it is packed.
-private final class EventMemory {
-  private var pieces: [UnsafeMutableRawPointer] = []
-
-  deinit { for piece in pieces { free(piece) } }
-
-  func make<C>(_ type: C.Type, _ initialize: (UnsafeMutablePointer<C>?) -> Void) -> UnsafeMutablePointer<C> {
-    let c = allocate(MemoryLayout<C>.stride).bindMemory(to: type, capacity: 1)
-    initialize(c)
-    return c
-  }
-
-  func array<Element>(_ elements: [Element]) -> UnsafeMutablePointer<Element> {
-    let array = allocate(elements.count * MemoryLayout<Element>.stride)
-      .bindMemory(to: Element.self, capacity: max(elements.count, 1))
-    array.initialize(from: elements, count: elements.count)
-    return array
-  }
-
-  func text(_ text: String) -> UnsafeMutablePointer<CChar> { array(text.utf8.map { CChar(bitPattern: $0) } + [0]) }
-
-  func values(of content: StepEvent.Content) -> [UnsafeMutablePointer<Tensorflow__Summary__Value>?] {
+extension MessageMemory {
+  fileprivate func values(of content: StepEvent.Content) -> [UnsafeMutablePointer<Tensorflow__Summary__Value>?] {
     switch content {
     case .start: []
     case .scalars(let scalars):
@@ -134,7 +114,7 @@ private final class EventMemory {
     _ tag: String, _ fill: (inout Tensorflow__Summary__Value) -> Void
   ) -> UnsafeMutablePointer<Tensorflow__Summary__Value>? {
     let value = make(Tensorflow__Summary__Value.self, tensorflow__summary__value__init)
-    value.pointee.tag = text(tag)
+    value.pointee.tag = text(tag.utf8)
     fill(&value.pointee)
     return value
   }
@@ -155,11 +135,5 @@ private final class EventMemory {
     c.pointee.colorspace = 3
     c.pointee.encoded_image_string = ProtobufCBinaryData(len: picture.jpeg.count, data: array(picture.jpeg))
     return c
-  }
-
-  private func allocate(_ bytes: Int) -> UnsafeMutableRawPointer {
-    guard let piece = malloc(max(bytes, 1)) else { fatalError("out of memory: \(bytes) bytes for an event") }
-    pieces.append(piece)
-    return piece
   }
 }

@@ -37,8 +37,7 @@ struct RunFiles: Sendable {
   }
 
   private func folder(ofStep step: Int) -> String {
-    let digits = "\(step)"
-    return "\(run)/checkpoints/step-" + String(repeating: "0", count: max(0, 8 - digits.count)) + digits
+    "\(run)/checkpoints/\(CheckpointDirectory.name(of: step))"
   }
 
   /// What is left on the run's disk, and what some checkpoints like its newest one need, at least a gibibyte.

@@ -1,8 +1,8 @@
 internal import CMessages
 internal import CProtobufC
-import Glibc
 import Messages
 import Numerics
+import Packing
 import Slices
 
 // From values to protobuf. What is out of `WireLimits` here is this program's own mistake, so it stops; only texts for
@@ -39,31 +39,7 @@ extension Envelope {
   }
 }
 
-/// The C structs of one message, and all that they point to, until it is packed.
-final class MessageMemory {
-  private var pieces: [UnsafeMutableRawPointer] = []
-
-  deinit { pieces.forEach { free($0) } }
-
-  private func allocate(_ bytes: Int) -> UnsafeMutableRawPointer {
-    guard let piece = malloc(max(bytes, 1)) else { fatalError("out of memory: \(bytes) bytes for a message") }
-    pieces.append(piece)
-    return piece
-  }
-
-  func make<C>(_ type: C.Type, _ initialize: (UnsafeMutablePointer<C>?) -> Void) -> UnsafeMutablePointer<C> {
-    let c = allocate(MemoryLayout<C>.stride).bindMemory(to: type, capacity: 1)
-    initialize(c)
-    return c
-  }
-
-  func array<Element>(_ elements: [Element]) -> UnsafeMutablePointer<Element> {
-    let memory = allocate(elements.count * MemoryLayout<Element>.stride)
-    let array = memory.bindMemory(to: Element.self, capacity: max(elements.count, 1))
-    array.initialize(from: elements, count: elements.count)
-    return array
-  }
-
+extension MessageMemory {
   func bytes(_ bytes: [UInt8]) -> ProtobufCBinaryData {
     ProtobufCBinaryData(len: bytes.count, data: array(bytes))
   }
@@ -82,7 +58,7 @@ final class MessageMemory {
       while end > 0, whole[end] & 0xC0 == 0x80 { end -= 1 }
       utf8.removeSubrange(end...)
     }
-    return array(utf8.map { CChar(bitPattern: $0) } + [0])
+    return self.text(utf8)
   }
 
   /// A text that makes no sense when cut.

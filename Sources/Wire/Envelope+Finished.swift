@@ -2,6 +2,7 @@ internal import CMessages
 internal import CProtobufC
 import Messages
 import Numerics
+import Packing
 import Slices
 
 // What a lease came to, to protobuf and back.

@@ -2,6 +2,7 @@ internal import CMessages
 internal import CProtobufC
 import Messages
 import Numerics
+import Packing
 import Slices
 
 // Gradients that are added up where they are, to protobuf and back.

@@ -2,6 +2,7 @@ internal import CMessages
 internal import CProtobufC
 import Messages
 import Numerics
+import Packing
 
 // What memory shards say and hear, to protobuf.
 

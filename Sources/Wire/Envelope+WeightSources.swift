@@ -2,6 +2,7 @@ internal import CMessages
 internal import CProtobufC
 import Messages
 import Numerics
+import Packing
 
 // Who has a step's weights, to protobuf and back.
 

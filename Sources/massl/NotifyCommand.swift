@@ -1,6 +1,5 @@
 import ArgumentParser
 import Foundation
-import Glibc
 import Services
 import Telemetry
 import Threads
@@ -40,11 +39,9 @@ package struct NotifyCommand: EndsInOrder {
 
   /// From one look to the next, in seconds.
   private static let pause = 1.0
-  /// Of `nice`, as the page has.
-  private static let niceness: CInt = 10
 
   package func run() throws {
-    setpriority(__priority_which_t(PRIO_PROCESS.rawValue), 0, Self.niceness)
+    Niceness.watching.take()
     let log = ProcessLog("notify", level: .info)
     let signals = Signals()
     let end = beside ? RunEnding() : nil

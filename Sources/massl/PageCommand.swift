@@ -1,7 +1,6 @@
 import ArgumentParser
 import Configuration
 import Foundation
-import Glibc
 import HTTP
 import Messages
 import Services
@@ -40,9 +39,6 @@ package struct PageCommand: EndsInOrder {
 
   package init() {}
 
-  /// Of `nice`: a processor that computes slices has priority.
-  private static let niceness: CInt = 10
-
   package func run() throws {
     try DescriptorLimit.check(for: "A page")
     let endpoint = try PageOptions.endpoint(listen)
@@ -52,7 +48,7 @@ package struct PageCommand: EndsInOrder {
     }
     let token = try tokenFile.map { path throws(PageError) in try AccessToken(file: path) }
     if token == nil, !endpoint.isLoopback { throw PageError.tokenNeeded(address: listen) }
-    setpriority(__priority_which_t(PRIO_PROCESS.rawValue), 0, Self.niceness)
+    Niceness.watching.take()
     let server = try HTTPServer(at: endpoint)
     let log = ProcessLog("page", level: .info)
     let signals = Signals(withParent: stopWithParent)

@@ -16,15 +16,7 @@ final class Signals: Sendable {
   /// Between two looks at whether the parent is there, in milliseconds.
   private static let look: CInt = 250
   /// The handler writes a signal's number to one end, the thread reads from the other.
-  private static let pipe: (read: CInt, write: CInt) = {
-    var ends: [CInt] = [-1, -1]
-    _ = Glibc.pipe(&ends)
-    for end in ends {
-      _ = fcntl(end, F_SETFD, FD_CLOEXEC)
-      _ = fcntl(end, F_SETFL, O_NONBLOCK)
-    }
-    return (ends[0], ends[1])
-  }()
+  private static let pipe = SignalPipe()
   /// A bit for each signal that the handler has seen.
   private static let seen = Atomic<UInt64>(0)
   /// Those that the process was started to ignore.

@@ -3,7 +3,6 @@ import Checkpoints
 import Durability
 import EventFiles
 import Foundation
-import Glibc
 import Services
 import Watching
 
@@ -41,8 +40,6 @@ package struct TensorBoardCommand: EndsInOrder {
 
   package init() {}
 
-  /// Of `nice`: whatever computes has priority.
-  private static let niceness: CInt = 19
   /// From one look to the next, and while something is in the way, in seconds.
   private static let pause = 2.0
   private static let failurePause = 30.0
@@ -52,7 +49,7 @@ package struct TensorBoardCommand: EndsInOrder {
   package func validate() throws { try requirePositive(every, "--every") }
 
   package func run() throws {
-    setpriority(__priority_which_t(PRIO_PROCESS.rawValue), 0, Self.niceness)
+    Niceness.writing.take()
     let log = ProcessLog("tensorboard", level: .info)
     let signals = Signals()
     // Beside a run it stays until that has ended, whoever is asked to leave: some steps are still to come.

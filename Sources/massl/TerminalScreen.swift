@@ -12,16 +12,7 @@ final class TerminalScreen {
     case leave
   }
 
-  /// Signals' numbers go in at one end, from their handler.
-  private static let pipe: (read: CInt, write: CInt) = {
-    var ends: [CInt] = [-1, -1]
-    _ = Glibc.pipe(&ends)
-    for end in ends {
-      _ = fcntl(end, F_SETFD, FD_CLOEXEC)
-      _ = fcntl(end, F_SETFL, O_NONBLOCK)
-    }
-    return (ends[0], ends[1])
-  }()
+  private static let pipe = SignalPipe()
   private static let leaving = [SIGINT, SIGTERM, SIGHUP, SIGQUIT]
   private static let (controlC, controlZ, controlL): (UInt8, UInt8, UInt8) = (3, 26, 12)
 

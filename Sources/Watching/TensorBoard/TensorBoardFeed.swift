@@ -46,13 +46,12 @@ public struct TensorBoardFeed {
   }
 
   /// Writes all that there is.
-  /// - Parameter isOver: asked between two pieces; then the rest is left.
   /// - Throws: `EventFileError.cannotWrite`; what was not written is, next time.
-  public mutating func write(unless isOver: () -> Bool = { false }) throws(EventFileError) {
+  public mutating func write() throws(EventFileError) {
     do throws(EventFileError) {
       repeat {
-        while try advance() { if isOver() { return } }
-      } while try addSample() && !isOver()
+        while try advance() {}
+      } while try addSample()
     } catch {
       lines.startOver()
       scalars.startOver()
