@@ -1,8 +1,8 @@
 # What people type. Each installs what it needs on Debian, with sudo where that is needed.
 .PHONY: build demo test soak soak-fuzz sanitize bench-peers lint dependencies dependencies-test messages commands clean \
-  standalone install package tarball check-cluster check-watching
+  standalone install package tarball check-cluster check-watching interop
 
-PACKAGES = libopenblas-dev libzmq3-dev libprotobuf-c-dev protobuf-c-compiler libjpeg-dev libxxhash-dev libsodium-dev
+PACKAGES = libopenblas-dev libzmq3-dev libprotobuf-c-dev protobuf-c-compiler libjpeg-dev libpng-dev libwebp-dev libxxhash-dev libsodium-dev
 # Of the tests alone: a client in another language joins a run, and a run is in bf16.
 TEST_PACKAGES = libdnnl-dev python3-zmq python3-protobuf protobuf-compiler python3-xxhash
 SUDO = $(shell [ "$$(id -u)" = 0 ] || command -v sudo)
@@ -18,11 +18,12 @@ SEED = 0
 demo: build
 	Scripts/demo $(SEED)
 
-# One configuration for everything: in debug the numerics are some fifty times slower. A test that other tests would
-# disturb comes by itself.
+# One configuration for everything: in debug the numerics are some fifty times slower. Tests that other tests would
+# disturb, or that would disturb others, come by themselves.
 test: dependencies-test
 	swift test -c release --disable-testable-imports
-	MASSL_ALONE=1 swift test -c release --disable-testable-imports --filter whatShortConnectionsLeft
+	MASSL_ALONE=1 swift test -c release --disable-testable-imports --no-parallel \
+	  --filter 'whatShortConnectionsLeft|askersThatDoNotRead|aThousandWorkersJoinIdleDieAndComeBack'
 
 # The page of real runs in Chromium: true figures, restarts, contrast, a million steps. Screenshots: .build/watching.
 check-watching: build
@@ -56,6 +57,14 @@ sanitize: dependencies-test
 bench-peers:
 	python3 -m venv .venv-bench
 	.venv-bench/bin/pip install --quiet torch==2.8.0 timm==1.0.31
+
+# Evaluations beside scikit-learn's and the published protocols in NumPy, weights beside timm and transformers, graphs in
+# onnxruntime, in .venv-interop.
+interop: build
+	python3 -m venv .venv-interop
+	.venv-interop/bin/pip install --quiet numpy==2.4.6 scikit-learn==1.9.1 safetensors==0.8.0 \
+	  torch==2.8.0 timm==1.0.31 transformers==5.24.0 onnx==1.23.2 onnxruntime==1.32.0
+	.venv-interop/bin/python Scripts/interop
 
 lint:
 	swift format lint --strict --recursive Sources Tests Fuzz Package.swift

@@ -28,6 +28,8 @@ let package = Package(
     .systemLibrary(name: "CProtobufC", pkgConfig: "libprotobuf-c", providers: [.apt(["libprotobuf-c-dev"])]),
     .systemLibrary(name: "CXXHash", pkgConfig: "libxxhash", providers: [.apt(["libxxhash-dev"])]),
     .systemLibrary(name: "CSodium", pkgConfig: "libsodium", providers: [.apt(["libsodium-dev"])]),
+    .systemLibrary(name: "CPNG", pkgConfig: "libpng", providers: [.apt(["libpng-dev"])]),
+    .systemLibrary(name: "CWebP", pkgConfig: "libwebp", providers: [.apt(["libwebp-dev"])]),
     .target(name: "CJPEG", linkerSettings: [.linkedLibrary("jpeg")]),
     .target(name: "CMapping"),
     .target(name: "COneDNN"),
@@ -44,7 +46,9 @@ let package = Package(
     .target(name: "Durability", dependencies: ["CMapping"]),
     .target(name: "Processes", dependencies: ["Printing"]),
     .target(
-      name: "Vision", dependencies: ["CJPEG", "Numerics", "Printing"], swiftSettings: [.unsafeFlags(vectorFlags)]),
+      name: "Vision", dependencies: ["CJPEG", "CPNG", "CWebP", "Durability", "Numerics", "Printing"],
+      swiftSettings: [.unsafeFlags(vectorFlags)]),
+    .target(name: "Drawing", dependencies: ["CPNG", "Printing", "Vision"]),
     .target(name: "Networks", dependencies: ["Numerics"], swiftSettings: arithmetic),
     .target(name: "Objective", dependencies: ["Numerics"], swiftSettings: arithmetic),
     .target(name: "Optimization", dependencies: ["Numerics"], swiftSettings: arithmetic),
@@ -66,19 +70,31 @@ let package = Package(
         "Numerics", "Configuration", "Vision", "Networks", "Objective", "Optimization", "MemoryBank", "Slices",
       ]),
     .target(
+      name: "ONNXFiles", dependencies: ["CProtobufC", "CMessages", "Packing", "Numerics", "Networks"]),
+    .target(name: "WeightFiles", dependencies: ["Numerics", "Durability", "Networks", "Checkpoints"]),
+    .target(
       name: "Verification",
-      dependencies: ["Numerics", "Configuration", "Vision", "Networks", "Optimization", "Checkpoints", "Training"]),
+      dependencies: [
+        "Numerics", "Configuration", "Vision", "Networks", "Optimization", "Checkpoints", "Training", "WeightFiles",
+      ]),
     .target(name: "Telemetry", dependencies: ["Printing", .product(name: "Logging", package: "swift-log")]),
+    .target(
+      name: "Evaluation",
+      dependencies: [
+        "Numerics", "Machine", "Vision", "Networks", "Optimization", "Checkpoints", "Configuration", "Durability",
+        "Training", "WeightFiles",
+      ]),
     .target(
       name: "Runs",
       dependencies: [
-        "Training", "Checkpoints", "Slices", "Messages", "Coordination", "Telemetry", "Configuration", "Durability",
+        "Evaluation", "ONNXFiles", "WeightFiles", "Training", "Checkpoints", "Slices", "Messages", "Coordination",
+        "Telemetry", "Configuration", "Durability",
         "MemoryBank", "Networks", "Numerics", "Objective", "Optimization", "Vision", "Machine",
       ]),
     .target(
       name: "Services",
       dependencies: [
-        "Runs",
+        "Runs", "Evaluation", "WeightFiles",
         "Training", "Checkpoints", "Slices", "Threads", "Messages", "Wire", "Coordination", "Telemetry",
         "Configuration", "Durability", "MemoryBank",
         "Networks", "Numerics", "Objective", "Optimization", "Vision", "Machine",
@@ -103,8 +119,12 @@ let package = Package(
         "Messages",
       ]),
     .target(
-      name: "Evaluation",
-      dependencies: ["Numerics", "Vision", "Networks", "Checkpoints", "Configuration", "Durability", "Training"]),
+      name: "Visualization",
+      dependencies: [
+        "Drawing", "Numerics", "Vision", "Networks", "MemoryBank", "Checkpoints", "Configuration", "Durability",
+        "Printing", "Training", "Runs", "Watching", "WeightFiles", "Evaluation",
+      ],
+      resources: [.embedInCode("Report/report.css")]),
     .target(
       name: "Benchmark",
       dependencies: [
@@ -119,7 +139,8 @@ let package = Package(
         "Networks",
         "Configuration",
         "CVersion", "Coordination", "EventFiles", "HTTP", "Launching", "Machine", "MemoryBank", "Messages", "Numerics",
-        "Optimization", "Printing", "Processes", "Telemetry", "Threads", "Training", "Vision", "Watching", "Wire",
+        "Drawing", "ONNXFiles", "Optimization", "Printing", "Processes", "Telemetry", "Threads", "Training", "Vision",
+        "Visualization", "Watching", "WeightFiles", "Wire",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Logging", package: "swift-log"),
       ]),
@@ -135,6 +156,14 @@ let package = Package(
     .testTarget(name: "MemoryBankTests", dependencies: ["MemoryBank", "Numerics", "Durability", "TestSupport"]),
     .testTarget(name: "CheckpointsTests", dependencies: ["Checkpoints", "Numerics", "Durability", "TestSupport"]),
     .testTarget(
+      name: "WeightFilesTests",
+      dependencies: [
+        "WeightFiles", "Checkpoints", "Configuration", "Durability", "Networks", "Numerics", "TestSupport", "Training",
+      ]),
+    .testTarget(
+      name: "ONNXFilesTests",
+      dependencies: ["CMessages", "CProtobufC", "ONNXFiles", "Networks", "Numerics", "TestSupport"]),
+    .testTarget(
       name: "WireTests",
       dependencies: ["MemoryBank", "Slices", "Threads", "Messages", "Wire", "Numerics", "TestSupport"]),
     .testTarget(
@@ -146,6 +175,13 @@ let package = Package(
     .testTarget(
       name: "TelemetryTests",
       dependencies: ["Telemetry", "TestSupport", .product(name: "Logging", package: "swift-log")]),
+    .testTarget(name: "DrawingTests", dependencies: ["CPNG", "Drawing", "Vision"]),
+    .testTarget(
+      name: "VisualizationTests",
+      dependencies: [
+        "Visualization", "Drawing", "Evaluation", "Runs", "Checkpoints", "Configuration", "Durability", "MemoryBank",
+        "Networks", "Numerics", "TestSupport", "Training", "Vision",
+      ]),
     .testTarget(name: "LaunchingTests", dependencies: ["Launching"]),
     .testTarget(name: "ProcessesTests", dependencies: ["Processes", "TestSupport"]),
     .testTarget(name: "PrintingTests", dependencies: ["Printing"]),
@@ -157,7 +193,7 @@ let package = Package(
       name: "TrainingTests",
       dependencies: ["Training", "Networks", "Numerics", "Configuration", "MemoryBank", "Slices", "Vision"]),
     .testTarget(
-      name: "VisionTests", dependencies: ["Vision", "CJPEG", "Numerics", "TestSupport"], exclude: ["Fixtures"]),
+      name: "VisionTests", dependencies: ["Vision", "CJPEG", "CPNG", "Numerics", "TestSupport"], exclude: ["Fixtures"]),
     .testTarget(
       name: "ServicesTests",
       dependencies: [
@@ -181,7 +217,9 @@ let package = Package(
     .testTarget(
       name: "ProcessTests",
       dependencies: [
-        "massl", "Durability", "Machine", "MemoryBank", "Numerics", "Processes", "TestSupport", "Threads",
+        "massl", "Checkpoints", "Durability", "Machine", "MemoryBank", "Messages", "Numerics", "Processes",
+        "TestSupport",
+        "Threads", "Wire",
       ]),
     .testTarget(name: "BenchmarkTests", dependencies: ["Benchmark", "Configuration", "TestSupport", "Training"]),
     .testTarget(
@@ -190,7 +228,9 @@ let package = Package(
     .testTarget(
       name: "EvaluationTests",
       dependencies: [
-        "Evaluation", "Checkpoints", "Configuration", "Durability", "Networks", "Numerics", "TestSupport", "Vision",
+        "Evaluation", "Checkpoints", "Configuration", "Durability", "Machine", "Networks", "Numerics", "TestSupport",
+        "Training",
+        "Vision",
       ]),
   ],
   swiftLanguageModes: [.v6]

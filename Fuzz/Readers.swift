@@ -32,7 +32,7 @@ private func readRecipe(_ bytes: [UInt8]) throws {
 
 private func readPicture(_ bytes: [UInt8]) throws {
   let pixelLimit = 1 << 18
-  let picture = try Picture(jpeg: bytes, pixelLimit: pixelLimit)
+  let picture = try Picture(file: bytes, upright: true, pixelLimit: pixelLimit)
   invariant(picture.pixels.count == picture.width * picture.height * 3, "\(picture.width) x \(picture.height)")
   invariant(picture.width * picture.height <= pixelLimit, "\(picture.width) x \(picture.height)")
 }

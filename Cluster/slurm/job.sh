@@ -7,11 +7,12 @@
   exit 64
 }
 
-# Whoever sees the run may compute for it: one key pair for all its processes.
-key=$run.key
-allowed=$run.allowed
+# Whoever sees these may compute for the run: one key pair for all its processes.
+shared=${shared:-$run}
+key=$shared.key
+allowed=$shared.allowed
 # Is there once the run is done, so that workers which come later do not wait for it.
-done=$run.done
+done=$shared.done
 
 # Where other nodes reach this one: as Slurm does, or by its name while the controller does not answer.
 own_address() {
@@ -27,7 +28,7 @@ public_key() { awk '$1 == "public" { print $2 }' "$key"; }
 # Under another name until it is whole: other jobs look for it. Two coordinators that start at once agree on one.
 make_key() {
   [ ! -e "$allowed" ] || return 0
-  mkdir -p "$(dirname "$run")"
+  mkdir -p "$(dirname "$run")" "$(dirname "$shared")"
   rm -f "$key.$SLURM_JOB_ID"
   "$massl" keygen --out "$key.$SLURM_JOB_ID" >/dev/null
   ln "$key.$SLURM_JOB_ID" "$key" 2>/dev/null || true
@@ -47,7 +48,8 @@ await_key() {
 # find_by_scontrol FILE: keeps the address of the job named massl-coordinator in it, as Slurm knows it.
 find_by_scontrol() {
   local job host
-  while sleep 5; do
+  # No longer than the job: Slurm may leave to themselves what its script started.
+  while sleep 5 && kill -0 "$$" 2>/dev/null; do
     job=$(squeue --noheader --me --name massl-coordinator --states RUNNING --format %i | head -1)
     host=$([ -z "$job" ] || scontrol show job "$job" | sed -n 's/.*BatchHost=\([^ ]*\).*/\1/p')
     [ -n "$host" ] || continue

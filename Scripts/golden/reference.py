@@ -44,13 +44,16 @@ def backbone(w, x, case):
     x = x.flatten(2).transpose(1, 2)
     x = torch.cat([w["backbone.cls_token"].expand(len(x), -1, -1), x], dim=1)
     x = x + positions(w["backbone.pos_embed"], side)
+    registers = case.get("registers", 0)
+    if registers:
+        x = torch.cat([x[:, :1], w["backbone.reg_token"].expand(len(x), -1, -1), x[:, 1:]], dim=1)
     for i in range(case["depth"]):
         b = f"backbone.blocks.{i}."
-        x = x + attention(w, b + "attn.", norm(w, b + "norm1", x, case), case["heads"])
+        x = x + w.get(b + "ls1.gamma", 1) * attention(w, b + "attn.", norm(w, b + "norm1", x, case), case["heads"])
         h = F.linear(norm(w, b + "norm2", x, case), w[b + "mlp.fc1.weight"], w[b + "mlp.fc1.bias"])
-        x = x + F.linear(F.gelu(h), w[b + "mlp.fc2.weight"], w[b + "mlp.fc2.bias"])
+        x = x + w.get(b + "ls2.gamma", 1) * F.linear(F.gelu(h), w[b + "mlp.fc2.weight"], w[b + "mlp.fc2.bias"])
     if case["use_mean_pooling"]:
-        return norm(w, "backbone.fc_norm", x[:, 1:].mean(dim=1), case)
+        return norm(w, "backbone.fc_norm", x[:, 1 + registers :].mean(dim=1), case)
     return norm(w, "backbone.norm", x, case)[:, 0]
 
 

@@ -27,6 +27,10 @@ CASES = {
     "koleo": dict(seed=4, depth=2, koleo_weight=0.1),
     "lars": dict(seed=5, optimizer="lars", lr=[0.3, 0.2], steps=2),
     "sgd": dict(seed=6, optimizer="sgd", lr=[0.1, 0.05], steps=2, clip_grad=0.3),
+    "layer_scale": dict(seed=8, depth=2, layer_scale=0.1, optimizer="sgd", lr=[0.1, 0.05], steps=2),
+    "registers": dict(seed=9, depth=2, registers=3),
+    "registers_mean_pooling": dict(
+        seed=10, registers=2, layer_scale=0.1, use_mean_pooling=True, optimizer="lars", lr=[0.3]),
 }
 
 
@@ -36,13 +40,19 @@ def shapes(case):
     mlp = case["mlp_ratio"] * d
     s = {
         "backbone.cls_token": (1, 1, d),
+    }
+    if case.get("registers"):
+        s["backbone.reg_token"] = (1, case["registers"], d)
+    s |= {
         "backbone.pos_embed": (1, 1 + (case["image_size"] // patch) ** 2, d),
         "backbone.patch_embed.proj": (d, 3, patch, patch),
     }
     for i in range(case["depth"]):
         b = f"backbone.blocks.{i}."
-        s |= {b + "norm1": (d,), b + "attn.qkv": (3 * d, d), b + "attn.proj": (d, d), b + "norm2": (d,)}
-        s |= {b + "mlp.fc1": (mlp, d), b + "mlp.fc2": (d, mlp)}
+        s |= {b + "norm1": (d,), b + "attn.qkv": (3 * d, d), b + "attn.proj": (d, d)}
+        s |= {b + "ls1.gamma": (d,)} if case.get("layer_scale") else {}
+        s |= {b + "norm2": (d,), b + "mlp.fc1": (mlp, d), b + "mlp.fc2": (d, mlp)}
+        s |= {b + "ls2.gamma": (d,)} if case.get("layer_scale") else {}
     s["backbone.fc_norm" if case["use_mean_pooling"] else "backbone.norm"] = (d,)
     sizes = [d, hidden, hidden, case["bottleneck"]]
     for i, layer in enumerate([0, 3, 6] if case["use_bn_in_head"] else [0, 2, 4]):
@@ -57,8 +67,11 @@ def weights(case, generator):
     named = {}
     for name, shape in shapes(case).items():
         noise = torch.randn(shape, generator=generator)
-        if name in ("backbone.cls_token", "backbone.pos_embed"):
+        if name in ("backbone.cls_token", "backbone.reg_token", "backbone.pos_embed"):
             named[name] = 0.3 * noise
+            continue
+        if name.endswith(".gamma"):
+            named[name] = 0.5 * noise
             continue
         is_norm = len(shape) == 1
         named[name + ".weight"] = 1 + 0.1 * noise if is_norm else noise * 1.5 / noise[0].numel() ** 0.5

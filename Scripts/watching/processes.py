@@ -1,11 +1,14 @@
 """Runs of massl on small made-up pictures, and what their pages answer."""
 
+import http.client
 import json
 import os
 import pathlib
+import re
 import signal
 import socket
 import subprocess
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -39,10 +42,10 @@ def eventually(what, condition):
 class Process:
     """A massl process, killed at the end with all that it started."""
 
-    def __init__(self, log, *arguments):
+    def __init__(self, log, *arguments, through=()):
         self.log = log
         self.process = subprocess.Popen(
-            [PROGRAM, *map(str, arguments)], stdout=open(log, "ab"), stderr=subprocess.STDOUT, start_new_session=True
+            [*through, PROGRAM, *map(str, arguments)], stdout=open(log, "ab"), stderr=subprocess.STDOUT, start_new_session=True
         )
 
     def children(self, word):
@@ -103,6 +106,61 @@ class Page:
     def step(self):
         run = self.run()
         return run["status"]["step"] if run and run["status"] else 0
+
+
+class Browsers:
+    """What so many open pages ask, as page.js does: every 1.5 s, of histories what came since. In one thread and over
+    connections that stay, so that asking takes little: a browser is on another machine."""
+
+    PAUSE = 1.5
+
+    def __init__(self, page, count):
+        self.host, self.count = page.url.removeprefix("http://"), count
+        self.stop = threading.Event()
+        self.thread = threading.Thread(target=self.run)
+        self.problem = None
+
+    def run(self):
+        try:
+            self.ask()
+        except Exception as problem:
+            self.problem = problem
+
+    def ask(self):
+        if self.count == 0:
+            return
+        connections = [http.client.HTTPConnection(self.host, timeout=20) for _ in range(self.count)]
+        since = [{"whole": "", "evaluations": ""} for _ in connections]
+        while True:
+            for connection, known in zip(connections, since):
+                if self.stop.wait(self.PAUSE / self.count):
+                    return
+                self.get(connection, "/api/run")
+                for window in known:
+                    text = self.get(connection, f"/api/history?window={window}{known[window]}")
+                    key = re.search(rb'"key":"([^"]*)"', text).group(1).decode()
+                    steps = re.search(rb'"last_step":\[([^]]*)\]', text).group(1).split(b",")
+                    # Nothing came since: what is known stays.
+                    if steps[-1] or key not in known[window]:
+                        known[window] = f"&key={key}&since={int(steps[-1] or 0)}"
+
+    @staticmethod
+    def get(connection, path):
+        connection.request("GET", path)
+        answer = connection.getresponse()
+        text = answer.read()
+        assert answer.status == 200, f"{path}: {answer.status}"
+        return text
+
+    def __enter__(self):
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.stop.set()
+        self.thread.join()
+        if self.problem:
+            raise self.problem
 
 
 def records(run):

@@ -42,7 +42,9 @@ public final class Loader: @unchecked Sendable {
     Timing.onThreads(threads) { [self] thread in
       var sampler = samplers[thread]
       while let index = next.next(below: count) {
-        guard let bytes = try? data.read(index), let picture = try? Picture(jpeg: bytes) else { continue }
+        guard let bytes = try? data.read(index),
+          let picture = try? Picture(file: bytes, upright: configuration.exifOrientation)
+        else { continue }
         guard cutting else { continue }
         for view in 0..<configuration.viewsPerImage {
           let side = view < 2 ? configuration.imageSize : configuration.localSize

@@ -367,6 +367,51 @@ void   massl__returned__free_unpacked
   assert(message->base.descriptor == &massl__returned__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
+void   massl__evaluated__init
+                     (Massl__Evaluated         *message)
+{
+  static const Massl__Evaluated init_value = MASSL__EVALUATED__INIT;
+  *message = init_value;
+}
+size_t massl__evaluated__get_packed_size
+                     (const Massl__Evaluated *message)
+{
+  assert(message->base.descriptor == &massl__evaluated__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t massl__evaluated__pack
+                     (const Massl__Evaluated *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &massl__evaluated__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t massl__evaluated__pack_to_buffer
+                     (const Massl__Evaluated *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &massl__evaluated__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Massl__Evaluated *
+       massl__evaluated__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Massl__Evaluated *)
+     protobuf_c_message_unpack (&massl__evaluated__descriptor,
+                                allocator, len, data);
+}
+void   massl__evaluated__free_unpacked
+                     (Massl__Evaluated *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &massl__evaluated__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
 void   massl__status_request__init
                      (Massl__StatusRequest         *message)
 {
@@ -680,6 +725,51 @@ void   massl__grant__free_unpacked
   if(!message)
     return;
   assert(message->base.descriptor == &massl__grant__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   massl__evaluate__init
+                     (Massl__Evaluate         *message)
+{
+  static const Massl__Evaluate init_value = MASSL__EVALUATE__INIT;
+  *message = init_value;
+}
+size_t massl__evaluate__get_packed_size
+                     (const Massl__Evaluate *message)
+{
+  assert(message->base.descriptor == &massl__evaluate__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t massl__evaluate__pack
+                     (const Massl__Evaluate *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &massl__evaluate__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t massl__evaluate__pack_to_buffer
+                     (const Massl__Evaluate *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &massl__evaluate__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Massl__Evaluate *
+       massl__evaluate__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Massl__Evaluate *)
+     protobuf_c_message_unpack (&massl__evaluate__descriptor,
+                                allocator, len, data);
+}
+void   massl__evaluate__free_unpacked
+                     (Massl__Evaluate *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &massl__evaluate__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
 void   massl__cancel__init
@@ -2534,7 +2624,7 @@ const ProtobufCMessageDescriptor massl__envelope_head__descriptor =
   (ProtobufCMessageInit) massl__envelope_head__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor massl__envelope__field_descriptors[51] =
+static const ProtobufCFieldDescriptor massl__envelope__field_descriptors[53] =
 {
   {
     "protocol_version",
@@ -2676,6 +2766,18 @@ static const ProtobufCFieldDescriptor massl__envelope__field_descriptors[51] =
     offsetof(Massl__Envelope, body_case),
     offsetof(Massl__Envelope, reduction_failed),
     &massl__reduction_failed__descriptor,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "evaluated",
+    23,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Massl__Envelope, body_case),
+    offsetof(Massl__Envelope, evaluated),
+    &massl__evaluated__descriptor,
     NULL,
     0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
@@ -2880,6 +2982,18 @@ static const ProtobufCFieldDescriptor massl__envelope__field_descriptors[51] =
     offsetof(Massl__Envelope, body_case),
     offsetof(Massl__Envelope, reduction),
     &massl__reduction__descriptor,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "evaluate",
+    45,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Massl__Envelope, body_case),
+    offsetof(Massl__Envelope, evaluate),
+    &massl__evaluate__descriptor,
     NULL,
     0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
@@ -3150,67 +3264,68 @@ static const ProtobufCFieldDescriptor massl__envelope__field_descriptors[51] =
   },
 };
 static const unsigned massl__envelope__field_indices_by_name[] = {
-  25,   /* field[25] = assignment */
-  21,   /* field[21] = cancel */
-  27,   /* field[27] = drain_answer */
+  26,   /* field[26] = assignment */
+  22,   /* field[22] = cancel */
+  28,   /* field[28] = drain_answer */
+  30,   /* field[30] = evaluate */
+  12,   /* field[12] = evaluated */
   4,   /* field[4] = exchange */
   7,   /* field[7] = finished */
   10,   /* field[10] = goodbye */
-  49,   /* field[49] = gradient */
-  48,   /* field[48] = gradient_hashes */
-  36,   /* field[36] = gradient_hashes_request */
-  37,   /* field[37] = gradient_request */
-  20,   /* field[20] = grant */
-  19,   /* field[19] = heartbeat */
+  51,   /* field[51] = gradient */
+  50,   /* field[50] = gradient_hashes */
+  38,   /* field[38] = gradient_hashes_request */
+  39,   /* field[39] = gradient_request */
+  21,   /* field[21] = grant */
+  20,   /* field[20] = heartbeat */
   5,   /* field[5] = hello */
-  46,   /* field[46] = holders */
-  34,   /* field[34] = holders_request */
+  48,   /* field[48] = holders */
+  36,   /* field[36] = holders_request */
   2,   /* field[2] = incarnation */
-  18,   /* field[18] = lease */
-  26,   /* field[26] = memory_list */
-  15,   /* field[15] = memory_request */
+  19,   /* field[19] = lease */
+  27,   /* field[27] = memory_list */
+  16,   /* field[16] = memory_request */
   3,   /* field[3] = peer */
-  41,   /* field[41] = picture */
-  31,   /* field[31] = picture_request */
+  43,   /* field[43] = picture */
+  33,   /* field[33] = picture_request */
   0,   /* field[0] = protocol_version */
-  32,   /* field[32] = push */
-  43,   /* field[43] = pushed */
+  34,   /* field[34] = push */
+  45,   /* field[45] = pushed */
   6,   /* field[6] = ready */
-  45,   /* field[45] = records */
-  33,   /* field[33] = records_request */
-  28,   /* field[28] = reduction */
+  47,   /* field[47] = records */
+  35,   /* field[35] = records_request */
+  29,   /* field[29] = reduction */
   11,   /* field[11] = reduction_failed */
-  17,   /* field[17] = refusal */
+  18,   /* field[18] = refusal */
   8,   /* field[8] = returned */
-  40,   /* field[40] = rows */
-  30,   /* field[30] = rows_request */
+  42,   /* field[42] = rows */
+  32,   /* field[32] = rows_request */
   1,   /* field[1] = run */
-  23,   /* field[23] = run_finished */
-  42,   /* field[42] = same_picture */
-  14,   /* field[14] = shard_goodbye */
-  12,   /* field[12] = shard_hello */
-  13,   /* field[13] = shard_report */
-  24,   /* field[24] = shard_welcome */
-  22,   /* field[22] = status */
+  24,   /* field[24] = run_finished */
+  44,   /* field[44] = same_picture */
+  15,   /* field[15] = shard_goodbye */
+  13,   /* field[13] = shard_hello */
+  14,   /* field[14] = shard_report */
+  25,   /* field[25] = shard_welcome */
+  23,   /* field[23] = status */
   9,   /* field[9] = status_request */
-  38,   /* field[38] = sum */
-  50,   /* field[50] = summed */
-  44,   /* field[44] = unavailable */
-  47,   /* field[47] = weight_sources */
-  35,   /* field[35] = weight_sources_request */
-  39,   /* field[39] = weights */
-  29,   /* field[29] = weights_request */
-  16,   /* field[16] = welcome */
+  40,   /* field[40] = sum */
+  52,   /* field[52] = summed */
+  46,   /* field[46] = unavailable */
+  49,   /* field[49] = weight_sources */
+  37,   /* field[37] = weight_sources_request */
+  41,   /* field[41] = weights */
+  31,   /* field[31] = weights_request */
+  17,   /* field[17] = welcome */
 };
-static const ProtobufCIntRange massl__envelope__number_ranges[6 + 1] =
+static const ProtobufCIntRange massl__envelope__number_ranges[5 + 1] =
 {
   { 1, 0 },
   { 16, 5 },
-  { 24, 12 },
-  { 32, 16 },
-  { 48, 29 },
-  { 64, 39 },
-  { 0, 51 }
+  { 32, 17 },
+  { 48, 31 },
+  { 64, 41 },
+  { 0, 53 }
 };
 const ProtobufCMessageDescriptor massl__envelope__descriptor =
 {
@@ -3220,10 +3335,10 @@ const ProtobufCMessageDescriptor massl__envelope__descriptor =
   "Massl__Envelope",
   "massl",
   sizeof(Massl__Envelope),
-  51,
+  53,
   massl__envelope__field_descriptors,
   massl__envelope__field_indices_by_name,
-  6,  massl__envelope__number_ranges,
+  5,  massl__envelope__number_ranges,
   (ProtobufCMessageInit) massl__envelope__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
@@ -3278,7 +3393,7 @@ const ProtobufCMessageDescriptor massl__slices__descriptor =
   (ProtobufCMessageInit) massl__slices__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor massl__hello__field_descriptors[9] =
+static const ProtobufCFieldDescriptor massl__hello__field_descriptors[10] =
 {
   {
     "protocol_version",
@@ -3388,9 +3503,22 @@ static const ProtobufCFieldDescriptor massl__hello__field_descriptors[9] =
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "evaluates",
+    10,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BOOL,
+    0,   /* quantifier_offset */
+    offsetof(Massl__Hello, evaluates),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned massl__hello__field_indices_by_name[] = {
   7,   /* field[7] = address */
+  9,   /* field[9] = evaluates */
   4,   /* field[4] = host */
   6,   /* field[6] = libjpeg */
   1,   /* field[1] = name */
@@ -3403,7 +3531,7 @@ static const unsigned massl__hello__field_indices_by_name[] = {
 static const ProtobufCIntRange massl__hello__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 9 }
+  { 0, 10 }
 };
 const ProtobufCMessageDescriptor massl__hello__descriptor =
 {
@@ -3413,7 +3541,7 @@ const ProtobufCMessageDescriptor massl__hello__descriptor =
   "Massl__Hello",
   "massl",
   sizeof(Massl__Hello),
-  9,
+  10,
   massl__hello__field_descriptors,
   massl__hello__field_indices_by_name,
   1,  massl__hello__number_ranges,
@@ -3843,6 +3971,122 @@ const ProtobufCMessageDescriptor massl__returned__descriptor =
   massl__returned__field_indices_by_name,
   1,  massl__returned__number_ranges,
   (ProtobufCMessageInit) massl__returned__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor massl__evaluated__field_descriptors[7] =
+{
+  {
+    "lease",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Massl__Evaluated, lease),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "pictures",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Massl__Evaluated, pictures),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "rank_me",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_DOUBLE,
+    0,   /* quantifier_offset */
+    offsetof(Massl__Evaluated, rank_me),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "lidar",
+    4,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_DOUBLE,
+    0,   /* quantifier_offset */
+    offsetof(Massl__Evaluated, lidar),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "alpha_req",
+    5,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_DOUBLE,
+    0,   /* quantifier_offset */
+    offsetof(Massl__Evaluated, alpha_req),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "right",
+    6,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Massl__Evaluated, right),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "asked",
+    7,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Massl__Evaluated, asked),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned massl__evaluated__field_indices_by_name[] = {
+  4,   /* field[4] = alpha_req */
+  6,   /* field[6] = asked */
+  0,   /* field[0] = lease */
+  3,   /* field[3] = lidar */
+  1,   /* field[1] = pictures */
+  2,   /* field[2] = rank_me */
+  5,   /* field[5] = right */
+};
+static const ProtobufCIntRange massl__evaluated__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 7 }
+};
+const ProtobufCMessageDescriptor massl__evaluated__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "massl.Evaluated",
+  "Evaluated",
+  "Massl__Evaluated",
+  "massl",
+  sizeof(Massl__Evaluated),
+  7,
+  massl__evaluated__field_descriptors,
+  massl__evaluated__field_indices_by_name,
+  1,  massl__evaluated__number_ranges,
+  (ProtobufCMessageInit) massl__evaluated__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
 #define massl__status_request__field_descriptors NULL
@@ -4277,6 +4521,96 @@ const ProtobufCMessageDescriptor massl__grant__descriptor =
   massl__grant__field_indices_by_name,
   1,  massl__grant__number_ranges,
   (ProtobufCMessageInit) massl__grant__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor massl__evaluate__field_descriptors[5] =
+{
+  {
+    "lease",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Massl__Evaluate, lease),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "step",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Massl__Evaluate, step),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "teacher",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Massl__Evaluate, teacher),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "pictures",
+    4,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_UINT64,
+    offsetof(Massl__Evaluate, n_pictures),
+    offsetof(Massl__Evaluate, pictures),
+    NULL,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_PACKED,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "classes",
+    5,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_UINT32,
+    offsetof(Massl__Evaluate, n_classes),
+    offsetof(Massl__Evaluate, classes),
+    NULL,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_PACKED,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned massl__evaluate__field_indices_by_name[] = {
+  4,   /* field[4] = classes */
+  0,   /* field[0] = lease */
+  3,   /* field[3] = pictures */
+  1,   /* field[1] = step */
+  2,   /* field[2] = teacher */
+};
+static const ProtobufCIntRange massl__evaluate__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 5 }
+};
+const ProtobufCMessageDescriptor massl__evaluate__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "massl.Evaluate",
+  "Evaluate",
+  "Massl__Evaluate",
+  "massl",
+  sizeof(Massl__Evaluate),
+  5,
+  massl__evaluate__field_descriptors,
+  massl__evaluate__field_indices_by_name,
+  1,  massl__evaluate__number_ranges,
+  (ProtobufCMessageInit) massl__evaluate__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
 static const ProtobufCFieldDescriptor massl__cancel__field_descriptors[1] =

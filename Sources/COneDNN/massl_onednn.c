@@ -15,7 +15,7 @@
 enum { DNNL_SUCCESS = 0, DNNL_OUT_OF_MEMORY = 1 };
 enum { DNNL_UNDEFINED = 0, DNNL_BF16 = 2, DNNL_F32 = 3 };
 enum { DNNL_CPU = 1, DNNL_STREAM_IN_ORDER = 1 };
-enum { DNNL_ARG_SRC = 1, DNNL_ARG_DST = 17, DNNL_ARG_WEIGHTS = 33 };
+enum { DNNL_ARG_SRC = 1, DNNL_ARG_DST = 17, DNNL_ARG_WEIGHTS = 33, DNNL_ARG_BIAS = 41 };
 enum { DNNL_RUNTIME_SEQ = 1, DNNL_RUNTIME_OMP = 2 };
 enum { DNNL_MAX_NDIMS = 12 };
 
@@ -157,7 +157,7 @@ struct kernel {
   struct massl_bf16_product product;
   struct kernel *next;
   void *primitive;
-  void *a, *b, *c;
+  void *a, *b, *bias, *c;
 };
 
 struct thread_kernels {
@@ -170,6 +170,7 @@ static void release_kernel(struct kernel *kernel) {
   if (kernel->primitive != NULL) dnnl.primitive_destroy(kernel->primitive);
   if (kernel->a != NULL) dnnl.memory_destroy(kernel->a);
   if (kernel->b != NULL) dnnl.memory_destroy(kernel->b);
+  if (kernel->bias != NULL) dnnl.memory_destroy(kernel->bias);
   if (kernel->c != NULL) dnnl.memory_destroy(kernel->c);
   free(kernel);
 }
@@ -240,11 +241,12 @@ static int make_attributes(void **attributes, void **post_ops, int adds) {
 }
 
 static int describe_product(
-    void **description, void *engine, const void *a, const void *b, const void *c, const void *attributes) {
-  if (library.major == 3) return dnnl.matmul_primitive_desc_create(description, engine, a, b, NULL, c, attributes);
+    void **description, void *engine, const void *a, const void *b, const void *bias, const void *c,
+    const void *attributes) {
+  if (library.major == 3) return dnnl.matmul_primitive_desc_create(description, engine, a, b, bias, c, attributes);
   void *operation = calloc(1, PRODUCT_DESCRIPTION_BYTES);
   if (operation == NULL) return DNNL_OUT_OF_MEMORY;
-  int status = dnnl.matmul_desc_init(operation, a, b, NULL, c);
+  int status = dnnl.matmul_desc_init(operation, a, b, bias, c);
   if (status == DNNL_SUCCESS) status = dnnl.primitive_desc_create(description, operation, attributes, engine, NULL);
   free(operation);
   return status;
@@ -252,22 +254,27 @@ static int describe_product(
 
 static int fill_kernel(struct kernel *kernel, void *engine) {
   const struct massl_bf16_product *p = &kernel->product;
-  void *a = NULL, *b = NULL, *c = NULL, *attributes = NULL, *post_ops = NULL, *description = NULL;
+  void *a = NULL, *b = NULL, *bias = NULL, *c = NULL, *attributes = NULL, *post_ops = NULL, *description = NULL;
   int status = describe(&a, p->rows, p->inner, DNNL_BF16, p->a_row, p->a_column);
   if (status == DNNL_SUCCESS) status = describe(&b, p->inner, p->columns, DNNL_BF16, p->b_row, p->b_column);
   if (status == DNNL_SUCCESS) status = describe(&c, p->rows, p->columns, p->rounds ? DNNL_BF16 : DNNL_F32, p->c_row, 1);
-  if (status == DNNL_SUCCESS) status = make_attributes(&attributes, &post_ops, p->adds);
-  if (status == DNNL_SUCCESS) status = describe_product(&description, engine, a, b, c, attributes);
+  if (status == DNNL_SUCCESS && p->addend == massl_bf16_bias)
+    status = describe(&bias, 1, p->columns, DNNL_F32, p->columns, 1);
+  if (status == DNNL_SUCCESS)
+    status = make_attributes(&attributes, &post_ops, p->addend == massl_bf16_result);
+  if (status == DNNL_SUCCESS) status = describe_product(&description, engine, a, b, bias, c, attributes);
   if (status == DNNL_SUCCESS) status = dnnl.primitive_create(&kernel->primitive, description);
-  // No memory of its own: each call says where a, b and c are.
+  // No memory of its own: each call says where a, b, bias and c are.
   if (status == DNNL_SUCCESS) status = dnnl.memory_create(&kernel->a, a, engine, NULL);
   if (status == DNNL_SUCCESS) status = dnnl.memory_create(&kernel->b, b, engine, NULL);
+  if (status == DNNL_SUCCESS && bias != NULL) status = dnnl.memory_create(&kernel->bias, bias, engine, NULL);
   if (status == DNNL_SUCCESS) status = dnnl.memory_create(&kernel->c, c, engine, NULL);
   if (description != NULL) dnnl.primitive_desc_destroy(description);
   if (post_ops != NULL) dnnl.post_ops_destroy(post_ops);
   if (attributes != NULL) dnnl.primitive_attr_destroy(attributes);
   release_description(a);
   release_description(b);
+  release_description(bias);
   release_description(c);
   return status;
 }
@@ -311,17 +318,21 @@ static int find_kernel(struct kernel **found, const struct massl_bf16_product *p
 
 _Static_assert(sizeof(struct massl_bf16_product) == 9 * sizeof(int64_t), "no byte of it is padding");
 
-int massl_bf16_multiply(const struct massl_bf16_product *product, const void *a, const void *b, void *c) {
+int massl_bf16_multiply(
+    const struct massl_bf16_product *product, const void *a, const void *b, const float *bias, void *c) {
   struct thread_kernels *thread;
   struct kernel *kernel;
   int status = own_kernels(&thread);
   if (status == DNNL_SUCCESS) status = find_kernel(&kernel, product, thread);
   if (status == DNNL_SUCCESS) status = dnnl.memory_set_data_handle(kernel->a, (void *)a);
   if (status == DNNL_SUCCESS) status = dnnl.memory_set_data_handle(kernel->b, (void *)b);
+  if (status == DNNL_SUCCESS && kernel->bias != NULL)
+    status = dnnl.memory_set_data_handle(kernel->bias, (void *)bias);
   if (status == DNNL_SUCCESS) status = dnnl.memory_set_data_handle(kernel->c, c);
   if (status != DNNL_SUCCESS) return status;
   const dnnl_exec_arg_t arguments[] = {
-      {DNNL_ARG_SRC, kernel->a}, {DNNL_ARG_WEIGHTS, kernel->b}, {DNNL_ARG_DST, kernel->c}};
-  status = dnnl.primitive_execute(kernel->primitive, thread->stream, 3, arguments);
+      {DNNL_ARG_SRC, kernel->a}, {DNNL_ARG_WEIGHTS, kernel->b}, {DNNL_ARG_DST, kernel->c}, {DNNL_ARG_BIAS, kernel->bias}};
+  int count = kernel->bias != NULL ? 4 : 3;
+  status = dnnl.primitive_execute(kernel->primitive, thread->stream, count, arguments);
   return status != DNNL_SUCCESS ? status : dnnl.stream_wait(thread->stream);
 }

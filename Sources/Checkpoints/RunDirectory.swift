@@ -4,19 +4,22 @@ import Numerics
 /// The directory of a run, owned by one coordinator at a time.
 ///
 ///     config.yaml          the configuration that it was started with
-///     run.json             its identity and data set
+///     run.json             its identity and data set, and the file that its first weights are of
 ///     incarnation.json     how often a coordinator has started on it
 ///     quarantine.json      hosts that gave wrong results, if there are any
 ///     lost_pictures.json   pictures that could not be read any more, and from which steps on, if there are any
 ///     coordinator.lock     locked by the coordinator that runs, whose process number it holds
 ///     train.lock           locked by the process that starts the coordinator again, if there is one
 ///     checkpoints/  memory/  metrics.jsonl  coordinator.log
+///     evaluations/         features that evaluations keep for the next one; may be removed at any time
 public struct RunDirectory: Sendable {
   public let path: String
   /// 128 random bits made with the directory.
   public let run: Digest
   /// The data set that it was started on.
   public let data: DataRecord
+  /// The weights of a file that it was started with; nil if its weights were drawn.
+  public let initialWeights: InitialWeights?
   /// For everything in it: changes nothing once the lock is lost.
   public let storage: any Storage
   private let lock: RunLock
@@ -24,7 +27,9 @@ public struct RunDirectory: Sendable {
   public var checkpointsPath: String { "\(path)/checkpoints" }
   public var memoryPath: String { "\(path)/memory" }
   public var metricsPath: String { "\(path)/metrics.jsonl" }
+  public var evaluationsPath: String { "\(path)/evaluations.jsonl" }
 
+  public static let evaluationsFolder = "evaluations"
   public static let lockFile = "coordinator.lock"
   public static let supervisorLockFile = "train.lock"
   /// What a run that is trained in the background says; begun before there is a run.
@@ -38,6 +43,20 @@ public struct RunDirectory: Sendable {
     var formatVersion = RunDirectory.formatVersion
     var run: Digest
     var data: DataRecord
+    var initialWeights: InitialWeights?
+  }
+
+  /// Weights that were not drawn.
+  public struct InitialWeights: Codable, Hashable, Sendable {
+    /// As it was given.
+    public var file: String
+    /// Of what was made of it: student and teacher.
+    public var parameters: Digest
+
+    public init(file: String, parameters: Digest) {
+      self.file = file
+      self.parameters = parameters
+    }
   }
 
   private struct IncarnationRecord: Codable {
@@ -56,12 +75,13 @@ extension RunDirectory {
   /// - Parameters:
   ///   - configuration: of a new run, as a recipe; kept in config.yaml.
   ///   - data: the data set at hand.
+  ///   - initialWeights: of a new run; nil if they are drawn.
   ///   - random: where a new run's identity comes from.
   /// - Throws: `DurabilityError.locked` if another coordinator has it; `CheckpointError.otherData` if it was started on
   ///   another data set; `.notARun`, `.damaged`, `.newerFormat`.
   public static func open(
-    _ path: String, configuration: String, data: DataRecord, in storage: any Storage,
-    random: inout some RandomNumberGenerator
+    _ path: String, configuration: String, data: DataRecord, initialWeights: InitialWeights? = nil,
+    in storage: any Storage, random: inout some RandomNumberGenerator
   ) throws -> RunDirectory {
     try storage.makeDurableDirectory(path)
     let lock = RunLock(
@@ -73,14 +93,17 @@ extension RunDirectory {
       let own = [lockFile, supervisorLogFile, "run.json.tmp", "config.yaml", "config.yaml.tmp"]
       guard try storage.list(path).allSatisfy(own.contains) else { throw CheckpointError.notARun(directory: path) }
       try storage.writeAtomically(configuration.utf8, to: "\(path)/config.yaml")
-      let record = RunRecord(run: Digest(high: random.next(), low: random.next()), data: data)
+      let record = RunRecord(
+        run: Digest(high: random.next(), low: random.next()), data: data, initialWeights: initialWeights)
       try storage.writeAtomically(SealedJSON.bytes(of: record), to: recordPath)
     }
     let record = try identity(of: path, in: storage)
     guard record.data == data else {
       throw CheckpointError.otherData(run: path, saved: record.data, given: data)
     }
-    return RunDirectory(path: path, run: record.run, data: record.data, storage: storage, lock: lock)
+    return RunDirectory(
+      path: path, run: record.run, data: record.data, initialWeights: record.initialWeights, storage: storage,
+      lock: lock)
   }
 
   /// Whether there is a run in a directory: `open` would resume it.

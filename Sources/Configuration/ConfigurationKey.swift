@@ -83,10 +83,13 @@ extension ConfigurationKey {
     integer("bottleneck_dim", .identity, \.bottleneckDim, 1...65536, "width of an embedding and of a memory row"),
     flag("use_bn_in_head", .identity, \.useBNInHead, "batch normalisation in the head, over a slice's embeddings"),
     flag("use_mean_pooling", .identity, \.useMeanPooling, "mean of the patch tokens instead of the class token"),
+    integer("registers", .identity, \.registers, 0...1024, "register tokens behind the class token; 0: none"),
+    number("layer_scale", .identity, \.layerScale, .from(0, to: 100), "LayerScale's factors at the start; 0: none"),
     number("drop_path_rate", .identity, \.dropPathRate, .from(0, below: 1), "stochastic depth of the last block"),
   ]
 
   private static let views: [ConfigurationKey] = [
+    flag("exif_orientation", .identity, \.exifOrientation, "turn pictures upright as their EXIF data say"),
     integer("image_size", .identity, \.imageSize, 1...4096, "side of a global view in pixels"),
     integer("local_size", .identity, \.localSize, 1...4096, "side of a local view in pixels"),
     integer("local_crops_number", .identity, \.localCropsNumber, 0...256, "local views of each picture"),
@@ -139,6 +142,13 @@ extension ConfigurationKey {
     number("lr", .trajectory, \.lr, .above(0, to: 1e6), "learning rate for 256 pictures a batch; scaled by the batch"),
     number("min_lr", .trajectory, \.minLR, .from(0, to: 1e6), "learning rate at the end, not scaled"),
     amount("warmup_epochs", .trajectory, \.warmupEpochs, .from(0, to: 1e6), "epochs in which the learning rate rises"),
+    ConfigurationKey(
+      "warmup_steps", .trajectory, .optionalInteger(0...Int.max),
+      "steps in which the learning rate rises, in place of warmup_epochs",
+      read: { $0.warmupSteps.map { .integer($0) } ?? .none },
+      write: { configuration, value in
+        configuration.warmupSteps = if case .integer(let steps) = value { steps } else { nil }
+      }),
     number("weight_decay", .trajectory, \.weightDecay, .from(0, to: 100), "weight decay at the beginning"),
     number("weight_decay_end", .trajectory, \.weightDecayEnd, .from(0, to: 100), "weight decay at the end"),
     number("momentum_teacher", .trajectory, \.momentumTeacher, .probability, "teacher's momentum; rises to 1"),
@@ -178,6 +188,11 @@ extension ConfigurationKey {
       "first checkpoint of every so many steps is kept for good; 0: none"),
     flag(
       "keep_memory", .operational, \.keepMemory, "checkpoints kept for good keep their memory rows, not weights only"),
+    integer(
+      "evaluate_every_steps", .operational, \.evaluateEverySteps, 0...Int.max,
+      "steps between judgements of the teacher's features; 0: none"),
+    integer(
+      "evaluate_images", .operational, \.evaluateImages, 16...16_384, "pictures that the features are judged by"),
     number(
       "audit_rate", .operational, \.auditRate, .probability, "share of the leases that are computed twice and compared"),
     choice("audit_action", .operational, \.auditAction, "what to do about the earlier steps of a host found wrong"),

@@ -11,6 +11,9 @@ extension RunConfiguration {
     if embedDim % numHeads != 0 {
       found.append("num_heads \(numHeads) must divide embed_dim \(embedDim)\(nearby(divisorsOf: embedDim, numHeads)).")
     }
+    if layerScale > 0, Float(layerScale) < Float.leastNormalMagnitude {
+      found.append("layer_scale \(layerScale) is too small for a float. Give 0 for none, or a number such as 1e-5.")
+    }
     for (key, size) in [("image_size", imageSize), ("local_size", localSize)] where size % patchSize != 0 {
       let below = size / patchSize * patchSize
       let fitting = below > 0 ? "\(below) or \(below + patchSize)" : "\(patchSize)"
@@ -68,7 +71,7 @@ extension RunConfiguration {
 
   private func scheduleInconsistencies() -> [String] {
     var found: [String] = []
-    if warmupEpochs > epochs {
+    if warmupSteps == nil, warmupEpochs > epochs {
       found.append("warmup_epochs \(plain(warmupEpochs)) is longer than the run of \(plain(epochs)) epochs.")
     }
     if warmupTeacherTempEpochs > epochs {

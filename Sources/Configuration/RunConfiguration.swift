@@ -23,6 +23,12 @@ public struct RunConfiguration: Sendable, Equatable {
   public var useBNInHead = false
   /// Whether the backbone's output is the mean of the patch tokens instead of the class token.
   public var useMeanPooling = false
+  /// Register tokens between the class token and the patches; no part of the backbone's output.
+  public var registers = 0
+  /// What LayerScale's factors begin with; 0: the blocks have none.
+  public var layerScale = 0.0
+  /// Off, as the reference's and torchvision's folders of pictures have it.
+  public var exifOrientation = false
   /// Stochastic depth of the student's last block; the rate rises linearly from 0 at the first. 0..<1.
   public var dropPathRate = 0.1
 
@@ -96,6 +102,8 @@ public struct RunConfiguration: Sendable, Equatable {
   public var minLR = 1e-6
   /// Epochs in which the learning rate rises linearly from 0.
   public var warmupEpochs = 0.0
+  /// Steps in which it does, in place of `warmupEpochs`; nil: as those say.
+  public var warmupSteps: Int?
   /// Weight decay at the beginning.
   public var weightDecay = 0.04
   /// Weight decay at the end.
@@ -141,6 +149,10 @@ public struct RunConfiguration: Sendable, Equatable {
   public var keepEverySteps = 0
   /// Whether checkpoints that are kept for good keep their memory rows, so that they can be gone on from.
   public var keepMemory = false
+  /// Steps from one judgement of the teacher's features to the next; 0: none.
+  public var evaluateEverySteps = 0
+  /// Pictures that they are judged by.
+  public var evaluateImages = 512
   /// Share of the leases that are given to a second worker, and whose answers are compared. 0...1.
   public var auditRate = 0.001
   /// What becomes of steps that a host found wrong may have spoilt.
@@ -199,6 +211,11 @@ extension RunConfiguration {
   /// Steps in the run's schedules, at least one, and its end unless `maxSteps` comes first.
   public func scheduledSteps(pictures: Int) -> Int { max(1, steps(inEpochs: epochs, pictures: pictures)) }
 
+  /// Steps in which the learning rate rises.
+  public func warmUpSteps(pictures: Int) -> Int {
+    warmupSteps ?? steps(inEpochs: warmupEpochs, pictures: pictures)
+  }
+
   /// The step count at which the run is done.
   public func lastStep(pictures: Int) -> Int {
     min(scheduledSteps(pictures: pictures), maxSteps ?? Int.max)
@@ -213,14 +230,18 @@ public enum ArchitectureName: String, Sendable, CaseIterable {
   case vitSmall = "vit_small"
   case vitBase = "vit_base"
   case vitLarge = "vit_large"
+  /// DeiT's networks are the ViTs of the same names; a configuration is written with the ViT's.
+  case deitTiny = "deit_tiny"
+  case deitSmall = "deit_small"
+  case deitBase = "deit_base"
   case custom
 
   /// Width, depth and heads; nil for `custom`.
   public var dimensions: (embedDim: Int, depth: Int, numHeads: Int)? {
     switch self {
-    case .vitTiny: (192, 12, 3)
-    case .vitSmall: (384, 12, 6)
-    case .vitBase: (768, 12, 12)
+    case .vitTiny, .deitTiny: (192, 12, 3)
+    case .vitSmall, .deitSmall: (384, 12, 6)
+    case .vitBase, .deitBase: (768, 12, 12)
     case .vitLarge: (1024, 24, 16)
     case .custom: nil
     }

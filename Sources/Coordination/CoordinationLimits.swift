@@ -59,8 +59,8 @@ public enum CoordinationLimits {
   /// Open leases of a worker: one computed and one waiting for its push on each thread, and two on the way.
   public static func leases(threads: Int) -> Int { 2 * threads + 2 }
 
-  /// Leases that a worker may list as held: its own limit, as many that were cancelled while it wrote, and those whose
-  /// gradients it keeps.
+  /// Leases that a worker may list as held: its own limit, as many that were cancelled while it wrote, of which an
+  /// evaluation takes one, and those whose gradients it keeps.
   public static func heldLeases(threads: Int, gradients: Int) -> Int { 2 * leases(threads: threads) + gradients }
 
   /// Copies of a slice that are computed at once by workers that are not overdue. The second is for a worker that
@@ -155,6 +155,15 @@ public enum CoordinationLimits {
 
   /// Pictures that are named when the run stops for a slice that is not finite: a usual slice's, and a line of log.
   public static let notFiniteNamed = 64
+
+  // MARK: Evaluations
+
+  /// An evaluation that takes longer is given up: its worker may hang, and a later step waits. It takes what the worker's
+  /// processor has to spare, which may be little.
+  public static let evaluation = Duration.seconds(3600)
+
+  /// How long the end of the run waits for evaluations. Nothing else computes then.
+  public static let lastEvaluation = Duration.seconds(600)
 
   // MARK: Audits
 

@@ -59,6 +59,8 @@ struct Audit: Sendable {
   var accusers: [Answer] { answers.filter { $0.result == .notFinite } }
   /// Nobody else is asked any more.
   var isForTheCoordinator: Bool { answers.count >= CoordinationLimits.answers || accusers.count > 1 || isForgotten }
+  /// Whether the coordinator's own computing may be asked now, if nobody else answers.
+  func mayBeAsked(at now: Instant) -> Bool { isOpen && !isAsked && since != nil && now >= askAgainAt ?? now }
   var differ: Bool { answers.contains { $0.result != answers[0].result } }
 }
 
@@ -89,28 +91,24 @@ public struct AuditSettings: Sendable {
 // MARK: - Asking twice
 
 extension Coordinator {
-  /// Begins an audit of a node that is leased, if the draw falls on it. The draw is the node's: leased again it is
-  /// audited again.
-  mutating func drawAudit(of node: SliceRange) {
-    guard settings.audits.rate > 0, current.audits[node] == nil else { return }
-    var stream = RandomStream(
-      RandomKey(
-        seed: settings.audits.seed, purpose: .audit, step: UInt64(step), image: UInt64(node.first),
-        view: UInt32(truncatingIfNeeded: node.count)))
-    if stream.uniform() < settings.audits.rate { current.audits[node] = Audit() }
+  /// Begins an audit of a node that is leased, if the draw falls on it.
+  mutating func drawAudit(of node: SliceRange, leasedTo host: String) {
+    guard current.audits[node] == nil else { return }
+    if current.draws.fall(on: node, of: host, in: step, settings.audits) { current.audits[node] = Audit() }
   }
 
-  /// In slice order, the larger first.
-  var auditedNodes: [SliceRange] {
-    current.audits.keys.sorted { ($0.first, -$0.count) < ($1.first, -$1.count) }
-  }
-
-  /// Audited nodes of which another answer is of use, in slice order, the larger first.
+  /// Audited nodes of which another answer is of use.
   func nodesToAudit(in round: LeasingRound) -> [SliceRange] {
     guard !current.audits.isEmpty else { return [] }
-    return auditedNodes.filter { node in
-      current.audits[node].map { needsAnswer($0, whereWorthACopy: { round.isWorthACopy($0.odds(at: now)) }) } ?? false
-    }
+    return current.audits.nodes.filter { needsAnswer($0, in: round) }
+  }
+
+  /// Whether another answer is of use, of any of the idle workers, and somebody may still give it.
+  func needsAnswer(_ node: SliceRange, in round: LeasingRound) -> Bool {
+    guard current.slices.hasRoom(forAllOf: node) else { return false }
+    let now = now
+    return current.audits[node].map { needsAnswer($0, whereWorthACopy: { round.isWorthACopy($0.odds(at: now)) }) }
+      ?? false
   }
 
   private func needsAnswer(_ audit: Audit, whereWorthACopy isWorthACopy: (OpenLease) -> Bool) -> Bool {
@@ -124,7 +122,7 @@ extension Coordinator {
   /// Whether `peer` should compute an audited node, so that there is an answer to compare with.
   func isToAudit(_ node: SliceRange, by peer: Peer, in round: inout LeasingRound) -> Bool {
     guard let audit = current.audits[node],
-      node.indices.allSatisfy({ current.slices.attempts[$0] < CoordinationLimits.attempts }),
+      current.slices.hasRoom(forAllOf: node),
       !isWithheld(node, from: peer),
       needsAnswer(audit, whereWorthACopy: { $0.odds(at: now).areWorse(than: peer.time(for: node.count)) })
     else { return false }
@@ -157,10 +155,9 @@ extension Coordinator {
   /// Asks the coordinator's own computing where nobody else will answer, or not soon.
   mutating func requestRecomputations(_ effects: inout [Effect]) {
     guard phase == .computing, !current.audits.isEmpty else { return }
-    for node in auditedNodes {
-      guard let audit = current.audits[node], audit.isOpen, !audit.isAsked, let since = audit.since,
-        now >= audit.askAgainAt ?? now
-      else { continue }
+    for place in current.audits.indices where current.audits[place].mayBeAsked(at: now) {
+      let (node, audit) = (current.audits.nodes[place], current.audits[place])
+      guard let since = audit.since else { continue }
       let live = liveLeases(of: audit)
       let isLate = now - since >= patience(with: live, on: node, audit)
       guard isLate || audit.isForTheCoordinator || live.isEmpty && candidates(for: node, audit).isEmpty else {
@@ -206,7 +203,7 @@ extension Coordinator {
   /// Whether a result may count: it is not audited, or is what it should be.
   func isCleared(_ finished: Finished) -> Bool {
     guard let audit = current.audits[finished.slices] else { return true }
-    return audit.isAbandoned || audit.verdict == Self.comparable(finished)
+    return audit.isAbandoned || audit.verdict.map { $0 == Self.comparable(finished) } ?? false
   }
 
   /// Notes the answer for a node if it is audited, and compares.
@@ -216,7 +213,7 @@ extension Coordinator {
     let result = Self.comparable(finished)
     let answer = Audit.Answer(peer: id, host: peer.host, worker: peer.name, result: .finite(result))
     if let verdict = audit.verdict {
-      if result != verdict { quarantine([answer], node, &effects) }
+      if result == verdict { peers[id]?.auditsPassed += 1 } else { quarantine([answer], node, &effects) }
       return
     }
     // Where right results may differ none is compared: what is finite counts.
@@ -282,7 +279,9 @@ extension Coordinator {
 
   private mutating func settle(_ node: SliceRange, _ verdict: Finished, _ effects: inout [Effect]) {
     current.audits[node]?.verdict = verdict
-    let wrong = current.audits[node]?.answers.filter { $0.result != .finite(verdict) } ?? []
+    let answers = current.audits[node]?.answers ?? []
+    for answer in answers where answer.result == .finite(verdict) { peers[answer.peer]?.auditsPassed += 1 }
+    let wrong = answers.filter { $0.result != .finite(verdict) }
     current.audits[node]?.answers = []
     if let only = wrong.first, wrong.count == 1, only.result == .notFinite, mayTryAgain(only.host) {
       askAgain(only, node, &effects)
@@ -307,7 +306,7 @@ extension Coordinator {
       hosts.counts(host, unauditedIn: step)
     }
     guard !current.audits.isEmpty else { return }
-    for node in auditedNodes where node.overlaps(finished.slices) {
+    for node in current.audits.nodes where node.overlaps(finished.slices) {
       for accuser in current.audits[node]?.accusers ?? [] {
         effects.append(
           .log(
@@ -365,6 +364,6 @@ extension Coordinator {
       forget(peer.id, &effects)
       effects.append(.send(.refusal(host.refusal), to: peer.id))
     }
-    for node in current.audits.keys { current.audits[node]?.answers.removeAll { $0.host == host.host } }
+    for node in current.audits.nodes { current.audits[node]?.answers.removeAll { $0.host == host.host } }
   }
 }

@@ -12,44 +12,47 @@ import Numerics
 extension Coordinator {
   /// Lets as many payloads come as there is room for, first come first, those of workers on probation last and one at a
   /// time. Of two copies of a slice only one comes; the other waits until it has arrived, for it may fail.
+  ///
+  /// - Complexity: O(waiting + granted), and O(granted) more for each that there is room for. Leases and peers are read where
+  ///   they are, for with a thousand workers hundreds wait at each event.
   mutating func grant(_ effects: inout [Effect]) {
-    guard !leases.waiting.isEmpty else { return }
+    guard !leases.waiting.isEmpty, hasRoom else { return }
     var coming = leases.granted.compactMap { leases[$0]?.slices }
     for onProbation in [false, true] {
-      var place = 0
-      while place < leases.waiting.count, hasRoom(keepingGradient: false) || isReduced && hasRoom(keepingGradient: true)
-      {
-        let id = leases.waiting[place]
-        if onProbation, leases.granted.contains(where: isOfOneOnProbation) { return }
-        guard let index = leases.index(of: id), let finished = leases[index].finished,
-          isOfOneOnProbation(id) == onProbation, isReadyToCome(leases[index]),
-          !coming.contains(where: { $0.overlaps(finished.slices) })
-        else {
-          place += 1
-          continue
-        }
-        let keepsGradient = keepsGradient(leases[index])
-        guard hasRoom(keepingGradient: keepsGradient) else {
-          place += 1
-          continue
-        }
+      if onProbation, leases.granted.contains(where: isOfOneOnProbation) { return }
+      for id in leases.waiting {
+        guard let index = leases.index(of: id), let place = peers.place(of: leases[index].peer),
+          peers[place].delivery.isOnProbation == onProbation
+        else { continue }
+        let keepsGradient = keepsNextGradient(place)
+        guard hasRoom(keepingGradient: keepsGradient), isReadyToCome(leases[index], of: peers[place]) else { continue }
+        let slices = leases[index].slices
+        guard let finished = leases[index].finished, !coming.contains(where: { $0.overlaps(slices) }) else { continue }
         leases.grant(at: index, keepsGradient: keepsGradient, at: now)
-        coming.append(finished.slices)
-        effects.append(.expectPush(id, from: leases[index].peer, finished, keepsGradient: keepsGradient))
-        effects.append(.send(.grant(id, keepsGradient: keepsGradient), to: leases[index].peer))
+        coming.append(slices)
+        effects.append(.expectPush(id, from: peers[place].id, finished, keepsGradient: keepsGradient))
+        effects.append(.send(.grant(id, keepsGradient: keepsGradient), to: peers[place].id))
+        if onProbation || !hasRoom { return }
       }
     }
   }
 
-  /// Whether the gradient of a lease that waits may stay with its worker.
-  private func keepsGradient(_ lease: OpenLease) -> Bool {
-    guard isReduced, let peer = peers[lease.peer] else { return false }
-    return hasRoomToKeep(peer, beside: peer.leases.count { leases[$0]?.keepsGradient == true })
+  /// Whether the next gradient of the worker at a place may stay with it.
+  private func keepsNextGradient(_ place: Int) -> Bool {
+    guard isReduced else { return false }
+    var coming = 0
+    for id in peers[place].leases {
+      if let index = leases.index(of: id), leases[index].keepsGradient { coming += 1 }
+    }
+    return hasRoomToKeep(peers[place], beside: coming)
   }
+
+  /// Whether one more payload may be on its way, of either kind.
+  private var hasRoom: Bool { hasRoom(keepingGradient: false) || isReduced && hasRoom(keepingGradient: true) }
 
   /// Whether one more payload may be on its way.
   private func hasRoom(keepingGradient keeps: Bool) -> Bool {
-    let granted = leases.granted.count { leases[$0]?.keepsGradient == keeps }
+    let granted = leases.granted(keepingGradient: keeps)
     return keeps
       ? granted < CoordinationLimits.tailsInFlight
       : granted < CoordinationLimits.gradientsInFlight && hasPlace(beside: granted)
@@ -60,8 +63,8 @@ extension Coordinator {
   }
 
   /// But for the room.
-  private func isReadyToCome(_ lease: OpenLease) -> Bool {
-    guard let finished = lease.finished, let peer = peers[lease.peer] else { return false }
+  private func isReadyToCome(_ lease: OpenLease, of peer: Peer) -> Bool {
+    guard let finished = lease.finished else { return false }
     return isPresent(peer) && isCleared(finished) && isProven(finished)
   }
 }
@@ -146,9 +149,11 @@ extension Coordinator {
   private func isInTheWay(_ lease: OpenLease) -> Bool {
     let isFull = !hasRoom(keepingGradient: lease.keepsGradient)
     return leases.waiting.contains { id in
-      guard !isOfOneOnProbation(id), let other = leases[id], isReadyToCome(other) else { return false }
+      guard let other = leases[id], let place = peers.place(of: other.peer), !peers[place].delivery.isOnProbation,
+        isReadyToCome(other, of: peers[place])
+      else { return false }
       if other.slices.overlaps(lease.slices) { return other.peer != lease.peer }
-      return isFull && keepsGradient(other) == lease.keepsGradient
+      return isFull && keepsNextGradient(place) == lease.keepsGradient
         && !leases.granted.contains { leases[$0]?.slices.overlaps(other.slices) ?? false }
     }
   }

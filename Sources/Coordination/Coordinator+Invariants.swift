@@ -57,6 +57,10 @@ extension Coordinator {
     let tails = granted.count { leases[$0].keepsGradient }
     try require(granted.count - tails <= CoordinationLimits.gradientsInFlight, "\(granted.count) gradients in flight")
     try require(tails <= CoordinationLimits.tailsInFlight, "\(tails) tails in flight")
+    let accusing = queued.count { leases[$0].finished.map { !$0.undecodable.isEmpty } ?? false }
+    try require(
+      self.leases.counts == LeaseTable.Counts(tails: tails, accusing: accusing),
+      "\(self.leases.counts), not \(tails) tails and \(accusing) accusing")
     for (index, place) in granted.enumerated() {
       let node = leases[place].slices
       try require(!granted[..<index].contains { leases[$0].slices.overlaps(node) }, "\(described(node)) comes twice")
@@ -88,7 +92,9 @@ extension Coordinator {
       try require(
         hosts.quarantine(of: peers[place].host) == nil, "\(described(peers[place].id)) works in quarantine")
     }
-    for (node, audit) in current.audits {
+    for place in current.audits.indices {
+      let (node, audit) = (current.audits.nodes[place], current.audits[place])
+      try require(place == AuditTable.place(of: node, in: current.audits.nodes), "audits out of order")
       try require(tree.isNode(node) && audit.answers.count <= CoordinationLimits.answers, "audit of \(node)")
       try require(audit.leases == leases.filter { $0.slices == node }.map(\.id), "leases \(audit.leases) of \(node)")
       try require(

@@ -14,7 +14,7 @@ extension Coordinator {
     guard !turn.isEmpty else { return }
     decideOnReduction()
     let before = effects.count
-    round.audits = nodesToAudit(in: round)
+    round.lookAfter(nodesToAudit(in: round))
     while !turn.isEmpty, round.hasWork(among: leases.inOrder, on: current.slices) {
       var waiting = turn.reduce(0) { $0 + (peers[$1].delivery.isOnProbation ? 0 : peers[$1].idleThreads) }
       turn = turn.filter { place in
@@ -43,13 +43,13 @@ extension Coordinator {
     else { return false }
     issue(node, to: place, &effects)
     round.issued(leases.inOrder, on: current.slices)
-    if current.audits[node] != nil { round.audits = nodesToAudit(in: round) }
+    if current.audits[node] != nil { round.issued(audited: node, needsAnother: needsAnswer(node, in: round)) }
     return true
   }
 
   private mutating func issue(_ node: SliceRange, to place: Int, _ effects: inout [Effect]) {
-    drawAudit(of: node)
     let peer = peers[place]
+    drawAudit(of: node, leasedTo: peer.host)
     let threads = min(node.count, peer.idleThreads)
     let rounds = (node.count + threads - 1) / threads
     let time =

@@ -22,6 +22,7 @@ extension Coordinator {
       case .finished(let finished): self.finished(finished, from: sender.peer, &effects)
       case .returned(let returned): self.returned(returned, from: sender.peer, &effects)
       case .reductionFailed(let failure): reductionFailed(failure, from: sender.peer, &effects)
+      case .evaluated(let evaluated): self.evaluated(evaluated, from: sender.peer, &effects)
       case .goodbye:
         log(.info, .leaves, about: sender.peer, "\(described(sender.peer)) leaves.", &effects)
         forget(sender.peer, &effects)
@@ -141,7 +142,8 @@ extension Coordinator {
     if peers[peer] == nil {
       makeRoom(for: origin, &effects)
       peers[peer] = Peer(
-        id: peer, name: hello.name, host: hello.host, origin: origin, threads: hello.threads, heard: now)
+        id: peer, name: hello.name, host: hello.host, origin: origin, threads: hello.threads,
+        isOtherClass: hello.probe != probe, evaluates: hello.evaluates, heard: now)
       log(.info, .joins, about: peer, "\(described(peer)) joins with \(hello.threads) threads.", &effects)
       peers[peer]?.reach.offer(hello.address, isNew: true)
     } else {
@@ -150,6 +152,7 @@ extension Coordinator {
       peers[peer]?.reach.offer(hello.address, isNew: false)
       peers[peer]?.origin = origin
       peers[peer]?.threads = hello.threads
+      peers[peer]?.evaluates = hello.evaluates
       peers[peer]?.idleThreads = 0
       peers[peer]?.heard = now
       peers[peer]?.isConnected = true
@@ -235,6 +238,7 @@ extension Coordinator {
       loseGradient(of: node, &effects)
     }
     for lease in peer.spares.keys.sorted() where !held.contains(lease) { dropSpare(lease, of: id, &effects) }
+    checkEvaluation(heldBy: id, held, &effects)
     makeRoomForGradients(at: id, &effects)
     var onTheWay = 0
     for lease in peer.leases where !held.contains(lease) {
@@ -261,7 +265,8 @@ extension Coordinator {
     // Not if it is ignored from here on.
     guard peers[id] != nil else { return }
     peers[id]?.idleThreads = max(0, ready.idleThreads - onTheWay)
-    let known = peers[id].map { $0.leases + $0.kept.keys + $0.spares.keys } ?? []
+    var known = peers[id].map { $0.leases + $0.kept.keys + $0.spares.keys } ?? []
+    if let evaluation = evaluations.lease(of: id) { known.append(evaluation) }
     for lease in held.subtracting(known).sorted() { effects.append(.send(.cancel(lease), to: id)) }
   }
 }

@@ -45,6 +45,7 @@ extension Coordinator {
 
   /// Whether nothing in a result rests on an unproven word about pictures.
   func isProven(_ finished: Finished) -> Bool {
+    guard !finished.undecodable.isEmpty else { return true }
     // Not the coordinator in the closure: that costs a copy of all its references.
     let (pictures, step) = (pictures, step)
     return finished.undecodable.allSatisfy { pictures.isPassedOver($0.picture, in: step) }
@@ -68,7 +69,7 @@ extension Coordinator {
     guard phase == .computing, pictures.inExamination == nil, now >= pictures.examineNotBefore else { return }
     pictures.dropSettled(in: step)
     var suspect = pictures.accusations.first?.pictures.first { !isPassedOver($0) }
-    for id in leases.waiting where suspect == nil {
+    for id in leases.waiting where suspect == nil && leases.counts.accusing > 0 {
       guard let finished = leases[id]?.finished else { continue }
       suspect = finished.undecodable.first { !isPassedOver($0.picture) }?.picture
     }
@@ -113,7 +114,9 @@ extension Coordinator {
     let peers = accusers + unfounded.map(\.peer)
     for (place, peer) in peers.enumerated() where !peers[..<place].contains(peer) {
       offend(
-        peer, "\(settings.pictures.name(picture)) does not decode, it said, and it does: its libjpeg may be broken",
+        peer,
+        "\(settings.pictures.name(picture)) does not decode, it said, and it does: its libjpeg, libpng or libwebp may be "
+          + "broken",
         &effects)
     }
   }

@@ -137,6 +137,7 @@ extension Coordinator {
 
 extension Coordinator {
   mutating func returned(_ message: Returned, from peer: PeerID, _ effects: inout [Effect]) {
+    if evaluationReturned(message, from: peer, &effects) { return }
     guard let lease = leases[message.lease], lease.peer == peer else { return }
     counts.returned += 1
     drop(lease.id, tellWorker: false, &effects)

@@ -19,6 +19,7 @@ extension Coordinator {
     } else if let end {
       phase = .concluding(Conclusion(end))
     }
+    evaluationReached(step, &effects)
   }
 
   var isUpdating: Bool { if case .updating = phase { true } else { false } }
@@ -51,7 +52,9 @@ extension Coordinator {
   /// Stops once nothing more is to be made durable.
   mutating func conclude(_ effects: inout [Effect]) {
     switch phase {
-    case .concluding(let end) where checkpoints.inFlight == nil && checkpoints.durableStep == step:
+    case .concluding(let end)
+    where checkpoints.inFlight == nil && checkpoints.durableStep == step && !awaitsEvaluation:
+      endEvaluations(&effects)
       guard end.reason == .finished else {
         phase = .stopped
         return effects.append(.stop(end.reason))

@@ -75,6 +75,7 @@ public struct Coordinator: Sendable {
   var exchange = Exchange()
   var pictures: PictureBoard
   var checkpoints: CheckpointSchedule
+  var evaluations: EvaluationBoard
   /// Who holds the memory's extents; nil when the coordinator alone does.
   var board: ShardBoard?
   var counts = Counts()
@@ -102,6 +103,7 @@ public struct Coordinator: Sendable {
     hosts = HostTable(quarantined: settings.audits.quarantined, unaudited: settings.audits.unaudited)
     pictures = PictureBoard(settings.pictures, at: now)
     checkpoints = CheckpointSchedule(settings.checkpoints, durableStep: durableStep, at: now)
+    evaluations = EvaluationBoard(settings.evaluation, resuming: version.step, lastStep: settings.lastStep)
     board = settings.memory.map { ShardBoard($0, resuming: memory, at: now) }
     current = StepState(of: SliceTree(count: settings.shape.slices), without: pictures.lost(in: version.step))
     if version.step == settings.lastStep { phase = .concluding(Conclusion(.finished)) }
@@ -160,6 +162,7 @@ public struct Coordinator: Sendable {
     requestRecomputations(&effects)
     examinePictures(&effects)
     watchDeliveries(&effects)
+    watchEvaluation(&effects)
     grant(&effects)
     giveUpReduction(&effects)
     planMemory(&effects)
@@ -167,6 +170,7 @@ public struct Coordinator: Sendable {
     conclude(&effects)
     probeWorkers(&effects)
     leaseSlices(&effects)
+    askForEvaluation(&effects)
     sayWhatWasLeftOut(&effects)
     return effects
   }

@@ -21,12 +21,15 @@ public struct CoordinatorSettings: Sendable {
   /// Nil: the memory is the coordinator's alone, and memory shards are refused.
   public var memory: MemorySettings?
   public var pictures: PictureSettings
+  /// Nil: no step is evaluated.
+  public var evaluation: EvaluationSettings?
 
   public init(
     run: RunIdentity, incarnation: Incarnation, compatibility: Compatibility, welcome: Welcome, shape: StepShape,
     lastStep: Int, checkpoints: CheckpointCadence = CheckpointCadence(),
     peersAtMost: Int = CoordinationLimits.peers, audits: AuditSettings = AuditSettings(),
-    exchanges: Bool? = nil, memory: MemorySettings? = nil, pictures: PictureSettings
+    exchanges: Bool? = nil, memory: MemorySettings? = nil, pictures: PictureSettings,
+    evaluation: EvaluationSettings? = nil
   ) {
     self.run = run
     self.incarnation = incarnation
@@ -40,6 +43,7 @@ public struct CoordinatorSettings: Sendable {
     self.exchanges = exchanges
     self.memory = memory
     self.pictures = pictures
+    self.evaluation = evaluation
   }
 }
 

@@ -204,6 +204,8 @@ public enum Effect: Hashable, Sendable {
   /// Every slice of the step is accepted and added: clip, optimize, average, enqueue.
   case startUpdate(step: Int)
   case writeCheckpoint(step: Int)
+  /// Write this down, and show it: each step once, ascending.
+  case evaluated(Evaluation)
   /// Compute a node of the step here too, and say what comes of it.
   case recompute(step: Int, SliceRange, hashesGradient: Bool)
   /// See whether a picture's file decodes: `pictureExamined` or `picturesLost` says. One at a time.

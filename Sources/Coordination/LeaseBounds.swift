@@ -34,6 +34,13 @@ public struct LeaseBounds: Sendable {
     return next == tree.count ? nil : "\(next) slices of \(tree.count)"
   }
 
+  /// What is wrong with an evaluation; nil when nothing is.
+  func problem(of evaluate: Evaluate) -> String? {
+    guard (0...steps).contains(evaluate.step) else { return "step \(evaluate.step) of a run of \(steps)" }
+    let last = evaluate.pictures.last ?? 0
+    return last < pictures ? nil : "picture \(last) of \(pictures)"
+  }
+
   /// What is wrong with a lease; nil when nothing is.
   func problem(of lease: Lease) -> String? {
     guard (0..<steps).contains(lease.step) else { return "step \(lease.step) of a run of \(steps)" }

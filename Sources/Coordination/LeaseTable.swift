@@ -13,11 +13,23 @@ struct LeaseTable: RandomAccessCollection, Sendable {
   /// Leases whose payload is on its way: at most `CoordinationLimits.gradientsInFlight` whole ones, and
   /// `CoordinationLimits.tailsInFlight` without their gradients.
   private(set) var granted: [LeaseID] = []
+  /// Of what waits and is on its way, counted: with a thousand workers it is asked for at every event.
+  private(set) var counts = Counts()
   /// How long payloads take from their grant to their last float, a running mean over all workers; nil before the first.
   var usualDelivery: Duration?
 
+  struct Counts: Hashable, Sendable {
+    /// Granted leases whose gradients stay with their workers.
+    var tails = 0
+    /// Leases that wait and name pictures that do not decode.
+    var accusing = 0
+  }
+
   var startIndex: Int { 0 }
   var endIndex: Int { inOrder.count }
+
+  /// Payloads on their way, with their gradients or without.
+  func granted(keepingGradient keeps: Bool) -> Int { keeps ? counts.tails : granted.count - counts.tails }
 
   /// The lease at an index, which holds until one before it is removed.
   subscript(index: Int) -> OpenLease {
@@ -46,6 +58,12 @@ extension LeaseTable {
   /// The number that the next lease has.
   var next: LeaseID { LeaseID(issued + 1) }
 
+  /// The number of a lease that is none of slices, and is not kept here.
+  mutating func reserve() -> LeaseID {
+    issued += 1
+    return LeaseID(issued)
+  }
+
   mutating func issue(_ lease: OpenLease) {
     invariant(lease.id == next, "lease \(lease.id.number) after \(issued)")
     issued += 1
@@ -55,8 +73,7 @@ extension LeaseTable {
   /// Its result is in, and waits for a grant as the last.
   mutating func finish(at index: Int, with finished: Finished, at now: Instant) {
     invariant(inOrder[index].finished == nil, "lease \(inOrder[index].id.number) is finished twice")
-    inOrder[index].state = .waiting(finished, since: now)
-    waiting.append(inOrder[index].id)
+    wait(at: index, with: finished, at: now)
   }
 
   /// Its payload may come.
@@ -65,13 +82,13 @@ extension LeaseTable {
     guard case .waiting(let finished, _) = inOrder[index].state else {
       fatalError("invariant broken: lease \(inOrder[index].id.number) is granted before it waits")
     }
-    let id = inOrder[index].id
+    leaveQueue(inOrder[index])
     inOrder[index].state = .granted(finished, heard: now)
     inOrder[index].keepsGradient = keepsGradient
     inOrder[index].grantedAt = now
     inOrder[index].isArriving = false
-    waiting.removeAll { $0 == id }
-    granted.append(id)
+    granted.append(inOrder[index].id)
+    if keepsGradient { counts.tails += 1 }
   }
 
   /// Some of its payload is here, of which the first could begin to come at `begun`.
@@ -85,21 +102,33 @@ extension LeaseTable {
   /// Its payload is not waited for any more: it may be granted again, after all others.
   mutating func giveUpGrant(at index: Int, at now: Instant) {
     guard case .granted(let finished, _) = inOrder[index].state else { return }
-    let id = inOrder[index].id
-    inOrder[index].state = .waiting(finished, since: now)
+    leaveQueue(inOrder[index])
     inOrder[index].keepsGradient = false
-    granted.removeAll { $0 == id }
-    waiting.append(id)
+    wait(at: index, with: finished, at: now)
   }
 
   mutating func remove(at index: Int) -> OpenLease {
     let lease = inOrder.remove(at: index)
+    leaveQueue(lease)
+    return lease
+  }
+
+  private mutating func wait(at index: Int, with finished: Finished, at now: Instant) {
+    inOrder[index].state = .waiting(finished, since: now)
+    waiting.append(inOrder[index].id)
+    if !finished.undecodable.isEmpty { counts.accusing += 1 }
+  }
+
+  private mutating func leaveQueue(_ lease: OpenLease) {
     switch lease.state {
     case .computing: break
-    case .waiting: waiting.removeAll { $0 == lease.id }
-    case .granted: granted.removeAll { $0 == lease.id }
+    case .waiting(let finished, _):
+      waiting.removeAll { $0 == lease.id }
+      if !finished.undecodable.isEmpty { counts.accusing -= 1 }
+    case .granted:
+      granted.removeAll { $0 == lease.id }
+      if lease.keepsGradient { counts.tails -= 1 }
     }
-    return lease
   }
 }
 

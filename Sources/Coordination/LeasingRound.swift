@@ -30,6 +30,30 @@ struct LeasingRound {
     }
   }
 
+  /// All slow leases at once: whether one of them is worse than an idle worker, without a look at each for each of those.
+  private struct Worst {
+    /// One has taken half as long again as its worker needs.
+    var isOverrun = false
+    /// Attoseconds: the most that one still needs, by its worker's pace.
+    var left: Int128?
+    /// The age of the oldest that is of a worker of no known pace.
+    var age: Int128?
+
+    mutating func add(_ odds: Odds) {
+      guard let expected = odds.expected else { return age = max(age ?? odds.age, odds.age) }
+      if odds.age * 2 > expected * 3 { isOverrun = true }
+      left = max(left ?? expected - odds.age, expected - odds.age)
+    }
+
+    /// What `Odds.areWorse` says of any of them.
+    func isWorse(than own: Int128?) -> Bool {
+      if isOverrun { return true }
+      if let age, Odds(age: age, expected: nil).areWorse(than: own) { return true }
+      guard let left, let own else { return false }
+      return left > own
+    }
+  }
+
   private let now: Instant
   /// Threads of all workers that are present and not on probation.
   let threads: Int
@@ -39,12 +63,13 @@ struct LeasingRound {
   private let leastPace: Int128?
   /// The pace of one of them is not known.
   private let hasStranger: Bool
-  /// Audited nodes that one of them might answer for.
-  var audits: [SliceRange] = [] { didSet { candidates = [:] } }
+  /// Audited nodes that one of them might answer for, in the order of their table.
+  private(set) var audits: [SliceRange] = []
   /// By audited node, who may answer next.
   private var candidates: [SliceRange: Set<PeerID>] = [:]
   /// The oldest first; nil until somebody asks.
   private(set) var slow: [Slow]?
+  private var worst = Worst()
 
   init(_ peers: [Peer], at now: Instant) {
     var (threads, idle, hasStranger) = (0, [Int](), false)
@@ -73,10 +98,25 @@ struct LeasingRound {
     return candidates[node]?.contains(peer) ?? false
   }
 
+  /// Nodes of which another answer is of use.
+  mutating func lookAfter(_ audits: [SliceRange]) { self.audits = audits }
+
+  /// An audited node was leased in this round: of all audits only its own is another by that.
+  mutating func issued(audited node: SliceRange, needsAnother: Bool) {
+    candidates[node] = nil
+    let place = AuditTable.place(of: node, in: audits)
+    switch (place < audits.count && audits[place] == node, needsAnother) {
+    case (false, true): audits.insert(node, at: place)
+    case (true, false): audits.remove(at: place)
+    case (true, true), (false, false): break
+    }
+  }
+
   /// Looks for slow leases, if nobody has.
   mutating func findSlow(among leases: [OpenLease], on slices: SliceBoard) {
     guard slow == nil else { return }
     slow = leases.indices.compactMap { slowLease(at: $0, of: leases, on: slices) }
+    for lease in slow ?? [] { worst.add(lease.odds) }
   }
 
   /// Whether there may be something for one of the idle workers.
@@ -90,12 +130,14 @@ struct LeasingRound {
   mutating func hasWork(at pace: Duration?, among leases: [OpenLease], on slices: SliceBoard) -> Bool {
     if slices.free.count > 0 || !audits.isEmpty { return true }
     findSlow(among: leases, on: slices)
-    return slow?.contains { $0.odds.areWorse(than: pace?.attoseconds) } ?? false
+    return worst.isWorse(than: pace?.attoseconds)
   }
 
   /// The newest lease was given in this round.
   mutating func issued(_ leases: [OpenLease], on slices: SliceBoard) {
-    if slow != nil, let newest = slowLease(at: leases.count - 1, of: leases, on: slices) { slow?.append(newest) }
+    guard slow != nil, let newest = slowLease(at: leases.count - 1, of: leases, on: slices) else { return }
+    slow?.append(newest)
+    worst.add(newest.odds)
   }
 
   private func slowLease(at index: Int, of leases: [OpenLease], on slices: SliceBoard) -> Slow? {

@@ -10,7 +10,7 @@ import Messages
 struct LogBudget: Sendable {
   /// What a line is about, in the order in which a summary names them.
   enum Kind: Int, CaseIterable, Sendable {
-    case joins, leaves, refusals, badMessages, absences, returns, deliveries, notFinite, shards
+    case joins, leaves, refusals, badMessages, absences, returns, deliveries, notFinite, shards, evaluations
 
     fileprivate var words: String {
       switch self {
@@ -23,6 +23,7 @@ struct LogBudget: Sendable {
       case .deliveries: "on payloads that did not come"
       case .notFinite: "on results that are not finite"
       case .shards: "on memory shards"
+      case .evaluations: "on evaluations"
       }
     }
   }

@@ -9,6 +9,10 @@ struct Peer: Sendable {
   /// Where its last hello came from.
   var origin: Origin
   var threads: Int
+  /// Its probe is not the run's.
+  var isOtherClass: Bool
+  /// It can judge a teacher.
+  var evaluates: Bool
   /// Threads without work, as it said last, less what was leased since.
   var idleThreads = 0
   var heard: Instant
@@ -20,6 +24,8 @@ struct Peer: Sendable {
   var leases: [LeaseID] = []
   /// Slices of its that were accepted.
   var accepted = 0
+  /// Answers of its that were compared, and are right.
+  var auditsPassed = 0
   var delivery = Delivery()
   /// Where others may fetch weights and gradients from it.
   var reach = Reach()

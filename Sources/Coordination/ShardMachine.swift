@@ -192,7 +192,7 @@ extension ShardMachine {
     case .finished:
       effects.append(.log(.info, "Nothing is left to do here: the run is over, or this shard was drained."))
       stop(.finished, &effects)
-    case .welcome, .lease, .grant, .reduction, .cancel, .heartbeat, .status, .memory, .drain: break
+    case .welcome, .lease, .grant, .reduction, .evaluate, .cancel, .heartbeat, .status, .memory, .drain: break
     }
   }
 

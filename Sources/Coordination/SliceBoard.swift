@@ -58,6 +58,11 @@ struct SliceBoard: Sendable {
     acceptedCount -= node.count
   }
 
+  /// Whether one more worker may compute all of these slices.
+  func hasRoom(forAllOf node: SliceRange) -> Bool {
+    node.indices.allSatisfy { attempts[$0] < CoordinationLimits.attempts }
+  }
+
   /// Whether one more worker may compute any of these slices.
   func hasRoom(in node: SliceRange) -> Bool { node.indices.contains { attempts[$0] < CoordinationLimits.attempts } }
 }

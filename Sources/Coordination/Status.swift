@@ -57,6 +57,9 @@ public struct Status: Hashable, Codable, Sendable {
     self.memoryShards = memoryShards
   }
 
+  /// Without those that may come back, and count for nothing until they do.
+  public var connectedWorkers: [Worker] { workers.filter(\.isConnected) }
+
   public struct Worker: Hashable, Codable, Sendable {
     /// As in the log: it tells workers of one name apart.
     public var fingerprint: String
@@ -68,9 +71,15 @@ public struct Status: Hashable, Codable, Sendable {
     public var leases: Int
     @OrNull public var slicesPerSecond: Double?
     public var acceptedSlices: Int
+    /// Answers of its that were compared with another's, and are right.
+    public var auditsPassed: Int
+    /// Its probe is another one than the run's: `--allow-mixed` let it in.
+    public var isOtherClass: Bool
     /// Payloads that it announced and did not deliver.
     public var undelivered: Int
     public var secondsSinceHeard: Double
+    /// Of a worker that was killed this is false at once; it is forgotten when it was not heard for half a minute.
+    public var isConnected: Bool
     /// Where it says that others may fetch weights from it; null where it gives none.
     @OrNull public var address: String?
     /// The coordinator had an answer from there; it asks once there are two hosts.
@@ -142,8 +151,9 @@ extension Coordinator {
           fingerprint: peer.id.fingerprint, name: peer.name, host: peer.host, threads: peer.threads,
           idleThreads: peer.idleThreads, leases: peer.leases.count,
           slicesPerSecond: peer.pace.map { Double(peer.threads) / max($0 / .seconds(1), 1e-9) },
-          acceptedSlices: peer.accepted, undelivered: peer.delivery.undelivered,
-          secondsSinceHeard: (time - peer.heard) / .seconds(1),
+          acceptedSlices: peer.accepted, auditsPassed: peer.auditsPassed, isOtherClass: peer.isOtherClass,
+          undelivered: peer.delivery.undelivered,
+          secondsSinceHeard: (time - peer.heard) / .seconds(1), isConnected: peer.isConnected,
           address: peer.reach.address.map { "\($0.endpoint)" }, isReached: peer.reach.isReached,
           keptGradients: peer.kept.count)
       }, weightSources: current.weightSources ?? 0, reducers: exchange.reducers,

@@ -8,7 +8,9 @@ struct StepState: Sendable {
   /// The accepted leases' nodes, in the order of acceptance; disjoint.
   var acceptedNodes: [SliceRange] = []
   /// By node: those that are computed twice.
-  var audits: [SliceRange: Audit] = [:]
+  var audits = AuditTable()
+  /// What decides which.
+  var draws = AuditDraws()
   /// Who must not get a slice for a while.
   var exclusions: [Exclusion] = []
   /// Hosts whose "not finite" the coordinator's own computing did not bear out, and that were asked again.

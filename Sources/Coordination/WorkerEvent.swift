@@ -34,6 +34,10 @@ public enum WorkerProgress: Sendable {
   case pushFailed(Returned)
   /// Chunks of gradients cannot be added up.
   case reductionFailed(ReductionFailure)
+  /// A step's teacher is judged.
+  case evaluated(Evaluated)
+  /// It cannot be.
+  case evaluationFailed(Returned)
 }
 
 /// What a worker does about it, in order.
@@ -50,6 +54,11 @@ public enum WorkerEffect: Sendable {
   case push(LeaseID, keepsGradient: Bool)
   /// Add these chunks up and send the sums, or say `reductionFailed`; what was begun for an older one is given up.
   case reduce(Reduction)
+  /// Judge a step's teacher beside all leases, and say `evaluated` or `evaluationFailed`; what was begun for an older one
+  /// is given up.
+  case evaluate(Evaluate)
+  /// What is judged is no longer wanted, or was said.
+  case stopEvaluating
   /// This lease is done, or no longer wanted: let its sum go, and pass over those of its slices that wait.
   case forget(LeaseID)
   case log(LogLevel, String)

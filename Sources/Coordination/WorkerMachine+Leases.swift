@@ -15,7 +15,7 @@ extension WorkerMachine {
     guard let bounds, held[lease.lease] == nil else { return }
     let problem =
       bounds.problem(of: lease)
-      ?? (held.count < WireLimits.heldLeases ? nil : "\(WireLimits.heldLeases) leases are held already")
+      ?? (heldLeases.count < WireLimits.heldLeases ? nil : "\(WireLimits.heldLeases) leases are held already")
     if let problem {
       let returned = Returned(lease: lease.lease, reason: "the lease cannot be computed: \(problem)")
       // One that no worker could compute says nothing about this one.
@@ -115,6 +115,15 @@ extension WorkerMachine {
       guard failure.number == reduction else { return }
       effects.append(.log(.warning, "Cannot add up \(failure.chunks.count) chunks of gradients: \(failure.reason)."))
       effects.append(.say(.reductionFailed(failure), as: sender))
+    case .evaluated(let evaluated):
+      guard evaluation?.lease == evaluated.lease else { return }
+      evaluation?.answer = evaluated
+      effects.append(.say(.evaluated(evaluated), as: sender))
+    case .evaluationFailed(let returned):
+      guard evaluation?.lease == returned.lease else { return }
+      evaluation = nil
+      effects.append(.log(.warning, "The teacher could not be evaluated: \(returned.reason)."))
+      effects.append(.say(.returned(returned), as: sender))
     }
   }
 
@@ -155,15 +164,19 @@ extension WorkerMachine {
     let idle = max(0, settings.hello.threads - open.values.reduce(0, +))
     effects.append(
       .say(
-        .ready(Ready(idleThreads: isResting ? 0 : idle, held: held.keys.sorted(), gradients: gradientRoom)), as: sender)
+        .ready(Ready(idleThreads: isResting ? 0 : idle, held: heldLeases, gradients: gradientRoom)), as: sender)
     )
   }
+
+  /// What it says that it holds, in the order of the numbers.
+  private var heldLeases: [LeaseID] { (held.keys + [evaluation?.lease].compactMap(\.self)).sorted() }
 
   /// Says again what was announced and is not granted: the word, or the grant, may be lost. In the order of the leases.
   mutating func announceAgain(_ effects: inout [WorkerEffect]) {
     for lease in held.keys.sorted() {
       if case .announced(let finished) = held[lease] { effects.append(.say(.finished(finished), as: sender)) }
     }
+    if let answer = evaluation?.answer { effects.append(.say(.evaluated(answer), as: sender)) }
     if let line = givenBack.rest(at: now.sinceStart) { effects.append(.log(.warning, line)) }
   }
 }
@@ -194,8 +207,9 @@ extension WorkerMachine {
         try require(waiting.contains(lease) || pushing == lease, "lease \(lease.number) is granted, and never pushed")
       }
     }
-    try require(held.count <= WireLimits.heldLeases, "\(held.count) leases held")
-    try require(isInSession || held.isEmpty && open.isEmpty && pushing == nil, "work without a session")
+    try require(heldLeases.count <= WireLimits.heldLeases, "\(heldLeases.count) leases held")
+    try require(
+      isInSession || held.isEmpty && open.isEmpty && pushing == nil && evaluation == nil, "work without a session")
     try require(contact.isWelcome || !isInSession, "a session with a coordinator that does not know it")
   }
 }

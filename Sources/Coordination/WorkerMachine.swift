@@ -61,6 +61,8 @@ public struct WorkerMachine: Sendable {
   var gradientRoom = 0
   /// The newest reduction's number.
   var reduction: UInt64 = 0
+  /// The newest evaluation, until its lease is cancelled or given back.
+  var evaluation: (lease: LeaseID, answer: Evaluated?)?
   var held: [LeaseID: Stage] = [:]
   /// By lease, whether held or not: slices that are not off their threads yet.
   var open: [LeaseID: Int] = [:]
@@ -160,8 +162,8 @@ extension WorkerMachine {
     case .lease(let lease): take(lease, &effects)
     case .grant(let lease, let keepsGradient): grant(lease, keepsGradient: keepsGradient, &effects)
     case .reduction(let reduction): take(reduction, &effects)
-    case .cancel(let lease):
-      forget(lease, &effects)
+    case .evaluate(let evaluate): take(evaluate, &effects)
+    case .cancel(let lease): if !forgetEvaluation(lease, &effects) { forget(lease, &effects) }
     case .heartbeat(let step): if isInSession { forgetGradients(before: step, &effects) }
     case .status, .shardWelcome, .assignment, .memory, .drain: break
     }
@@ -209,7 +211,7 @@ extension WorkerMachine {
     isInSession = false
     bounds = nil
     (held, open, granted, pushing) = ([:], [:], [], nil)
-    (gradientRoom, reduction) = (0, 0)
+    (gradientRoom, reduction, evaluation) = (0, 0, nil)
     (failures, restsUntil) = (0, now)
     effects.append(.leave)
   }

@@ -3,12 +3,12 @@ import Numerics
 import Synchronization
 import Vision
 
-/// A row of features a picture, of unit length.
+/// A row of features a picture, as the backbone gives them.
 public struct FeatureRows: Sendable {
   package let buffer: FloatBuffer
   public let count: Int
   public let width: Int
-  /// By place: the pictures that have no features.
+  /// By place: the pictures that have no features. Their rows are 0.
   public package(set) var skipped: [Int: SkippedPicture] = [:]
 
   init(count: Int, width: Int) {
@@ -17,17 +17,63 @@ public struct FeatureRows: Sendable {
     self.width = width
   }
 
-  /// - Parameter rows: of any length above 0; copied at unit length.
-  public init(_ rows: Matrix) {
-    self.init(count: rows.rows, width: rows.columns)
-    normalizeRows(rows, floor: shortestRow, into: matrix)
+  private init(_ buffer: FloatBuffer, count: Int, width: Int) {
+    self.buffer = buffer
+    self.count = count
+    self.width = width
   }
 
-  var matrix: Matrix { buffer.matrix(rows: count, columns: width) }
+  /// - Parameter rows: copied.
+  public init(_ rows: Matrix) {
+    self.init(count: rows.rows, width: rows.columns)
+    copy(rows, into: matrix)
+  }
+
+  public var matrix: Matrix { buffer.matrix(rows: count, columns: width) }
+
+  /// In the order of their places.
+  public var skippedInOrder: [SkippedPicture] { skipped.keys.sorted().compactMap { skipped[$0] } }
+}
+
+// MARK: - Together
+
+extension FeatureRows {
+  /// These rows and others after them, copied; who is skipped stays so.
+  public func appending(_ others: FeatureRows) -> FeatureRows {
+    invariant(width == others.width)
+    var all = FeatureRows(count: count + others.count, width: width)
+    copy(matrix, into: all.matrix.rows(0..<count))
+    copy(others.matrix, into: all.matrix.rows(count..<all.count))
+    all.skipped = skipped
+    for (place, picture) in others.skipped { all.skipped[count + place] = picture }
+    return all
+  }
+}
+
+// MARK: - In place
+
+extension FeatureRows {
+  /// Scales all rows to unit length, in their own memory, and lends them on. Rows of 0 stay so.
+  public consuming func scaledToUnitLength() -> FeatureRows {
+    normalizeRows(matrix, floor: shortestRow, into: matrix)
+    return self
+  }
+
+  /// Moves the rows of pictures that were not skipped together, in their own memory.
+  /// - Returns: those rows, and each one's place before.
+  public consuming func withoutSkipped() -> (rows: FeatureRows, places: [Int]) {
+    let places = (0..<count).filter { skipped[$0] == nil }
+    for (row, place) in places.enumerated() where row != place {
+      copy(matrix.row(at: place), into: matrix.row(at: row))
+    }
+    return (FeatureRows(buffer, count: places.count, width: width), places)
+  }
 }
 
 /// Rows shorter than this stay short.
 let shortestRow: Float = 1e-6
+
+// MARK: - From pictures
 
 extension FrozenNetwork {
   /// Pictures that pass the network together. Part of what a feature's bits follow from, so not the threads'.
@@ -40,7 +86,7 @@ extension FrozenNetwork {
   /// - Returns: in the order of the pictures, whatever the number of threads.
   /// - Throws: `EvaluationError.featuresNotFinite`; `VisionError` if the system, not a picture, is the reason.
   public func features(
-    of pictures: LabelledPictures, _ parameters: FloatBuffer, threads: Int, done: @Sendable (Int) -> Void = { _ in }
+    of pictures: PictureSelection, _ parameters: FloatBuffer, threads: Int, done: @Sendable (Int) -> Void = { _ in }
   ) throws -> FeatureRows {
     var features = FeatureRows(count: pictures.count, width: architecture.embedDim)
     let skipped = Mutex<[Int: SkippedPicture]>([:])
@@ -60,7 +106,9 @@ extension FrozenNetwork {
           let row = pixels.row(at: place - range.lowerBound)
           do {
             let square = Picture(
-              width: side, height: side, pixels: try pictures.square(place, side: side, &resampler))
+              width: side, height: side,
+              pixels: try pictures.square(
+                place, upright: configuration.exifOrientation, side: side, &resampler))
             normalization.write(square, into: row)
           } catch let picture as SkippedPicture {
             // Grey passes in its place: what passes beside a picture may decide its rounding.
@@ -71,12 +119,14 @@ extension FrozenNetwork {
         }
         let found = rows.matrix.rows(range)
         backbone.forward(pixels.rows(0..<range.count), weights: weights, workspace: workspace, into: found)
-        for place in range where isThere[place - range.lowerBound] {
-          guard isFinite(rows.matrix.row(at: place)) else {
+        for place in range {
+          let row = rows.matrix.row(at: place)
+          if !isThere[place - range.lowerBound] {
+            fill(row, with: 0)
+          } else if !isFinite(row) {
             throw EvaluationError.featuresNotFinite(picture: pictures.wholePath(place))
           }
         }
-        normalizeRows(found, floor: shortestRow, into: found)
         done(range.count)
       }
     }

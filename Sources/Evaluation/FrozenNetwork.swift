@@ -4,6 +4,7 @@ import Networks
 import Numerics
 import Training
 import Vision
+import WeightFiles
 
 /// A trained backbone, read from a file of tensors.
 public struct FrozenNetwork: Sendable {
@@ -17,45 +18,35 @@ public struct FrozenNetwork: Sendable {
   /// What people should know before they read a figure, a sentence each.
   public let notes: [String]
 
-  /// - Throws: `EvaluationError.notFinite`; `CheckpointError` of a tensor that is missing or of another shape.
+  /// - Throws: `WeightFileError`; `CheckpointError` of a tensor of another shape.
   public init(_ file: NetworkFile) throws {
     configuration = file.configuration
     architecture = file.architecture
     layout = file.layout
     step = file.step
     parameters = FloatBuffer(count: layout.count)
-    var read: Set<String> = []
-    for tensor in layout.tensors where tensor.name.hasPrefix(Self.backbone) {
-      let name = file.prefix + tensor.name.dropFirst(Self.backbone.count)
-      try file.file.read(name, into: TensorEntry(tensor), of: parameters)
-      read.insert(name)
-      let values = parameters.vector(at: tensor.range.lowerBound, count: tensor.range.count)
-      if !isFinite(values) {
-        throw EvaluationError.notFinite(
-          file: file.file.path, tensor: name, count: (0..<values.count).count { !values[$0].isFinite })
-      }
-    }
-    notes = try file.notes + Self.notes(onRestOf: file, read)
+    let backbone = try file.network.read(layout, into: parameters)
+    notes = try file.notes + backbone.notes + Self.notes(onRestOf: file.network, backbone.used)
   }
 
-  /// In the names of a layout.
-  private static let backbone = "backbone."
-
   /// On the tensors that no feature follows from.
-  private static func notes(onRestOf file: NetworkFile, _ read: Set<String>) throws -> [String] {
+  private static func notes(onRestOf network: PretrainedNetwork, _ used: Set<String>) throws -> [String] {
     var notes: [String] = []
     var unknown: [String] = []
-    for tensor in file.file.header.tensors where !read.contains(tensor.name) {
-      if tensor.name.hasPrefix(file.prefix), !tensor.name.dropFirst(file.prefix.count).hasPrefix("head") {
+    let file = network.file
+    for tensor in file.header.tensors where !used.contains(tensor.name) {
+      let name = tensor.name.dropFirst(network.prefix.count)
+      // A classifier, and what stands for hidden patches in training.
+      if tensor.name.hasPrefix(network.prefix), !name.hasPrefix("head"), !name.hasSuffix("mask_token") {
         unknown.append(tensor.name)
       }
-      if tensor.type.isFloat, try file.file.floats(of: tensor.name).contains(where: { !$0.isFinite }) {
-        notes.append("\(file.file.path): tensor '\(tensor.name)', which features do not need, is not finite.")
+      if tensor.type.isFloat, try file.floats(of: tensor.name).contains(where: { !$0.isFinite }) {
+        notes.append("\(file.path): tensor '\(tensor.name)', which features do not need, is not finite.")
       }
     }
     if let first = unknown.first {
       notes.append(
-        "\(file.file.path) has \(unknown.count) tensors that this network has no place for ('\(first)' first): "
+        "\(file.path) has \(unknown.count) tensors that this network has no place for ('\(first)' first): "
           + "its features may be others than those that it was trained for.")
     }
     return notes

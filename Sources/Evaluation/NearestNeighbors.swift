@@ -39,12 +39,24 @@ public struct NearestNeighbors: Sendable {
   }
 
   /// - Parameters:
-  ///   - bank: a row for each of `classes`; skipped ones do not vote.
+  ///   - bank: a row of unit length for each of `classes`; skipped ones do not vote.
+  ///   - queries: of unit length.
   ///   - truth: one a query; nil for a class that the bank has not: such a query is never right.
   public func score(bank: FeatureRows, queries: FeatureRows, truth: [Int?], threads: Int) throws -> Score {
-    invariant(bank.count == classes.count && queries.count == truth.count && bank.width == queries.width)
-    let tiles = (queries.count + Self.queriesTogether - 1) / Self.queriesTogether
+    invariant(queries.count == truth.count)
     let score = Mutex(Score(counts: counts.count))
+    try forEachQuery(bank: bank, queries: queries, threads: threads) { query, nearest in
+      score.withLock { add(nearest, truth: truth[query], to: &$0) }
+    }
+    return score.withLock { $0 }
+  }
+
+  /// Gives each query that was not skipped, in any order and on any thread, with its nearest of the bank.
+  func forEachQuery(
+    bank: FeatureRows, queries: FeatureRows, threads: Int, _ body: @Sendable (_ query: Int, _ nearest: Nearest) -> Void
+  ) throws {
+    invariant(bank.count == classes.count && bank.width == queries.width)
+    let tiles = (queries.count + Self.queriesTogether - 1) / Self.queriesTogether
     try SharedWork(pieces: tiles).run(threads: threads) { next in
       let memory = FloatBuffer(count: Self.queriesTogether * Self.bankTogether)
       while let tile = next() {
@@ -58,13 +70,9 @@ public struct NearestNeighbors: Sendable {
             nearest[row].offer(similarities.row(at: row), from: start) { bank.skipped[$0] == nil }
           }
         }
-        let asked = range.filter { queries.skipped[$0] == nil }
-        score.withLock { score in
-          for query in asked { add(nearest[query - range.lowerBound], truth: truth[query], to: &score) }
-        }
+        for query in range where queries.skipped[query] == nil { body(query, nearest[query - range.lowerBound]) }
       }
     }
-    return score.withLock { $0 }
   }
 
   /// Counts one query.
@@ -76,7 +84,7 @@ public struct NearestNeighbors: Sendable {
     }
   }
 
-  private func vote(_ nearest: ArraySlice<Nearest.Neighbor>) -> Int {
+  func vote(_ nearest: ArraySlice<Nearest.Neighbor>) -> Int {
     var votes = [Float](repeating: 0, count: classCount)
     for neighbor in nearest { votes[classes[neighbor.index]] += exponential(neighbor.similarity / Self.temperature) }
     return votes.indices.max { votes[$0] < votes[$1] } ?? 0

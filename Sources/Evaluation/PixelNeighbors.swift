@@ -11,6 +11,7 @@ public struct PixelNeighbors: Sendable {
   private let neighbors: NearestNeighbors
   private let normalization: Normalization
   private let side: Int
+  private let upright: Bool
 
   /// Bytes of queries that are held at once.
   static let queryBytes = 256 << 20
@@ -19,11 +20,14 @@ public struct PixelNeighbors: Sendable {
   /// Numbers of each picture that are floats at once: whole pixels.
   static let columns = 3072
 
-  /// - Parameter side: of the squares that are compared, in pixels.
-  public init(_ neighbors: NearestNeighbors, _ normalization: Normalization, side: Int) {
+  /// - Parameters:
+  ///   - side: of the squares that are compared, in pixels.
+  ///   - upright: turns pictures as their EXIF data say.
+  public init(_ neighbors: NearestNeighbors, _ normalization: Normalization, side: Int, upright: Bool = false) {
     self.neighbors = neighbors
     self.normalization = normalization
     self.side = side
+    self.upright = upright
   }
 
   /// Queries of one pass: whole tiles.
@@ -118,7 +122,7 @@ public struct PixelNeighbors: Sendable {
     var tile = Tile(levels: [], factors: [])
     for place in range {
       do {
-        let levels = try pictures.square(place, side: side, &resampler)
+        let levels = try pictures.selection.square(place, upright: upright, side: side, &resampler)
         tile.factors.append(1 / max(Float(normalization.length(of: levels)), shortestRow))
         tile.levels.append(levels)
       } catch let picture as SkippedPicture {

@@ -21,12 +21,10 @@ public final class EventFolder: Sendable {
     }
     lock = open("\(path)/\(Self.lockFile)", O_RDWR | O_CREAT | O_CLOEXEC, 0o644)
     guard lock >= 0 else { throw .cannotMake(path, reason: lastSystemError()) }
-    guard flock(lock, LOCK_EX | LOCK_NB) == 0 else {
-      close(lock)
-      throw .inUse(path)
-    }
+    guard flock(lock, LOCK_EX | LOCK_NB) == 0 else { throw .inUse(path) }
   }
 
+  /// Also where the folder is in use.
   deinit { close(lock) }
 
   /// Our files, in the order in which readers take them.

@@ -30,9 +30,13 @@ public enum LaunchError: Error, Equatable {
   case unreadableAnswer(host: String)
   /// A host that no coordinator hears, and its newest log line.
   case unheard(host: String, log: String?)
+  /// A worker that the coordinator hears, and that reaches its first port alone.
+  case cutOff(host: String, log: String)
   /// A coordinator that does not answer yet.
   case silent(host: String, log: String?)
   case ended(host: String, code: Int?, log: String?)
+  /// Somebody stopped it.
+  case stopped(host: String)
 }
 
 extension LaunchError {
@@ -41,7 +45,7 @@ extension LaunchError {
     switch self {
     case .unreachable(let host, _), .failed(let host, _), .otherMachine(let host, _, _), .missingLibraries(let host, _),
       .otherVersion(let host, _, _), .noProgram(let host, _), .notStarted(let host), .unreadableAnswer(let host),
-      .unheard(let host, _), .silent(let host, _), .ended(let host, _, _):
+      .unheard(let host, _), .cutOff(let host, _), .silent(let host, _), .ended(let host, _, _), .stopped(let host):
       host
     default: nil
     }
@@ -102,11 +106,14 @@ extension LaunchError: CustomStringConvertible {
     case .unheard(let host, let log):
       "\(host.printable): it was started, and the coordinator does not hear it. "
         + Self.words(log)
+    case .cutOff(let host, let log):
+      "\(host.printable): the coordinator hears it, and it has nothing to compute with. \(Self.words(log))"
     case .silent(let host, let log):
       "\(host.printable): it was started, and does not answer yet. \(Self.words(log))"
     case .ended(let host, let code, let log):
       "\(host.printable): its process ended\(code.map { " with exit code \($0)" } ?? ""), and is not started again. "
         + Self.words(log)
+    case .stopped(let host): "\(host.printable): it is stopped. massl launch start goes on with the run."
     }
   }
 

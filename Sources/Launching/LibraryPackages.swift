@@ -4,7 +4,9 @@ import Printing
 public enum LibraryPackages {
   private static let packages = [
     "libopenblas.so.0": "libopenblas0", "libzmq.so.5": "libzmq5", "libprotobuf-c.so.1": "libprotobuf-c1",
-    "libjpeg.so.62": "libjpeg62-turbo", "libxxhash.so.0": "libxxhash0", "libsodium.so.23": "libsodium23",
+    "libjpeg.so.62": "libjpeg62-turbo", "libpng16.so.16": "libpng16-16", "libz.so.1": "zlib1g",
+    "libwebp.so.7": "libwebp7",
+    "libxxhash.so.0": "libxxhash0", "libsodium.so.23": "libsodium23",
     "libgfortran.so.5": "libgfortran5", "libstdc++.so.6": "libstdc++6", "libgcc_s.so.1": "libgcc-s1",
   ]
 

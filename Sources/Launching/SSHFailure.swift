@@ -8,6 +8,10 @@ public enum SSHFailure: Equatable, Sendable, CustomStringConvertible {
   case otherHostKey
   case unknownHostKey
   case notLetIn
+  /// Others may read the key that ssh is to use, so it does not.
+  case openKey
+  /// The key that ssh is to use is not there.
+  case missingKey
   /// In ssh's own words.
   case other(String)
 
@@ -25,6 +29,10 @@ public enum SSHFailure: Equatable, Sendable, CustomStringConvertible {
         .refused
       } else if says("timed out", "No route to host", "Network is unreachable", "not responding") {
         .silent
+      } else if says("UNPROTECTED PRIVATE KEY FILE") {
+        .openKey
+      } else if says("no such identity") {
+        .missingKey
       } else if says("Permission denied", "Too many authentication failures") {
         .notLetIn
       } else {
@@ -45,6 +53,10 @@ public enum SSHFailure: Equatable, Sendable, CustomStringConvertible {
       "this machine does not know its host key. Connect once by hand (ssh HOST) and compare the fingerprint."
     case .notLetIn:
       "its sshd does not let you in. Have your key there (ssh-copy-id), and unlock it (ssh-add) if it has a passphrase."
+    case .openKey: "ssh does not use your key for it, for others may read its file. Take that from them (chmod 600)."
+    case .missingKey:
+      "your key for it is not there. Mend IdentityFile in ~/.ssh/config, or make one (ssh-keygen) and have it there "
+        + "(ssh-copy-id)."
     case .other(let words): "ssh failed: \(words.printable)"
     }
   }

@@ -40,14 +40,17 @@ public struct RunArguments: Equatable, Sendable {
   /// Of the coordinator's machine; from its home folder on, unless from the root.
   public var data: String
   public var run: String
+  /// A file that a new run's weights are of, there too; nil if they are drawn.
+  public var initialWeights: String?
   /// Flags of the run, without `--config`.
   public var flags: [String]
   /// Whether there is a recipe beside the key.
   public var hasRecipe: Bool
 
-  public init(data: String, run: String, flags: [String], hasRecipe: Bool) {
+  public init(data: String, run: String, initialWeights: String? = nil, flags: [String], hasRecipe: Bool) {
     self.data = data
     self.run = run
+    self.initialWeights = initialWeights
     self.flags = flags
     self.hasRecipe = hasRecipe
   }
@@ -68,6 +71,7 @@ extension Cluster {
     if host.role == .coordinator {
       return ["coordinator", "--data", path(run.data), "--run", path(run.run)]
         + ["--listen", host.everywhere(port: host.port ?? Self.controlPort)] + keys
+        + (run.initialWeights.map { ["--init", path($0)] } ?? [])
         + (run.hasRecipe ? ["--config", "\(folder)/recipe.yaml"] : []) + run.flags
     }
     let port = host.port ?? 0

@@ -39,6 +39,8 @@ public enum WorkerMessage: Hashable, Sendable {
   case stayRequest(shard: String)
   /// Chunks that a `reduction` named cannot be added up here.
   case reductionFailed(ReductionFailure)
+  /// The answer to an `evaluate`; it is said again until its lease is cancelled.
+  case evaluated(Evaluated)
 }
 
 /// What rounds, beside massl itself, for people; empty where it is not known.
@@ -75,11 +77,13 @@ public struct Hello: Hashable, Sendable {
   public var libraries: LibraryVersions
   /// Where others may fetch weights from it; nil where it gives none.
   public var address: BulkAddress?
+  /// It can take an `evaluate`.
+  public var evaluates: Bool
 
   /// - Parameter host: by default the name.
   public init(
     protocolVersion: UInt32, name: String, host: String? = nil, threads: Int, probe: Digest,
-    libraries: LibraryVersions = LibraryVersions(), address: BulkAddress? = nil
+    libraries: LibraryVersions = LibraryVersions(), address: BulkAddress? = nil, evaluates: Bool = false
   ) {
     self.protocolVersion = protocolVersion
     self.name = name
@@ -88,14 +92,15 @@ public struct Hello: Hashable, Sendable {
     self.probe = probe
     self.libraries = libraries
     self.address = address
+    self.evaluates = evaluates
   }
 }
 
 public struct Ready: Hashable, Sendable {
   /// Threads without work, 0...threads.
   public var idleThreads: Int
-  /// Leases that it works on, waits to push, or keeps the gradient of; those the coordinator believes it has but that are
-  /// not here are lost.
+  /// Leases that it works on, waits to push, or keeps the gradient of, and that of an evaluation; those the coordinator
+  /// believes it has but that are not here are lost.
   public var held: [LeaseID]
   /// Gradients that it can keep for others to fetch, those that it keeps among them.
   public var gradients: Int
@@ -198,6 +203,8 @@ public enum CoordinatorMessage: Hashable, Sendable {
   case grant(LeaseID, keepsGradient: Bool = false)
   /// Add up these chunks of the step's gradient, and send the sums.
   case reduction(Reduction)
+  /// Judge the step's teacher by a sample of pictures, beside all leases.
+  case evaluate(Evaluate)
   /// This lease's result is no longer wanted (it is done, or its step is): drop it, stop computing it.
   case cancel(LeaseID)
   case status(json: String)

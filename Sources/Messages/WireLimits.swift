@@ -53,6 +53,9 @@ public enum WireLimits {
   public static let backlogBytes = 64 << 20
   /// What libzmq takes for a frame besides its bytes, at most.
   package static let frameMemory = 128
+  /// Sockets of libzmq's that a process's context may have: three for each worker that another one fetches from (its own,
+  /// and the two ends over which it is told of), twice, for an ended one goes a moment later. libzmq itself has 1,023.
+  package static let socketsOfAContext: Int32 = 2 * 3 * 1024 + 64
   /// Descriptors that a process keeps for its files, its threads and whom it connects to, whoever connects to it.
   public static let reservedDescriptors = 128
   /// How often the system of each side of an idle connection has the other's acknowledge something.
@@ -68,6 +71,10 @@ public enum WireLimits {
   public static let threads = 1024
   /// Leases that a worker works on, waits to push, or keeps the gradient of: two for each thread, and some to spare.
   public static let heldLeases = 4 * threads + 4 + gradientsKept
+  /// Pictures that an evaluation judges by: more would not change the figures, and they fit 200 KiB.
+  public static let evaluationPictures = 16_384
+  /// Classes of a data set.
+  public static let classes = 1 << 31
   /// Undecodable pictures named in one lease: with more than that, the data set is beyond saving.
   public static let undecodablePictures = 1024
   /// Pictures that a run may have lost: each lease names them, in 20 KiB at most.

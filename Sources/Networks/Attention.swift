@@ -17,6 +17,14 @@ struct AttentionShape {
   /// Scores are divided by the root of the head's width.
   var scale: Float { 1 / Float(headWidth).squareRoot() }
 
+  /// Without padding.
+  var allTokens: Range<Int> { 0..<tokens }
+
+  /// Zeros where no token is, so that a sum over tokens may go over all columns.
+  func clearPadding(_ scores: Factor) {
+    if scores.columns > tokens { clear(scores.columns(tokens..<scores.columns)) }
+  }
+
   func query(_ qkv: Factor, image: Int, head: Int) -> Factor { window(qkv, image, head, rows: queries, part: 0) }
   func key(_ qkv: Factor, image: Int, head: Int) -> Factor { window(qkv, image, head, rows: tokens, part: 1) }
   func value(_ qkv: Factor, image: Int, head: Int) -> Factor { window(qkv, image, head, rows: tokens, part: 2) }
@@ -34,7 +42,7 @@ struct AttentionShape {
       stride: mixed.stride, precision: mixed.precision)
   }
 
-  /// `[Q, T]` of the `[B·H·Q, T]` probabilities.
+  /// `[Q, P]` of the `[B·H·Q, P]` probabilities.
   func probabilities(_ probabilities: Factor, image: Int, head: Int) -> Factor {
     let first = (image * heads + head) * queries
     return probabilities.rows(first..<first + queries)
@@ -44,67 +52,75 @@ struct AttentionShape {
 /// Mixes each image's values by softmax(Q Kᵀ / √width).
 ///
 /// - Parameters:
-///   - product: `[B·T, 3·width]`: queries, keys and values without bias. It is added while the image's rows are at hand.
-///   - bias: `[3·width]`.
-///   - qkv: `[B·T, 3·width]`, with bias, for `attentionBackward`; may be `product`.
-///   - scores: `[Q, T]`, scratch; not used in fp32, where they are in the probabilities' place.
+///   - qkv: `[B·T, 3·width]`: queries, keys and values; in fp32 without bias before, with it afterwards.
+///   - bias: `[3·width]`: in fp32 it is added while an image's rows are at hand. In bf16 it is there already.
+///   - scratch: its scores are not used in fp32, where they are in the probabilities' place.
 ///   - mixed: `[B·Q, width]`, overwritten.
-///   - probabilities: `[B·H·Q, T]` for `attentionBackward`, or `[Q, T]` where nothing is kept.
+///   - probabilities: `[B·H·Q, P]` for `attentionBackward`, or `[Q, P]` where nothing is kept: P is T, padded as
+///     `AttentionScratch` says.
 func attention(
-  _ product: Matrix, bias: Vector, into qkv: Factor, shape: AttentionShape, scores: Matrix, into mixed: Factor,
+  _ qkv: Factor, bias: Vector, shape: AttentionShape, _ scratch: AttentionScratch, into mixed: Factor,
   probabilities: Factor, keeps: Bool
 ) {
-  let (width, tokens) = (shape.width, shape.tokens)
-  let queryBias = bias.vector(at: 0, count: width)
-  let restOfBias = bias.vector(at: width, count: 2 * width)
   for image in 0..<shape.images {
-    let (first, queried) = (image * tokens, image * tokens + shape.queries)
-    addRow(
-      queryBias, toRowsOf: product.rows(first..<queried).columns(0..<width),
-      into: qkv.rows(first..<queried).columns(0..<width))
-    addRow(
-      restOfBias, toRowsOf: product.rows(first..<first + tokens).columns(width..<3 * width),
-      into: qkv.rows(first..<first + tokens).columns(width..<3 * width))
+    if let product = qkv.floats { add(bias, to: product, of: image, shape) }
     for head in 0..<shape.heads {
       let p = keeps ? shape.probabilities(probabilities, image: image, head: head) : probabilities
-      let logits = p.floats ?? scores
-      multiply(
-        shape.query(qkv, image: image, head: head), .asIs, shape.key(qkv, image: image, head: head), .transposed,
-        into: logits)
-      softmaxRows(logits, scale: shape.scale, into: p)
-      multiply(
-        p, .asIs, shape.value(qkv, image: image, head: head), .asIs,
-        into: shape.result(mixed, image: image, head: head))
+      let scores = p.floats ?? scratch.scores.rows(0..<shape.queries)
+      let query = scratch.factor(.query, shape.query(qkv, image: image, head: head))
+      let key = scratch.factor(.key, shape.key(qkv, image: image, head: head), isPadded: true)
+      let value = scratch.factor(.value, shape.value(qkv, image: image, head: head), isPadded: true)
+      multiply(query, .asIs, key, .transposed, into: scores)
+      softmaxRows(scores.columns(shape.allTokens), scale: shape.scale, into: p.columns(shape.allTokens))
+      shape.clearPadding(p)
+      scratch.write(shape.result(mixed, image: image, head: head)) { multiply(p, .asIs, value, .asIs, into: $0) }
     }
   }
+}
+
+/// Adds the bias to an image's queries, keys and values; of the queries only to the first Q.
+private func add(_ bias: Vector, to qkv: Matrix, of image: Int, _ shape: AttentionShape) {
+  let (width, first) = (shape.width, image * shape.tokens)
+  let queries = qkv.rows(first..<first + shape.queries).columns(0..<width)
+  let rest = qkv.rows(first..<first + shape.tokens).columns(width..<3 * width)
+  addRow(bias.vector(at: 0, count: width), toRowsOf: queries)
+  addRow(bias.vector(at: width, count: 2 * width), toRowsOf: rest)
 }
 
 /// The gradient of `attention` with respect to queries, keys and values.
 ///
 /// - Parameters:
 ///   - qkv: with its bias, as `attention` left it.
-///   - probabilities: `[B·H·Q, T]`, kept by `attention`.
+///   - probabilities: `[B·H·Q, P]`, kept by `attention`.
 ///   - mixedGradient: `[B·Q, width]`.
-///   - scratch: `[Q, T]`.
 ///   - gradient: `[B·T, 3·width]`, overwritten; of the queries only the first Q rows of each image.
 func attentionBackward(
-  _ qkv: Factor, probabilities: Factor, shape: AttentionShape, mixedGradient: Factor, scratch: Matrix,
+  _ qkv: Factor, probabilities: Factor, shape: AttentionShape, mixedGradient: Factor, _ scratch: AttentionScratch,
   into gradient: Factor
 ) {
-  let scoresGradient = scratch.factor(in: qkv.precision)
+  let pGradient = scratch.scores.rows(0..<shape.queries)
+  let scoresGradient = pGradient.factor(in: qkv.precision)
   for image in 0..<shape.images {
     for head in 0..<shape.heads {
       let p = shape.probabilities(probabilities, image: image, head: head)
-      let dMixed = shape.result(mixedGradient, image: image, head: head)
-      multiply(p, .transposed, dMixed, .asIs, into: shape.value(gradient, image: image, head: head))
-      multiply(dMixed, .asIs, shape.value(qkv, image: image, head: head), .transposed, into: scratch)
-      softmaxBackward(p, gradient: scratch, scale: shape.scale, into: scoresGradient)
-      multiply(
-        scoresGradient, .asIs, shape.key(qkv, image: image, head: head), .asIs,
-        into: shape.query(gradient, image: image, head: head))
-      multiply(
-        scoresGradient, .transposed, shape.query(qkv, image: image, head: head), .asIs,
-        into: shape.key(gradient, image: image, head: head))
+      let dMixed = scratch.factor(.mixed, shape.result(mixedGradient, image: image, head: head))
+      let query = scratch.factor(.query, shape.query(qkv, image: image, head: head))
+      let key = scratch.factor(.key, shape.key(qkv, image: image, head: head), isPadded: true)
+      let value = scratch.factor(.value, shape.value(qkv, image: image, head: head), isPadded: true)
+      scratch.write(shape.value(gradient, image: image, head: head), isPadded: true) {
+        multiply(p, .transposed, dMixed, .asIs, into: $0)
+      }
+      multiply(dMixed, .asIs, value, .transposed, into: pGradient)
+      softmaxBackward(
+        p.columns(shape.allTokens), gradient: pGradient.columns(shape.allTokens), scale: shape.scale,
+        into: scoresGradient.columns(shape.allTokens))
+      shape.clearPadding(scoresGradient)
+      scratch.write(shape.query(gradient, image: image, head: head)) {
+        multiply(scoresGradient, .asIs, key, .asIs, into: $0)
+      }
+      scratch.write(shape.key(gradient, image: image, head: head), isPadded: true) {
+        multiply(scoresGradient, .transposed, query, .asIs, into: $0)
+      }
     }
   }
 }

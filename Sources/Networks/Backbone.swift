@@ -1,17 +1,19 @@
 /// The Vision Transformer: pictures to features, and the features' gradient back to the parameters.
 ///
-/// Pre-norm blocks over a class token and patch tokens; exact GELU; LayerNorm with epsilon 1e-6. Below, B images of T
-/// tokens, D wide; a token matrix is `[B·T, D]`, image by image, the class token first. Gradients of parameters are
-/// added to, gradients of activations overwritten.
+/// Pre-norm blocks over a class token, registers and patch tokens; exact GELU; LayerNorm with epsilon 1e-6. Below, B images
+/// of T tokens, D wide; a token matrix is `[B·T, D]`, image by image, the class token first, then the registers. Gradients of
+/// parameters are added to, gradients of activations overwritten.
 import Numerics
 
-let layerNormEpsilon: Float = 1e-6
+package let layerNormEpsilon: Float = 1e-6
 
 /// A backbone knows its sizes and where its tensors lie; weights, gradients and activations are its callers'.
 public struct Backbone: Sendable {
   public let architecture: NetworkArchitecture
   let layout: ParameterLayout
   let classTokenOffset: Int
+  /// Nil where there are none.
+  let registersOffset: Int?
   let positionsOffset: Int
   /// The convolution that cuts a picture in patches, as a product over them.
   let patchEmbedding: Linear
@@ -22,6 +24,7 @@ public struct Backbone: Sendable {
     self.architecture = architecture
     layout = ParameterLayout(architecture)
     classTokenOffset = layout.existing("backbone.cls_token").range.lowerBound
+    registersOffset = layout["backbone.reg_token"]?.range.lowerBound
     positionsOffset = layout.existing("backbone.pos_embed").range.lowerBound
     patchEmbedding = Linear(layout, "backbone.patch_embed.proj")
     blocks = (0..<architecture.depth).map { [layout] in BlockLayers(layout, block: $0) }
@@ -59,11 +62,11 @@ extension Backbone {
     }
   }
 
-  /// What is the same in every image: class token, positions and the patches' bias.
+  /// What is the same in every image: class token, registers, positions and the patches' bias.
   private func makeTokenTable(_ parameters: FloatBuffer, _ workspace: BackboneWorkspace) {
     let (table, tokens) = (workspace.tokenTable, workspace.tokens)
-    let positions = positions(parameters)
-    let (patchTable, patchPositions) = (table.rows(1..<tokens), positions.rows(1..<positions.rows))
+    let (positions, leading) = (positions(parameters), architecture.leadingTokens)
+    let (patchTable, patchPositions) = (table.rows(leading..<tokens), positions.rows(1..<positions.rows))
     if let interpolation = workspace.interpolation {
       multiply(interpolation, .asIs, patchPositions, .asIs, into: patchTable)
     } else {
@@ -71,18 +74,20 @@ extension Backbone {
     }
     addRow(patchEmbedding.bias(parameters), toRowsOf: patchTable)
     add(classToken(parameters), positions.rows(0..<1), into: table.rows(0..<1))
+    if let registers = registers(parameters) { copy(registers, into: table.rows(1..<leading)) }
   }
 
-  /// Patches and class token, each with its position.
+  /// Class token and registers, the same in every image, then patches, each with its position.
   private func embed(
     _ pixels: Matrix, _ tile: ImageTile, _ weights: NetworkWeights, _ workspace: BackboneWorkspace
   ) {
     let (tokens, table) = (workspace.tokens, workspace.tokenTable)
     let patches = workspace.patches(of: tile)
     let stream = workspace.input(block: 0, of: tile)
-    extractPatches(pixels, side: workspace.side, patch: architecture.patchSize, into: patches)
+    extractPatches(
+      pixels, side: workspace.side, patch: architecture.patchSize, behind: architecture.leadingTokens, into: patches)
     patchEmbedding.product(patches, weights, into: stream)
-    // The class token's row of the product is 0.
+    // The rows of the product before the patches are 0.
     for image in 0..<pixels.rows {
       let rows = stream.rows(image * tokens..<(image + 1) * tokens)
       add(rows, table, into: rows)
@@ -93,14 +98,15 @@ extension Backbone {
   private func pool(
     _ tile: ImageTile, _ parameters: FloatBuffer, _ workspace: BackboneWorkspace, into features: Matrix
   ) {
-    let (tokens, pooled) = (workspace.tokens, workspace.pooled(of: tile))
+    let (tokens, leading, pooled) = (workspace.tokens, architecture.leadingTokens, workspace.pooled(of: tile))
     if architecture.useMeanPooling {
       let output = workspace.output(of: tile)
       fill(pooled, with: 0)
       for image in 0..<pooled.rows {
-        sumRows(of: Factor(output.rows(image * tokens + 1..<(image + 1) * tokens)), addingTo: pooled.row(at: image))
+        sumRows(
+          of: Factor(output.rows(image * tokens + leading..<(image + 1) * tokens)), addingTo: pooled.row(at: image))
       }
-      scale(pooled, by: 1 / Float(tokens - 1))
+      scale(pooled, by: 1 / Float(tokens - leading))
     }
     layerNorm(
       pooled, weight: finalNorm.weight(parameters), bias: finalNorm.bias(parameters), epsilon: layerNormEpsilon,
@@ -140,7 +146,7 @@ extension Backbone {
     _ featureGradient: Matrix, _ tile: ImageTile, _ parameters: FloatBuffer, _ workspace: BackboneWorkspace,
     _ scratch: BackwardScratch, _ gradient: FloatBuffer
   ) {
-    let (images, tokens) = (featureGradient.rows, workspace.tokens)
+    let (images, tokens, leading) = (featureGradient.rows, workspace.tokens, architecture.leadingTokens)
     let pooledGradient = scratch.classStream.rows(0..<images)
     layerNormBackward(
       workspace.pooled(of: tile), moments: workspace.outputMoments(of: tile), weight: finalNorm.weight(parameters),
@@ -148,10 +154,11 @@ extension Backbone {
       biasGradient: finalNorm.bias(gradient))
     workspace.show(architecture.finalNormName, Factor(pooledGradient), in: tile, backward: true)
     if !architecture.useMeanPooling { return }
-    scale(pooledGradient, by: 1 / Float(tokens - 1))
+    scale(pooledGradient, by: 1 / Float(tokens - leading))
     fill(scratch.stream.rows(0..<images * tokens), with: 0)
     for image in 0..<images {
-      addRow(pooledGradient.row(at: image), toRowsOf: scratch.stream.rows(image * tokens + 1..<(image + 1) * tokens))
+      let patches = scratch.stream.rows(image * tokens + leading..<(image + 1) * tokens)
+      addRow(pooledGradient.row(at: image), toRowsOf: patches)
     }
   }
 
@@ -170,10 +177,11 @@ extension Backbone {
   /// `makeTokenTable` in reverse.
   private func addTokenTableGradient(_ workspace: BackboneWorkspace, _ gradient: FloatBuffer) {
     let (table, tokens) = (workspace.tokenTable, workspace.tokens)
-    let positions = positions(gradient)
-    let (patchTable, patchPositions) = (table.rows(1..<tokens), positions.rows(1..<positions.rows))
+    let (positions, leading) = (positions(gradient), architecture.leadingTokens)
+    let (patchTable, patchPositions) = (table.rows(leading..<tokens), positions.rows(1..<positions.rows))
     add(classToken(gradient), table.rows(0..<1), into: classToken(gradient))
     add(positions.rows(0..<1), table.rows(0..<1), into: positions.rows(0..<1))
+    if let registers = registers(gradient) { add(registers, table.rows(1..<leading), into: registers) }
     if let interpolation = workspace.interpolation {
       multiply(interpolation, .transposed, patchTable, .asIs, keep: 1, into: patchPositions)
     } else {
@@ -190,8 +198,13 @@ extension Backbone {
     buffer.matrix(at: classTokenOffset, rows: 1, columns: architecture.embedDim)
   }
 
+  private func registers(_ buffer: FloatBuffer) -> Matrix? {
+    registersOffset.map { buffer.matrix(at: $0, rows: architecture.registers, columns: architecture.embedDim) }
+  }
+
+  /// The class token's, then the patches'.
   private func positions(_ buffer: FloatBuffer) -> Matrix {
-    buffer.matrix(
-      at: positionsOffset, rows: architecture.tokens(side: architecture.imageSize), columns: architecture.embedDim)
+    let patches = architecture.trainedSide * architecture.trainedSide
+    return buffer.matrix(at: positionsOffset, rows: 1 + patches, columns: architecture.embedDim)
   }
 }

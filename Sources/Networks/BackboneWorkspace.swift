@@ -22,7 +22,7 @@ public final class BackboneWorkspace {
   private let tiling: Tiling
   /// Of all images, or of one tile's where nothing is kept.
   private let blocks: [BlockActivations]
-  /// `[images · tokens, patchFloats]`; the class token's row is zero.
+  /// `[images · tokens, patchFloats]`; the rows before an image's patches are zero.
   private let patches: Factor
   /// What the last norm normalises, `[images, width]`: class tokens, or the means of the patch tokens.
   private let pooled: Matrix
@@ -37,10 +37,9 @@ public final class BackboneWorkspace {
   /// `[R, mlpDim]`.
   let hidden: Factor
   let scratch: BackwardScratch?
-  /// `[tokens, tokens]`.
-  let attentionScratch: Matrix
-  /// `[R, max(mlpDim, 3 · width)]`, as floats: gradients, and in bf16 products before they are rounded.
-  private let wide: Vector?
+  let attentionScratch: AttentionScratch
+  /// `[R, max(mlpDim, 3 · width)]`: gradients as products read them.
+  private let wide: Factor?
 
   /// What the last `forward` was given: its draw, and its images, cut into tiles.
   private(set) var draw: DropPathDraw?
@@ -99,8 +98,9 @@ public final class BackboneWorkspace {
     outputMoments = windows.outputMoments.matrix(memory)
     branch = windows.branch.matrix(memory)
     hidden = windows.hidden.factor(memory)
-    attentionScratch = windows.attentionScratch.matrix(memory)
-    wide = windows.wide.map { memory.vector(at: $0.offset, count: $0.rows * $0.columns) }
+    attentionScratch = AttentionScratch(
+      scores: windows.scores.matrix(memory), copies: windows.attentionCopies.map { $0.factor(memory) })
+    wide = windows.wide.map { $0.factor(memory) }
     scratch = windows.scratch.map { BackwardScratch($0, memory) }
     interpolation = positionInterpolation(
       side: side / architecture.patchSize, trainedSide: architecture.trainedSide)
@@ -138,9 +138,10 @@ extension BackboneWorkspace {
   }
 
   /// Scratch of a tile, of its first rows.
-  func wide(rows: Int, columns: Int) -> Matrix {
+  func wide(rows: Int, columns: Int) -> Factor {
     guard let wide else { fatalError("a workspace that keeps nothing has no room for gradients") }
-    return wide.matrix(rows: rows, columns: columns)
+    invariant(rows * columns <= wide.rows * wide.columns)
+    return wide.buffer.factor(at: wide.offset, rows: rows, columns: columns, precision: precision)
   }
 
   /// A tile's gradient as products read it: itself in fp32, else rounded into `branch`.
@@ -150,9 +151,6 @@ extension BackboneWorkspace {
     convert(gradient, into: rounded)
     return rounded
   }
-
-  /// Where a product's floats go from which these values are made: their own place in fp32.
-  func product(before values: Factor) -> Matrix { values.floats ?? wide(rows: values.rows, columns: values.columns) }
 
   /// Where a tile's images lie: each tile in the same place where nothing is kept.
   private func kept(_ tile: ImageTile) -> Range<Int> { keepsActivations ? tile.images : 0..<tile.images.count }
@@ -180,15 +178,19 @@ struct BlockActivations {
   let normed1: Factor
   /// `[R, 3 · width]`, with bias.
   let qkv: Factor
-  /// `[images · heads · queries, tokens]`; `[queries, tokens]` where nothing is kept.
+  /// `[images · heads · queries, padded tokens]`; `[queries, padded tokens]` where nothing is kept.
   let probabilities: Factor
   let mixed: Factor
+  /// What attention's last product gave, `[R, width]`, where LayerScale's gradient needs it.
+  let attended: Matrix?
   /// The residual stream between attention and MLP, `[R, width]`; class tokens alone in a last block cut short.
   let middle: Matrix
   let moments2: Matrix
   let normed2: Factor
   /// `[R, mlpDim]`: before the GELU, with bias.
   let preactivation: Factor
+  /// What the MLP's last product gave, `[R, width]`, where LayerScale's gradient needs it.
+  let transformed: Matrix?
 }
 
 extension BlockActivations {
@@ -197,8 +199,9 @@ extension BlockActivations {
       input: windows.input.matrix(memory), moments1: windows.moments1.matrix(memory),
       normed1: windows.normed1.factor(memory), qkv: windows.qkv.factor(memory),
       probabilities: windows.probabilities.factor(memory), mixed: windows.mixed.factor(memory),
-      middle: windows.middle.matrix(memory), moments2: windows.moments2.matrix(memory),
-      normed2: windows.normed2.factor(memory), preactivation: windows.preactivation.factor(memory))
+      attended: windows.attended?.matrix(memory), middle: windows.middle.matrix(memory),
+      moments2: windows.moments2.matrix(memory), normed2: windows.normed2.factor(memory),
+      preactivation: windows.preactivation.factor(memory), transformed: windows.transformed?.matrix(memory))
   }
 
   /// The rows of these images.
@@ -211,9 +214,10 @@ extension BlockActivations {
       input: input.images(images, rows: tokens), moments1: moments1.images(images, rows: tokens),
       normed1: normed1.images(images, rows: tokens), qkv: qkv.images(images, rows: tokens),
       probabilities: rowsOfProbabilities.map { probabilities.images(images, rows: $0) } ?? probabilities,
-      mixed: mixed.images(images, rows: queries), middle: middle.images(images, rows: queries),
-      moments2: moments2.images(images, rows: queries), normed2: normed2.images(images, rows: queries),
-      preactivation: preactivation.images(images, rows: queries))
+      mixed: mixed.images(images, rows: queries), attended: attended?.images(images, rows: queries),
+      middle: middle.images(images, rows: queries), moments2: moments2.images(images, rows: queries),
+      normed2: normed2.images(images, rows: queries), preactivation: preactivation.images(images, rows: queries),
+      transformed: transformed?.images(images, rows: queries))
   }
 }
 
@@ -271,6 +275,7 @@ private struct WindowLayout {
 
 private struct BlockWindows {
   let input, moments1, normed1, qkv, probabilities, mixed, middle, moments2, normed2, preactivation: Window
+  let attended, transformed: Window?
 
   init(
     _ architecture: NetworkArchitecture, images: Int, tokens: Int, queries: Int, keeps: Bool,
@@ -281,12 +286,15 @@ private struct BlockWindows {
     moments1 = layout.take(all, 2)
     normed1 = layout.takeFactor(all, width)
     qkv = layout.takeFactor(all, 3 * width)
-    probabilities = layout.takeFactor(keeps ? queried * architecture.numHeads : queries, tokens)
+    probabilities = layout.takeFactor(
+      keeps ? queried * architecture.numHeads : queries, AttentionScratch.padded(tokens: tokens, layout.precision))
     mixed = layout.takeFactor(queried, width)
     middle = layout.take(queried, width)
     moments2 = layout.take(queried, 2)
     normed2 = layout.takeFactor(queried, width)
     preactivation = layout.takeFactor(queried, architecture.mlpDim)
+    attended = keeps && architecture.hasLayerScale ? layout.take(queried, width) : nil
+    transformed = keeps && architecture.hasLayerScale ? layout.take(queried, width) : nil
   }
 }
 
@@ -296,7 +304,9 @@ private struct ScratchWindows {
 
 private struct Windows {
   let blocks: [BlockWindows]
-  let patches, pooled, outputMoments, tokenTable, branch, hidden, attentionScratch: Window
+  let patches, pooled, outputMoments, tokenTable, branch, hidden, scores: Window
+  /// What `AttentionScratch` copies heads to.
+  let attentionCopies: [Window]
   let output, wide: Window?
   let scratch: ScratchWindows?
 
@@ -327,13 +337,18 @@ private struct Windows {
     tokenTable = layout.take(tokens, width)
     branch = layout.take(rows, width)
     hidden = layout.takeFactor(rows, architecture.mlpDim)
-    attentionScratch = layout.take(tokens, tokens)
+    let padded = AttentionScratch.padded(tokens: tokens, layout.precision)
+    scores = layout.take(tokens, padded)
+    var attentionCopies: [Window] = []
+    for _ in 0..<AttentionScratch.copyCount(layout.precision) {
+      attentionCopies.append(layout.takeFactor(padded, width / architecture.numHeads))
+    }
+    self.attentionCopies = attentionCopies
     output = architecture.useMeanPooling ? layout.take(rows, width) : nil
     scratch =
       keeps
       ? ScratchWindows(
         stream: layout.take(rows, width), classStream: layout.take(tile, width), normed: layout.take(rows, width)) : nil
-    wide =
-      keeps || layout.precision == .bf16 ? layout.take(rows, max(architecture.mlpDim, 3 * width)) : nil
+    wide = keeps ? layout.takeFactor(rows, max(architecture.mlpDim, 3 * width)) : nil
   }
 }

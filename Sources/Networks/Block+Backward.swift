@@ -8,14 +8,13 @@ extension BlockPass {
     let stream = (isCutShort ? scratch.classStream : scratch.stream).rows(0..<tile.images.count * queries)
     // 2. MLP.
     if !mlpImages.isEmpty {
-      let outputGradient = endBranchBackward(.mlp, stream)  // [B·Q, D]
-      let activationGradient = workspace.wide(rows: hidden.rows, columns: architecture.mlpDim)
-      let hiddenGradient = activationGradient.factor(in: precision)
+      let outputGradient = endBranchBackward(.mlp, bias: layers.fc2.bias(parameters), stream, gradient)  // [B·Q, D]
+      let hiddenGradient = workspace.wide(rows: hidden.rows, columns: architecture.mlpDim)
       let normedGradient = scratch.normed.rows(0..<hidden.rows)
       gelu(preactivation, into: hidden)  // again: what forward had there was the last block's
-      layers.fc2.productBackward(outputGradient, weights, into: Factor(activationGradient))
+      layers.fc2.productBackward(outputGradient, weights, into: hiddenGradient)
       layers.fc2.addGradient(of: outputGradient, input: hidden, to: gradient)
-      geluBackward(preactivation, gradient: activationGradient, into: hiddenGradient)
+      geluBackward(preactivation, gradient: hiddenGradient, into: hiddenGradient)
       show(.fc2, hiddenGradient, of: mlpImages, backward: true)
       layers.fc1.productBackward(hiddenGradient, weights, into: Factor(normedGradient))
       layers.fc1.addGradient(of: hiddenGradient, input: normed2, to: gradient)
@@ -28,16 +27,17 @@ extension BlockPass {
     // 1. Attention.
     let inputGradient = widened(stream, scratch)
     if !attentionImages.isEmpty {
-      let outputGradient = endBranchBackward(.attention, stream)  // [B·Q, D]
+      let outputGradient = endBranchBackward(
+        .attention, bias: layers.projection.bias(parameters), stream, gradient)  // [B·Q, D]
       let mixedGradient = scratch.normed.rows(attentionQueryRows).factor(in: precision)
-      let qkvGradient = workspace.wide(rows: qkv.rows, columns: qkv.columns).factor(in: precision)  // [B·T, 3D]
+      let qkvGradient = workspace.wide(rows: qkv.rows, columns: qkv.columns)  // [B·T, 3D]
       let normedGradient = scratch.normed.rows(0..<qkv.rows)
       layers.projection.productBackward(outputGradient, weights, into: mixedGradient)
       layers.projection.addGradient(of: outputGradient, input: mixed, to: gradient)
       show(.projection, mixedGradient, of: attentionImages, backward: true)
       attentionBackward(
         qkv, probabilities: probabilities, shape: attentionShape, mixedGradient: mixedGradient,
-        scratch: workspace.attentionScratch.rows(0..<queries), into: qkvGradient)
+        workspace.attentionScratch, into: qkvGradient)
       showHeads(.attention, qkvGradient, backward: true)
       projectHeadsBackward(qkvGradient, into: normedGradient, gradient)
       show(.qkv, Factor(normedGradient), of: attentionImages, backward: true)

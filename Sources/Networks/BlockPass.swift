@@ -82,7 +82,7 @@ extension BlockPass {
   var moments1: Matrix { kept.moments1.rows(attentionRows) }
   var qkv: Factor { kept.qkv.rows(attentionRows) }
   var mixed: Factor { kept.mixed.rows(attentionQueryRows) }
-  /// `[B·heads·Q, T]`; `[Q, T]` where nothing is kept.
+  /// `[B·heads·Q, P]`; `[Q, P]` where nothing is kept: P is T, padded as `AttentionScratch` says.
   var probabilities: Factor {
     let rows = workspace.keepsActivations ? attentionImages.count * architecture.numHeads * queries : queries
     return kept.probabilities.rows(0..<rows)
@@ -165,16 +165,34 @@ extension BlockPass {
     }
   }
 
-  /// What a branch's last product gives, `[B·Q, D]`, gathered.
+  /// What a branch's last product gives, `[B·Q, D]`, gathered: kept where LayerScale's gradient will need it.
   func result(of branch: ResidualBranch) -> Matrix {
-    workspace.branch.rows(0..<tile.images(computing: branch, ofBlock: block).count * queries)
+    let place =
+      switch branch {
+      case .attention: kept.attended
+      case .mlp: kept.transformed
+      }
+    return (place ?? workspace.branch).rows(gatheredRows(branch))
   }
 
-  /// y = x + scale · (result + bias) for the images that compute the branch, y = x for the others.
+  /// Of a branch's matrices.
+  private func gatheredRows(_ branch: ResidualBranch) -> Range<Int> {
+    0..<tile.images(computing: branch, ofBlock: block).count * queries
+  }
+
+  private func layerScale(_ branch: ResidualBranch) -> LayerScale? {
+    switch branch {
+    case .attention: layers.attentionScale
+    case .mlp: layers.mlpScale
+    }
+  }
+
+  /// y = x + scale · gamma · (result + bias) for the images that compute the branch, y = x for the others; gamma is
+  /// LayerScale's, or absent.
   func endBranch(_ branch: ResidualBranch, bias: Vector, to x: Matrix, into y: Matrix) {
     if tile.images(computing: branch, ofBlock: block).isEmpty { return copy(x, into: y) }
-    let result = result(of: branch)
-    guard let draw = workspace.draw else { return addBranch(x, result, bias: bias, scale: 1, into: y) }
+    let (result, gamma) = (result(of: branch), layerScale(branch)?.gamma(parameters))
+    guard let draw = workspace.draw else { return addBranch(x, result, bias: bias, gamma: gamma, scale: 1, into: y) }
     var place = 0
     for (row, image) in tile.images.enumerated() {
       let range = row * queries..<(row + 1) * queries
@@ -183,23 +201,32 @@ extension BlockPass {
         copy(x.rows(range), into: y.rows(range))
       } else {
         addBranch(
-          x.rows(range), result.rows(place * queries..<(place + 1) * queries), bias: bias, scale: factor,
+          x.rows(range), result.rows(place * queries..<(place + 1) * queries), bias: bias, gamma: gamma, scale: factor,
           into: y.rows(range))
         place += 1
       }
     }
   }
 
-  /// `endBranch` in reverse: the stream's gradient of the images that compute the branch, times their scale.
-  /// - Returns: `[B·Q, D]`, gathered; in fp32 the stream itself where no branch is dropped.
-  func endBranchBackward(_ branch: ResidualBranch, _ stream: Matrix) -> Factor {
-    guard let draw = workspace.draw else { return workspace.rounded(stream) }
-    let gathered = result(of: branch).factor(in: precision)
+  /// `endBranch` in reverse: the stream's gradient of the images that compute the branch, times their scale and gamma.
+  /// Adds gamma's to `gradient`.
+  /// - Returns: `[B·Q, D]`, gathered; in fp32 the stream itself where no branch is dropped and there is no gamma.
+  func endBranchBackward(
+    _ branch: ResidualBranch, bias: Vector, _ stream: Matrix, _ gradient: FloatBuffer
+  ) -> Factor {
+    let layerScale = layerScale(branch)
+    if workspace.draw == nil, layerScale == nil { return workspace.rounded(stream) }
+    let gathered = workspace.branch.rows(gatheredRows(branch)).factor(in: precision)
     for (place, row) in tile.images(computing: branch, ofBlock: block).enumerated() {
-      convert(
-        stream.rows(row * queries..<(row + 1) * queries),
-        times: draw.scale(branch, ofBlock: block, image: tile.images.lowerBound + row),
-        into: gathered.rows(place * queries..<(place + 1) * queries))
+      let (from, to) = (row * queries..<(row + 1) * queries, place * queries..<(place + 1) * queries)
+      let scale = workspace.draw?.scale(branch, ofBlock: block, image: tile.images.lowerBound + row) ?? 1
+      if let layerScale {
+        addBranchBackward(
+          stream.rows(from), branch: result(of: branch).rows(to), bias: bias, gamma: layerScale.gamma(parameters),
+          scale: scale, into: gathered.rows(to), gammaGradient: layerScale.gamma(gradient))
+      } else {
+        convert(stream.rows(from), times: scale, into: gathered.rows(to))
+      }
     }
     return gathered
   }

@@ -3,9 +3,9 @@ import Numerics
 
 /// The initial parameters of a run.
 ///
-/// Weights of linear layers, position embeddings and class token are normal with deviation 0.02 (cut at -2 and 2, which
-/// never happens); biases are 0, norms 1 and 0. The patch convolution keeps its framework's default: weight and bias
-/// uniform within 1 / √(fan in).
+/// Weights of linear layers, position embeddings, class token and registers are normal with deviation 0.02 (cut at -2 and
+/// 2, which never happens); biases are 0, norms 1 and 0, LayerScale's factors what the architecture says. The
+/// patch convolution keeps its framework's default: weight and bias uniform within 1 / √(fan in).
 /// - Returns: a buffer laid out by `layout`; each element is a pure function of the seed, its tensor's place in the
 ///   layout and its own place in the tensor.
 public func initialParameters(layout: ParameterLayout, seed: UInt64) -> FloatBuffer {
@@ -43,8 +43,10 @@ private enum Initialization {
       self = .uniform(bound: 1 / Float(architecture.patchFloats).squareRoot())
     } else if tensor.decays {
       self = .normal(deviation: 0.02)
+    } else if tensor.name.hasSuffix(".gamma") {
+      self = .constant(architecture.layerScale)
     } else {
-      // What is 1-D is a bias or a norm.
+      // What else is 1-D is a bias or a norm.
       self = .constant(tensor.name.hasSuffix(".weight") ? 1 : 0)
     }
   }

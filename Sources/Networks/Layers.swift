@@ -30,6 +30,11 @@ struct Linear: Sendable {
     multiply(x, .asIs, weight(weights), .transposed, into: y)
   }
 
+  /// y = x Wᵀ + b in bf16, overwritten: the product adds the bias before it rounds.
+  func roundedOutput(_ x: Factor, _ weights: NetworkWeights, into y: Factor) {
+    multiply(x, .asIs, weight(weights), .transposed, bias: bias(weights.floats), into: y)
+  }
+
   /// dx = dy W, overwritten.
   func productBackward(_ yGradient: Factor, _ weights: NetworkWeights, into xGradient: Factor) {
     multiply(yGradient, .asIs, weight(weights), .asIs, into: xGradient)
@@ -58,22 +63,39 @@ struct Norm: Sendable {
   func bias(_ buffer: FloatBuffer) -> Vector { buffer.vector(at: biasRange.lowerBound, count: biasRange.count) }
 }
 
+/// LayerScale: a factor for each column of what a residual branch adds.
+struct LayerScale: Sendable {
+  let range: Range<Int>
+
+  /// Nil where the architecture has none.
+  init?(_ layout: ParameterLayout, _ name: String) {
+    guard let gamma = layout["\(name).gamma"] else { return nil }
+    range = gamma.range
+  }
+
+  func gamma(_ buffer: FloatBuffer) -> Vector { buffer.vector(at: range.lowerBound, count: range.count) }
+}
+
 struct BlockLayers: Sendable {
   let norm1: Norm
   let qkv: Linear
   let projection: Linear
+  let attentionScale: LayerScale?
   let norm2: Norm
   let fc1: Linear
   let fc2: Linear
+  let mlpScale: LayerScale?
 
   init(_ layout: ParameterLayout, block: Int) {
     let prefix = "backbone.blocks.\(block)"
     norm1 = Norm(layout, "\(prefix).norm1")
     qkv = Linear(layout, "\(prefix).attn.qkv")
     projection = Linear(layout, "\(prefix).attn.proj")
+    attentionScale = LayerScale(layout, "\(prefix).ls1")
     norm2 = Norm(layout, "\(prefix).norm2")
     fc1 = Linear(layout, "\(prefix).mlp.fc1")
     fc2 = Linear(layout, "\(prefix).mlp.fc2")
+    mlpScale = LayerScale(layout, "\(prefix).ls2")
   }
 }
 

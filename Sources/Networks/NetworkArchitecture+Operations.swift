@@ -8,7 +8,7 @@ extension NetworkArchitecture {
     let (n, d) = (Double(tokens(side: side)), Double(embedDim))
     let attention = 2 * n * d * (3 * d) + 2 * (2 * n * n * d) + 2 * n * d * d
     let mlp = 2 * (2 * n * d * Double(mlpDim))
-    let patches = 2 * (n - 1) * Double(patchFloats) * d
+    let patches = 2 * (n - Double(leadingTokens)) * Double(patchFloats) * d
     return Double(depth) * (attention + mlp) + patches
   }
 

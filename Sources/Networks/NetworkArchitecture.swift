@@ -14,6 +14,12 @@ public struct NetworkArchitecture: Sendable, Hashable {
   public let bottleneckDim: Int
   public let useBNInHead: Bool
   public let useMeanPooling: Bool
+  /// Learned tokens between the class token and the patches, in which blocks may keep what is of no one patch. They have
+  /// no position, and are no part of the output. Source: Vision Transformers Need Registers (ICLR 2024).
+  public let registers: Int
+  /// What LayerScale's factors begin with: one a column of what a residual branch adds. 0: there are none.
+  /// Source: Going Deeper with Image Transformers (ICCV 2021).
+  public let layerScale: Float
   /// The last block's rate of stochastic depth, 0..<1.
   public let dropPathRate: Float
 
@@ -21,7 +27,7 @@ public struct NetworkArchitecture: Sendable, Hashable {
   public init(
     imageSize: Int, patchSize: Int, embedDim: Int, depth: Int, numHeads: Int, mlpRatio: Int = 4,
     headHiddenDim: Int = 2048, bottleneckDim: Int = 256, useBNInHead: Bool = false, useMeanPooling: Bool = false,
-    dropPathRate: Float = 0.1
+    registers: Int = 0, layerScale: Float = 0, dropPathRate: Float = 0.1
   ) throws(NetworkError) {
     let sizes = [
       ("image_size", imageSize), ("patch_size", patchSize), ("embed_dim", embedDim), ("depth", depth),
@@ -31,6 +37,8 @@ public struct NetworkArchitecture: Sendable, Hashable {
     for (key, value) in sizes where value < 1 { throw NetworkError.notPositive(key: key, value: value) }
     guard embedDim % numHeads == 0 else { throw NetworkError.unevenHeads(embedDim: embedDim, numHeads: numHeads) }
     guard imageSize % patchSize == 0 else { throw NetworkError.unevenPatches(side: imageSize, patchSize: patchSize) }
+    guard registers >= 0 else { throw NetworkError.registers(registers) }
+    guard layerScale >= 0 && layerScale.isFinite else { throw NetworkError.layerScale(layerScale) }
     guard dropPathRate >= 0 && dropPathRate < 1 else { throw NetworkError.dropPathRate(dropPathRate) }
     self.imageSize = imageSize
     self.patchSize = patchSize
@@ -42,6 +50,8 @@ public struct NetworkArchitecture: Sendable, Hashable {
     self.bottleneckDim = bottleneckDim
     self.useBNInHead = useBNInHead
     self.useMeanPooling = useMeanPooling
+    self.registers = registers
+    self.layerScale = layerScale
     self.dropPathRate = dropPathRate
   }
 }
@@ -57,8 +67,14 @@ extension NetworkArchitecture {
 
   public var mlpDim: Int { mlpRatio * embedDim }
 
-  /// Tokens of a picture of `side` pixels: the class token, then its patches row by row.
-  public func tokens(side: Int) -> Int { 1 + (side / patchSize) * (side / patchSize) }
+  /// Tokens before the patches: the class token, then the registers.
+  public var leadingTokens: Int { 1 + registers }
+
+  /// Tokens of a picture of `side` pixels: the class token, the registers, then its patches row by row.
+  public func tokens(side: Int) -> Int { leadingTokens + (side / patchSize) * (side / patchSize) }
+
+  /// Whether each residual branch's result is multiplied with factors of its own.
+  public var hasLayerScale: Bool { layerScale > 0 }
 
   /// The rate at which both residual branches of a block are dropped: linear from 0 at block 0.
   public func dropPathRate(block: Int) -> Float {

@@ -1,8 +1,9 @@
 /// Where each tensor lies in a flat buffer of floats.
 ///
 /// Student, teacher, gradient and the optimizer's moments share one `ParameterLayout`. Tensors follow one another
-/// without gaps, the backbone's first, named and ordered as in the reference's state dict. A network with BatchNorm
-/// also has a `StatisticsLayout`, for the running means and variances, which are no parameters.
+/// without gaps, the backbone's first, named and ordered as in the reference's state dict; registers and LayerScale, which
+/// the reference has not, as in timm's. A network with BatchNorm also has a `StatisticsLayout`, for the running means and
+/// variances, which are no parameters.
 public struct ParameterLayout: Sendable, Hashable {
   public struct Tensor: Sendable, Hashable {
     public let name: String
@@ -24,7 +25,9 @@ public struct ParameterLayout: Sendable, Hashable {
     let (dim, patch, hidden) = (architecture.embedDim, architecture.patchSize, architecture.headHiddenDim)
     var list = TensorList()
     list.add("backbone.cls_token", [1, 1, dim])
-    list.add("backbone.pos_embed", [1, architecture.tokens(side: architecture.imageSize), dim])
+    if architecture.registers > 0 { list.add("backbone.reg_token", [1, architecture.registers, dim]) }
+    // The registers have no position.
+    list.add("backbone.pos_embed", [1, 1 + architecture.trainedSide * architecture.trainedSide, dim])
     list.add("backbone.patch_embed.proj.weight", [dim, 3, patch, patch])
     list.add("backbone.patch_embed.proj.bias", [dim])
     for block in 0..<architecture.depth {
@@ -32,9 +35,11 @@ public struct ParameterLayout: Sendable, Hashable {
       list.addNorm("\(prefix).norm1", dim)
       list.addLinear("\(prefix).attn.qkv", inputs: dim, outputs: 3 * dim)
       list.addLinear("\(prefix).attn.proj", inputs: dim, outputs: dim)
+      if architecture.hasLayerScale { list.add("\(prefix).ls1.gamma", [dim]) }
       list.addNorm("\(prefix).norm2", dim)
       list.addLinear("\(prefix).mlp.fc1", inputs: dim, outputs: architecture.mlpDim)
       list.addLinear("\(prefix).mlp.fc2", inputs: architecture.mlpDim, outputs: dim)
+      if architecture.hasLayerScale { list.add("\(prefix).ls2.gamma", [dim]) }
     }
     list.addNorm(architecture.finalNormName, dim)
     let names = HeadNames(architecture)
@@ -44,6 +49,14 @@ public struct ParameterLayout: Sendable, Hashable {
     if architecture.useBNInHead { list.addNorm(names.norm[1], hidden) }
     list.addLinear(names.linear[2], inputs: hidden, outputs: architecture.bottleneckDim)
     (tensors, count, indices) = (list.tensors, list.count, list.indices)
+  }
+
+  /// Before the names of the backbone's tensors; the head's do not begin so.
+  public static let backbone = "backbone."
+
+  /// The backbone's tensors, and their names without `backbone`.
+  public var backboneTensors: [(name: String, tensor: Tensor)] {
+    tensors.filter { $0.name.hasPrefix(Self.backbone) }.map { (String($0.name.dropFirst(Self.backbone.count)), $0) }
   }
 
   /// The tensor of that name, nil if there is none.

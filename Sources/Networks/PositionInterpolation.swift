@@ -39,3 +39,22 @@ private func cubicTaps(at index: Int, side: Int, trainedSide: Int) -> [(source: 
     (min(max(Int(first) - 1 + tap, 0), trainedSide - 1), weight)
   }
 }
+
+/// A network's position embeddings for pictures of another size than it was trained on, as it computes them itself for
+/// views of that size.
+/// - Parameters:
+///   - patches: `[trainedSide * trainedSide, width]`, without the class token's.
+///   - side: patches along a side of the new pictures.
+/// - Returns: `[side * side, width]`; `patches` themselves for the trained size.
+public func positionEmbeddings(of patches: [Float], trainedSide: Int, side: Int, width: Int) -> [Float] {
+  guard let weights = positionInterpolation(side: side, trainedSide: trainedSide) else { return patches }
+  var interpolated = [Float](repeating: 0, count: side * side * width)
+  for row in 0..<side * side {
+    for source in 0..<trainedSide * trainedSide where weights[row, source] != 0 {
+      for column in 0..<width {
+        interpolated[row * width + column] += weights[row, source] * patches[source * width + column]
+      }
+    }
+  }
+  return interpolated
+}

@@ -145,7 +145,7 @@ extension ProjectionHead {
       linear[index].product(input, weights, into: product)
       let activation = layer.activation.rows(rows)
       if norm.isEmpty {
-        geluAddingBias(product, bias: bias, keeping: Factor(product), into: activation)
+        geluAddingBias(product, bias: bias, into: activation)
       } else {
         addRow(bias, toRowsOf: product)
         workspace.show({ $0.linear[index] }, Factor(product))
@@ -214,7 +214,8 @@ extension ProjectionHead {
       let productGradient = activationGradient.factor(in: precision)
       next.productBackward(outputGradient, weights, into: Factor(activationGradient))
       let preactivationGradient = norm.isEmpty ? productGradient : Factor(activationGradient)
-      geluBackward(Factor(layer.preactivation.rows(rows)), gradient: activationGradient, into: preactivationGradient)
+      geluBackward(
+        Factor(layer.preactivation.rows(rows)), gradient: Factor(activationGradient), into: preactivationGradient)
       workspace.show({ $0.linear[index + 1] }, preactivationGradient, backward: true)
       if !norm.isEmpty {
         batchNormBackward(

@@ -27,14 +27,9 @@ protocol LanePlace {
   func store(_ lanes: Lanes, at index: Int)
   /// Stores the first `count` < 8 lanes and touches nothing else.
   func store(_ lanes: Lanes, at index: Int, first count: Int)
-  /// What will be read where this is stored.
-  func rounded(_ lanes: Lanes) -> Lanes
 }
 
-extension UnsafeMutablePointer: LanePlace where Pointee == Float {
-  @inline(__always)
-  func rounded(_ lanes: Lanes) -> Lanes { lanes }
-}
+extension UnsafeMutablePointer: LanePlace where Pointee == Float {}
 
 /// Where a row of bfloat16 begins.
 struct BFloat16Pointer: LanePlace {
@@ -64,7 +59,4 @@ struct BFloat16Pointer: LanePlace {
     let halves = bfloat16(lanes)
     for lane in 0..<count { (base + 2 * (index + lane)).storeBytes(of: halves[lane], as: UInt16.self) }
   }
-
-  @inline(__always)
-  func rounded(_ lanes: Lanes) -> Lanes { floats(bfloat16(lanes)) }
 }

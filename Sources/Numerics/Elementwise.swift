@@ -51,32 +51,16 @@ private func addScaled(
 }
 
 /// Adds `bias`, one float a column, to every row of `c`.
-public func addRow(_ bias: Vector, toRowsOf c: Matrix) { addRow(bias, toRowsOf: c, into: Factor(c)) }
-
-/// y = x + `bias`, one float a column, row by row. `y` may be `x`; both `[rows, columns]`.
-public func addRow(_ bias: Vector, toRowsOf x: Matrix, into y: Factor) {
-  invariant(bias.count == x.columns && x.rows == y.rows && x.columns == y.columns)
-  let (bias, count) = (bias.base, x.columns)
-  for row in 0..<x.rows {
-    let x = x.base + row * x.stride
-    switch y.precision {
-    case .fp32: addRow(bias, to: x, into: y.floats(row), count)
-    case .bf16: addRow(bias, to: x, into: y.halves(row), count)
+public func addRow(_ bias: Vector, toRowsOf c: Matrix) {
+  invariant(bias.count == c.columns)
+  for row in 0..<c.rows {
+    let (sums, bias, count) = (c.base + row * c.stride, bias.base, c.columns)
+    var i = 0
+    while i + laneCount <= count {
+      sums.store(sums.lanes(at: i) + bias.lanes(at: i), at: i)
+      i += laneCount
     }
-  }
-}
-
-@inline(__always)
-private func addRow<Place: LanePlace>(
-  _ bias: UnsafeMutablePointer<Float>, to x: UnsafeMutablePointer<Float>, into y: Place, _ count: Int
-) {
-  var i = 0
-  while i + laneCount <= count {
-    y.store(x.lanes(at: i) + bias.lanes(at: i), at: i)
-    i += laneCount
-  }
-  if i < count {
-    y.store(x.lanes(at: i, first: count - i) + bias.lanes(at: i, first: count - i), at: i, first: count - i)
+    if i < count { sums.store(sums.lanes(at: i) + bias.lanes(at: i), at: i, first: count - i) }
   }
 }
 
@@ -113,6 +97,27 @@ public func copy(_ a: Matrix, into b: Matrix) {
     b.base.update(from: a.base, count: a.rows * a.columns)
   } else {
     for row in 0..<a.rows { (b.base + row * b.stride).update(from: a.base + row * a.stride, count: a.columns) }
+  }
+}
+
+/// b = a, bit by bit, of one precision.
+public func copy(_ a: Factor, into b: Factor) {
+  invariant(a.rows == b.rows && a.columns == b.columns && a.precision == b.precision)
+  let bytes = a.columns * a.precision.bytes
+  var (from, to) = (UnsafeRawPointer(a.address), b.address)
+  for _ in 0..<a.rows {
+    to.copyMemory(from: from, byteCount: bytes)
+    from += a.stride * a.precision.bytes
+    to += b.stride * b.precision.bytes
+  }
+}
+
+/// a = 0.
+public func clear(_ a: Factor) {
+  var row = a.address
+  for _ in 0..<a.rows {
+    row.initializeMemory(as: UInt8.self, repeating: 0, count: a.columns * a.precision.bytes)
+    row += a.stride * a.precision.bytes
   }
 }
 

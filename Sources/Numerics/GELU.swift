@@ -3,44 +3,40 @@
 /// Phi(-a) = e^(-a^2/2) t P(t) for a >= 0 with t = 1 / (1 + 0.33 a): the form of Abramowitz and Stegun 7.1.26, with
 /// seven terms fitted to 7e-9 (relative: 8e-5 as far down as a = 13). The exponential is the density's too.
 
-/// Adds a bias to a product's rows, keeps the sums, and gives their GELU, within 2e-7 * max(1, |x|).
+/// Adds a bias to a product's rows, and gives their GELU, within 2e-7 * max(1, |x|).
 ///
 /// - Parameters:
-///   - x: `[rows, columns]`: a product.
+///   - x: `[rows, columns]`: a product; afterwards product + bias, which `geluBackward` wants.
 ///   - bias: `[columns]`.
-///   - sums: `[rows, columns]`, product + bias, which `geluBackward` wants; may be `x`. Rounded sums are what GELU is of.
-///   - y: `[rows, columns]`, overlaps neither.
-public func geluAddingBias(_ x: Matrix, bias: Vector, keeping sums: Factor, into y: Factor) {
+///   - y: `[rows, columns]`, does not overlap `x`.
+public func geluAddingBias(_ x: Matrix, bias: Vector, into y: Factor) {
   invariant(x.rows == y.rows && x.columns == y.columns && bias.count == x.columns)
-  invariant(sums.rows == x.rows && sums.columns == x.columns)
   let (bias, count) = (bias.base, x.columns)
   for row in 0..<x.rows {
     let x = x.base + row * x.stride
-    switch (sums.precision, y.precision) {
-    case (.fp32, .fp32): geluAddingBias(x, bias, keeping: sums.floats(row), into: y.floats(row), count)
-    case (.fp32, .bf16): geluAddingBias(x, bias, keeping: sums.floats(row), into: y.halves(row), count)
-    case (.bf16, .fp32): geluAddingBias(x, bias, keeping: sums.halves(row), into: y.floats(row), count)
-    case (.bf16, .bf16): geluAddingBias(x, bias, keeping: sums.halves(row), into: y.halves(row), count)
+    switch y.precision {
+    case .fp32: geluAddingBias(x, bias, into: y.floats(row), count)
+    case .bf16: geluAddingBias(x, bias, into: y.halves(row), count)
     }
   }
 }
 
 @inline(__always)
-private func geluAddingBias<Sums: LanePlace, Y: LanePlace>(
-  _ x: UnsafeMutablePointer<Float>, _ bias: UnsafeMutablePointer<Float>, keeping sums: Sums, into y: Y, _ count: Int
+private func geluAddingBias<Y: LanePlace>(
+  _ x: UnsafeMutablePointer<Float>, _ bias: UnsafeMutablePointer<Float>, into y: Y, _ count: Int
 ) {
   let (whole, rest) = (count / laneCount * laneCount, count % laneCount)
   var i = 0
   while i < whole {
-    let kept = sums.rounded(x.lanes(at: i) + bias.lanes(at: i))
-    sums.store(kept, at: i)
-    y.store(gelu(kept), at: i)
+    let sums = x.lanes(at: i) + bias.lanes(at: i)
+    x.store(sums, at: i)
+    y.store(gelu(sums), at: i)
     i += laneCount
   }
   if rest > 0 {
-    let kept = sums.rounded(x.lanes(at: whole) + bias.lanes(at: whole))
-    sums.store(kept, at: whole, first: rest)
-    y.store(gelu(kept), at: whole, first: rest)
+    let sums = x.lanes(at: whole) + bias.lanes(at: whole)
+    x.store(sums, at: whole, first: rest)
+    y.store(gelu(sums), at: whole, first: rest)
   }
 }
 
@@ -71,25 +67,25 @@ private func gelu<X: LanePlace, Y: LanePlace>(_ x: X, into y: Y, _ count: Int) {
 /// Turns the gradient of GELU's value into that of its argument: dX = dY (Phi(x) + x phi(x)).
 ///
 /// - Parameters:
-///   - x: `[rows, columns]`, the argument: what `geluAddingBias` kept.
-///   - dY: `[rows, columns]`.
+///   - x: `[rows, columns]`, the argument: a product with its bias.
+///   - dY: `[rows, columns]`, of x's precision.
 ///   - dX: `[rows, columns]`; may be `dY`, or the factor in its memory.
-public func geluBackward(_ x: Factor, gradient dY: Matrix, into dX: Factor) {
+public func geluBackward(_ x: Factor, gradient dY: Factor, into dX: Factor) {
   invariant(x.rows == dY.rows && x.columns == dY.columns && x.rows == dX.rows && x.columns == dX.columns)
+  invariant(x.precision == dY.precision)
   for row in 0..<x.rows {
-    let dY = dY.base + row * dY.stride
     switch (x.precision, dX.precision) {
-    case (.fp32, .fp32): geluBackward(x.floats(row), dY, into: dX.floats(row), x.columns)
-    case (.fp32, .bf16): geluBackward(x.floats(row), dY, into: dX.halves(row), x.columns)
-    case (.bf16, .fp32): geluBackward(x.halves(row), dY, into: dX.floats(row), x.columns)
-    case (.bf16, .bf16): geluBackward(x.halves(row), dY, into: dX.halves(row), x.columns)
+    case (.fp32, .fp32): geluBackward(x.floats(row), dY.floats(row), into: dX.floats(row), x.columns)
+    case (.fp32, .bf16): geluBackward(x.floats(row), dY.floats(row), into: dX.halves(row), x.columns)
+    case (.bf16, .fp32): geluBackward(x.halves(row), dY.halves(row), into: dX.floats(row), x.columns)
+    case (.bf16, .bf16): geluBackward(x.halves(row), dY.halves(row), into: dX.halves(row), x.columns)
     }
   }
 }
 
 @inline(__always)
 private func geluBackward<X: LanePlace, Gradient: LanePlace>(
-  _ x: X, _ dY: UnsafeMutablePointer<Float>, into dX: Gradient, _ count: Int
+  _ x: X, _ dY: X, into dX: Gradient, _ count: Int
 ) {
   let (whole, rest) = (count / laneCount * laneCount, count % laneCount)
   var i = 0

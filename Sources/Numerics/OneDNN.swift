@@ -23,7 +23,7 @@ public enum OneDNN {
     }
     let one = FloatBuffer(count: 1).factor(rows: 1, columns: 1, precision: .bf16)
     let product = Factor(FloatBuffer(count: 1).matrix(rows: 1, columns: 1))
-    let status = answer(to: one, .asIs, one, .asIs, adding: false, into: product)
+    let status = answer(to: one, .asIs, one, .asIs, adding: .nothing, into: product)
     if status != 0 { throw .refuses(version: number(of: library), status: Int(status)) }
   }
 
@@ -31,18 +31,27 @@ public enum OneDNN {
     "\(library.major).\(library.minor).\(library.patch)"
   }
 
-  /// c = op(a) op(b), or c += op(a) op(b).
+  /// What a product is added to.
+  enum Addend {
+    case nothing
+    /// What stands in its place.
+    case result
+    /// A row of floats, to each of its rows.
+    case bias(Vector)
+  }
+
+  /// c = op(a) op(b) + addend.
   static func multiply(
-    _ a: Factor, _ aTransposition: Transposition, _ b: Factor, _ bTransposition: Transposition, adding: Bool,
+    _ a: Factor, _ aTransposition: Transposition, _ b: Factor, _ bTransposition: Transposition, adding addend: Addend,
     into c: Factor
   ) {
-    let status = answer(to: a, aTransposition, b, bTransposition, adding: adding, into: c)
+    let status = answer(to: a, aTransposition, b, bTransposition, adding: addend, into: c)
     // What it cannot do was found out by `check`; what is left is memory.
     if status != 0 { fatalError("oneDNN did not multiply \(c.rows) x \(c.columns): status \(status)") }
   }
 
   private static func answer(
-    to a: Factor, _ aTransposition: Transposition, _ b: Factor, _ bTransposition: Transposition, adding: Bool,
+    to a: Factor, _ aTransposition: Transposition, _ b: Factor, _ bTransposition: Transposition, adding addend: Addend,
     into c: Factor
   ) -> Int32 {
     let (aStrides, bStrides) = (strides(a, aTransposition), strides(b, bTransposition))
@@ -54,8 +63,15 @@ public enum OneDNN {
     (product.b_row, product.b_column) = bStrides
     product.c_row = Int64(c.stride)
     product.rounds = c.precision == .bf16 ? 1 : 0
-    product.adds = adding ? 1 : 0
-    return massl_bf16_multiply(&product, a.address, b.address, c.address)
+    var bias: UnsafeMutablePointer<Float>?
+    switch addend {
+    case .nothing: product.addend = Int32(massl_bf16_nothing.rawValue)
+    case .result: product.addend = Int32(massl_bf16_result.rawValue)
+    case .bias(let row):
+      product.addend = Int32(massl_bf16_bias.rawValue)
+      bias = row.base
+    }
+    return massl_bf16_multiply(&product, a.address, b.address, bias, c.address)
   }
 
   /// Values from one row, and one column, of op(a) to the next.

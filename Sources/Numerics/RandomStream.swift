@@ -12,6 +12,8 @@ public enum Purpose: UInt32, Sendable, CaseIterable {
   case audit = 8
   /// When a peer says hello again: no part of a run's result.
   case hello = 9
+  /// Samples, splits, orders and starts of what judges features: no part of a run's result.
+  case evaluation = 10
 }
 
 /// Names one stream of random numbers. Streams of different keys are independent.

@@ -29,6 +29,8 @@ struct LinkModel {
     let weights: [Double]
     let total: Double
     let members: [Int]
+    /// Of its, under way: most groups are of a step that is over.
+    var flows = 0
   }
 
   private struct Flow {
@@ -103,6 +105,7 @@ extension LinkModel {
     switch from {
     case .machine(let machine): sent[machine][kind, default: 0] += bytes
     case .group(let id):
+      groups[id].flows += 1
       let members = groups[id].members.filter { $0 != to }
       lines = Double(members.count)
       let unit = bytes / weight(of: from, to: to)
@@ -135,7 +138,9 @@ extension LinkModel {
     var arrived: [Int] = []
     for index in flows.indices {
       flows[index].left -= flows[index].rate * seconds
-      if flows[index].left < 0.5 { arrived.append(flows[index].errand) }
+      guard flows[index].left < 0.5 else { continue }
+      arrived.append(flows[index].errand)
+      if case .group(let id) = flows[index].from { groups[id].flows -= 1 }
     }
     if !arrived.isEmpty {
       flows.removeAll { $0.left < 0.5 }
@@ -160,7 +165,7 @@ extension LinkModel {
       let isFull = room.indices.map {
         lines[$0] > Self.rounding && room[$0] / lines[$0] <= least * (1 + Self.rounding)
       }
-      let fullMembers = groups.map { group in group.members.count { isFull[$0] } }
+      let fullMembers = groups.map { group in group.flows > 0 ? group.members.count { isFull[$0] } : 0 }
       var (rest, settled): ([Int], [Int]) = ([], [])
       for index in unsettled {
         let flow = flows[index]

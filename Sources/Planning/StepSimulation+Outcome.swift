@@ -11,6 +11,8 @@ extension StepSimulation {
     /// A step's, of all workers together: results, and those of them whose gradients stayed with who computed them.
     var results = 0.0
     var kept = 0.0
+    /// A step's, of the worker that has most.
+    var leases = 0.0
     /// Shares of the time.
     var computing = 0.0
     var updating = 0.0
@@ -22,6 +24,8 @@ extension StepSimulation {
     /// Workers that added gradients up; 0 if the coordinator did.
     var reducers = 0
     var steps = 0
+    /// Steps before those.
+    var warmUp = 0
     /// What audits add to the time of a step, in the mean.
     var auditSeconds = 0.0
 

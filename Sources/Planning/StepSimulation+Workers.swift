@@ -41,6 +41,8 @@ extension StepSimulation {
     /// Weights and gradients.
     var buffers = 0
     var buffersAtMost = 0
+    /// Leases of the step.
+    var leases = 0
     // Times of the step.
     var pullBegan = 0.0
     var weightsHere = 0.0
@@ -119,7 +121,7 @@ extension StepSimulation {
     case .push(let lease, let keepsGradient): push(lease, keepsGradient, index)
     case .reduce(let asked): reduce(asked, index)
     case .forget(let lease): drop(lease, index)
-    case .leave, .log, .stop: break
+    case .evaluate, .stopEvaluating, .leave, .log, .stop: break
     }
   }
 }
@@ -130,6 +132,7 @@ extension StepSimulation {
   func machine(_ index: Int) -> Int { 1 + index }
 
   private mutating func take(_ lease: Lease, _ index: Int) {
+    workers[index].leases += 1
     workers[index].work[lease.lease] = Work(
       lease: lease, sum: TreeSum(tree: SliceTree(count: lease.slices.count)), slicesLeft: lease.slices.count)
     workers[index].toPrepare.append(lease)

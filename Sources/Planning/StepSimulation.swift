@@ -49,7 +49,7 @@ struct StepSimulation {
   private var counted: Int { loses != nil ? 1 : isLarge ? 2 : 8 }
   /// The coordinator's own leasing takes time that grows with workers and slices.
   private var isLarge: Bool { workers.count > 16 }
-  /// Audited leases of a step that is rehearsed to see what they cost.
+  /// Of a worker's leases in a step that is rehearsed to see what audits cost, those that are audited.
   private static let auditsShown = 2.0
   /// The coordinator's patience is for peers that are slow or gone. There are none: its time passes slowly.
   private static let coordinatorPace = 1e-4
@@ -84,6 +84,7 @@ struct StepSimulation {
   private var done = 0
   /// Steps before those that count; nil until that is known.
   private var warmUp: Int?
+  private var warmUpAtMost = Self.warmUpAtMost
   /// Seconds of the last three.
   private var recent: [Double] = []
   private var stepBegan = 0.0
@@ -104,17 +105,20 @@ struct StepSimulation {
   }
 
   static func run(_ definition: RunDefinition, on deployment: Deployment, _ fetches: ExpectedFetches) -> Outcome {
-    func rehearsed(auditing rate: Double) -> Outcome {
+    func rehearsed(auditing rate: Double, warmUpAtMost: Int = Self.warmUpAtMost) -> Outcome {
       var rehearsal = StepSimulation(definition, deployment, fetches, auditRate: rate)
+      rehearsal.warmUpAtMost = warmUpAtMost
       return rehearsal.run()
     }
     var outcome = rehearsed(auditing: 0)
     let rate = deployment.workers > 1 ? definition.configuration.auditRate : 0
     guard rate > 0 else { return outcome }
-    // At a usual rate few steps have an audited lease. So steps that have are rehearsed, and counted as often as they come.
-    let (leases, shown) = (outcome.results, max(rate, min(1, Self.auditsShown / outcome.results)))
-    func share(_ rate: Double) -> Double { 1 - pow(1 - rate, leases) }
-    outcome.addAudits(of: rehearsed(auditing: shown), share: share(rate) / share(shown))
+    // At a usual rate few steps have audited leases. So steps that have are rehearsed, and counted as often as they come:
+    // there is a draw for the first lease of every worker, one for the second, and so on.
+    let (draws, shown) = (outcome.leases, max(rate, min(1, Self.auditsShown / outcome.leases)))
+    func share(_ rate: Double) -> Double { 1 - pow(1 - rate, draws) }
+    // Steps of audits never come to take as long as one another where copies of slow leases end first.
+    outcome.addAudits(of: rehearsed(auditing: shown, warmUpAtMost: outcome.warmUp), share: share(rate) / share(shown))
     return outcome
   }
 
@@ -188,6 +192,11 @@ extension StepSimulation {
     // All are there before the first is welcomed: it would else hold a large lease that others could overtake.
     for index in workers.indices { tell(.tick, worker: index) }
     while !isOver {
+      // What is under way takes some time yet: what happens now comes first, and links are shared out once for all of it.
+      if let next = queue.next, next <= clock, let happening = queue.take()?.element {
+        happens(happening)
+        continue
+      }
       let (next, flow) = (queue.next, links.untilNext())
       invariant(next != nil || flow != nil, "step \(done) of a rehearsal waits for nothing")
       if let flow, next.map({ clock + flow <= $0 }) ?? true {
@@ -332,6 +341,7 @@ extension StepSimulation {
     sum = TreeSum(tree: definition.tree)
     done += 1
     if warmUp != nil {
+      outcome.leases += Double(workers.map(\.leases).max() ?? 0)
       let slowest = workers.max { $0.lastSlice < $1.lastSlice }
       if let slowest {
         outcome.phases.weights += slowest.weightsHere - stepBegan
@@ -343,7 +353,7 @@ extension StepSimulation {
       }
     }
     recent = recent.suffix(2) + [clock - stepBegan]
-    if warmUp == nil, done >= warmUpAtLeast, isSteady || done >= Self.warmUpAtMost {
+    if warmUp == nil, done >= warmUpAtLeast, isSteady || done >= warmUpAtMost {
       warmUp = done
       countedFrom = clock
       linksBefore = links
@@ -352,6 +362,7 @@ extension StepSimulation {
     }
     stepBegan = clock
     reduction = StepReduction()
+    for index in workers.indices { workers[index].leases = 0 }
     guard !isOver else { return }
     // The rows that shards copy, in the background.
     if deployment.shards > 0 {
@@ -374,6 +385,7 @@ extension StepSimulation {
     outcome.seconds = seconds / steps
     outcome.results /= steps
     outcome.kept /= steps
+    outcome.leases /= steps
     outcome.computing /= seconds * Double(deployment.workers * deployment.threads)
     outcome.updating /= seconds
     outcome.phases.weights /= steps
@@ -386,6 +398,7 @@ extension StepSimulation {
     outcome.links.forget(linksBefore)
     outcome.workerBuffers = workers.map(\.buffersAtMost).max() ?? 0
     outcome.steps = counted
+    outcome.warmUp = warmUp ?? 0
     return outcome
   }
 }

@@ -1,3 +1,4 @@
+import Evaluation
 import Machine
 import Messages
 import Training
@@ -32,6 +33,18 @@ public struct MemoryNeed: Sendable, Equatable {
       bytes: 2 * min(all, max(WireLimits.gradientBytesPulled, aChunk)))
   }
 
+  /// A teacher that outlives its step, features, what they are made in, and matrices of doubles to judge them.
+  private static func evaluation(of definition: RunDefinition) -> [Share] {
+    guard definition.configuration.evaluateEverySteps > 0 else { return [] }
+    let (width, images) = (definition.architecture.embedDim, definition.configuration.evaluateImages)
+    let floats = PictureSample.floats(of: definition, sample: images) + images * (width + 128)
+    return [
+      Share(
+        content: "the judgement of features (evaluate_every_steps, evaluate_images, image_size)",
+        bytes: definition.weightBytes + 4 * floats + 8 * (6 * width * width + 2 * 1024 * width))
+    ]
+  }
+
   private init(_ shares: [Share]) { self.shares = shares }
 
   /// Of a coordinator: weights and moments, those of the next step, and a gradient.
@@ -63,7 +76,7 @@ public struct MemoryNeed: Sendable, Equatable {
           content: "a step's blocks (block_size, blocks_per_step)",
           bytes: (definition.lastStep > 1 ? 2 : 1) * 4 * definition.blockFloats),
         Share(content: "the program", bytes: programBytes),
-      ] + (givesWeights ? [weightsOnTheirWay, gradientsAddedUp(of: definition)] : []))
+      ] + evaluation(of: definition) + (givesWeights ? [weightsOnTheirWay, gradientsAddedUp(of: definition)] : []))
   }
 
   /// Of processes that run beside each other.

@@ -1,4 +1,5 @@
 import Machine
+import WeightFiles
 
 /// Why a run cannot start, go on, fork or be replayed, beyond what the modules below have to say.
 public enum RunError: Error, Equatable, CustomStringConvertible {
@@ -10,10 +11,16 @@ public enum RunError: Error, Equatable, CustomStringConvertible {
   case tooLarge(who: String, need: MemoryNeed, memory: Allowance.Share)
   /// A fork with a network or an optimizer that the checkpoint's tensors do not fit.
   case otherShapes(run: String, keys: [String])
+  /// A fork with the backbone of a file that is of another network.
+  case otherBackbone(run: String, file: String, keys: [KeyOfFile])
   /// A step cannot be computed again without the weights before it.
   case noCheckpointBefore(run: String, step: Int, present: [Int])
   case noSuchStep(run: String, step: Int, lastStep: Int)
   case noSuchSlice(slice: Int, slices: Int)
+  /// A run that begins with a file's weights, and has no checkpoint yet.
+  case needsInitialWeights(run: String, file: String)
+  /// A run began with other weights than those given. Nil: with drawn ones.
+  case otherInitialWeights(run: String, file: String, begun: String?)
 
   public var description: String {
     switch self {
@@ -32,6 +39,9 @@ public enum RunError: Error, Equatable, CustomStringConvertible {
     case .otherShapes(let run, let keys):
       "The weights of \(run) are carried over, so what shapes them must stay: take back the change of "
         + "\(keys.joined(separator: ", "))."
+    case .otherBackbone(let run, let file, let keys):
+      "\(file) is of another network than \(run): \(keys.map(\.words).joined(separator: "; ")). A fork keeps its run's shape: "
+        + "begin a new run with that file (massl train --init)."
     case .noCheckpointBefore(let run, let step, []):
       "\(run) has no checkpoint of step \(step) or before it: it has none at all."
     case .noCheckpointBefore(let run, let step, let present):
@@ -41,6 +51,11 @@ public enum RunError: Error, Equatable, CustomStringConvertible {
       "\(run) has no step \(step): its last is \(lastStep - 1). Steps count from 0."
     case .noSuchSlice(let slice, let slices):
       "There is no slice \(slice): a step of this run has \(slices). Slices count from 0."
+    case .needsInitialWeights(let run, let file):
+      "\(run) begins with the weights of \(file), and has no checkpoint yet: give them again (--init \(file))."
+    case .otherInitialWeights(let run, let file, let begun):
+      "\(run) began with \(begun.map { "the weights of \($0)" } ?? "drawn weights"), not with those of \(file). Leave out "
+        + "--init to go on with it, or give another --run."
     }
   }
 }

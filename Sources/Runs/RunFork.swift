@@ -5,6 +5,7 @@ import MemoryBank
 import Numerics
 import Training
 import Vision
+import WeightFiles
 
 /// Makes a new run that goes on from a checkpoint of another one, with other settings or on another data set: the way
 /// past a step that cannot be passed, and on when pictures are gone or have come.
@@ -27,6 +28,8 @@ public struct RunFork: Sendable {
     public var differences: [KeyDifference]
     /// Nil if the pictures are the same.
     public var data: DataChange?
+    /// How the weights were made of another file; empty if they are the old run's.
+    public var weights: [String]
   }
 
   /// What another data set makes of a run.
@@ -43,6 +46,8 @@ public struct RunFork: Sendable {
   private let new: RunDefinition
   /// The new run's, if it is another than the old one's.
   private let otherData: DataRecord?
+  /// The file whose backbone the new run goes on with, and its path; nil: with the old run's.
+  private let otherWeights: (network: PretrainedNetwork, file: String)?
   /// Directories of the old run's memory shards.
   private let shards: [String]
   private let storage: any Storage
@@ -53,12 +58,15 @@ public struct RunFork: Sendable {
   ///   - changes: the new run's settings where they differ.
   ///   - machine: the class that `compute_class auto` among them stands for, in a precision.
   ///   - data: the new run's data set; nil: the old one's.
+  ///   - weights: a file with the backbone that student and teacher go on with; nil: the checkpoint's. Their heads and the
+  ///     memory stay, and the optimizer begins anew, for its moments are of other weights.
   ///   - shards: directories of the old run's memory shards, for rows that it has not itself; they are only read.
   /// - Throws: `CheckpointError` of the checkpoint; `ConfigurationError` if the settings do not fit together;
-  ///   `RunError.otherShapes`, `.pastTheEnd`; `MemoryError` of a directory that is no shard of this run.
+  ///   `RunError.otherShapes`, `.pastTheEnd`; `MemoryError` of a directory that is no shard of this run; `WeightFileError`
+  ///   of the file.
   public init(
     of run: String, atStep step: Int?, changes: ConfigurationLayer, machine: (PrecisionName) -> ComputeClassName,
-    data: DataSet? = nil,
+    data: DataSet? = nil, weights: String? = nil,
     shards: [String] = [], in storage: any Storage = FileStorage()
   ) throws {
     self.storage = storage
@@ -70,7 +78,11 @@ public struct RunFork: Sendable {
     old = try RunDefinition(of: manifest)
     let record = data.map { DataRecord(count: $0.count, digest: $0.identity.digest) }
     otherData = record == manifest.data ? nil : record
-    let changed = try old.configuration.changed(by: [changes])
+    var changed = try old.configuration.changed(by: [changes])
+    if let steps = changed.warmupSteps, !changes.names.contains("warmup_steps") {
+      let batch = old.configuration.batchSize
+      changed.warmupSteps = Self.steps(steps, ofBatches: batch, inBatchesOf: changed.batchSize)
+    }
     new = try RunDefinition(
       configuration: changed.born(in: machine(changed.precision)),
       pictures: (otherData ?? manifest.data).count)
@@ -80,10 +92,20 @@ public struct RunFork: Sendable {
       let keys = new.configuration.differences(from: old.configuration).filter { $0.kind == .identity }.map(\.name)
       throw RunError.otherShapes(run: run, keys: keys)
     }
+    otherWeights = try weights.map { (try PretrainedNetwork($0, in: storage), $0) }
+    do { try otherWeights?.network.check(new.architecture) } catch WeightFileError.otherNetwork(let file, let keys) {
+      throw RunError.otherBackbone(run: run, file: file, keys: keys)
+    }
     let step = new.step(of: manifest.step, in: old)
     guard step <= new.lastStep else {
       throw RunError.pastTheEnd(run: run, step: step, lastStep: new.lastStep)
     }
+  }
+
+  /// As many steps as are as many pictures; as many as were where no run comes to so many.
+  private static func steps(_ steps: Int, ofBatches old: Int, inBatchesOf new: Int) -> Int {
+    let (pictures, isTooMuch) = steps.multipliedReportingOverflow(by: old)
+    return isTooMuch ? steps : Int((Double(pictures) / Double(new)).rounded())
   }
 
   /// Writes the new run's directory: it is there whole, or not at all.
@@ -115,7 +137,8 @@ public struct RunFork: Sendable {
       manifest.undecodable = nil
     }
     let run = try RunDirectory.open(
-      temporary, configuration: new.configuration.yaml(), data: manifest.data, in: storage, random: &random)
+      temporary, configuration: new.configuration.yaml(), data: manifest.data, initialWeights: initialWeights(),
+      in: storage, random: &random)
     let step = (old: manifest.step, new: new.step(of: manifest.step, in: old))
     var lost = otherData == nil ? try RunDirectory.lostPictures(of: source, in: storage) : []
     for index in lost.indices { lost[index].step = new.step(of: lost[index].step, in: old) }
@@ -139,8 +162,22 @@ public struct RunFork: Sendable {
     try rows.flush()
 
     // 3. The checkpoint, last: it names all of the above.
-    let content = WeightsVersion.zero(new).content(new)
-    try checkpoint.load(content)
+    let version = WeightsVersion.zero(new)
+    let content = version.content(new)
+    var words: [String] = []
+    if let otherWeights {
+      // The optimizer's moments stay 0, as they are at a run's beginning.
+      try checkpoint.load(CheckpointContent(student: content.student, teacher: content.teacher, optimizer: []))
+      words = try version.replaceWeights(by: otherWeights.network, new)
+      manifest.optimizer.steps = version.optimizer.steps
+      manifest.changes.append(
+        ConfigurationChange(
+          step: step.new, key: ConfigurationChange.weightsKey, from: "\(manifest.student)",
+          to: "\(version.student.digest)"))
+      (manifest.student, manifest.teacher) = (version.student.digest, version.teacher.digest)
+    } else {
+      try checkpoint.load(content)
+    }
     let differences = new.configuration.differences(from: old.configuration)
     manifest.step = step.new
     manifest.unaudited = manifest.unaudited?.mapValues { new.step(of: $0, in: old) }
@@ -152,6 +189,13 @@ public struct RunFork: Sendable {
     manifest.changes += differences.map {
       ConfigurationChange(step: manifest.step, key: $0.name, from: $0.saved, to: $0.given)
     }
+    if let otherData {
+      // From here on rows are of other pictures than those before.
+      manifest.changes.append(
+        ConfigurationChange(
+          step: manifest.step, key: ConfigurationChange.dataKey, from: "\(checkpoint.manifest.data.digest)",
+          to: "\(otherData.digest)"))
+    }
     try run.checkpoints().write(content, manifest)
     let change = otherData.map { _ in
       DataChange(
@@ -161,6 +205,27 @@ public struct RunFork: Sendable {
     return Result(
       step: step.old, newStep: step.new, lastStep: new.lastStep,
       learningRates: (old.learningRate[step.old], new.learningRate[step.new]), rows: window.stored.count,
-      differences: differences, data: change)
+      differences: differences, data: change, weights: words)
+  }
+
+  /// As a new run would be said to begin with the file, so that the same `--init` may be given to it.
+  private func initialWeights() throws -> RunDirectory.InitialWeights? {
+    guard let otherWeights else { return nil }
+    let weights = try otherWeights.network.weights(new.layout, new.statisticsLayout, seed: new.configuration.seed)
+    return RunDirectory.InitialWeights(file: otherWeights.file, parameters: weights.parameters.digest)
+  }
+}
+
+extension WeightsVersion {
+  /// Puts a file's weights in the place of the student's and the teacher's; their heads stay, unless the file has one.
+  /// - Returns: how they were made of it, for people.
+  fileprivate func replaceWeights(by network: PretrainedNetwork, _ definition: RunDefinition) throws -> [String] {
+    var words: [String] = []
+    for (parameters, statistics) in [(student, studentStatistics), (teacher, teacherStatistics)] {
+      words = try network.replace(
+        parameters, statistics, definition.layout, definition.statisticsLayout,
+        headBefore: "The heads are the old run's.")
+    }
+    return words
   }
 }

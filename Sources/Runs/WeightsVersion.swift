@@ -6,6 +6,7 @@ import Networks
 import Numerics
 import Optimization
 import Training
+import WeightFiles
 
 /// Everything that the leases of one step are computed with, and what the next update goes on from.
 ///
@@ -36,6 +37,15 @@ package struct WeightsVersion: Sendable {
   /// A run's first: drawn weights, the teacher's equal to the student's.
   package static func initial(_ definition: RunDefinition) -> WeightsVersion {
     make(definition, student: initialParameters(layout: definition.layout, seed: definition.configuration.seed))
+  }
+
+  /// A run's first, of somebody's weights.
+  package static func initial(_ definition: RunDefinition, _ pretrained: PretrainedWeights) -> WeightsVersion {
+    var version = make(definition, student: pretrained.parameters)
+    // Nobody writes to them, so they may be one buffer.
+    version.studentStatistics = pretrained.statistics
+    version.teacherStatistics = pretrained.statistics
+    return version
   }
 
   /// Weights that are to be loaded.
@@ -109,4 +119,8 @@ extension ConfigurationChange {
   /// Not a key: rows that were lost and forgotten are told as one, for they are a cause of other bits too.
   static let floorKey = "memory_floor"
   var isOfFloor: Bool { key == Self.floorKey }
+  /// Not a key either: a fork that goes on with other pictures.
+  static let dataKey = "data"
+  /// Nor this: a fork that goes on with the weights of a file; from and to are digests of the student.
+  static let weightsKey = "weights"
 }

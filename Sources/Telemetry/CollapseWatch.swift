@@ -23,7 +23,7 @@ public struct CollapseWatch: Sendable {
   static let span = 32.0
   /// Steps after which a memory that is not filled is not waited for. The demo's loss turns after some 150; its spread is
   /// least, 0.4, after some 70. With lr 1 it is below 0.1 from the 13th step on.
-  package static let warmUpSteps = 256
+  static let warmUpSteps = 256
 
   struct Limits {
     let begins: Double
@@ -33,6 +33,9 @@ public struct CollapseWatch: Sendable {
   /// Where the signs begin, for whoever draws them beside the figures.
   package static var leastSpread: Double { spread.begins }
   package static var leastChosenShare: Double { chosen.begins }
+  /// The step after which it is judged whether a run collapses, though its memory is not filled.
+  /// - Parameter rateRises: as below.
+  package static func judges(afterStepsOf rateRises: Int) -> Int { max(warmUpSteps, rateRises) + Int(span) }
   /// In nats, of targets over blocks of so many rows.
   package static func largestEntropy(blockSize: Int) -> Double { entropy.begins * log(Double(max(blockSize, 2))) }
 

@@ -1,7 +1,7 @@
 import Foundation
 
 /// What is recorded of a step: one line of `metrics.jsonl`, one JSON object.
-public struct MetricsRecord: Sendable, Equatable, Decodable {
+public struct MetricsRecord: StepRecord, Equatable, Decodable {
   /// Steps done, this one included.
   public var step: Int
   /// Passes over the data set done, this step included.

@@ -1,6 +1,13 @@
 import Glibc
 
-/// `metrics.jsonl`: one record a step, in order, whatever starts and rollbacks the run has seen.
+/// What is known of a step, as one line.
+public protocol StepRecord: Sendable {
+  /// One JSON object without a newline, whose first key is `step`: `{"step":17,...}`.
+  func json() -> String
+}
+
+/// `metrics.jsonl`: one record a step, in order, whatever starts and rollbacks the run has seen. `evaluations.jsonl`
+/// likewise, of some steps.
 ///
 /// Opened at a resumed step, it moves the records beyond that step, and whatever a crash left half-written at the
 /// end, to `metrics.jsonl.INCARNATION.aside`: those steps are about to be done again. The rest becomes a file of its own
@@ -15,7 +22,7 @@ public final class MetricsWriter {
   private var lineIsTorn = false
 
   /// - Parameters:
-  ///   - path: of `metrics.jsonl`; created if there is none.
+  ///   - path: of the file; created if there is none.
   ///   - step: steps done, by the checkpoint that is resumed; 0 for a new run.
   ///   - incarnation: of this start, in the name of the file with what is set aside.
   /// - Throws: `TelemetryError`, the file as it was.
@@ -33,7 +40,7 @@ public final class MetricsWriter {
   }
 
   /// Adds a step's record.
-  public func append(_ record: MetricsRecord) throws(TelemetryError) {
+  public func append(_ record: some StepRecord) throws(TelemetryError) {
     let line = (lineIsTorn ? "\n" : "") + record.json() + "\n"
     lineIsTorn = true
     try file.append(line.utf8)

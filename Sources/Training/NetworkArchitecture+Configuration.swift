@@ -9,6 +9,7 @@ extension NetworkArchitecture {
       imageSize: configuration.imageSize, patchSize: configuration.patchSize, embedDim: configuration.embedDim,
       depth: configuration.depth, numHeads: configuration.numHeads, headHiddenDim: configuration.headHiddenDim,
       bottleneckDim: configuration.bottleneckDim, useBNInHead: configuration.useBNInHead,
-      useMeanPooling: configuration.useMeanPooling, dropPathRate: Float(configuration.dropPathRate))
+      useMeanPooling: configuration.useMeanPooling, registers: configuration.registers,
+      layerScale: Float(configuration.layerScale), dropPathRate: Float(configuration.dropPathRate))
   }
 }

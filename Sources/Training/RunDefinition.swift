@@ -43,7 +43,7 @@ public struct RunDefinition: Sendable {
     let steps = configuration.scheduledSteps(pictures: pictures)
     learningRate = try CosineSchedule(
       "lr", from: configuration.scaledLR, to: configuration.minLR, steps: steps,
-      warmUpSteps: configuration.steps(inEpochs: configuration.warmupEpochs, pictures: pictures))
+      warmUpSteps: configuration.warmUpSteps(pictures: pictures))
     weightDecay = try CosineSchedule(
       "weight_decay", from: configuration.weightDecay, to: configuration.weightDecayEnd, steps: steps)
     momentum = try CosineSchedule("momentum_teacher", from: configuration.momentumTeacher, to: 1, steps: steps)

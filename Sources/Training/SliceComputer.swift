@@ -196,7 +196,8 @@ extension SliceComputer {
   private func cutViews(
     of indices: [Int], step: Int, without lost: Set<Int>, bytes: @escaping (Int) throws -> [UInt8]
   ) throws -> [UndecodablePicture] {
-    let source = PictureSource(count: definition.pictures, without: lost, read: bytes)
+    let source = PictureSource(
+      count: definition.pictures, without: lost, upright: definition.configuration.exifOrientation, read: bytes)
     let epoch = definition.epoch(ofStep: step)
     var undecodable: [UndecodablePicture] = []
     for (place, index) in indices.enumerated() {

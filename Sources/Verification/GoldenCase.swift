@@ -5,7 +5,7 @@ import Foundation
 /// A golden case: a JSON file of settings, the tensors beside it, and the reference's numbers in both.
 ///
 /// The kind is told from the contents: schedules hold lists by name, augmentation holds `cases`, mixed precision
-/// `autocast`, training `steps`.
+/// `autocast`, training `steps`, a backbone by itself `library`.
 public enum GoldenCase {
   /// One quantity of a case: how far it is from the reference, and how far it may be.
   public struct Comparison: Sendable, Equatable {
@@ -37,7 +37,8 @@ public enum GoldenCase {
     if fields.isMixedPrecision { return try MixedPrecisionCase.replay(fields, tensors) }
     if settings["cases"] != nil { return try AugmentationCase.replay(fields, tensors) }
     if settings["steps"] != nil { return try TrainingCase.replay(fields, tensors) }
-    throw VerificationError.notACase(path, problem: "it has none of 'steps', 'cases' and 'steps_per_epoch'")
+    if settings["library"] != nil { return try BackboneCase.replay(fields, tensors) }
+    throw VerificationError.notACase(path, problem: "it has none of 'steps', 'cases', 'steps_per_epoch' and 'library'")
   }
 
   /// Whether a case's products are bf16's.
@@ -73,6 +74,10 @@ struct CaseFields {
   func flag(_ key: String) throws -> Bool { try field(key, as: Bool.self) }
   func text(_ key: String) throws -> String { try field(key, as: String.self) }
   func texts(_ key: String) throws -> [String] { try field(key, as: [String].self) }
+
+  /// 0 where a case does not speak of them, as those before there were any do not.
+  var registers: Int { get throws { values["registers"] == nil ? 0 : try integer("registers") } }
+  var layerScale: Double { get throws { values["layer_scale"] == nil ? 0 : try number("layer_scale") } }
 
   func objects(_ key: String) throws -> [CaseFields] {
     try field(key, as: [[String: Any]].self).map { CaseFields(path: path, values: $0) }

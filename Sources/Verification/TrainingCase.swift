@@ -95,6 +95,8 @@ enum TrainingCase {
     configuration.bottleneckDim = try fields.integer("bottleneck")
     configuration.useBNInHead = try fields.flag("use_bn_in_head")
     configuration.useMeanPooling = try fields.flag("use_mean_pooling")
+    configuration.registers = try fields.registers
+    configuration.layerScale = try fields.layerScale
     configuration.dropPathRate = 0
     configuration.batchSize = try fields.integer("batch")
     configuration.sliceSize = configuration.batchSize

@@ -1,4 +1,5 @@
-/// What a file is that is no JPEG picture, by its first bytes: so that people are told, whatever its name says.
+/// What a file is that is no picture of a kind that is decoded, by its first bytes: so that people are told, whatever its
+/// name says.
 public struct FileKind: Equatable, Sendable {
   /// With its article: "a PNG file".
   public let name: String
@@ -15,7 +16,7 @@ public struct FileKind: Equatable, Sendable {
   private static func name(of start: ArraySlice<UInt8>) -> String? {
     if let (name, _) = signatures.first(where: { start.starts(with: $1) }) { return name }
     // 1. Containers, whose kind stands behind a size.
-    if start.starts(with: "RIFF".utf8) { return start.dropFirst(8).starts(with: "WEBP".utf8) ? "a WebP file" : nil }
+    if Picture.isWebP(start) { return "a WebP file" }
     if start.dropFirst(4).starts(with: "ftyp".utf8) {
       return brands[String(decoding: start.dropFirst(8).prefix(4), as: UTF8.self)] ?? "an MP4 or QuickTime file"
     }
@@ -44,7 +45,7 @@ public struct FileKind: Equatable, Sendable {
   private static func lowercased(_ byte: UInt8) -> UInt8 { 65...90 ~= byte ? byte | 0x20 : byte }
 
   private static let signatures: [(String, [UInt8])] = [
-    ("a PNG file", [0x89] + "PNG\r\n".utf8 + [0x1A, 0x0A]),
+    ("a PNG file", Picture.pngSignature),
     ("a GIF file", Array("GIF87a".utf8)),
     ("a GIF file", Array("GIF89a".utf8)),
     ("a TIFF file", Array("II*\0".utf8)),

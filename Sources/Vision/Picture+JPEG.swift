@@ -12,7 +12,8 @@ extension Picture {
   public init(jpeg bytes: [UInt8], pixelLimit: Int = Picture.defaultPixelLimit) throws(VisionError) {
     guard bytes.count >= 2, bytes[0] == 0xFF, bytes[1] == 0xD8 else {
       guard !bytes.isEmpty else { throw .undecodable(reason: "the file is empty") }
-      throw .undecodable(reason: FileKind(of: bytes).map { "it is \($0.name)" } ?? "it does not start as JPEG files do")
+      throw .undecodable(
+        reason: FileKind(of: bytes).map { "it is \($0.name)" } ?? "it starts as neither JPEG nor PNG nor WebP files do")
     }
     do {
       self = try bytes.withUnsafeBufferPointer { try Picture(jpeg: $0, pixelLimit: pixelLimit) }

@@ -7,6 +7,7 @@ public struct PictureSource {
   /// Pictures in the data set, at least 1.
   public let count: Int
   private let lost: Set<Int>
+  private let upright: Bool
   private let pixelLimit: Int
   private let read: (Int) throws -> [UInt8]
 
@@ -18,14 +19,16 @@ public struct PictureSource {
 
   /// - Parameters:
   ///   - lost: pictures that are passed over unread.
+  ///   - upright: turns pictures as their EXIF data say.
   ///   - read: gives the bytes of picture i, as the data set has them; what it throws is passed on.
   public init(
-    count: Int, without lost: Set<Int> = [], pixelLimit: Int = Picture.defaultPixelLimit,
+    count: Int, without lost: Set<Int> = [], upright: Bool = false, pixelLimit: Int = Picture.defaultPixelLimit,
     read: @escaping (Int) throws -> [UInt8]
   ) {
     precondition(count > 0)
     self.count = count
     self.lost = lost
+    self.upright = upright
     self.pixelLimit = pixelLimit
     self.read = read
   }
@@ -46,7 +49,7 @@ public struct PictureSource {
       }
       let bytes = try read(candidate)
       do {
-        return (try Picture(jpeg: bytes, pixelLimit: pixelLimit), passed)
+        return (try Picture(file: bytes, upright: upright, pixelLimit: pixelLimit), passed)
       } catch {
         guard case VisionError.undecodable(let reason) = error else { throw error }
         passed.append(Undecodable(index: candidate, reason: reason))

@@ -6,6 +6,11 @@ public enum VisionError: Error, Equatable, CustomStringConvertible {
   case notAFolder(path: String)
   case emptyFolder(path: String)
   case noPictures(path: String, found: [String])
+  /// A line of a list, from 1 on, that names no picture.
+  case badLine(list: String, line: Int, reason: String)
+  case badTar(path: String, reason: String)
+  /// A name with braces for the names of tars.
+  case badPattern(pattern: String, reason: String)
   case unreadable(path: String, reason: String)
   /// The process is short of file descriptors or memory: this says nothing about the file.
   case noResources(path: String, reason: String)
@@ -19,15 +24,22 @@ public enum VisionError: Error, Equatable, CustomStringConvertible {
   public var description: String {
     switch self {
     case .undecodable(let reason):
-      "not a JPEG picture that can be decoded: \(reason)"
+      "not a JPEG, PNG or WebP picture that can be decoded: \(reason)"
     case .noFolder(let path):
-      "\(path) does not exist. Give a folder of JPEG pictures."
+      "\(path) does not exist. Give a folder of JPEG, PNG or WebP pictures."
     case .notAFolder(let path):
-      "\(path) is a file, not a folder. Give the folder that holds the pictures."
+      "\(path) is a file, not a folder. Give the folder that holds the pictures, a list of them (.txt or .list), or tars "
+        + "(.tar)."
+    case .badLine(let list, let line, let reason):
+      "\(list), line \(line): \(reason). Mend the list; each line is the path of one picture."
+    case .badTar(let path, let reason):
+      "\(path): \(reason). Make or fetch the tar again, or leave it out."
+    case .badPattern(let pattern, let reason):
+      "\(pattern): \(reason). Give a pattern such as 'shards/train-{000000..000146}.tar', in quotes."
     case .emptyFolder(let path):
-      "\(path) is empty. Give a folder of JPEG pictures, at any depth."
+      "\(path) is empty. Give a folder of JPEG, PNG or WebP pictures, at any depth."
     case .noPictures(let path, let found):
-      "\(path) holds no pictures: files ending in .jpg or .jpeg (or .JPG, .JPEG) count, and there is only "
+      "\(path) holds no pictures: files ending in .jpg, .jpeg, .png or .webp (or in capitals) count, and there is only "
         + "\(found.joined(separator: ", ")). Convert the pictures, or give another folder."
     case .unreadable(let path, let reason):
       "\(path) cannot be read: \(reason). Mend it, or remove it; a run that was started with it goes on without it by "

@@ -1,4 +1,4 @@
-/// A figure of a step whose history is kept: its name is its key in `metrics.jsonl`.
+/// A figure of a step whose history is kept: its name is its key in `metrics.jsonl`, or in `evaluations.jsonl`.
 public enum Metric: String, CaseIterable, Sendable {
   case loss
   case consistency
@@ -14,6 +14,10 @@ public enum Metric: String, CaseIterable, Sendable {
   case reduceSeconds = "reduce_seconds"
   case updateSeconds = "update_seconds"
   case workers
+  case rankMe = "rank_me"
+  case lidar
+  case alphaReQ = "alpha_req"
+  case knn
   case unixSeconds = "unix_seconds"
 
   static let count = allCases.count

@@ -1,6 +1,6 @@
 import Glibc
 
-/// Follows `metrics.jsonl` into a `History` while a run writes it.
+/// Follows `metrics.jsonl`, or `evaluations.jsonl`, into a `History` while a run writes it.
 ///
 ///     while follower.advance() { ... }       // a piece at a time, until there is no more for now
 ///

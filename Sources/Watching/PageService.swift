@@ -7,10 +7,13 @@ import HTTP
 ///     server.run { request, source in page.answer(request, from: source, at: .now) }
 public struct PageService {
   private let watcher: RunWatcher
+  private let contents: PageContents
   private var access: PageAccess
+  private var kept = KeptAnswers()
 
   public init(_ watcher: RunWatcher, access: PageAccess) {
     self.watcher = watcher
+    contents = PageContents(watcher: watcher)
     self.access = access
   }
 
@@ -24,8 +27,18 @@ public struct PageService {
       return PageResponses.sentence("This page is only read: ask with GET.", status: 405, [("Allow", "GET")])
     }
     watcher.touch()
+    // Each browser's page has a nonce of its own.
+    if request.path == "/" { return PageResponses.html(PageFile.page) }
+    return kept.answer(to: request, at: now) { [contents] in contents.answer(to: request) }
+  }
+}
+
+/// What is known of the run now, in the forms that are asked for.
+private struct PageContents {
+  let watcher: RunWatcher
+
+  func answer(to request: HTTPRequest) -> HTTPResponse {
     switch request.path {
-    case "/": return PageResponses.html(PageFile.page)
     case "/api/status": return status
     case "/api/run": return document
     case "/api/history": return history(request.query)
@@ -57,13 +70,13 @@ public struct PageService {
     return PageResponses.json(document.json(status: run.status?.json(), record: run.record?.json()))
   }
 
-  /// `window=whole` or `newest`; `since=STEP&key=KEY` for what came since, where the key still holds.
+  /// `window=whole`, `newest` or `evaluations`; `since=STEP&key=KEY` for what came since, where the key still holds.
   private func history(_ query: [String: String]) -> HTTPResponse {
-    guard let window = ["whole", "newest"].first(where: { $0 == query["window"] ?? "whole" }) else {
-      return PageResponses.sentence("The window is 'whole' or 'newest'.", status: 400)
+    guard let window = ["whole", "newest", "evaluations"].first(where: { $0 == query["window"] ?? "whole" }) else {
+      return PageResponses.sentence("The window is 'whole', 'newest' or 'evaluations'.", status: 400)
     }
-    let text = watcher.withHistory { metrics in
-      let history = window == "whole" ? metrics.sample ?? metrics.whole : metrics.newest
+    let text = watcher.withHistory(ofEvaluations: window == "evaluations") { metrics in
+      let history = window == "newest" ? metrics.newest : metrics.sample ?? metrics.whole
       let key = "\(metrics.generation).\(metrics.sample == nil ? "all" : "some").\(history.span)"
       return HistoryDocument.json(
         history, since: query["key"] == key ? query["since"].flatMap { Int($0) } ?? 0 : 0, key: key,

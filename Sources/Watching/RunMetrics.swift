@@ -18,7 +18,7 @@ package enum RunMetrics {
     addCoordination(status.coordination, &text)
     text.gauge("massl_slices_waiting", "Slices of the step at which no thread is at work.", slicesWaiting(run))
     // Of workers that nobody hears nothing is known.
-    if run.isHeard { addWorkers(status.coordination.workers, &text) }
+    if run.isHeard { addWorkers(of: status.coordination, &text) }
     return text.text
   }
 
@@ -28,7 +28,7 @@ package enum RunMetrics {
     if now.step >= now.lastStep { return 0 }
     guard run.isHeard else { return nil }
     guard now.phase == "computing" else { return 0 }
-    let busy = now.workers.reduce(0) { $0 + max(0, $1.threads - $1.idleThreads) }
+    let busy = now.connectedWorkers.reduce(0) { $0 + max(0, $1.threads - $1.idleThreads) }
     return max(0, now.slices - now.acceptedSlices - busy)
   }
 
@@ -44,8 +44,18 @@ package enum RunMetrics {
     text.gauge("massl_images_per_second", "Pictures a second of late.", run.isHeard ? status.imagesPerSecond : nil)
     text.gauge("massl_time_left_seconds", "Until the run's end at that rate.", run.isHeard ? status.secondsLeft : nil)
     text.gauge("massl_collapse_warning", "Whether the run seems to collapse.", status.warning == nil ? 0 : 1)
+    addEvaluation(status.evaluation, &text)
     text.gauge("massl_memory_rows", "Memory rows enqueued since the run began.", status.memory.rows)
     text.gauge("massl_memory_capacity_rows", "Rows that the memory has room for.", status.memory.size)
+  }
+
+  private static func addEvaluation(_ evaluation: EvaluationRecord?, _ text: inout PrometheusText) {
+    guard let evaluation else { return }
+    text.gauge("massl_evaluation_step", "Step whose features were evaluated last.", evaluation.step)
+    text.gauge("massl_rank_me", "Directions in which those features differ: 1 a collapse.", evaluation.rankMe)
+    text.gauge("massl_lidar", "Those in which pictures differ more than views of one do.", evaluation.lidar)
+    text.gauge("massl_alpha_req", "Exponent of the features' spectrum.", evaluation.alphaReQ)
+    text.gauge("massl_knn_accuracy_ratio", "Leave-one-out k-NN of the sample, by its classes.", evaluation.knn)
   }
 
   private static func addStep(_ record: MetricsRecord?, _ text: inout PrometheusText) {
@@ -92,15 +102,23 @@ package enum RunMetrics {
     text.gauge("massl_extent_copies_missing", "Copies of extents that are still to be made.", shards.copiesToMake)
   }
 
-  private static func addWorkers(_ workers: [Status.Worker], _ text: inout PrometheusText) {
-    text.gauge("massl_workers", "Workers connected.", workers.count)
-    text.gauge("massl_worker_threads", "Computing threads of all workers.", workers.reduce(0) { $0 + $1.threads })
-    text.gauge("massl_worker_idle_threads", "Those of them without work.", workers.reduce(0) { $0 + $1.idleThreads })
+  private static func addWorkers(of status: Status, _ text: inout PrometheusText) {
+    let connected = status.connectedWorkers
+    text.gauge("massl_workers", "Workers connected.", connected.count)
+    text.gauge("massl_worker_threads", "Computing threads of all of them.", connected.reduce(0) { $0 + $1.threads })
+    text.gauge(
+      "massl_worker_idle_threads", "Those threads without work.", connected.reduce(0) { $0 + $1.idleThreads })
     func each(_ value: (Status.Worker) -> Double?) -> [(labels: [(String, String)], value: Double?)] {
-      workers.map { ([("worker", $0.fingerprint), ("name", $0.name.printable)], value($0)) }
+      status.workers.map { ([("worker", $0.fingerprint), ("name", $0.name.printable)], value($0)) }
     }
     text.gauge("massl_worker_slices_per_second", "Slices a second that a worker computes.", each { $0.slicesPerSecond })
     text.gauge("massl_worker_leases", "Leases that a worker holds.", each { Double($0.leases) })
+    text.gauge(
+      "massl_worker_audits_passed", "Answers of a worker that were compared, and are right.",
+      each { Double($0.auditsPassed) })
+    text.gauge(
+      "massl_worker_other_class", "1 for a worker of another compute class than the run's.",
+      each { $0.isOtherClass ? 1 : 0 })
     text.gauge("massl_worker_silence_seconds", "Since a worker was heard.", each { $0.secondsSinceHeard })
   }
 

@@ -49,6 +49,7 @@ public final class RunWatcher: Sendable {
   private let security: @Sendable (Endpoint) throws -> Security<ClientKeys>
   private let seen = Mutex(Seen())
   private let metrics: Mutex<MetricsFollower>
+  private let evaluations: Mutex<MetricsFollower>
 
   /// - Parameters:
   ///   - run: the run directory.
@@ -74,6 +75,7 @@ public final class RunWatcher: Sendable {
     self.security = security
     files = run.map { RunFiles(run: $0) }
     metrics = Mutex(MetricsFollower(path: "\(run ?? "")/metrics.jsonl"))
+    evaluations = Mutex(MetricsFollower(path: "\(run ?? "")/evaluations.jsonl"))
   }
 
   /// Has a first look, so that whoever asks next sees something, and goes on in threads of its own.
@@ -90,10 +92,12 @@ public final class RunWatcher: Sendable {
 
   private func follow(_ files: RunFiles) {
     _ = metrics.withLock { $0.advance() }
+    _ = evaluations.withLock { $0.advance() }
     look(at: files)
     startThread(named: "massl-files") { [self] in
       while true {
         while metrics.withLock({ $0.advance() }) {}
+        while evaluations.withLock({ $0.advance() }) {}
         look(at: files)
         wait()
       }
@@ -103,6 +107,7 @@ public final class RunWatcher: Sendable {
   /// A look at once: of a run that has just ended.
   package func lookOnce() {
     while metrics.withLock({ $0.advance() }) {}
+    while evaluations.withLock({ $0.advance() }) {}
     if let files { look(at: files) }
     var asked = Asked()
     ask(&asked)
@@ -161,8 +166,12 @@ extension RunWatcher {
     seen.withLock { ($0.checkpoints, $0.log, $0.blockSize) }
   }
 
-  /// Lends the history, for as short as can be.
-  func withHistory<Result: Sendable>(_ body: (MetricsFollower) -> Result) -> Result { metrics.withLock { body($0) } }
+  /// Lends the history, of steps or of evaluations, for as short as can be.
+  func withHistory<Result: Sendable>(
+    ofEvaluations: Bool = false, _ body: (MetricsFollower) -> Result
+  ) -> Result {
+    if ofEvaluations { evaluations.withLock { body($0) } } else { metrics.withLock { body($0) } }
+  }
 }
 
 // MARK: - Files

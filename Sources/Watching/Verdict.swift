@@ -75,7 +75,7 @@ extension Verdict {
 
   /// What the step waits for, if it takes much longer than steps do.
   private static func stall(of run: Observation, _ now: Status) -> String? {
-    if now.workers.isEmpty, now.phase == "computing" {
+    if now.connectedWorkers.isEmpty, now.phase == "computing" {
       return "Step \(now.step + 1) waits for workers: none is connected."
     }
     if let waiting = now.memoryShards?.waiting { return "Step \(now.step + 1) waits: \(waiting)" }
@@ -107,12 +107,12 @@ extension Verdict {
     let left = status.secondsLeft.map { ", \(ProgressLine.duration($0)) left" } ?? ""
     let progress = "Step \(now.step) of \(now.lastStep)\(rate)\(left)."
     let isFilled = status.memory.rows >= status.memory.size
-    guard isFilled || now.step > CollapseWatch.warmUpSteps else {
+    guard isFilled || now.step > status.collapseJudgedAfterStep else {
       let filled = Int(100 * Double(status.memory.rows) / Double(max(1, status.memory.size)))
       return Verdict(
         state: .young,
         text: "\(progress) Whether it collapses is judged once the memory, \(filled) % filled, is full, or after "
-          + "\(CollapseWatch.warmUpSteps) steps.")
+          + "\(status.collapseJudgedAfterStep) steps.")
     }
     return Verdict(state: .well, text: progress)
   }

@@ -6,9 +6,10 @@ import Messages
 ///
 /// libzmq hands a message over when its last frame is here, and counts messages, not frames: one that never ends would
 /// grow until the memory is full. So several times a second each connection's bytes, as the system counts them, are
-/// compared with those of the messages that were handed over. What is left over, while nothing of that connection is
-/// handed over though the socket was empty since, is part of an unfinished message. Whoever has more of that than any
-/// message of ours is cut off.
+/// compared with those of the messages that were handed over. What was left over at one look, while nothing of that
+/// connection is handed over until the next though the socket was empty since, is part of an unfinished message. Whoever
+/// has more of that than any message of ours is cut off. What came between the two looks says nothing: it may be whole
+/// messages that nobody has read, for this thread may not have run.
 ///
 /// Nor may libzmq stop reading, for that can end the process (`SocketHandle` has why). So whole messages that were not
 /// handed over are counted in the same way, with the memory that frames of the size of those before take, and while there
@@ -192,7 +193,7 @@ extension ConnectionBounds {
     let isOverrun = watchHeap(isEmpty, areAllAsked: haveAllBeenAsked, at: now)
     let pings = Int((now - lastLook) / .milliseconds(1)) * Self.pingBytes / 1000
     lastLook = now
-    var suspects: [Int32] = []
+    var suspects: [Suspect] = []
     var gone: [Int32] = []
     for (descriptor, var connection) in open {
       guard let received = Self.bytesReceived(on: descriptor) else {
@@ -200,7 +201,9 @@ extension ConnectionBounds {
         continue
       }
       // What was here at the last look is in libzmq's hands, and was not handed over since.
-      if !connection.hasSpoken, haveAllBeenAsked, connection.unfinished > 0 { suspects.append(descriptor) }
+      if !connection.hasSpoken, haveAllBeenAsked, connection.unfinished > 0 {
+        suspects.append(Suspect(descriptor: descriptor, bytes: connection.unfinished, spokeAt: connection.spokeAt))
+      }
       if connection.hasSpoken { connection.spokeAt = now }
       if now - connection.spokeAt > Self.idle { gone.append(descriptor) }
       let more = received - connection.received - connection.delivered - pings
@@ -263,19 +266,27 @@ extension ConnectionBounds {
     return cuts
   }
 
+  /// A connection with an unfinished message.
+  private struct Suspect {
+    let descriptor: Int32
+    /// Of that message, at the look before.
+    let bytes: Int
+    let spokeAt: ContinuousClock.Instant
+  }
+
   /// Those that have too much each; then, while all have too much together, who has been at it for the longest.
-  private mutating func cutOff(_ suspects: [Int32]) -> [CutOff] {
-    var oldestFirst = suspects.compactMap { descriptor in open[descriptor].map { (descriptor, $0) } }.sorted {
-      $0.1.spokeAt < $1.1.spokeAt
-    }
-    var total = oldestFirst.reduce(0) { $0 + $1.1.unfinished }
+  private mutating func cutOff(_ suspects: [Suspect]) -> [CutOff] {
+    var oldestFirst = suspects.filter { open[$0.descriptor] != nil }.sorted { $0.spokeAt < $1.spokeAt }
+    var total = oldestFirst.reduce(0) { $0 + $1.bytes }
     guard total > WireLimits.unfinishedMessageBytes else { return [] }
     var cuts: [CutOff] = []
     for limit in [WireLimits.unfinishedMessageBytes, 0] {
-      oldestFirst.removeAll { descriptor, connection in
-        guard connection.unfinished > limit, limit > 0 || total > WireLimits.unfinishedBytes else { return false }
-        total -= connection.unfinished
-        if cut(descriptor) { cuts.append(.endlessMessage(from: connection.address, bytes: connection.unfinished)) }
+      oldestFirst.removeAll { suspect in
+        guard suspect.bytes > limit, limit > 0 || total > WireLimits.unfinishedBytes else { return false }
+        total -= suspect.bytes
+        if let address = open[suspect.descriptor]?.address, cut(suspect.descriptor) {
+          cuts.append(.endlessMessage(from: address, bytes: suspect.bytes))
+        }
         owesMemory = true
         return true
       }

@@ -3,6 +3,7 @@ import Glibc
 import Messages
 import Numerics
 import Synchronization
+import Threads
 
 /// What a process's sockets have in common: libzmq's I/O threads, and the handler that checks keys.
 ///
@@ -11,6 +12,8 @@ import Synchronization
 /// `@unchecked Sendable`: the handle never changes, libzmq's context calls are thread-safe, the rest is behind a mutex.
 public final class Context: @unchecked Sendable {
   let handle: UnsafeMutableRawPointer
+  /// Of this context; held apart from it, for to hold a context is to keep it from ending.
+  public let end = ContextEnd()
   /// Who may connect with CURVE; set with the first socket that listens so.
   private let authenticator = Mutex<KeyAuthenticator?>(nil)
 
@@ -24,6 +27,7 @@ public final class Context: @unchecked Sendable {
     guard let handle = zmq_ctx_new() else { throw .lastError(in: "zmq_ctx_new") }
     self.handle = handle
     zmq_ctx_set(handle, ZMQ_IO_THREADS, Int32(ioThreads))
+    zmq_ctx_set(handle, ZMQ_MAX_SOCKETS, WireLimits.socketsOfAContext)
     // Frames larger than any of ours are refused by every socket; see also ZMQ_MAXMSGSIZE there.
     zmq_ctx_set(handle, ZMQ_MAX_MSGSZ, Int32(WireLimits.frameBytes))
   }
@@ -61,7 +65,19 @@ public final class Context: @unchecked Sendable {
     // The authenticator's socket is still open: shutting down makes its thread close it, which zmq_ctx_term waits for.
     zmq_ctx_shutdown(handle)
     while zmq_ctx_term(handle) != 0, zmq_errno() == EINTR {}
+    end.come()
   }
+}
+
+/// When a context has ended: its sockets are closed, and their last words have left, or had a second to do so.
+///
+/// libzmq's threads send what a socket has taken. A process that ends before they have done so takes its goodbye along.
+public struct ContextEnd: Sendable {
+  private let ended = BoundedQueue<Never>(capacity: 1)
+
+  public func wait() { _ = ended.next() }
+
+  fileprivate func come() { ended.close() }
 }
 
 extension WireError {

@@ -74,7 +74,7 @@ public final class DealerSocket: MessageSocket, @unchecked Sendable {
       try handle.set(ZMQ_CURVE_SECRETKEY, bytes: keys.own.secret)
       handle.countsSeals()
     }
-    monitor = try SocketMonitor(of: handle.raw, in: context)
+    monitor = try SocketMonitor(of: handle)
     guard !endpoint.isName else {
       lookup = HostLookup(of: endpoint)
       return

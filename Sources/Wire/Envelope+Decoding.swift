@@ -96,6 +96,7 @@ struct FieldReader {
     case MASSL__ENVELOPE__BODY_GOODBYE: .worker(.goodbye)
     case MASSL__ENVELOPE__BODY_REDUCTION_FAILED:
       .worker(.reductionFailed(try reductionFailed(c.reduction_failed.pointee)))
+    case MASSL__ENVELOPE__BODY_EVALUATED: .worker(.evaluated(try evaluated(c.evaluated.pointee)))
 
     case MASSL__ENVELOPE__BODY_SHARD_HELLO: .shard(.hello(try shardHello(c.shard_hello.pointee)))
     case MASSL__ENVELOPE__BODY_SHARD_REPORT: .shard(.report(try shardReport(c.shard_report.pointee)))
@@ -110,6 +111,7 @@ struct FieldReader {
     case MASSL__ENVELOPE__BODY_GRANT:
       .coordinator(.grant(LeaseID(c.grant.pointee.lease), keepsGradient: c.grant.pointee.keeps_gradient != 0))
     case MASSL__ENVELOPE__BODY_REDUCTION: .coordinator(.reduction(try reduction(c.reduction.pointee)))
+    case MASSL__ENVELOPE__BODY_EVALUATE: .coordinator(.evaluate(try evaluate(c.evaluate.pointee)))
     case MASSL__ENVELOPE__BODY_CANCEL: .coordinator(.cancel(LeaseID(c.cancel.pointee.lease)))
     case MASSL__ENVELOPE__BODY_STATUS:
       .coordinator(.status(json: try text(c.status.pointee.json, "status.json", WireLimits.document)))
@@ -198,7 +200,7 @@ extension FieldReader {
         openBLAS: try text(c.openblas, "hello.openblas", WireLimits.shortText),
         libjpeg: try text(c.libjpeg, "hello.libjpeg", WireLimits.shortText),
         oneDNN: try text(c.onednn, "hello.onednn", WireLimits.shortText)),
-      address: c.address == nil ? nil : try address(c.address, "hello.address"))
+      address: c.address == nil ? nil : try address(c.address, "hello.address"), evaluates: c.evaluates != 0)
   }
 
   func ready(_ c: Massl__Ready) throws(WireError) -> Ready {

@@ -97,6 +97,7 @@ extension MessageMemory {
       c.pointee.libjpeg = text(hello.libraries.libjpeg, cutTo: WireLimits.shortText)
       c.pointee.onednn = text(hello.libraries.oneDNN, cutTo: WireLimits.shortText)
       if let address = hello.address { c.pointee.address = write(address) }
+      c.pointee.evaluates = hello.evaluates ? 1 : 0
       envelope.pointee.hello = c
       envelope.pointee.body_case = MASSL__ENVELOPE__BODY_HELLO
     case .ready(let ready):
@@ -133,6 +134,7 @@ extension MessageMemory {
       invariant(!shard.isEmpty, "a shard without a name is to stay")
       writeMemoryRequest(stay: shard, into: envelope)
     case .reductionFailed(let failure): write(failure, into: envelope)
+    case .evaluated(let evaluated): write(evaluated, into: envelope)
     }
   }
 
@@ -176,6 +178,7 @@ extension MessageMemory {
       envelope.pointee.heartbeat = c
       envelope.pointee.body_case = MASSL__ENVELOPE__BODY_HEARTBEAT
     case .reduction(let reduction): write(reduction, into: envelope)
+    case .evaluate(let evaluate): write(evaluate, into: envelope)
     case .grant(let lease, let keepsGradient):
       let c = make(Massl__Grant.self, massl__grant__init)
       c.pointee.lease = lease.number

@@ -27,11 +27,11 @@ final class SocketMonitor {
   }
 
   let raw: UnsafeMutableRawPointer
-  /// Its end waits until all sockets are closed, so it must not come before this one's.
-  private let context: Context
+  /// What it listens to, which must not be closed before it is let go of.
+  private let socket: SocketHandle
   private static let made = Atomic<Int>(0)
 
-  init(of socket: UnsafeMutableRawPointer, in context: Context) throws(WireError) {
+  init(of socket: SocketHandle) throws(WireError) {
     let number = Self.made.add(1, ordering: .relaxed).newValue
     let address = "inproc://massl-monitor-\(number)"
     let events =
@@ -39,10 +39,12 @@ final class SocketMonitor {
       | ZMQ_EVENT_LISTENING | ZMQ_EVENT_ACCEPTED | ZMQ_EVENT_CONNECTED | ZMQ_EVENT_HANDSHAKE_SUCCEEDED
       | ZMQ_EVENT_CONNECT_DELAYED
       | ZMQ_EVENT_CONNECT_RETRIED | ZMQ_EVENT_DISCONNECTED
-    guard zmq_socket_monitor(socket, address, events) == 0 else { throw .lastError(in: "zmq_socket_monitor") }
-    guard let raw = zmq_socket(context.handle, ZMQ_PAIR) else { throw .lastError(in: "zmq_socket") }
-    self.raw = raw
-    self.context = context
+    guard zmq_socket_monitor(socket.raw, address, events) == 0 else { throw .lastError(in: "zmq_socket_monitor") }
+    guard let raw = zmq_socket(socket.context.handle, ZMQ_PAIR) else {
+      let error = WireError.lastError(in: "zmq_socket")
+      Self.silence(socket)
+      throw error
+    }
     // libzmq's I/O thread writes the events and would wait, with all traffic, while a bounded queue is full.
     var unbounded: Int32 = 0
     var linger: Int32 = 0
@@ -50,12 +52,22 @@ final class SocketMonitor {
     zmq_setsockopt(raw, ZMQ_LINGER, &linger, MemoryLayout.size(ofValue: linger))
     guard zmq_connect(raw, address) == 0 else {
       let error = WireError.lastError(in: "zmq_connect(monitor)")
+      Self.silence(socket)
       zmq_close(raw)
       throw error
     }
+    self.raw = raw
+    self.socket = socket
   }
 
-  deinit { zmq_close(raw) }
+  deinit {
+    Self.silence(socket)
+    zmq_close(raw)
+  }
+
+  /// Has libzmq write no more events. Where nobody is there to take one its I/O thread waits for ever, and with it all
+  /// sockets of the context: so this comes before the end that takes them is closed.
+  private static func silence(_ socket: SocketHandle) { zmq_socket_monitor(socket.raw, nil, 0) }
 
   /// The next event, without waiting, and of a connection to or from where; nil when there is none.
   func next() -> (event: Event, address: String)? {

@@ -134,7 +134,7 @@ public final class RouterSocket: MessageSocket, @unchecked Sendable {
       try handle.set(ZMQ_CURVE_SECRETKEY, bytes: keys.own.secret)
       handle.countsSeals()
     }
-    monitor = try SocketMonitor(of: handle.raw, in: context)
+    monitor = try SocketMonitor(of: handle)
     (self.endpoint, unbound) = try Self.bind(handle, to: endpoint)
   }
 

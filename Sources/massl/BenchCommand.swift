@@ -98,7 +98,7 @@ package struct BenchCommand: ParsableCommand {
   struct LoaderBench: TakesThreads {
     static let configuration = CommandConfiguration(
       commandName: "loader", abstract: "JPEG files to views, beside decoding alone.")
-    @Option(help: ArgumentHelp("Folder of JPEG files.", valueName: "folder"))
+    @Option(help: ArgumentHelp("JPEG pictures: a folder, a list, or tars.", valueName: "pictures"))
     var data: String
     @OptionGroup var options: Options
     func run() throws {
@@ -142,7 +142,7 @@ package struct BenchCommand: ParsableCommand {
     var shards: Int = 1
     @Option(help: ArgumentHelp("Where their rows are, kept. (default: a temporary folder)", valueName: "folder"))
     var directory: String?
-    @Option(help: ArgumentHelp("Folder of JPEG files: make a run on them that has these rows.", valueName: "folder"))
+    @Option(help: ArgumentHelp("Pictures: make a run on them that has these rows.", valueName: "pictures"))
     var data: String?
     @OptionGroup var options: Options
 
@@ -159,7 +159,7 @@ package struct BenchCommand: ParsableCommand {
       if let data, let directory {
         let memory = try FilledMemory(
           configuration, rows: fill.rows, shards: shards, in: directory, threads: options.threadCount)
-        return try memory.writeRun(on: DataSet(root: data))
+        return try memory.writeRun(on: DataSet(root: data, index: nil))
       }
       try options.show(
         RowServing.measure(

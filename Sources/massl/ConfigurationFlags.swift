@@ -17,7 +17,10 @@ package struct ConfigurationFlags: ParsableArguments {
   @Option(key: "bottleneck_dim") package var bottleneckDim: String?
   @Option(key: "use_bn_in_head") package var useBNInHead: String?
   @Option(key: "use_mean_pooling") package var useMeanPooling: String?
+  @Option(key: "registers") package var registers: String?
+  @Option(key: "layer_scale") package var layerScale: String?
   @Option(key: "drop_path_rate") package var dropPathRate: String?
+  @Option(key: "exif_orientation") package var exifOrientation: String?
   @Option(key: "image_size") package var imageSize: String?
   @Option(key: "local_size") package var localSize: String?
   @Option(key: "local_crops_number") package var localCropsNumber: String?
@@ -51,6 +54,7 @@ package struct ConfigurationFlags: ParsableArguments {
   @Option(key: "lr") package var lr: String?
   @Option(key: "min_lr") package var minLR: String?
   @Option(key: "warmup_epochs") package var warmupEpochs: String?
+  @Option(key: "warmup_steps") package var warmupSteps: String?
   @Option(key: "weight_decay") package var weightDecay: String?
   @Option(key: "weight_decay_end") package var weightDecayEnd: String?
   @Option(key: "momentum_teacher") package var momentumTeacher: String?
@@ -71,6 +75,8 @@ package struct ConfigurationFlags: ParsableArguments {
   @Option(key: "keep_checkpoints") package var keepCheckpoints: String?
   @Option(key: "keep_every_steps") package var keepEverySteps: String?
   @Option(key: "keep_memory") package var keepMemory: String?
+  @Option(key: "evaluate_every_steps") package var evaluateEverySteps: String?
+  @Option(key: "evaluate_images") package var evaluateImages: String?
   @Option(key: "audit_rate") package var auditRate: String?
   @Option(key: "audit_action") package var auditAction: String?
   @Option(key: "exchange") package var exchange: String?

@@ -1,6 +1,7 @@
 import ArgumentParser
 import Configuration
 import Coordination
+import Durability
 import Foundation
 import Machine
 import MemoryBank
@@ -26,6 +27,8 @@ package struct CoordinatorCommand: EndsInOrder {
       """)
 
   @OptionGroup package var place: RunOptions
+
+  @OptionGroup package var beginning: InitialWeightsOptions
 
   @Option(
     help: ArgumentHelp(
@@ -87,6 +90,7 @@ package struct CoordinatorCommand: EndsInOrder {
       probe: obstacle == nil ? probeDigest(configuration.precision) : nil, allowsMixed: allowMixed,
       rowCacheBytes: rowCache.bytes)
     options.forgetsLostRows = forgetLostRows
+    options.initialWeights = beginning.initialWeights
     let manager = ServiceManager.ofThisProcess(isChild: stopWithParent, log: log.line)
     let companions = try [
       page.process(of: place.run, beside: security, log: log.line), tensorBoard.process(of: place, log: log.line),
@@ -128,20 +132,30 @@ package struct CoordinatorCommand: EndsInOrder {
       }
     }
     let report = RunReport(
-      try MetricsWriter(
-        path: service.directory.metricsPath, resumingAt: service.resumedStep, incarnation: service.incarnation.number),
+      try writer(of: service.directory.metricsPath, service), evaluations: try evaluationsWriter(service),
       service.definition, manager: manager, log: log.line)
     defer {
       report.finish()
       // Nobody holds the service then; a signal that comes now is told to the next one.
       signals.tell { _ in }
     }
-    switch try service.run(pulse: { manager?.beat() }, record: { report.take($0) }) {
+    switch try service.run(pulse: { manager?.beat() }, record: { report.take($0) }, evaluated: { report.take($0) }) {
     case .finished: log.line(.info, "The run is done: \(service.definition.lastStep) steps.")
     case .requested: log.line(.info, "Stopped after a last checkpoint. The same command goes on.")
     case .rolledBack: return service.endpoint
     }
     return nil
+  }
+
+  private func writer(of path: String, _ service: CoordinatorService) throws -> sending MetricsWriter {
+    try MetricsWriter(path: path, resumingAt: service.resumedStep, incarnation: service.incarnation.number)
+  }
+
+  /// A run that evaluates nothing gets no file. One that did before may have to go back in it.
+  private func evaluationsWriter(_ service: CoordinatorService) throws -> sending MetricsWriter? {
+    let path = service.directory.evaluationsPath
+    guard try service.definition.configuration.evaluateEverySteps > 0 || FileStorage().exists(path) else { return nil }
+    return try writer(of: path, service)
   }
 
   /// If the run went back, the address may be free only a moment later.

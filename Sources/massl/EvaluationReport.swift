@@ -12,30 +12,33 @@ struct EvaluationRemarks {
 
   func say(_ sentence: String) { Console.standardError.write(line: sentence) }
 
+  /// Says what a folder has that counts otherwise than one might think.
+  func look(at pictures: LabelledPictures) {
+    let root = pictures.root
+    if pictures.strays > 0 {
+      say("Warning: \(pictures.strays) pictures lie in \(root) itself, in no class's folder. They are left out.")
+    }
+    if pictures.nested > 0 {
+      say(
+        "Warning: \(pictures.nested) pictures of \(root) lie deeper than in a class's folder. They count as that "
+          + "folder's.")
+    }
+  }
+
   /// Says what the two folders have that counts otherwise than one might think.
   /// - Throws: `EvaluationError.otherClasses` if they have no class in common.
   func look(at bank: LabelledPictures, _ queries: LabelledPictures) throws {
-    for pictures in [bank, queries] {
-      let root = pictures.dataSet.root
-      if pictures.strays > 0 {
-        say("Warning: \(pictures.strays) pictures lie in \(root) itself, in no class's folder. They are left out.")
-      }
-      if pictures.nested > 0 {
-        say(
-          "Warning: \(pictures.nested) pictures of \(root) lie deeper than in a class's folder. They count as that "
-            + "folder's.")
-      }
-    }
+    for pictures in [bank, queries] { look(at: pictures) }
     let (voting, asked) = (Set(bank.names), Set(queries.names))
     guard !voting.isDisjoint(with: asked) else {
-      throw EvaluationError.otherClasses(train: bank.dataSet.root, test: queries.dataSet.root)
+      throw EvaluationError.otherClasses(train: bank.root, test: queries.root)
     }
     let (unasked, strangers) = (voting.subtracting(asked).sorted(), asked.subtracting(voting).sorted())
     if !unasked.isEmpty {
-      say("Warning: only \(bank.dataSet.root) has \(list(unasked)). Their pictures vote, and none of theirs is asked.")
+      say("Warning: only \(bank.root) has \(list(unasked)). None of theirs is asked.")
     }
     if !strangers.isEmpty {
-      say("Warning: only \(queries.dataSet.root) has \(list(strangers)). Their pictures are asked, and count as wrong.")
+      say("Warning: only \(queries.root) has \(list(strangers)). Their pictures are asked, and count as wrong.")
     }
   }
 
@@ -45,67 +48,54 @@ struct EvaluationRemarks {
       + (classes.count > 5 ? " and \(classes.count - 5) more" : "")
   }
 
-  /// Names the pictures that a row had to do without, unless an earlier row named them.
-  mutating func name(skipped row: NearestNeighborsJudge.Row) {
-    for (side, skipped) in [("train", row.skippedOfBank), ("test", row.skippedOfQueries)] {
-      let fresh = skipped.filter { named.insert($0.path).inserted }
-      guard !fresh.isEmpty else { continue }
-      for picture in fresh.prefix(Self.namedAtMost) { say("Warning: skipped \(picture)") }
-      let rest = max(0, fresh.count - Self.namedAtMost)
-      say("\(skipped.count) pictures of --\(side) skipped\(rest > 0 ? ", \(rest) of them not named here" : "").")
+  /// Names the pictures that had to be left out, unless they were named before.
+  /// - Parameter flag: the folder's.
+  mutating func name(skipped: [SkippedPicture], of flag: String) {
+    let fresh = skipped.filter { named.insert($0.path).inserted }
+    guard !fresh.isEmpty else { return }
+    for picture in fresh.prefix(Self.namedAtMost) { say("Warning: skipped \(picture)") }
+    let rest = max(0, fresh.count - Self.namedAtMost)
+    say("\(skipped.count) pictures of \(flag) skipped\(rest > 0 ? ", \(rest) of them not named here" : "").")
+  }
+}
+
+extension EvaluationRemarks {
+  /// Names what a list names and a folder has not.
+  func name(missing names: [String], of file: String, in folder: String) {
+    for name in names.prefix(Self.namedAtMost) { say("Warning: \(folder) has no \(name), which \(file) names.") }
+    let rest = max(0, names.count - Self.namedAtMost)
+    if !names.isEmpty {
+      say("\(names.count) names of \(file) are no picture's\(rest > 0 ? ", \(rest) of them not shown here" : "").")
     }
   }
 }
 
-/// Results, a row a source.
-struct EvaluationTable {
-  let counts: [Int]
-  let step: Int?
-  var rows: [NearestNeighborsJudge.Row] = []
-
-  /// Writes a row at once, and before the first what the columns are.
-  func show(_ row: NearestNeighborsJudge.Row) throws {
-    if rows.isEmpty {
-      let step = step.map { " at step \($0)" } ?? ""
-      try StandardOutput.write("k-NN accuracy\(step): \(row.asked) pictures asked, \(row.voters) vote")
-      try StandardOutput.write(columns("", counts.map { "k \($0)" }))
+extension EvaluationRemarks {
+  /// Names copies that belong to no original.
+  func name(strangers paths: [String]) {
+    for path in paths.prefix(Self.namedAtMost) { say("Warning: \(path) is a copy of no original, by its name.") }
+    let rest = max(0, paths.count - Self.namedAtMost)
+    if !paths.isEmpty {
+      say("\(paths.count) copies left out\(rest > 0 ? ", \(rest) of them not shown here" : "").")
     }
-    try StandardOutput.write(columns(row.source.rawValue, row.accuracies.map { String(format: "%.3f", $0) }))
-  }
-
-  /// One object.
-  /// - Parameters:
-  ///   - strays: pictures in the roots of train and test.
-  ///   - strangers: pictures asked of classes that nobody who votes has.
-  func json(strays: (train: Int, test: Int), strangers: Int) -> String {
-    let results = counts.indices.map { index in
-      let fields = rows.map { "\"\($0.source.rawValue)\": \($0.accuracies[index])" }
-      return "{\"k\": \(counts[index]), \(fields.joined(separator: ", "))}"
-    }
-    let first = rows.first
-    return "{\"step\": \(step.map(String.init) ?? "null"), \"bank\": \(first?.voters ?? 0), "
-      + "\"queries\": \(first?.asked ?? 0), \"bank_skipped\": \(first?.skippedOfBank.count ?? 0), "
-      + "\"queries_skipped\": \(first?.skippedOfQueries.count ?? 0), \"bank_in_no_class\": \(strays.train), "
-      + "\"queries_in_no_class\": \(strays.test), \"queries_of_other_classes\": \(strangers), "
-      + "\"knn\": [\(results.joined(separator: ", "))]}"
-  }
-
-  private func columns(_ name: String, _ values: [String]) -> String {
-    "  " + name.padding(toLength: 10, withPad: " ", startingAt: 0)
-      + values.map { String(repeating: " ", count: max(0, 8 - $0.count)) + $0 }.joined()
   }
 }
 
-/// How far a row is, on standard error: rewritten on a terminal, elsewhere a line every ten seconds.
+/// How far an evaluation is, on standard error: rewritten on a terminal, elsewhere a line every ten seconds.
 final class EvaluationProgress: Sendable {
   private let name: String
-  private let pictures: Int
+  private let total: Int
+  private let unit: String
   private let start = ContinuousClock.now
   private let state: Mutex<(done: Int, rate: RateEstimator, shown: Duration)>
 
-  init(_ name: String, pictures: Int) {
+  /// - Parameters:
+  ///   - name: of what is under way.
+  ///   - unit: what there are `total` of, in the plural.
+  init(_ name: String, _ total: Int, of unit: String) {
     self.name = name
-    self.pictures = pictures
+    self.total = total
+    self.unit = unit
     state = Mutex((0, RateEstimator(startingAt: 0, timeConstant: 20), .zero))
   }
 
@@ -119,8 +109,8 @@ final class EvaluationProgress: Sendable {
       }
       state.shown = passed
       guard let rate = state.rate.imagesPerSecond, rate > 0 else { return nil }
-      let left = ProgressLine.duration(Double(pictures - state.done) / rate)
-      return "\(name): \(state.done) of \(pictures) pictures  \(String(format: "%.1f", rate)) a second  \(left) left"
+      let left = ProgressLine.duration(Double(total - state.done) / rate)
+      return "\(name): \(state.done) of \(total) \(unit)  \(String(format: "%.1f", rate)) a second  \(left) left"
     }
     if let line { Console.standardError.show(progress: line) }
   }

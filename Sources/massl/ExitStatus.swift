@@ -2,6 +2,7 @@ import ArgumentParser
 import Checkpoints
 import Configuration
 import Coordination
+import Drawing
 import Durability
 import Evaluation
 import EventFiles
@@ -13,6 +14,7 @@ import MemoryBank
 import Messages
 import Networks
 import Numerics
+import ONNXFiles
 import Optimization
 import Processes
 import Runs
@@ -20,7 +22,9 @@ import Services
 import Telemetry
 import Verification
 import Vision
+import Visualization
 import Watching
+import WeightFiles
 import Wire
 
 /// What a supervisor learns from the end of a process.
@@ -53,6 +57,7 @@ extension ExitStatus {
       switch error {
       case VisionError.noResources: .tryAgain
       case is ConfigurationError, is NetworkError, is OptimizationError, is VisionError, is EvaluationError,
+        is VisualizationError, is IncludedResult.Unreadable, is DrawingError, is WeightFileError, is ONNXError,
         is BadEndpoint:
         .usage
       case let error as CheckpointError: Self(of: error)
@@ -133,7 +138,9 @@ extension ExitStatus {
     self =
       switch error {
       case .notFinite: .doNotRestart
-      case .otherShapes, .pastTheEnd, .tooLarge, .noCheckpointBefore, .noSuchStep, .noSuchSlice: .usage
+      case .otherShapes, .otherBackbone, .pastTheEnd, .tooLarge, .noCheckpointBefore, .noSuchStep, .noSuchSlice,
+        .needsInitialWeights, .otherInitialWeights:
+        .usage
       }
   }
 

@@ -13,11 +13,13 @@ package struct ForkCommand: ParsableCommand {
     abstract: "Start a new run from a checkpoint of another, with other settings or pictures.",
     discussion: """
       The old run is not touched; the memory's rows are copied. Keys that shape the network cannot change, for its
-      weights are carried over. With another batch_size steps are counted anew, so that schedules go on where the pictures
+      weights are carried over. --init puts another backbone in their place; heads and memory stay, and the optimizer begins
+      anew. With another batch_size steps are counted anew, so that schedules go on where the pictures
       seen have brought them. Go on with massl train --run and the new directory.
 
         massl fork --run runs/first --step 4000 --to runs/second lr=0.0003 seed=1
         massl fork --run runs/first --data pictures --to runs/second
+        massl fork --run runs/first --init dino.safetensors --to runs/second
       """)
 
   @Option(
@@ -34,8 +36,14 @@ package struct ForkCommand: ParsableCommand {
   @Option(
     help: ArgumentHelp(
       "The new run's pictures, where they are not the old one's: some are gone, or more have come.",
-      valueName: "folder"))
+      valueName: "pictures"))
   package var data: String?
+
+  @Option(
+    name: .customLong("init"),
+    help: ArgumentHelp(
+      "Go on with the backbone of this safetensors file: timm, DINO, MAE, transformers, massl.", valueName: "file"))
+  package var initialWeights: String?
 
   @OptionGroup package var shards: ShardOptions
 
@@ -48,13 +56,15 @@ package struct ForkCommand: ParsableCommand {
     let fork = try RunFork(
       of: runDirectory, atStep: step, changes: ConfigurationLayer(assignments: changes),
       machine: { ComputeClassName(Processor.bestClass(for: ProductPrecision($0))) },
-      data: data.map { try DataSet(root: $0) }, shards: shards.shard)
+      // Listed anew: what is recorded has to be what the run will find.
+      data: data.map { try DataSet(root: $0, index: nil) }, weights: initialWeights, shards: shards.shard)
     let result = try fork.write(to: to)
     try StandardOutput.write(
       "\(to): goes on from step \(result.step) of \(runDirectory), with \(result.rows) memory rows")
     for difference in result.differences {
       try StandardOutput.write("  \(difference.name): \(difference.saved) -> \(difference.given)")
     }
+    for sentence in result.weights { try StandardOutput.write("  \(sentence)") }
     if let change = result.data {
       try StandardOutput.write("  pictures: \(change.pictures.before) -> \(change.pictures.now)")
       try StandardOutput.write("  steps an epoch: \(change.stepsPerEpoch.before) -> \(change.stepsPerEpoch.now)")

@@ -70,6 +70,7 @@ extension LaunchCommand {
       abstract: "Start a run on all hosts, or what of it does not run. Hosts that fail are named, the others go on.")
     @OptionGroup var place: Place
     @OptionGroup var training: RunOptions
+    @OptionGroup var beginning: InitialWeightsOptions
     @OptionGroup var settings: ConfigurationOptions
 
     func run() throws {
@@ -77,7 +78,8 @@ extension LaunchCommand {
       _ = try RunConfiguration(layers: settings.layers())
       let recipe = try settings.config.map { try String(contentsOfFile: $0, encoding: .utf8) }
       let run = RunArguments(
-        data: training.data, run: training.run, flags: settings.argumentsWithoutRecipe, hasRecipe: recipe != nil)
+        data: training.data, run: training.run, initialWeights: beginning.initialWeights,
+        flags: settings.argumentsWithoutRecipe, hasRecipe: recipe != nil)
       let launcher = try place.launcher()
       let (cluster, own) = (launcher.cluster, try OwnProgram())
       var errors: [LaunchError] = []

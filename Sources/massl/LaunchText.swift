@@ -9,7 +9,9 @@ enum LaunchText {
     if let process = status.process { words += ", process \(process)" }
     if status.starts > 1 { words += ", started \(status.starts) times" }
     if status.state != .running, let end = status.lastEnd { words += ", after \(end)" }
-    if [.ended, .down, .restarting].contains(status.state), let log = status.log { words += ": \(log)" }
+    if let log = status.log, [.ended, .down, .restarting].contains(status.state) || BulkSilence.isSaid(in: log) {
+      words += ": \(log)"
+    }
     return line(status.name, status.role, words)
   }
 

@@ -118,34 +118,63 @@ extension Launcher {
 // MARK: - Looking whether they work together
 
 extension Launcher {
-  /// From one look to the next, and how long to look, in seconds.
+  /// From one look to the next, in seconds.
   private static let pause = 1.0
+  /// How long to look for the coordinator, and from then on for the others.
   private static let patience = 60.0
+  private static let patienceWithOthers = 30.0
+  /// For a worker's first result, in seconds: until then one whose second port is closed has said so.
+  private static let proof = 6.0
 
   /// Waits until the coordinator hears the hosts.
-  /// - Returns: those that it does not hear after a minute, or that have ended; or the coordinator alone.
+  /// - Returns: those that it does not hear for long, that reach one of its ports alone, or that have ended; or the
+  ///   coordinator alone.
   func unheard(_ hosts: [ClusterHost]) -> [LaunchError] {
-    let deadline = Date() + Self.patience
+    let start = Date()
+    var (live, heard): (Date?, Date?)
     while true {
       let coordinator: HostStatus
       do { coordinator = try status(of: cluster.coordinator) } catch { return [error] }
       // A run that is done needs nobody.
       if coordinator.state == .ended, coordinator.exitCode == 0 { return [] }
-      if coordinator.state == .ended || coordinator.state == .stopped { return [.ended(coordinator)] }
+      if coordinator.state == .stopped { return [.stopped(host: coordinator.name)] }
+      if coordinator.state == .ended { return [.ended(coordinator)] }
       let run = runStatus(coordinator)
       let missing = hosts.filter { $0.role != .coordinator && run?.hears($0) != true }
-      if run?.isLive == true, missing.isEmpty { return [] }
-      if Date() > deadline {
-        guard run?.isLive == true else { return [.silent(host: coordinator.name, log: coordinator.log)] }
-        return concurrently(missing) { host in
+      let idle = hosts.filter { host in
+        host.role == .worker && !missing.contains(host) && run?.hasWork(of: host) != true
+      }
+      let now = Date()
+      guard run?.isLive == true else {
+        if now > start + Self.patience { return [.silent(host: coordinator.name, log: coordinator.log)] }
+        Thread.sleep(forTimeInterval: Self.pause)
+        continue
+      }
+      live = live ?? now
+      if missing.isEmpty { heard = heard ?? now }
+      // A step may take minutes: who complains of nothing is well.
+      if let heard, idle.isEmpty || now > heard + Self.proof { return cutOff(idle) }
+      if let live, heard == nil {
+        let reasons = concurrently(missing) { host -> LaunchError in
           do throws(LaunchError) {
             let status = try status(of: host)
             return status.state == .ended ? .ended(status) : .unheard(host: host.name, log: status.log)
           } catch { return error }
         }
+        // Nobody need wait for those that will not come.
+        let haveEnded = reasons.allSatisfy { if case .ended = $0 { true } else { false } }
+        if haveEnded || now > live + Self.patienceWithOthers { return reasons + cutOff(idle) }
       }
       Thread.sleep(forTimeInterval: Self.pause)
     }
+  }
+
+  /// Those of the hosts that say that they do not reach the coordinator's second port.
+  private func cutOff(_ hosts: [ClusterHost]) -> [LaunchError] {
+    concurrently(hosts) { host -> LaunchError? in
+      guard let log = (try? status(of: host))?.log, BulkSilence.isSaid(in: log) else { return nil }
+      return .cutOff(host: host.name, log: log)
+    }.compactMap { $0 }
   }
 }
 
@@ -156,7 +185,12 @@ extension RunStatus {
   fileprivate func hears(_ host: ClusterHost) -> Bool {
     host.role == .memory
       ? coordination.memoryShards?.shards.contains { $0.name == host.name && $0.state != "away" } == true
-      : coordination.workers.contains { $0.host == host.name }
+      : coordination.connectedWorkers.contains { $0.host == host.name }
+  }
+
+  /// Whether a result of a worker's counts.
+  fileprivate func hasWork(of host: ClusterHost) -> Bool {
+    coordination.connectedWorkers.contains { $0.host == host.name && $0.acceptedSlices > 0 }
   }
 }
 

@@ -18,7 +18,8 @@ package struct Massl: ParsableCommand {
     subcommands: [
       TrainCommand.self, AttachCommand.self, StopCommand.self, CoordinatorCommand.self, WorkerCommand.self,
       StatusCommand.self, PageCommand.self, TensorBoardCommand.self, NotifyCommand.self, EvaluateCommand.self,
-      ExportCommand.self, InspectCommand.self, ForkCommand.self, ReplayCommand.self, KeygenCommand.self,
+      VisualizeCommand.self, ExportCommand.self, InspectCommand.self, ForkCommand.self, ReplayCommand.self,
+      KeygenCommand.self,
       SynthesizeCommand.self,
       VerifyCommand.self, BenchCommand.self, PlanCommand.self, MemoryCommand.self, LaunchCommand.self,
       ServiceCommand.self,

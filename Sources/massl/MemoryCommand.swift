@@ -66,6 +66,9 @@ package struct MemoryCommand: ParsableCommand {
 
     func validate() throws {
       if capacity.bytes < 1 { throw ValidationError("--capacity must be at least a byte.") }
+      if capacity.bytes >= WireLimits.offset {
+        throw ValidationError("--capacity must be below 256TiB. Start more shards where there is more room.")
+      }
       if (allowedKeys == nil) != (security.key == nil) {
         throw ValidationError("--key and --allowed-keys go together: who this shard is, and who may ask it.")
       }

@@ -23,7 +23,7 @@ package struct ReplayCommand: TakesThreads {
     help: ArgumentHelp("The run directory.", valueName: "folder"))
   package var runDirectory: String
 
-  @Option(help: ArgumentHelp("The run's pictures.", valueName: "folder"))
+  @Option(help: ArgumentHelp("The run's pictures.", valueName: "pictures"))
   package var data: String
 
   @Option(help: ArgumentHelp("The step to compute; the first is 0.", valueName: "step"))

@@ -2,7 +2,7 @@ import ArgumentParser
 
 /// The data set and the run directory of a command that trains.
 package struct RunOptions: ParsableArguments {
-  @Option(help: ArgumentHelp("Folder of JPEG pictures, at any depth.", valueName: "folder"))
+  @Option(help: ArgumentHelp("A folder of pictures, a list of them, or tars.", valueName: "pictures"))
   package var data: String
 
   @Option(help: ArgumentHelp("Run directory; made if it is not there, resumed if it is.", valueName: "folder"))

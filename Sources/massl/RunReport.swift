@@ -4,10 +4,12 @@ import Synchronization
 import Telemetry
 import Training
 
-/// Steps as they are done: to metrics.jsonl, on stderr, and to the service manager.
+/// Steps as they are done: to metrics.jsonl and evaluations.jsonl, on stderr, and to the service manager.
 final class RunReport: Sendable {
   private struct State {
     let metrics: MetricsWriter
+    /// Nil where nothing is evaluated, and nothing was.
+    let evaluations: MetricsWriter?
     var printer = ProgressPrinter()
     var newest: ProgressState?
     /// When the service manager was told, in seconds.
@@ -22,12 +24,19 @@ final class RunReport: Sendable {
   private let state: Mutex<State>
 
   init(
-    _ metrics: sending MetricsWriter, _ definition: RunDefinition, manager: ServiceManager?, log: @escaping ServiceLog
+    _ metrics: sending MetricsWriter, evaluations: sending MetricsWriter?, _ definition: RunDefinition,
+    manager: ServiceManager?, log: @escaping ServiceLog
   ) {
     self.definition = definition
     self.manager = manager
     self.log = log
-    state = Mutex(State(metrics: metrics))
+    state = Mutex(State(metrics: metrics, evaluations: evaluations))
+  }
+
+  func take(_ evaluation: EvaluationRecord) {
+    state.withLock { state in
+      do { try state.evaluations?.append(evaluation) } catch { log(.warning, "\(error)") }
+    }
   }
 
   func take(_ report: StepReport) {

@@ -153,7 +153,7 @@ package struct ServiceCommand: ParsableCommand {
 
     func run() throws {
       let keeper = ServiceKeeper(
-        folder: place.folder, log: ProcessLog("service", level: .info, console: .nowhere))
+        folder: place.folder, log: ProcessLog(ServiceKeeper.label, level: .info, console: .nowhere))
       throw try keeper.run(Signals()).code
     }
   }
@@ -180,12 +180,13 @@ extension HostStatus {
       } else {
         folder.isWanted ? .down : .stopped
       }
-    var log = FollowedFile(folder.logPath, lastLines: 1)
+    var log = FollowedFile(folder.logPath, lastLines: ServiceKeeper.linesAtMost)
     let command =
       service.role == .coordinator ? try? CoordinatorCommand.parse(Array(service.arguments.dropFirst())) : nil
     self.init(
       name: service.name, role: service.role, state: now, process: isRunning ? state?.process : nil,
       starts: state?.starts ?? 0, lastEnd: state?.lastEnd, exitCode: now == .ended ? state?.exitCode : nil,
-      version: Version.line, run: command?.place.run, publicKey: try? folder.key().publicKey, log: log.newLines().last)
+      version: Version.line, run: command?.place.run, publicKey: try? folder.key().publicKey,
+      log: ServiceKeeper.said(in: log.newLines(), hasEnded: now == .ended))
   }
 }

@@ -14,8 +14,19 @@ struct ServiceKeeper {
   /// For a supervisor that is just leaving, in seconds.
   private static let lockPatience = 10.0
 
+  /// What its lines in the service's log are marked with.
+  static let label = "service"
+  /// Of a log's end, among which the process's own words are looked for.
+  static let linesAtMost = 16
+
   let folder: ServiceFolder
   let log: ProcessLog
+
+  /// The newest line of a log that the process itself said: why it ended stands before what its keeper says of that.
+  static func said(in lines: [String], hasEnded: Bool) -> String? {
+    let own = lines.filter { $0.split(separator: " ", maxSplits: 3).dropFirst(2).first != "\(label):" }
+    return (hasEnded ? own.last { $0.hasPrefix("Error: ") } : nil) ?? own.last ?? lines.last
+  }
 
   /// Returns when the process has ended for good, or was stopped as asked.
   /// - Throws: `DurabilityError.locked` if another supervisor keeps it; what its folder lacks.

@@ -32,6 +32,9 @@ enum StatusText {
       let chosen = status.chosenShare.map { String(format: ", %.3f of rows chosen", $0) } ?? ""
       rows.append(("embeddings", String(format: "spread %.3f, target entropy %.3f", spread, entropy) + chosen))
     }
+    if let evaluation = status.evaluation {
+      rows.append(("features", "\(evaluation.words), of step \(evaluation.step)"))
+    }
     if let cached = status.rowsCached, let fetched = status.rowsFetched, cached + fetched > 0 {
       let wait = status.rowWaitSeconds.map { String(format: ", waited for %.3f s", $0) } ?? ""
       rows.append(
@@ -69,6 +72,8 @@ enum StatusText {
             + "\(worker.threads) threads, \(worker.idleThreads) idle, \(worker.leases) leases, \(rate), "
             + worker.heardWords
             + (run.weightSources > 0 && !worker.isReached ? ", gives no weights" : "")
+            + (worker.isOtherClass ? ", of another compute class" : "")
+            + (worker.auditsPassed > 0 ? ", \(worker.auditsPassed) audits passed" : "")
             + (worker.undelivered > 0 ? ", \(worker.undelivered) payloads not delivered" : "")
         ))
     }

@@ -22,7 +22,7 @@ package struct TensorBoardCommand: EndsInOrder {
   @Option(name: .customLong("run"), help: ArgumentHelp("Run directory.", valueName: "folder"))
   package var runDirectory: String
 
-  @Option(help: ArgumentHelp("The run's pictures; without them no views are shown.", valueName: "folder"))
+  @Option(help: ArgumentHelp("The run's pictures; without them no views are shown.", valueName: "pictures"))
   package var data: String?
 
   @Option(help: ArgumentHelp("Where the files go. (default: tensorboard/ in the run)", valueName: "folder"))

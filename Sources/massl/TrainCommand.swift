@@ -31,6 +31,8 @@ package struct TrainCommand: EndsInOrder {
 
   @OptionGroup package var place: RunOptions
 
+  @OptionGroup package var beginning: InitialWeightsOptions
+
   @Option(help: ArgumentHelp("Worker processes; the machine's cores are split between them.", valueName: "count"))
   package var workers: Int = 1
 
@@ -84,6 +86,8 @@ package struct TrainCommand: EndsInOrder {
     try DescriptorLimit.check(for: "Training")
     // What is wrong with the settings is said once, here, not by each process that is started.
     let configuration = try settings.configuration(ofRunAt: place.run)
+    let isNew = try !RunDirectory.isRun(place.run, in: FileStorage())
+    if isNew { try beginning.check(configuration) }
     if detach {
       let arguments = CommandLine.arguments.dropFirst().filter { $0 != "--detach" }
       throw try DetachedTraining(run: place.run, arguments: Array(arguments)).start().code
@@ -91,7 +95,6 @@ package struct TrainCommand: EndsInOrder {
     let log = ProcessLog("train", level: configuration.logLevel)
     let allowance = Allowance.current
     if let sentence = allowance.sentence { log.line(.info, sentence) }
-    let isNew = try !RunDirectory.isRun(place.run, in: FileStorage())
     if isNew, let sentence = FasterPrecision.sentence(instead: configuration.precision) { log.line(.info, sentence) }
     let threads = threads ?? max(workers, allowance.processors.usable)
     let memory = try LocalMemory(configuration, workers: workers, threads: threads, rowCache: rowCache.bytes, allowance)
@@ -105,7 +108,7 @@ package struct TrainCommand: EndsInOrder {
       coordinator: [
         "coordinator", "--data", place.data, "--run", place.run, "--row-cache",
         "\(ByteCount(memory.coordinatorRowCache))",
-      ] + settings.arguments,
+      ] + beginning.arguments + settings.arguments,
       addressPath: NamedCoordinator.path(ofRunAt: place.run),
       lockPath: "\(place.run)/\(RunDirectory.supervisorLockFile)",
       workers: (0..<workers).map { index in

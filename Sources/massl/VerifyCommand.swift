@@ -10,8 +10,8 @@ package struct VerifyCommand: TakesThreads {
     commandName: "verify",
     abstract: "Replay golden cases and compare with what the reference computed.",
     discussion: """
-      Training steps, augmentations and schedules: the kind is told from the contents. Prints the largest difference
-      of each quantity beside its bound; the exit code is 1 if any is over.
+      Training steps, backbones of another library, augmentations and schedules: the kind is told from the contents.
+      Prints the largest difference of each quantity beside its bound; the exit code is 1 if any is over.
       """)
 
   @Argument(help: ArgumentHelp("Cases: JSON files, with their tensors beside them.", valueName: "case"))

@@ -27,6 +27,8 @@ enum Version {
       oneDNN    \(OneDNN.release ?? "none that is known here: precision bf16 needs it")
       ZeroMQ    \(ZeroMQLibrary.version)
       libjpeg   \(JPEGLibrary.version)
+      libpng    \(PNGLibrary.version)
+      libwebp   \(WebPLibrary.version)
       classes   \(classes)
       """
   }

@@ -27,8 +27,8 @@ package struct WorkerCommand: EndsInOrder {
 
   @Option(
     help: ArgumentHelp(
-      "Folder with the run's pictures; those that are not there, or differ, come from the coordinator.",
-      valueName: "folder"))
+      "The run's pictures here, in any form; those that are not there, or differ, come from the coordinator.",
+      valueName: "pictures"))
   package var data: String?
 
   @Option(

@@ -140,11 +140,52 @@ struct RefusedArgumentTests {
 
   @Test func evaluationTakesSeveralNeighbourCounts() throws {
     let place = ["--run", "r", "--train", "a", "--test", "b"]
-    #expect(try EvaluateNearestNeighborsCommand.parse(place).neighbors == [10, 20])
+    #expect(try EvaluateNearestNeighborsCommand.parse(place).neighbors == [10, 20, 100, 200])
     #expect(try EvaluateNearestNeighborsCommand.parse(place + ["--k", "5", "7"]).neighbors == [5, 7])
     expectRefusal("--k must be at least 1, not 0.") {
       try EvaluateNearestNeighborsCommand.parse(place + ["--k", "0"])
     }
+  }
+
+  @Test(arguments: [
+    (["--epochs", "0"], "--epochs must be from 1 to 1000000, not 0."),
+    (["--lr", "0.1", "0"], "--lr must be a number above 0, not 0.0."),
+    (["--no-cache", "--cache", "d"], "Give either --cache or --no-cache."),
+    (["--num-heads", "3"], "--num-heads is for --weights: a run says itself which network it has."),
+    (["--weights", "w"], "Give either --run or --weights."),
+  ])
+  func aLinearProbeRefuses(arguments: [String], sentence: String) {
+    expectRefusal(sentence) {
+      try EvaluateLinearCommand.parse(["--run", "r", "--train", "a", "--test", "b"] + arguments)
+    }
+  }
+
+  @Test func otherEvaluationsRefuse() {
+    expectRefusal("--labels is a share of the pictures: 0.01, say, not 10.0.") {
+      try EvaluateLowShotCommand.parse(["--run", "r", "--train", "a", "--test", "b", "--labels", "10"])
+    }
+    expectRefusal("--train-every would leave out pictures that --split names.") {
+      try EvaluateLowShotCommand.parse([
+        "--run", "r", "--train", "a", "--test", "b", "--split", "s", "--train-every", "2",
+      ])
+    }
+    for given in [["--train", "a"], ["--train", "a", "--ground-truth", "g"], ["--pictures", "p"], []] {
+      expectRefusal("Give either --train and --test, or --ground-truth and --pictures.") {
+        try EvaluateRetrievalCommand.parse(["--run", "r"] + given)
+      }
+    }
+  }
+
+  @Test func featuresAreKeptInTheRunUnlessToldOtherwise() throws {
+    let sides = ["--train", "a", "--test", "b"]
+    func folder(_ flags: [String]) throws -> String? {
+      try EvaluateLinearCommand.parse(sides + flags).options.cacheFolder
+    }
+    #expect(try folder(["--run", "r"]) == "r/evaluations")
+    #expect(try folder(["--run", "r", "--cache", "c"]) == "c")
+    #expect(try folder(["--run", "r", "--no-cache"]) == nil)
+    #expect(try folder(["--weights", "w"]) == nil)
+    #expect(try folder(["--weights", "w", "--cache", "c"]) == "c")
   }
 
   @Test(arguments: [

@@ -19,7 +19,7 @@ struct KeyTableTests {
   @Test func everyKeyReadsBackWhatIsWrittenToItAlone() throws {
     let others = [
       "arch": "vit_tiny", "listen": "tcp://0.0.0.0:1", "optimizer": "sgd", "compute_class": "neon", "precision": "bf16",
-      "log_level": "debug", "max_steps": "7", "memory_dtype": "fp16",
+      "log_level": "debug", "max_steps": "7", "warmup_steps": "7", "memory_dtype": "fp16",
       "audit_action": "report", "exchange": "never",
     ]
     for key in ConfigurationKey.all where !["arch", "embed_dim", "depth", "num_heads"].contains(key.name) {
@@ -36,6 +36,21 @@ struct KeyTableTests {
       changed.apply(layer)
       #expect(changed.differences(from: RunConfiguration()).map(\.name) == [key.name], "\(key.name)")
     }
+  }
+
+  /// In steps, where a pass over the pictures takes weeks: it counts in place of `warmup_epochs`.
+  @Test func aWarmUpMayBeGivenInSteps() throws {
+    func steps(_ assignments: String...) throws -> Int {
+      let layer = try ConfigurationLayer(assignments: ["batch_size=100", "slice_size=4"] + assignments)
+      return try RunConfiguration(layers: [layer]).warmUpSteps(pictures: 1000)
+    }
+    #expect(try steps("warmup_epochs=2") == 20)
+    #expect(try steps("warmup_epochs=2", "warmup_steps=7") == 7)
+    #expect(try steps("warmup_epochs=2", "warmup_steps=0") == 0)
+    #expect(try steps("warmup_epochs=2", "warmup_steps=null") == 20)
+    // What it stands for is then not judged either.
+    #expect(try steps("warmup_epochs=900", "warmup_steps=7") == 7)
+    #expect(throws: ConfigurationError.self) { try steps("warmup_steps=-1") }
   }
 
   /// Epochs may be a part of one. Whole ones are written as they always were: recipes and digests of them stay.

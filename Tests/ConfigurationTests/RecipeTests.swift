@@ -93,6 +93,19 @@ struct ArchitectureTests {
     #expect(configuration.arch.rawValue == name)
   }
 
+  /// DeiT's are the same networks; what is written of a run has one name for each.
+  @Test(arguments: ["tiny", "small", "base"]) func deitIsTheViTThatItIs(size: String) throws {
+    let configuration = try Self.merged("arch: deit_\(size)")
+    #expect(try configuration == Self.merged("arch: vit_\(size)"))
+    #expect(configuration.arch.rawValue == "vit_\(size)" && configuration.patchSize == 16)
+  }
+
+  @Test func layerScaleBelowAFloatsRangeIsRefused() {
+    expectSentences("layer_scale 1e-50 is too small for a float. Give 0 for none, or a number such as 1e-5.") {
+      try Self.merged("layer_scale: 1e-50")
+    }
+  }
+
   @Test func sizesWithoutNameMakeACustomOne() throws {
     let configuration = try Self.merged("embed_dim: 192\ndepth: 4", ("num-heads", "3"))
     #expect((configuration.embedDim, configuration.depth, configuration.numHeads) == (192, 4, 3))

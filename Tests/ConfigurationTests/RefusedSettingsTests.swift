@@ -39,7 +39,7 @@ struct RefusedSettingsTests {
     ("optimizer: adam", "optimizer must be one of adamw, sgd, lars, not 'adam' (r.yaml, line 1)."),
     (
       "arch: vit_huge",
-      "arch must be one of vit_tiny, vit_small, vit_base, vit_large, custom, not 'vit_huge' (r.yaml, line 1)."
+      "arch must be one of vit_tiny, vit_small, vit_base, vit_large, deit_tiny, deit_small, deit_base, custom, not 'vit_huge' (r.yaml, line 1)."
     ),
     ("max_steps: 0", "max_steps must be a whole number of at least 1, or null, not '0' (r.yaml, line 1)."),
     (

@@ -1,6 +1,7 @@
 import Coordination
 import Messages
 import Numerics
+import Slices
 import Testing
 
 @Suite("What is audited counts once two hosts agree; who is wrong is named and works no more")
@@ -38,6 +39,8 @@ struct AuditTests {
     #expect(try script.handle(.pushArrived(first.lease, .whole)).accepted == [first.slices])
     #expect(script.effects.cancels(second, of: 3))
     #expect(script.status.counts.audited == 1 && script.status.counts.wrong == 0)
+    // Of the third worker nothing was compared.
+    #expect(script.status.workers.map(\.auditsPassed) == [1, 1, 0])
     // Only of what counts.
     #expect(script.status.counts.rowsCached == 50 && script.status.counts.rowsFetched == 1)
     #expect(script.status.counts.rowWaitSeconds == 0.001)
@@ -89,6 +92,7 @@ struct AuditTests {
     #expect(script.refusals.map(\.reason) == [.quarantined])
     #expect(effects.grants(second, to: 2) && !effects.grants(first, to: 1))
     #expect(script.status.quarantined == [wrong] && script.stops.isEmpty)
+    #expect(script.status.workers.map(\.auditsPassed) == [1, 0, 1], "the two that agree; the neighbour was not asked")
     // It does not come back.
     #expect(try script.join(1, on: "a").isEmpty)
     try script.say(Script.hello(name: "a/9", host: "a"), 9)
@@ -295,5 +299,51 @@ struct AuditTests {
         effects.grants(first, to: 1) != effects.contains(.recompute(step: step, first.slices, hashesGradient: false)))
     }
     #expect(abs(Double(audited) / 1000 - rate) < 0.05)
+  }
+
+  /// A step of eight slices, computed by four hosts of one thread. For the first node that each host has, for the second,
+  /// and so on: whether it was given to another host too.
+  private static func audited(in step: Int) throws -> [Int: Set<Bool>] {
+    var script = Script(slices: 8, lastStep: 1000, from: step, audits: AuditSettings(rate: 0.3, seed: 9))
+    for host in 0..<4 as Range<UInt64> { try script.say(Script.hello(host: "\(host)"), host) }
+    func says(_ message: WorkerMessage, _ peer: PeerID) -> Event {
+      .message(message, from: script.sender(peer.rawValue))
+    }
+    let idle = WorkerMessage.ready(Ready(idleThreads: 1, held: []))
+    var events = (0..<4).map { says(idle, PeerID(rawValue: $0)) }
+    var orders: [SliceRange: Int] = [:]
+    var leases: [PeerID: Int] = [:]
+    var twice: Set<SliceRange> = []
+    while !events.isEmpty {
+      for effect in try script.handle(events.removeFirst()) {
+        switch effect {
+        case .send(.lease(let lease), let peer):
+          if orders[lease.slices] == nil {
+            orders[lease.slices] = leases[peer, default: 0]
+            leases[peer, default: 0] += 1
+          } else {
+            twice.insert(lease.slices)
+          }
+          events += [says(.finished(Script.result(of: lease)), peer), says(idle, peer)]
+        case .send(.grant(let lease, _), _): events.append(.pushArrived(lease, .whole))
+        default: break
+        }
+      }
+    }
+    #expect(orders.count == 8)
+    return orders.reduce(into: [:]) { $0[$1.value, default: []].insert(twice.contains($1.key)) }
+  }
+
+  @Test func auditsOfAllHostsFallOnTheSameLeasesAndThoseOfOneHostOnAny() throws {
+    var counts: [[Bool]: Int] = [:]
+    for step in 0..<300 {
+      let audited = try Self.audited(in: step)
+      for (order, outcomes) in audited { #expect(outcomes.count == 1, "lease \(order) of step \(step)") }
+      counts[[audited[0] == [true], audited[1] == [true]], default: 0] += 1
+    }
+    for (first, second) in [(true, true), (true, false), (false, true), (false, false)] {
+      let expected = (first ? 0.3 : 0.7) * (second ? 0.3 : 0.7)
+      #expect(abs(Double(counts[[first, second], default: 0]) / 300 - expected) < 0.08, "\(counts)")
+    }
   }
 }

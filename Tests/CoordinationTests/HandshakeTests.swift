@@ -41,7 +41,9 @@ struct HandshakeTests {
     }
     var mixed = Script(allowsMixed: true)
     try mixed.say(Script.hello(probe: other), 1)
+    try mixed.say(Script.hello(), 2)
     #expect(mixed.refusals.isEmpty && mixed.status.counts.otherClass == 1)
+    #expect(mixed.status.workers.map(\.isOtherClass) == [true, false])
   }
 
   @Test func whereTheCoordinatorHasNoProbeTheFirstWorkersCounts() throws {

@@ -81,10 +81,12 @@ struct LeaseTests {
     #expect(try script.join(2, after: 10).isEmpty)
     try script.handle(.disconnected(PeerID(rawValue: 1)), after: 10)
     let copy = try #require(script.leases(to: 2).first, "an idle worker waits beside a lease of nobody")
-    #expect(copy.slices == lease.slices && script.status.workers.count == 2)
+    #expect(copy.slices == lease.slices)
+    #expect(script.status.workers.map(\.isConnected) == [false, true] && script.status.connectedWorkers.count == 1)
     // It is back, and the first to answer.
     let effects = try script.complete(lease, by: 1, after: 10)
     #expect(effects.accepted == [lease.slices] && effects.cancels(copy, of: 2))
+    #expect(script.status.connectedWorkers.count == 2)
   }
 
   @Test func whoIsNotConnectedGetsNothingUntilItIsHeardAgain() throws {

@@ -16,7 +16,7 @@ struct ManyWorkersTests {
   }
 
   @Test func withAuditsItEndsTheSame() throws {
-    var crowd = Crowd(workers: 512, threads: 4, slices: 4096, spread: 300, auditRate: 0.01)
+    var crowd = Crowd(workers: 512, threads: 4, slices: 4096, spread: 300, auditRate: 0.3)
     try crowd.run(steps: 1)
     #expect(crowd.acceptedSlices == [4096])
     #expect(crowd.script.status.counts.audited > 0)
@@ -132,7 +132,7 @@ extension Crowd {
         queue.add(.computed(worker, lease), at: script.time + UInt64(rounds) * paces[worker])
       case .push(let lease, _): queue.add(.pushed(worker, lease), at: script.time + 2)
       case .forget(let lease): held[worker].remove(lease)
-      case .leave, .reduce, .log, .stop: break
+      case .leave, .reduce, .evaluate, .stopEvaluating, .log, .stop: break
       }
     }
   }

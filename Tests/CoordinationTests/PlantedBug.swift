@@ -40,6 +40,9 @@ extension Simulation {
     /// A worker lets go of a gradient that it is to keep once the rest of its payload is pushed.
     case letsGoOfGradientsBeforeTheirSum
 
+    /// A worker evaluates another teacher than the one that it was asked about.
+    case evaluatesAnotherTeacher
+
     // MARK: Memory shards
 
     /// A shard says that it has an extent when it begins to copy it.

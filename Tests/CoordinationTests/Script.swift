@@ -21,7 +21,8 @@ struct Script {
     pictures: Int = 1000, everySteps: Int? = nil, keepEvery: Int? = nil,
     every: Duration? = nil, audits: AuditSettings = AuditSettings(), libraries: LibraryVersions = LibraryVersions(),
     undecodable: Set<Int> = [], lost: [LostPicture] = [], peersAtMost: Int = CoordinationLimits.peers,
-    exchanges: Bool? = nil, parameters: Int = Self.parameters, probe: Digest? = Self.probe
+    exchanges: Bool? = nil, parameters: Int = Self.parameters, probe: Digest? = Self.probe,
+    evaluation: EvaluationSettings? = nil
   ) {
     let settings = CoordinatorSettings(
       run: Self.run, incarnation: incarnation,
@@ -36,7 +37,8 @@ struct Script {
       pictures: PictureSettings(
         name: { "picture-\($0).jpg" },
         ofSlice: { step, slice in [100 * step + 2 * slice, 100 * step + 2 * slice + 1] },
-        undecodable: undecodable, lost: lost))
+        undecodable: undecodable, lost: lost),
+      evaluation: evaluation)
     coordinator = Coordinator(
       settings, resuming: Self.version(step), durableStep: durableStep, at: Instant(nanoseconds: 0))
   }
@@ -66,14 +68,14 @@ struct Script {
 
   static func hello(
     version: UInt32 = 2, name: String = "host", host: String? = nil, threads: Int = 1, probe: Digest = probe,
-    libraries: LibraryVersions = LibraryVersions(), address: BulkAddress? = nil
+    libraries: LibraryVersions = LibraryVersions(), address: BulkAddress? = nil, evaluates: Bool = false
   )
     -> WorkerMessage
   {
     .hello(
       Hello(
         protocolVersion: version, name: name, host: host, threads: threads, probe: probe, libraries: libraries,
-        address: address))
+        address: address, evaluates: evaluates))
   }
 
   /// Says hello and asks for work.

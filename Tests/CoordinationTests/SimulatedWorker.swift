@@ -35,6 +35,8 @@ struct SimulatedWorker {
   var gradientRoom = 0
   /// The newest reduction that it works on.
   var reduction: UInt64 = 0
+  /// The evaluation that it works on.
+  var evaluating: LeaseID?
   /// Who says what it hears now.
   var hearing = Incarnation(0)
 
@@ -48,11 +50,11 @@ struct SimulatedWorker {
   mutating func start(at now: Instant) {
     let hello = Hello(
       protocolVersion: 1, name: "simulated", host: host, threads: threads, probe: Simulation.probe,
-      address: address)
+      address: address, evaluates: true)
     machine = WorkerMachine(WorkerMachine.Settings(hello: hello, peer: process.peer, coordinator: "simulated"), at: now)
     leave()
   }
 
   /// What the threads of the session before are at ends by itself, and nobody hears of it.
-  mutating func leave() { (session, jobs, results) = (0, [], [:]) }
+  mutating func leave() { (session, jobs, results, evaluating) = (0, [], [:], nil) }
 }

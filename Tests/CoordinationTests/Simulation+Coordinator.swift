@@ -17,7 +17,8 @@ extension Simulation {
       lastStep: lastStep,
       checkpoints: CheckpointCadence(everySteps: shape.checkpointEverySteps, every: .seconds(30)), audits: audits,
       exchanges: exchanges || seed.isMultiple(of: 2) ? true : nil, memory: memory,
-      pictures: PictureSettings(name: { "picture \($0)" }, ofSlice: { _, slice in [slice] }, lost: recordedLoss))
+      pictures: PictureSettings(name: { "picture \($0)" }, ofSlice: { _, slice in [slice] }, lost: recordedLoss),
+      evaluation: evaluation)
   }
 
   var incarnation: Incarnation { Incarnation(coordinator.disk.incarnation) }
@@ -66,6 +67,7 @@ extension Simulation {
     coordinator.hasLostLock = false
     (coordinator.newest, wronglyCounted) = (now, [:])
     coordinator.version = version
+    openEvaluations(resuming: version.step)
     coordinator.memory = newest?.memory ?? truth.memories[0]
     coordinator.previous = nil
     coordinator.course = Array(coordinator.course.prefix(version.rows * Truth.width))
@@ -141,6 +143,7 @@ extension Simulation {
     case .quarantine(let hosts, let step): quarantine(hosts, rollingBackTo: step)
     case .recordLost(let pictures): record(pictures)
     case .startOver: startOver()
+    case .evaluated(let evaluation): record(evaluation)
     case .examinePicture(let picture):
       let verdict = Event.pictureExamined(picture, .decodes)
       schedule(

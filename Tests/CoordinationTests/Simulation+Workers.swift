@@ -83,6 +83,8 @@ extension Simulation {
     case .push(let lease, _): push(lease, index)
     case .forget(let lease): forget(lease, index)
     case .reduce(let reduction): reduce(reduction, index)
+    case .evaluate(let evaluate): self.evaluate(evaluate, index)
+    case .stopEvaluating: workers[index].evaluating = nil
     case .log: break
     case .stop(let ending):
       // The run is over, or its host is in quarantine: nobody starts it again.

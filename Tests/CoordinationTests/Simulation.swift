@@ -35,6 +35,8 @@ struct Simulation {
     case computed(Int, life: Int, session: Int, LeaseID)
     /// A shard's copy with this number has come to its end.
     case copied(Int, life: Int, number: Int)
+    /// A worker has judged a teacher.
+    case evaluated(Int, life: Int, session: Int, Evaluate)
     /// A worker has added up the first of these chunks, or the coordinator has.
     case addsUp(Int, life: Int, session: Int, Reduction)
     case addsUpItself(life: Int, restarts: Int, Reduction)
@@ -108,6 +110,10 @@ struct Simulation {
   var wronglyCounted: [ShardID: [Int: WronglyCounted]] = [:]
   /// Every worker is a host of its own that others reach, and steps are reduced wherever they can be.
   let exchanges: Bool
+  /// Every second step is evaluated.
+  let evaluates: Bool
+  /// Steps whose evaluations are on the disk.
+  var evaluatedSteps: [Int] = []
   /// Updates wait, and so does everything that follows from a step.
   var holdsUpdates = false
   var givenBack: [Int: Int] = [:]
@@ -124,15 +130,17 @@ struct Simulation {
   ///   - shards: memory shards; 0: the memory is the coordinator's alone.
   ///   - replicas: shards that are to hold each extent.
   ///   - exchanges: every worker is a host of its own that others reach, and steps are reduced wherever they can be.
+  ///   - evaluates: every second step is evaluated.
   init(
     seed: UInt64, workers count: Int? = nil, shards: Int = 0, replicas: Int = 1, exchanges: Bool = false,
-    faults: Faults, bug: PlantedBug? = nil
+    evaluates: Bool = false, faults: Faults, bug: PlantedBug? = nil
   ) {
     var random = SplitMix64(seed: seed)
     self.seed = seed
     self.faults = faults
     self.bug = bug
     self.exchanges = exchanges
+    self.evaluates = evaluates
     // The run follows from the seed; the world it runs in does not change it.
     let drawn = Shape(&random)
     shape = shards > 0 ? Shape(withShards: seed, keptCheckpoints: drawn.disk.keptCheckpoints) : drawn
@@ -262,6 +270,9 @@ struct Simulation {
     case .computed(let index, let life, let session, let lease):
       guard isRunning(.worker(index), life, orLater: happening) else { return }
       computed(lease, session, index)
+    case .evaluated(let index, let life, let session, let evaluate):
+      guard isRunning(.worker(index), life, orLater: happening) else { return }
+      evaluated(evaluate, session, index)
     case .addsUp(let index, let life, let session, let reduction):
       guard isRunning(.worker(index), life, orLater: happening) else { return }
       addUp(reduction, session, index)

@@ -87,6 +87,33 @@ struct SimulationTests {
     }
   }
 
+  // MARK: Evaluations
+
+  @Test func evaluationsChangeNoBitsAndHoldUpNothing() {
+    var seen: [String: Int] = [:]
+    for seed in Seeds.chosen(orElse: 0..<150) {
+      var world = Simulation(seed: seed, evaluates: true, faults: .drawn(from: seed))
+      world.runToTheEnd(withFaultsFor: 6_000)
+      #expect(world.broken == nil && world.unfinished == nil, "\(world.replay)")
+      let isRight = world.isRight
+      #expect(isRight, "\(world.replay)")
+      for (kind, count) in world.seen { seen[kind, default: 0] += count }
+    }
+    guard Seeds.chosen(orElse: 0..<150).count > 1 else { return }
+    for kind in ["evaluations", "lateEvaluations", "evaluationsOfTheLast"] {
+      #expect(seen[kind, default: 0] >= 20, "\(kind): \(seen)")
+    }
+  }
+
+  @Test func evaluationsOfAnotherTeacherAreFound() {
+    let found = (0..<10 as Range<UInt64>).lazy.compactMap { seed in
+      var world = Simulation(seed: seed, evaluates: true, faults: .none, bug: .evaluatesAnotherTeacher)
+      world.run(toStep: nil, eventsAtMost: 20_000)
+      return world.broken
+    }
+    #expect(found.contains { $0.contains("has another teacher's figures") })
+  }
+
   // MARK: Lost pictures
 
   private func losing(_ seed: UInt64, bug: Simulation.PlantedBug? = nil) -> Simulation {

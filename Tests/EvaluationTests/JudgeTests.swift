@@ -8,6 +8,7 @@ import Numerics
 import TestSupport
 import Testing
 import Vision
+import WeightFiles
 
 /// What is judged from folders and files as people have them.
 @Suite struct JudgeTests {
@@ -22,19 +23,6 @@ import Vision
 
   private static let flags: [(name: String, text: String)] = [("num-heads", "2")]
 
-  /// Writes a backbone by itself, 16 wide, for pictures of 16 pixels.
-  private func write(_ path: String, prefix: String = "", changing change: (FloatBuffer) -> Void = { _ in }) throws {
-    let architecture = try NetworkArchitecture(
-      imageSize: 16, patchSize: 8, embedDim: 16, depth: 2, numHeads: 2, headHiddenDim: 8, bottleneckDim: 8)
-    let layout = ParameterLayout(architecture)
-    let parameters = initialParameters(layout: layout, seed: 3)
-    change(parameters)
-    let entries = layout.tensors.filter { $0.name.hasPrefix("backbone.") }
-      .map { TensorEntry(name: String($0.name.dropFirst("backbone.".count)), shape: $0.shape, range: $0.range) }
-    try SafetensorsFile.write(
-      [TensorGroup(prefix: prefix, buffer: parameters, entries: entries)], to: path, in: FileStorage())
-  }
-
   private func network(in folder: PictureFolder, _ given: [(name: String, text: String)] = flags) throws
     -> FrozenNetwork
   {
@@ -45,8 +33,8 @@ import Vision
     _ network: FrozenNetwork, _ bank: PictureFolder, _ queries: PictureFolder, threads: Int = 2
   ) throws -> NearestNeighborsJudge {
     NearestNeighborsJudge(
-      network: network, bank: try LabelledPictures(bank.root), queries: try LabelledPictures(queries.root),
-      counts: [1, 3], threads: threads)
+      FrozenFeatures(network, in: .avx2, cache: nil, threads: threads), bank: try LabelledPictures(bank.root),
+      queries: try LabelledPictures(queries.root), counts: [1, 3])
   }
 
   @Test func badPicturesAreSkippedOnBothSidesAndNamedWhole() throws {
@@ -54,7 +42,7 @@ import Vision
     try bank.put("a/0text.jpg", Array("words".utf8))
     let whole = Picture(width: 16, height: 16, pixels: .init(repeating: 9, count: 768)).jpeg()
     try queries.put("b/cut.jpg", Array(whole.prefix(200)))
-    try write(bank.root + "/w.safetensors")
+    try writeBackbone(bank.root + "/w.safetensors")
     let judge = try judge(network(in: bank), bank, queries)
     for source in NearestNeighborsJudge.Source.allCases {
       let row = try judge.row(source)
@@ -68,7 +56,7 @@ import Vision
   @Test func nothingLeftIsAnErrorThatNamesTheFirst() throws {
     let (bank, queries) = (try folder([("a", 60)]), PictureFolder())
     try queries.put("a/x.jpg", [1, 2])
-    try write(bank.root + "/w.safetensors")
+    try writeBackbone(bank.root + "/w.safetensors")
     let judge = try judge(network(in: bank), bank, queries)
     for source in [NearestNeighborsJudge.Source.trained, .pixels] {
       let error = #expect(throws: EvaluationError.self) { try judge.row(source) }
@@ -86,7 +74,7 @@ import Vision
     try bank.putPicture("stray.jpg", base: 60, seed: 1)
     try bank.putPicture("b/deep/er/0.jpg", base: 180, seed: 2)
     try queries.putPicture("only-there/0.jpg", base: 120, seed: 3)
-    try write(bank.root + "/w.safetensors")
+    try writeBackbone(bank.root + "/w.safetensors")
     let (voting, asked) = (try LabelledPictures(bank.root), try LabelledPictures(queries.root))
     #expect(voting.count == 16 && voting.strays == 1 && voting.nested == 1)
     #expect(voting.names == ["a", "b", "only-here"])
@@ -101,14 +89,16 @@ import Vision
   @Test func threadsDecideNoFigure() throws {
     let classes = (0..<5).map { (name: "c\($0)", base: 100 + 4 * $0) }
     let (bank, queries) = (try folder(classes, each: 40), try folder(classes, each: 29))
-    try write(bank.root + "/w.safetensors")
+    try writeBackbone(bank.root + "/w.safetensors")
     let network = try network(in: bank)
     for source in NearestNeighborsJudge.Source.allCases {
       let rows = try [1, 4].map { try judge(network, bank, queries, threads: $0).row(source) }
       #expect(rows[0].accuracies == rows[1].accuracies, "\(source)")
     }
     let pictures = try LabelledPictures(queries.root)
-    let features = try [1, 3].map { try network.features(of: pictures, network.parameters, threads: $0).buffer.array }
+    let features = try [1, 3].map {
+      try network.features(of: pictures.selection, network.parameters, threads: $0).matrix.array
+    }
     #expect(features[0] == features[1])
   }
 
@@ -123,10 +113,10 @@ import Vision
       let matrix = FloatBuffer(count: pictures.count * 3 * side * side)
         .matrix(rows: pictures.count, columns: 3 * side * side)
       for place in 0..<pictures.count {
-        let levels = try pictures.square(place, side: side, &resampler)
+        let levels = try pictures.selection.square(place, side: side, &resampler)
         normalization.write(Picture(width: side, height: side, pixels: levels), into: matrix.row(at: place))
       }
-      return FeatureRows(matrix)
+      return FeatureRows(matrix).scaledToUnitLength()
     }
     let neighbors = NearestNeighbors(counts: [1, 20], classes: voting.classes, classCount: 3)
     let truth = asked.classes(among: voting.names)
@@ -148,7 +138,7 @@ extension JudgeTests {
     throws
   {
     let folder = try folder([("a", 60)])
-    try write(folder.root + "/w.safetensors", prefix: prefix)
+    try writeBackbone(folder.root + "/w.safetensors", prefix: prefix)
     let network = try network(in: folder)
     #expect(network.architecture.embedDim == 16 && network.architecture.depth == 2)
     #expect(network.architecture.patchSize == 8 && network.architecture.imageSize == 16)
@@ -159,24 +149,24 @@ extension JudgeTests {
       try self.network(in: folder, [])
     }
     // What is given counts, and has to fit.
-    #expect(throws: CheckpointError.self) { try self.network(in: folder, [("num-heads", "2"), ("patch-size", "4")]) }
-    #expect(throws: CheckpointError.self) { try self.network(in: folder, [("arch", "vit_tiny")]) }
+    #expect(throws: WeightFileError.self) { try self.network(in: folder, [("num-heads", "2"), ("patch-size", "4")]) }
+    #expect(throws: WeightFileError.self) { try self.network(in: folder, [("arch", "vit_tiny")]) }
   }
 
   @Test func weightsThatAreNotFiniteAreNamedBeforeAnyFigure() throws {
     let folder = try folder([("a", 60)])
-    try write(folder.root + "/w.safetensors") { $0[5] = .nan }
+    try writeBackbone(folder.root + "/w.safetensors") { $0[5] = .nan }
     #expect(
-      throws: EvaluationError.notFinite(file: folder.root + "/w.safetensors", tensor: "cls_token", count: 1)
+      throws: WeightFileError.notFinite(file: folder.root + "/w.safetensors", tensor: "cls_token", count: 1)
     ) { try network(in: folder) }
   }
 
   @Test func tensorsWithoutAPlaceAreSaid() throws {
     let folder = try folder([("a", 60)])
     let path = folder.root + "/w.safetensors"
-    try write(path)
+    try writeBackbone(path)
     let file = try SafetensorsFile(path, in: FileStorage())
-    // The same file with a layer scale and a classifier that is not finite.
+    // The same file with a norm of queries and a classifier that is not finite.
     let buffer = FloatBuffer(count: 1 << 16)
     var entries: [TensorEntry] = []
     var start = 0
@@ -186,7 +176,7 @@ extension JudgeTests {
       entries.append(entry)
       start += tensor.count
     }
-    for name in ["blocks.0.ls1.gamma", "head.weight"] {
+    for name in ["blocks.0.attn.q_norm.weight", "head.weight"] {
       entries.append(TensorEntry(name: name, shape: [16], range: start..<start + 16))
       start += 16
     }
@@ -194,7 +184,8 @@ extension JudgeTests {
     try SafetensorsFile.write([TensorGroup(buffer: buffer, entries: entries)], to: path, in: FileStorage())
     let notes = try network(in: folder).notes
     #expect(notes.contains { $0.contains("'head.weight', which features do not need, is not finite") }, "\(notes)")
-    #expect(notes.contains { $0.contains("1 tensors that this network has no place for ('blocks.0.ls1.gamma'") })
+    #expect(
+      notes.contains { $0.contains("1 tensors that this network has no place for ('blocks.0.attn.q_norm.weight'") })
   }
 
   @Test func aFileWithoutABackboneIsRefused() throws {
@@ -203,7 +194,7 @@ extension JudgeTests {
     try SafetensorsFile.write(
       [TensorGroup(buffer: buffer, entries: [TensorEntry(name: "conv1.weight", shape: [4], range: 0..<4)])],
       to: folder.root + "/w.safetensors", in: FileStorage())
-    let error = #expect(throws: EvaluationError.self) { try network(in: folder) }
+    let error = #expect(throws: WeightFileError.self) { try network(in: folder) }
     #expect(error.map { "\($0)".contains("no tensor is called cls_token") } == true)
   }
 }
@@ -214,7 +205,7 @@ extension JudgeTests {
   /// 3,000 pictures of 224 pixels were 1.8 GB as floats, of both sides.
   @Test func memoryDoesNotGrowWithPixels() throws {
     let folder = try folder([("a", 60)])
-    try write(folder.root + "/w.safetensors")
+    try writeBackbone(folder.root + "/w.safetensors")
     let small = try network(in: folder)
     func need(_ bank: Int, _ queries: Int) -> Int {
       EvaluationMemory(of: small, bank: bank, queries: queries, counts: [20]).bytes(threads: 2)
@@ -226,7 +217,7 @@ extension JudgeTests {
 
   @Test func fewerThreadsWhereMemoryIsScarce() throws {
     let folder = try folder([("a", 60)])
-    try write(folder.root + "/w.safetensors")
+    try writeBackbone(folder.root + "/w.safetensors")
     let memory = EvaluationMemory(of: try network(in: folder), bank: 1000, queries: 100, counts: [20])
     #expect(try memory.threads(atMost: 8, available: 1 << 40) == 8)
     #expect(try memory.threads(atMost: 8, available: memory.bytes(threads: 3)) == 3)

@@ -11,7 +11,7 @@ import Testing
       matrix[row, 0] = Float(cosine) * 3
       matrix[row, 1] = Float(sine) * 3
     }
-    return FeatureRows(matrix)
+    return FeatureRows(matrix).scaledToUnitLength()
   }
 
   private func accuracy(

@@ -1,5 +1,6 @@
 import EventFiles
 import Foundation
+import Synchronization
 import TestSupport
 import Testing
 
@@ -92,6 +93,33 @@ struct EventFilesTests {
     try withTemporaryDirectory { path in
       let folder = try EventFolder(path)
       #expect(throws: EventFileError.inUse(path)) { _ = try EventFolder(path) }
+      withExtendedLifetime(folder) {}
+    }
+  }
+
+  private final class Others: Sendable {
+    let areDone = Atomic(false)
+    /// Descriptors of theirs that somebody else had closed.
+    let lost = Atomic(0)
+  }
+
+  /// A descriptor that is closed twice may be another's by the second time: a connection of a run's, say.
+  @Test func whoIsRefusedClosesOnlyWhatItOpened() throws {
+    try withTemporaryDirectory { path in
+      let folder = try EventFolder(path)
+      let others = Others()
+      let ended = DispatchSemaphore(value: 0)
+      Thread.detachNewThread {
+        while !others.areDone.load(ordering: .relaxed) {
+          let descriptor = open("/dev/null", O_RDONLY | O_CLOEXEC)
+          if close(descriptor) != 0 { others.lost.add(1, ordering: .relaxed) }
+        }
+        ended.signal()
+      }
+      for _ in 0..<20_000 { #expect(throws: EventFileError.self) { _ = try EventFolder(path) } }
+      others.areDone.store(true, ordering: .relaxed)
+      ended.wait()
+      #expect(others.lost.load(ordering: .relaxed) == 0)
       withExtendedLifetime(folder) {}
     }
   }

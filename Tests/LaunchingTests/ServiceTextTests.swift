@@ -34,6 +34,16 @@ struct ServiceTextTests {
       ])
   }
 
+  @Test func theFirstWeightsAreAFileOfTheCoordinatorsMachine() throws {
+    let cluster = try cluster()
+    let run = RunArguments(data: "d", run: "r", initialWeights: "dino.safetensors", flags: [], hasRecipe: false)
+    let lines = cluster.hosts.map {
+      cluster.arguments(of: $0, home: "/home/me", coordinatorKey: "abc", run: run).joined(separator: " ")
+    }
+    #expect(lines[0].hasSuffix("/allowed.txt --init /home/me/dino.safetensors"))
+    #expect(!lines[1].contains("--init") && !lines[2].contains("--init"))
+  }
+
   @Test func sshAsksForNothingAndTakesNoHostForAFlag() throws {
     let host = try cluster().hosts[1]
     let arguments = RemoteCommand.installed(in: ".massl/first/b", ["status", "--run", "my run's"])
@@ -85,6 +95,11 @@ struct ServiceTextTests {
       "No ED25519 host key is known for b and you have requested strict checking.\nHost key verification failed.",
       .unknownHostKey
     ),
+    (
+      "@ WARNING: UNPROTECTED PRIVATE KEY FILE! @\nPermissions 0644 for 'id' are too open.\nme@b: Permission denied (publickey).",
+      .openKey
+    ),
+    ("no such identity: /no: No such file or directory\nme@b: Permission denied (publickey).", .missingKey),
     ("me@b: Permission denied (publickey).", .notLetIn), ("odd\nmux: odd\u{1b}", .other("mux: odd\u{1b}")),
     ("", .other("ssh ended without a word")),
   ])

@@ -37,9 +37,3 @@ func newStorage() throws -> SimulatedStorage {
   try storage.makeDurableDirectory("run")
   return storage
 }
-
-/// Of this process.
-func residentBytes() throws -> Int {
-  let fields = try String(contentsOfFile: "/proc/self/statm", encoding: .utf8).split(separator: " ")
-  return (Int(fields[1]) ?? 0) * 4096
-}

@@ -378,7 +378,7 @@ struct LargeMemoryTests {
 
   /// Bytes by which this process grows with both ends of a memory of so many rows.
   private func growth(size: Int) throws -> Int {
-    let before = try residentBytes()
+    let before = try ThisProcess.residentBytes()
     let store = try RowStore(
       storage: newStorage(), directory: "run/memory", layout: ExtentLayout(run: run, width: 256),
       window: MemoryWindow(size: size, rows: 0), digest: MemoryDigest())
@@ -388,6 +388,6 @@ struct LargeMemoryTests {
     let block = FloatBuffer(count: 1_024 * 256).factor(rows: 1_024, columns: 256, precision: .fp32)
     #expect(cache.gather(draw, block: 7, positions: 0..<1_024, into: block).count == 128)
     #expect(store.rows == 0)
-    return try residentBytes() - before
+    return try ThisProcess.residentBytes() - before
   }
 }

@@ -8,7 +8,7 @@ struct InitialParametersTests {
     let layout = ParameterLayout(
       try NetworkArchitecture(
         imageSize: 32, patchSize: 4, embedDim: 48, depth: depth, numHeads: 3, headHiddenDim: 200, bottleneckDim: 64,
-        useBNInHead: true))
+        useBNInHead: true, registers: 4, layerScale: 0.25))
     return (layout, initialParameters(layout: layout, seed: 3))
   }
 
@@ -26,6 +26,8 @@ struct InitialParametersTests {
         let error = 5 * 0.02 / Double(values.count).squareRoot()
         #expect(abs(mean) < error && abs(deviation - 0.02) < error, "\(tensor.name): \(mean), \(deviation)")
         #expect(largest < 0.14)
+      } else if tensor.name.hasSuffix(".gamma") {
+        #expect(values.allSatisfy { $0 == 0.25 }, "\(tensor.name)")
       } else {
         #expect(values.allSatisfy { $0 == (tensor.name.hasSuffix(".weight") ? 1 : 0) }, "\(tensor.name)")
       }

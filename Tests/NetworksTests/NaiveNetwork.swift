@@ -44,22 +44,30 @@ struct NaiveNetwork {
   }
 
   private func features(_ pixels: [Double], side: Int, scales: [Double]) -> [Double] {
-    var tokens = embed(pixels, side: side)
-    for block in 0..<architecture.depth {
+    let tokens = passed(embed(pixels, side: side), blocks: 0..<architecture.depth, scales: scales)
+    if !architecture.useMeanPooling { return layerNorm(tokens[0], "backbone.norm") }
+    let patches = tokens[(1 + architecture.registers)...]
+    let mean = tokens[0].indices.map { i in patches.reduce(0) { $0 + $1[i] } / Double(patches.count) }
+    return layerNorm(mean, "backbone.fc_norm")
+  }
+
+  private func passed(_ tokens: Rows, blocks: Range<Int>, scales: [Double]) -> Rows {
+    var tokens = tokens
+    for block in blocks {
       let prefix = "backbone.blocks.\(block)"
       let attended = attention(tokens.map { layerNorm($0, "\(prefix).norm1") }, prefix)
       for t in tokens.indices {
-        for i in tokens[t].indices { tokens[t][i] += scales[2 * block] * attended[t][i] }
+        for i in tokens[t].indices {
+          tokens[t][i] += scales[2 * block] * gamma("\(prefix).ls1", i) * attended[t][i]
+        }
         let hidden = linear(layerNorm(tokens[t], "\(prefix).norm2"), "\(prefix).mlp.fc1").map(gelu)
         let thought = linear(hidden, "\(prefix).mlp.fc2")
-        for i in tokens[t].indices { tokens[t][i] += scales[2 * block + 1] * thought[i] }
+        for i in tokens[t].indices {
+          tokens[t][i] += scales[2 * block + 1] * gamma("\(prefix).ls2", i) * thought[i]
+        }
       }
     }
-    if !architecture.useMeanPooling { return layerNorm(tokens[0], "backbone.norm") }
-    let mean = tokens[0].indices.map { i in
-      tokens[1...].reduce(0) { $0 + $1[i] } / Double(tokens.count - 1)
-    }
-    return layerNorm(mean, "backbone.fc_norm")
+    return tokens
   }
 
   private func embed(_ pixels: [Double], side: Int) -> Rows {
@@ -68,6 +76,9 @@ struct NaiveNetwork {
     let (cls, position) = (offset("backbone.cls_token"), offset("backbone.pos_embed"))
     let across = side / patch
     var tokens = [(0..<width).map { parameters[cls + $0] + parameters[position + $0] }]
+    for register in 0..<architecture.registers {
+      tokens.append((0..<width).map { parameters[offset("backbone.reg_token") + register * width + $0] })
+    }
     for y in 0..<across {
       for x in 0..<across {
         var token = positionEmbedding(y: y, x: x, across: across)
@@ -116,22 +127,40 @@ struct NaiveNetwork {
     let (width, size) = (architecture.embedDim, architecture.embedDim / architecture.numHeads)
     let qkv = tokens.map { linear($0, "\(prefix).attn.qkv") }
     var mixed = Rows(repeating: [Double](repeating: 0, count: width), count: tokens.count)
-    for head in 0..<architecture.numHeads {
+    for (head, probabilities) in self.probabilities(qkv).enumerated() {
       for query in tokens.indices {
-        let scores = tokens.indices.map { key in
-          (0..<size).reduce(0) { $0 + qkv[query][head * size + $1] * qkv[key][width + head * size + $1] }
-            / Double(size).squareRoot()
-        }
-        let powers = scores.map { exp($0) }
-        let total = powers.reduce(0, +)
         for key in tokens.indices {
           for i in 0..<size {
-            mixed[query][head * size + i] += powers[key] / total * qkv[key][2 * width + head * size + i]
+            mixed[query][head * size + i] += probabilities[query][key] * qkv[key][2 * width + head * size + i]
           }
         }
       }
     }
     return mixed.map { linear($0, "\(prefix).attn.proj") }
+  }
+
+  /// `[head][query][key]`.
+  private func probabilities(_ qkv: Rows) -> [Rows] {
+    let (width, size) = (architecture.embedDim, architecture.embedDim / architecture.numHeads)
+    return (0..<architecture.numHeads).map { head in
+      qkv.indices.map { query in
+        let powers = qkv.indices.map { key in
+          exp(
+            (0..<size).reduce(0) { $0 + qkv[query][head * size + $1] * qkv[key][width + head * size + $1] }
+              / Double(size).squareRoot())
+        }
+        let total = powers.reduce(0, +)
+        return powers.map { $0 / total }
+      }
+    }
+  }
+
+  /// `[head][query][key]` of the last block, in one picture, where nothing is dropped.
+  func lastAttention(_ pixels: [Double], side: Int) -> [Rows] {
+    let last = architecture.depth - 1
+    let tokens = passed(embed(pixels, side: side), blocks: 0..<last, scales: .init(repeating: 1, count: 2 * last))
+    let prefix = "backbone.blocks.\(last)"
+    return probabilities(tokens.map { linear(layerNorm($0, "\(prefix).norm1"), "\(prefix).attn.qkv") })
   }
 
   private func linear(_ x: [Double], _ name: String) -> [Double] {
@@ -165,6 +194,8 @@ struct NaiveNetwork {
     }
     return y
   }
+
+  private func gamma(_ name: String, _ i: Int) -> Double { offsets["\(name).gamma"].map { parameters[$0 + i] } ?? 1 }
 
   private func offset(_ name: String) -> Int { offsets[name]! }
 

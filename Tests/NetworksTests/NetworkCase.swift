@@ -10,6 +10,8 @@ struct NetworkCase: CustomStringConvertible, Sendable {
   var images = 3
   var useBNInHead = false
   var useMeanPooling = false
+  var registers = 0
+  var layerScale: Float = 0
   /// Small ones cut the images into several tiles.
   var rowsAtOnce = BackboneWorkspace.rowsAtOnce
   /// The images whose branch is dropped, by branch.
@@ -19,7 +21,8 @@ struct NetworkCase: CustomStringConvertible, Sendable {
     get throws {
       try NetworkArchitecture(
         imageSize: imageSize, patchSize: 3, embedDim: 12, depth: depth, numHeads: 3, headHiddenDim: 10,
-        bottleneckDim: 7, useBNInHead: useBNInHead, useMeanPooling: useMeanPooling, dropPathRate: 0.3)
+        bottleneckDim: 7, useBNInHead: useBNInHead, useMeanPooling: useMeanPooling, registers: registers,
+        layerScale: layerScale, dropPathRate: 0.3)
     }
   }
 
@@ -84,5 +87,19 @@ extension NetworkCase {
     NetworkCase(
       description: "tiles, mean pooling, BatchNorm head", images: 5, useBNInHead: true, useMeanPooling: true,
       rowsAtOnce: 20),
+    NetworkCase(description: "LayerScale", layerScale: 0.1),
+    NetworkCase(description: "LayerScale, mean pooling, tiles", useMeanPooling: true, layerScale: 0.1, rowsAtOnce: 10),
+    NetworkCase(
+      description: "LayerScale, drop path, three blocks", depth: 3, images: 4, layerScale: 0.1, rowsAtOnce: 20,
+      dropped: [2: [0, 3], 3: [1], 4: [2], 5: [0, 1, 2, 3]]),
+    NetworkCase(description: "registers", registers: 2),
+    NetworkCase(description: "one register, smaller pictures", side: 6, registers: 1),
+    NetworkCase(description: "registers, mean pooling", useMeanPooling: true, registers: 3),
+    NetworkCase(
+      description: "registers, mean pooling, larger pictures, tiles", side: 12, useMeanPooling: true, registers: 4,
+      rowsAtOnce: 20),
+    NetworkCase(
+      description: "registers, LayerScale, drop path, BatchNorm head, smaller pictures", side: 6, images: 5,
+      useBNInHead: true, registers: 4, layerScale: 1e-5, rowsAtOnce: 20, dropped: [2: [4], 3: [0, 3]]),
   ]
 }

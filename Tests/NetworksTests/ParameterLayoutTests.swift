@@ -38,6 +38,28 @@ struct ParameterLayoutTests {
     }
   }
 
+  /// timm's `vit_small_patch14_reg4_dinov2` has these, but for the class token's position.
+  @Test func registersAndLayerScaleStandWhereTimmHasThem() throws {
+    let plain = ParameterLayout(try NetworkCase(description: "plain", depth: 1).architecture)
+    let layout = ParameterLayout(
+      try NetworkCase(description: "both", depth: 1, registers: 4, layerScale: 1e-5).architecture)
+    let names = layout.backboneTensors.map(\.name)
+    #expect(
+      names == [
+        "cls_token", "reg_token", "pos_embed", "patch_embed.proj.weight", "patch_embed.proj.bias",
+        "blocks.0.norm1.weight", "blocks.0.norm1.bias", "blocks.0.attn.qkv.weight", "blocks.0.attn.qkv.bias",
+        "blocks.0.attn.proj.weight", "blocks.0.attn.proj.bias", "blocks.0.ls1.gamma", "blocks.0.norm2.weight",
+        "blocks.0.norm2.bias", "blocks.0.mlp.fc1.weight", "blocks.0.mlp.fc1.bias", "blocks.0.mlp.fc2.weight",
+        "blocks.0.mlp.fc2.bias", "blocks.0.ls2.gamma", "norm.weight", "norm.bias",
+      ])
+    #expect(plain.backboneTensors.map(\.name) == names.filter { $0 != "reg_token" && !$0.hasSuffix(".gamma") })
+    #expect(layout["backbone.reg_token"]?.shape == [1, 4, 12] && layout["backbone.reg_token"]?.decays == true)
+    #expect(layout["backbone.blocks.0.ls1.gamma"]?.shape == [12])
+    #expect(layout["backbone.blocks.0.ls2.gamma"]?.decays == false)
+    #expect(
+      layout["backbone.pos_embed"] != nil && layout["backbone.pos_embed"]?.shape == plain["backbone.pos_embed"]?.shape)
+  }
+
   @Test func poolingAndBatchNormChangeTheNames() throws {
     let mean = ParameterLayout(try NetworkCase(description: "mean", useMeanPooling: true).architecture)
     #expect(mean["backbone.fc_norm.weight"] != nil && mean["backbone.norm.weight"] == nil)
@@ -52,10 +74,14 @@ struct ParameterLayoutTests {
   }
 
   @Test func sizesThatDoNotFitAreRefusedAndSaysWhich() {
-    func error(imageSize: Int = 32, embedDim: Int = 12, depth: Int = 2, dropPathRate: Float = 0) -> NetworkError? {
+    func error(
+      imageSize: Int = 32, embedDim: Int = 12, depth: Int = 2, registers: Int = 0, layerScale: Float = 0,
+      dropPathRate: Float = 0
+    ) -> NetworkError? {
       do throws(NetworkError) {
         _ = try NetworkArchitecture(
-          imageSize: imageSize, patchSize: 4, embedDim: embedDim, depth: depth, numHeads: 3, dropPathRate: dropPathRate)
+          imageSize: imageSize, patchSize: 4, embedDim: embedDim, depth: depth, numHeads: 3, registers: registers,
+          layerScale: layerScale, dropPathRate: dropPathRate)
         return nil
       } catch { return error }
     }
@@ -64,6 +90,9 @@ struct ParameterLayoutTests {
     #expect(error(embedDim: 13) == .unevenHeads(embedDim: 13, numHeads: 3))
     #expect(error(depth: 0) == .notPositive(key: "depth", value: 0))
     #expect(error(dropPathRate: 1) == .dropPathRate(1))
+    #expect(error(registers: -1) == .registers(-1))
+    #expect(error(layerScale: -0.1) == .layerScale(-0.1))
+    #expect(error(layerScale: .infinity) == .layerScale(.infinity))
     #expect(
       error(embedDim: 13)?.description
         == "embed_dim 13 cannot be shared by num_heads 3. Give a width that is a multiple of the heads.")

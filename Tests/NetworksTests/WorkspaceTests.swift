@@ -15,17 +15,17 @@ struct WorkspaceTests {
     #expect(embeddings[0] == embeddings[1])
   }
 
-  @Test(arguments: NetworkCase.all)
-  func usedMemoryGivesTheSameGradient(_ test: NetworkCase) throws {
+  @Test(arguments: NetworkCase.all, OneDNN.isUsable ? [Precision.fp32, .bf16] : [.fp32])
+  func usedMemoryGivesTheSameGradient(_ test: NetworkCase, precision: Precision) throws {
     let (architecture, parameters, pixels) = (try test.architecture, try test.parameters(), test.pixels())
     let count = ParameterLayout(architecture).count
     let floats = BackboneWorkspace.floatCount(
-      architecture, maximumImages: test.images + 3, side: test.side, keepsActivations: true, rowsAtOnce: test.rowsAtOnce
-    )
+      architecture, maximumImages: test.images + 3, side: test.side, keepsActivations: true, precision: precision,
+      rowsAtOnce: test.rowsAtOnce)
     let gradients = try [(test.images, false), (test.images + 3, true)].map { maximumImages, isUsed in
       let memory = FloatBuffer(count: floats)
       if isUsed { fill(memory.vector, with: .nan) }
-      let run = try Run(architecture, test, maximumImages: maximumImages, memory: memory)
+      let run = try Run(architecture, test, maximumImages: maximumImages, precision: precision, memory: memory)
       let gradient = FloatBuffer(count: count)
       run.forward(pixels, parameters, try test.draw())
       run.backward(parameters, gradient) { Float($0 % 5) - 2 }

@@ -55,10 +55,6 @@ import Testing
     convert(x, times: 0.3, into: z)
     #expect(z.array == rounded(y))
 
-    addRow(bias, toRowsOf: x, into: Factor(y))
-    addRow(bias, toRowsOf: x, into: z)
-    #expect(z.array == rounded(y))
-
     layerNorm(x, weight: weight, bias: bias, epsilon: 1e-6, into: Factor(y))
     layerNorm(x, weight: weight, bias: bias, epsilon: 1e-6, into: z)
     #expect(z.array == rounded(y))
@@ -73,14 +69,28 @@ import Testing
     #expect(z.array == rounded(x))
   }
 
-  @Test(arguments: Shape.odd) func geluIsOfTheSumsThatAreKept(shape: Shape) {
-    let (x, bias, sums, y) = (shape.matrix(salt: 1), shape.rowVector(salt: 2), room(shape), room(shape))
-    geluAddingBias(x, bias: bias, keeping: sums, into: y)
-    addRow(bias, toRowsOf: x)
-    #expect(sums.array == rounded(x))
-    let again = room(shape)
-    gelu(sums, into: again)
-    #expect(y.array == again.array)
+  @Test(arguments: Shape.odd) func geluOfAProductWithItsBiasIsRounded(shape: Shape) {
+    let (x, again, bias, y, z) = (
+      shape.matrix(salt: 1), shape.matrix(salt: 1), shape.rowVector(salt: 2), shape.matrix(salt: 3), room(shape)
+    )
+    geluAddingBias(x, bias: bias, into: Factor(y))
+    geluAddingBias(again, bias: bias, into: z)
+    #expect(again.array == x.array)
+    #expect(z.array == rounded(y))
+  }
+
+  @Test(arguments: Shape.odd) func factorsAreCopiedAndCleared(shape: Shape) {
+    let source = shape.matrix(salt: 1)
+    let (x, y, floats) = (room(shape), room(shape), shape.matrix(salt: 2))
+    convert(source, into: x)
+    copy(x, into: y)
+    copy(Factor(source), into: Factor(floats))
+    #expect(y.array == x.array && floats.array == source.array && gapsAreWhole(floats))
+    clear(y.rows(0..<1))
+    clear(Factor(floats).rows(0..<1))
+    let zeros = Array(repeating: Float(0), count: shape.columns)
+    #expect(y.array == zeros + x.array.dropFirst(shape.columns))
+    #expect(floats.array == zeros + source.array.dropFirst(shape.columns) && gapsAreWhole(floats))
   }
 
   /// Gradients are rounded into the memory that they come from.
@@ -91,9 +101,13 @@ import Testing
       Factor(FloatBuffer(factor.array).matrix(rows: shape.rows, columns: shape.columns))
     }
     let (a, b) = (dense.matrix(salt: 3), dense.matrix(salt: 3))
-    geluBackward(floats(x), gradient: a, into: Factor(a))
-    geluBackward(x, gradient: b, into: b.factor(in: .bf16))
+    geluBackward(floats(x), gradient: Factor(dense.matrix(salt: 3)), into: Factor(a))
+    geluBackward(floats(x), gradient: Factor(b), into: b.factor(in: .bf16))
     #expect(b.factor(in: .bf16).array == rounded(a))
+    let halves = dense.matrix(salt: 6).rounded(to: .bf16)
+    geluBackward(floats(x), gradient: floats(halves), into: Factor(a))
+    geluBackward(x, gradient: halves, into: halves)
+    #expect(halves.array == rounded(a))
 
     let (c, d) = (dense.matrix(salt: 4), dense.matrix(salt: 4))
     softmaxBackward(floats(p), gradient: c, scale: 0.5, into: Factor(c))
@@ -110,8 +124,8 @@ import Testing
     let pixels = Shape(rows: 2, columns: 3 * side * side, gap: 0).matrix(salt: 1)
     let shape = Shape(rows: 2 * (1 + side * side / patch / patch), columns: 3 * patch * patch, gap: 0)
     let (floats, halves) = (shape.matrix(salt: 2), room(shape))
-    extractPatches(pixels, side: side, patch: patch, into: Factor(floats))
-    extractPatches(pixels, side: side, patch: patch, into: halves)
+    extractPatches(pixels, side: side, patch: patch, behind: 1, into: Factor(floats))
+    extractPatches(pixels, side: side, patch: patch, behind: 1, into: halves)
     #expect(halves.array == rounded(floats))
   }
 }
@@ -160,8 +174,24 @@ import Testing
         let halves = FloatBuffer(count: rows * columns).factor(rows: rows, columns: columns, precision: .bf16)
         multiply(a, ofA, b, ofB, into: halves)
         #expect(difference(halves.array.map(Double.init), expected.flatMap { $0 }) < 0.004)
+        let bias = Shape(rows: 1, columns: columns, gap: 0).rowVector(salt: 4)
+        multiply(a, ofA, b, ofB, bias: bias, into: halves)
+        let biased = expected.flatMap { zip($0, bias.array.map(Double.init)).map(+) }
+        #expect(difference(halves.array.map(Double.init), biased) < 0.004)
       }
     }
+  }
+
+  /// 257 lies between the two bfloat16 256 and 258, and 257.75 is nearer to the second.
+  @Test func aBiasIsAddedBeforeTheSumIsRounded() {
+    func factor(_ values: [Float]) -> Factor {
+      FloatBuffer(values).matrix(rows: 1, columns: values.count).rounded(to: .bf16)
+    }
+    let c = FloatBuffer(count: 1).factor(rows: 1, columns: 1, precision: .bf16)
+    multiply(factor([256, 1]), .asIs, factor([1, 1]), .transposed, into: c)
+    #expect(c.array == [256])
+    multiply(factor([256, 1]), .asIs, factor([1, 1]), .transposed, bias: FloatBuffer([0.75]).vector, into: c)
+    #expect(c.array == [258])
   }
 
   /// More shapes than a thread keeps kernels for, and the first ones again.

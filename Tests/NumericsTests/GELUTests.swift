@@ -27,7 +27,8 @@ import Testing
     let gradient = FloatBuffer(count: everywhere.count).matrix(rows: 1, columns: everywhere.count)
     fill(gradient, with: 1)
     geluBackward(
-      Factor(everywhere.matrix(rows: 1, columns: everywhere.count)), gradient: gradient, into: Factor(gradient))
+      Factor(everywhere.matrix(rows: 1, columns: everywhere.count)), gradient: Factor(gradient),
+      into: Factor(gradient))
     var worst = 0.0
     for (x, d) in zip(everywhere.array.map(Double.init), gradient.array.map(Double.init)) {
       worst = max(worst, abs(d - (probability(x) + x * density(x))))
@@ -39,7 +40,7 @@ import Testing
     let (x, y) = (
       FloatBuffer([1, .nan, 2]).matrix(rows: 1, columns: 3), FloatBuffer([1, 1, 1]).matrix(rows: 1, columns: 3)
     )
-    geluBackward(Factor(x), gradient: y, into: Factor(y))
+    geluBackward(Factor(x), gradient: Factor(y), into: Factor(y))
     gelu(Factor(x), into: Factor(x))
     #expect(x.array.map { $0.isNaN } == [false, true, false])
     #expect(y.array.map { $0.isNaN } == [false, true, false])
@@ -48,7 +49,7 @@ import Testing
   @Test(arguments: Shape.odd) func addsTheBiasAndKeepsTheSum(shape: Shape) {
     let (x, bias, y) = (shape.matrix(salt: 1), shape.rowVector(salt: 2), shape.matrix(salt: 3))
     let sums = doubles(x).map { zip($0, doubles(bias)).map { Double(Float($0 + $1)) } }
-    geluAddingBias(x, bias: bias, keeping: Factor(x), into: Factor(y))
+    geluAddingBias(x, bias: bias, into: Factor(y))
     #expect(doubles(x) == sums)
     #expect(difference(doubles(y), sums.map { $0.map { $0 * probability($0) } }) < 2e-7)
     #expect(gapsAreWhole(x) && gapsAreWhole(y))

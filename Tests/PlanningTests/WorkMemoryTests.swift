@@ -9,6 +9,7 @@ struct WorkMemoryTests {
     arguments: [
       [:], ["use_bn_in_head": "true"], ["use_mean_pooling": "true", "koleo_weight": "0.1"],
       ["local_views_per_group": "1", "local_size": "16"], ["local_crops_number": "0"],
+      ["registers": "4", "layer_scale": "0.1"], ["precision": "bf16", "registers": "4", "layer_scale": "0.1"],
       ["precision": "bf16"], ["precision": "bf16", "use_bn_in_head": "true", "koleo_weight": "0.1"],
     ] as [[String: String]])
   func plannedFloatsAreThoseThatAComputerHolds(keys: [String: String]) throws {

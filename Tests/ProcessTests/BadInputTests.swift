@@ -25,13 +25,20 @@ import Testing
 
   @Test func foldersWithoutPicturesAreRefused() throws {
     let empty = try workshop.folder("empty")
-    try expectRefusal(data: empty, [], "\(empty) is empty. Give a folder of JPEG pictures, at any depth.")
+    try expectRefusal(data: empty, [], "\(empty) is empty. Give a folder of JPEG, PNG or WebP pictures, at any depth.")
     let texts = try workshop.folder("texts")
     try Data("words".utf8).write(to: URL(fileURLWithPath: texts + "/a.txt"))
     try expectRefusal(data: texts, [], "\(texts) holds no pictures: files ending in .jpg")
     try expectRefusal(
-      data: workshop.folder + "/nowhere", [], "/nowhere does not exist. Give a folder of JPEG pictures.")
-    try expectRefusal(data: texts + "/a.txt", [], "is a file, not a folder. Give the folder that holds the pictures.")
+      data: workshop.folder + "/nowhere", [], "/nowhere does not exist. Give a folder of JPEG, PNG or WebP pictures.")
+    try expectRefusal(
+      data: texts + "/a.txt", [], "/a.txt, line 1: there is no file 'words' in \(texts). Mend the list;")
+    try Data("words".utf8).write(to: URL(fileURLWithPath: texts + "/a.csv"))
+    try expectRefusal(data: texts + "/a.csv", [], "is a file, not a folder. Give the folder that holds the pictures, a")
+    try Data("words".utf8).write(to: URL(fileURLWithPath: texts + "/a.tar"))
+    try expectRefusal(data: texts + "/a.tar", [], "/a.tar: it is no tar: it has 5 bytes.")
+    try expectRefusal(data: texts + "/{1..0}.tar", [], "'{1..0}' goes from 1 down to 0. Give a pattern such as")
+    try FileManager.default.removeItem(atPath: texts + "/a.tar")
     #expect(!workshop.exists("refused"), "a refusal leaves no run behind")
   }
 

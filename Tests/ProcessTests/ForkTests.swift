@@ -40,11 +40,65 @@ import Testing
     ])
     #expect(on.status == 0 && workshop.steps("doubled").last == half + 2, "\(on)")
 
+    // A warm-up in steps is of as many pictures, too.
+    let warm = ["fork", "--run", workshop.run("old"), "--to", workshop.run("warm"), "warmup_steps=8"]
+    #expect(try Program.run(warm).status == 0)
+    let larger = try Program.run([
+      "fork", "--run", workshop.run("warm"), "--to", workshop.run("larger"), "batch_size=32",
+    ])
+    #expect(larger.output.contains("warmup_steps: 8 -> 4"), "\(larger)")
+
     let shaped = try Program.run(["fork", "--run", workshop.run("old"), "--to", workshop.run("wide"), "embed_dim=96"])
     #expect(shaped.status == 64 && shaped.errors.contains("take back the change of embed_dim."))
     let taken = try Program.run(["fork", "--run", workshop.run("old"), "--to", workshop.run("same")])
     #expect(taken.status == 64 && taken.errors.contains("is there already."))
     #expect(!workshop.exists("wide") && !workshop.exists("same.forking"))
+  }
+
+  /// k-NN's figures alone, without the step that the weights are of.
+  private func figures(_ ended: Program.Ended) -> String? { ended.output.components(separatedBy: "\"knn\":").last }
+
+  @Test func aForkGoesOnWithTheBackboneOfAFile() throws {
+    #expect(try Program.run(workshop.arguments("old") + ["--max-steps", "10"]).status == 0)
+    #expect(try Program.run(workshop.arguments("other") + ["--seed", "5", "--max-steps", "5"]).status == 0)
+    let folder = workshop.folder + "/for-timm"
+    let export = ["export", "--run", workshop.run("other"), "--format", "timm", "--out", folder]
+    #expect(try Program.run(export).status == 0)
+    let file = folder + "/model.safetensors"
+    let fork = ["fork", "--run", workshop.run("old"), "--to", workshop.run("mixed"), "--init"]
+    let mixed = try Program.run(fork + [file])
+    #expect(mixed.status == 0 && mixed.output.contains("goes on from step 10"), "\(mixed)")
+    #expect(
+      mixed.output.contains("backbone of \(file) (its names are timm's). The heads are the old run's."), "\(mixed)")
+
+    // The features are the other run's, the memory is the old one's.
+    let sides = ["--train", workshop.data, "--test", workshop.folder + "/test", "--json", "--k", "5"]
+    let features = try Program.run(["evaluate", "knn", "--run", workshop.run("mixed")] + sides)
+    let exported = try Program.run(["evaluate", "knn", "--weights", file] + sides)
+    #expect(features.status == 0 && figures(features) == figures(exported), "\(features) \(exported)")
+    let (old, new) = (try workshop.digests("old", step: 10), try workshop.digests("mixed", step: 10))
+    #expect(old[0] != new[0] && old[1] != new[1] && old[2] == new[2])
+    #expect(
+      try Program.run(["inspect", workshop.run("mixed") + "/checkpoints/step-00000010"]).output.contains(
+        "at step 10: weights \(old[0]) -> \(new[0])"))
+
+    // It is a run like others, and the same file may be named to it again.
+    let resumed = try Program.run(workshop.arguments("mixed") + ["--init", file, "--max-steps", "12"])
+    #expect(resumed.status == 0 && resumed.errors.contains("step 12/12"), "\(resumed)")
+
+    // What is of no use is said before there is a run.
+    let pickled = workshop.folder + "/weights.pth"
+    try Data([0x50, 0x4B, 3, 4] + [UInt8](repeating: 0, count: 60)).write(to: URL(fileURLWithPath: pickled))
+    let refused = ["fork", "--run", workshop.run("old"), "--to", workshop.run("none"), "--init", pickled]
+    let torch = try Program.run(refused)
+    #expect(
+      torch.status == 64 && torch.errors.contains("PyTorch file") && torch.errors.contains("save_file"), "\(torch)")
+    #expect(try Program.run(workshop.arguments("deep") + ["--depth", "3", "--max-steps", "1"]).status == 0)
+    let deep = try Program.run(["fork", "--run", workshop.run("deep"), "--to", workshop.run("none"), "--init", file])
+    #expect(
+      deep.status == 64 && deep.errors.contains("its depth is 2, not 3. A fork keeps its run's shape: begin a new run"),
+      "\(deep)")
+    #expect(!workshop.exists("none") && !workshop.exists("none.forking"))
   }
 
   @Test(arguments: [true, false]) func whatIsKeptWithItsMemoryCanBeGoneOnFrom(keepsMemory: Bool) throws {

@@ -53,17 +53,29 @@ import Testing
 
   @Test func hostsThatFailAreNamedAndTheOthersTrainWhatOneMachineDoes() throws {
     #expect(try Program.run(workshop.arguments("calm")).status == 0)
+    let older = workshop.folder + "/older-massl"
+    try "#!/bin/sh\nprintf 'massl     0.0.9\\ncommit    abc\\n'\n".write(
+      toFile: older, atomically: true, encoding: .utf8)
+    try FileManager.default.setAttributes([.posixPermissions: 0o755], ofItemAtPath: older)
+    let open = workshop.folder + "/open/.massl/c/open"
+    try FileManager.default.createDirectory(atPath: open, withIntermediateDirectories: true)
+    #expect(try Program.run(["keygen", "--out", open + "/key"]).status == 0)
+    try FileManager.default.setAttributes([.posixPermissions: 0o644], ofItemAtPath: open + "/key")
     try write(
       "host: one, role: worker, threads: 1, \(Self.here)", "host: gone, role: worker", "host: shut, role: worker",
       "host: full, role: worker", "host: shard, role: memory, storage: 16MiB, \(Self.here)",
-      "host: wrong, role: worker, program: /bin/true", "host: none, role: worker, program: /nowhere/massl")
+      "host: wrong, role: worker, program: /bin/true", "host: none, role: worker, program: /nowhere/massl",
+      "host: old, role: worker, program: '\(older)'", "host: older, role: worker, program: '\(older)'",
+      "host: open, role: worker, \(Self.here)")
     defer { _ = try? launch("stop") }
     let started = try start()
     #expect(started.status == 1)
     for words in [
       "Error: gone: its name does not resolve.", "Error: shut: nothing takes connections at its ssh port.",
       "Error: full: its disk is full. Make room on it.", "Error: none: there is no program /nowhere/massl.",
-      "Error: wrong: it has massl ",
+      "Error: wrong: it has massl ", "Error: old: it has massl 0.0.9, commit abc, and this is massl ",
+      "Error: older: it has massl 0.0.9, commit abc, and this is massl ", "Error: open: \(open)/key",
+      "others than its owner may read or write it",
     ] { #expect(started.errors.contains(words), "\(started)") }
     for words in ["boss             coordinator started, kept by", "one              worker      started, kept by"] {
       #expect(started.output.contains(words), "\(started)")
@@ -122,7 +134,9 @@ import Testing
       "start", ["--data", workshop.folder + "/nothing", "--run", "runs/r"] + Workshop.recipe)
     #expect(started.status == 1, "\(started)")
     #expect(
-      started.errors.contains("Error: boss: its process ended with exit code 64, and is not started again."),
+      started.errors.contains(
+        "Error: boss: its process ended with exit code 64, and is not started again. It says: Error: \(workshop.folder)/nothing"
+      ),
       "\(started)")
     let wrong = try launch("start", ["--data", "d", "--run", "r", "--batch-size", "many"])
     #expect(wrong.status == 64 && wrong.errors.contains("--batch-size must be a whole number"), "\(wrong)")

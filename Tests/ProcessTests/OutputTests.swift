@@ -24,6 +24,7 @@ import Testing
       ["status", "--run", run], ["status", "--run", run, "--json"], ["status", "--run", run, "--watch"],
       ["inspect", run], ["inspect", run, "--json"],
       ["evaluate", "knn", "--run", run, "--train", workshop.data, "--test", workshop.folder + "/test", "--k", "1"],
+      ["evaluate", "cluster", "--run", run, "--pictures", workshop.folder + "/test"],
       ["export", "--run", run, "--out", Self.new], ["fork", "--run", run, "--to", Self.new],
       ["replay", "--run", run, "--data", workshop.data, "--step", "1"], ["keygen", "--out", Self.new],
       ["synthesize", "--out", Self.new, "--images", "10"],

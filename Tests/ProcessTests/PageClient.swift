@@ -20,10 +20,8 @@ final class PageClient {
         connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
       }
     }
-    guard result == 0 else {
-      close(descriptor)
-      throw NotConnected()
-    }
+    // What was opened is closed with this.
+    guard result == 0 else { throw NotConnected() }
     // A guard against waiting for ever, not a limit.
     var patience = timeval(tv_sec: 600, tv_usec: 0)
     setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &patience, socklen_t(MemoryLayout<timeval>.size))

@@ -36,8 +36,10 @@ import Testing
     let workshop = try Workshop()
     let log = workshop.folder + "/guest.log"
     defer { if !words(log).isEmpty { Issue.record("\(words(log))") } }
-    #expect(try Program.run(workshop.arguments("calm")).status == 0)
-    #expect(try Program.run(workshop.arguments("visited") + ["--max-steps", "5"]).status == 0)
+    // A network with all the tensors that there may be.
+    let network = ["--registers", "2", "--layer-scale", "0.1"]
+    #expect(try Program.run(workshop.arguments("calm") + network).status == 0)
+    #expect(try Program.run(workshop.arguments("visited") + network + ["--max-steps", "5"]).status == 0)
     let coordinator = try Program.start(workshop.coordinator("visited", "tcp://127.0.0.1:0"))
     defer { coordinator.terminate() }
     let address = try workshop.address("visited")

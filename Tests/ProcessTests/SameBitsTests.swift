@@ -36,6 +36,23 @@ import Testing
     #expect(try workshop.digests("all-killed") == expected)
   }
 
+  @Test func registersAndLayerScaleHaveOneResultToo() throws {
+    let workshop = try Workshop()
+    let flags = ["--registers", "3", "--layer-scale", "0.01"]
+    var digests: [[String]] = []
+    for workers in 1...3 {
+      #expect(try Program.run(workshop.arguments("of-\(workers)", workers: workers) + flags).status == 0)
+      digests.append(try workshop.digests("of-\(workers)"))
+    }
+    #expect(Set(digests).count == 1)
+    // Resumed without them it stays what it is; asked for another network, it refuses.
+    #expect(try Program.run(workshop.arguments("of-1")).status == 0)
+    let refused = try Program.run(workshop.arguments("of-1") + ["--registers", "2"])
+    #expect(refused.status == 64 && refused.errors.contains("was started with registers 3, not 2"), "\(refused)")
+    let plain = try Program.run(workshop.arguments("plain"))
+    #expect(try plain.status == 0 && workshop.digests("plain") != digests[0])
+  }
+
   /// Rows as halves, in small files, drawn in granules: the same whether each is fetched once or every time, and where a
   /// run was stopped in between, with or without a cache in the coordinator.
   @Test func halfPrecisionRowsHaveOneResultToo() throws {

@@ -74,7 +74,11 @@ import Testing
       "replay", "--run", runs.workshop.run("held"), "--data", runs.workshop.data, "--step", "39", "--json",
     ]
     let fork = ["fork", "--run", runs.workshop.run("held"), "--to", runs.workshop.run("forked")]
-    for command in [replay, fork] {
+    let neighbours = [
+      "visualize", "neighbours", "--run", runs.workshop.run("held"), "--data", runs.workshop.data, "--out",
+      runs.workshop.folder + "/n.png", runs.workshop.onePicture,
+    ]
+    for command in [replay, fork, neighbours] {
       let ended = try Program.run(command)
       #expect(
         ended.status == 64 && ended.errors.contains("the run has them on memory shards 'held-shard' ("), "\(ended)")
@@ -84,6 +88,8 @@ import Testing
     }
     let again = try Program.run(replay + ["--shard", shard])
     #expect(again.status == 0, "\(again)")
+    let drawn = try Program.run(neighbours + ["--shard", shard])
+    #expect(drawn.status == 0 && drawn.output.contains("the newest 384 rows of the memory, step 40"), "\(drawn)")
     let report = try #require(try JSONSerialization.jsonObject(with: Data(again.output.utf8)) as? [String: Any])
     let total = try #require(report["total"] as? [String: Any])
     #expect(try ["student", "teacher", "memory"].map { total[$0] as? String } == runs.expected())

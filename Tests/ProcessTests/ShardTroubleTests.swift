@@ -139,8 +139,10 @@ import Testing
     }
     let foreign = try refused("train")
     #expect(foreign.status == 64 && foreign.errors.contains("holds no memory shard"), "\(foreign)")
-    let greedy = try refused("greedy", "4000TiB")
+    let greedy = try refused("greedy", "200TiB")
     #expect(greedy.status == 64 && greedy.errors.contains("Offer less"), "\(greedy)")
+    let beyond = try refused("greedy", "4000TiB")
+    #expect(beyond.status == 64 && beyond.errors.contains("--capacity must be below 256TiB"), "\(beyond)")
     let nobody = try Program.run(["memory", "drain", "nobody", "--coordinator", address])
     #expect(nobody.status == 64 && nobody.errors.contains("nobody"), "\(nobody)")
 

@@ -57,6 +57,7 @@ import Wire
     let words =
       "The control port \(coordinator.control.endpoint.port) at 127.0.0.1 answers, its bulk port 1 does not: open it"
     #expect(book.waits(for: words), "\(book.lines)")
+    #expect(book.lines.filter { BulkSilence.isSaid(in: $0) }.count == 1)
     worker.requestStop()
     #expect(try ended.handedOver() == nil)
   }

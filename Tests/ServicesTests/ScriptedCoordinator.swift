@@ -101,7 +101,7 @@ final class ScriptedCoordinator: Sendable {
 
   /// The next message of a kind, others passed over.
   private func next<Value>(
-    of kind: (Message) -> Value?, seconds: Int = 15
+    of kind: (Message) -> Value?, seconds: Int = 15, _ location: SourceLocation
   ) throws -> (value: Value, from: Sender) {
     let deadline = ContinuousClock.now + .seconds(seconds)
     while ContinuousClock.now < deadline {
@@ -110,15 +110,20 @@ final class ScriptedCoordinator: Sendable {
       else { continue }
       return (value, incoming.envelope.sender)
     }
+    Issue.record("no such message within \(seconds) s", sourceLocation: location)
     throw WireError.closed
   }
 
-  func next<Value>(_ kind: (WorkerMessage) -> Value?) throws -> (value: Value, from: Sender) {
-    try next(of: { if case .worker(let message) = $0 { kind(message) } else { nil } })
+  func next<Value>(
+    _ location: SourceLocation = #_sourceLocation, _ kind: (WorkerMessage) -> Value?
+  ) throws -> (value: Value, from: Sender) {
+    try next(of: { if case .worker(let message) = $0 { kind(message) } else { nil } }, location)
   }
 
-  func nextOfShard<Value>(_ kind: (ShardMessage) -> Value?) throws -> (value: Value, from: Sender) {
-    try next(of: { if case .shard(let message) = $0 { kind(message) } else { nil } })
+  func nextOfShard<Value>(
+    _ location: SourceLocation = #_sourceLocation, _ kind: (ShardMessage) -> Value?
+  ) throws -> (value: Value, from: Sender) {
+    try next(of: { if case .shard(let message) = $0 { kind(message) } else { nil } }, location)
   }
 
   func hello() throws -> Sender { try next { if case .hello(let hello) = $0 { hello } else { nil } }.from }

@@ -175,7 +175,7 @@ struct WeightsTroubleTests {
     shelf.begin(step: 5, Self.weights)
     shelf.put(0)
     let request = BulkRequest.weights(network: .student, step: 5, offset: 0, count: WireLimits.weightChunkFloats)
-    let before = try Self.residentBytes()
+    let before = try ThisProcess.residentBytes()
     // 6,400 answers of 256 KiB.
     let askers = try (0..<100).map { _ in
       let (peer, asker) = (PeerID.random(), try RawPeer(to: socket.address.endpoint, receiveBuffer: 64 << 10))
@@ -197,7 +197,7 @@ struct WeightsTroubleTests {
       }
     }
     #expect(answers == 100 && took < 20, "\(answers) in \(took) s")
-    let grown = try Self.residentBytes() - before
+    let grown = try ThisProcess.residentBytes() - before
     #expect(grown < 250 << 20, "\(grown >> 20) MiB")
     withExtendedLifetime(askers) {}
   }
@@ -222,11 +222,5 @@ struct WeightsTroubleTests {
     defer { client.stop() }
     for _ in 0..<20 { #expect(throws: BulkError.self) { try client.ask(.weightSources(step: 1)) } }
     #expect(log.lines.count <= 2, "\(log.lines.count) lines, the first of them \(log.lines.first ?? "")")
-  }
-
-  /// Of this process.
-  private static func residentBytes() throws -> Int {
-    let fields = try String(contentsOfFile: "/proc/self/statm", encoding: .utf8).split(separator: " ")
-    return (Int(fields[1]) ?? 0) * 4096
   }
 }

@@ -25,6 +25,14 @@ import Training
     let definition = try RunDefinition(configuration: configuration, pictures: 64)
     #expect(abs(definition.operationsPerImage / 1e9 - 2.95) < 0.01)
 
+    // A register takes what a patch does in the blocks, and no convolution. Eight passes of global views, twelve of local.
+    configuration.registers = 3
+    let registers = try RunDefinition(configuration: configuration, pictures: 64)
+    func blocks(_ tokens: Double) -> Double { 4 * 2 * (12 * tokens * 192 * 192 + 2 * tokens * tokens * 192) }
+    let more = 8 * (blocks(68) - blocks(65)) + 12 * (blocks(20) - blocks(17))
+    #expect(abs(registers.operationsPerImage - definition.operationsPerImage - more) < 1)
+    configuration.registers = 0
+
     configuration.blocksPerStep = 1
     let oneBlock = try RunDefinition(configuration: configuration, pictures: 64)
     #expect(oneBlock.lossOperationsPerImage * 8 == definition.lossOperationsPerImage)

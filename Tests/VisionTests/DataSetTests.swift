@@ -125,18 +125,19 @@ import Vision
           return ""
         } catch { return "\(error)" }
       }
-      #expect(message("\(root)/none") == "\(root)/none does not exist. Give a folder of JPEG pictures.")
-      #expect(message(root) == "\(root) is empty. Give a folder of JPEG pictures, at any depth.")
-      try put([], "\(root)/a.png")
-      try put([], "\(root)/b.PNG")
+      #expect(message("\(root)/none") == "\(root)/none does not exist. Give a folder of JPEG, PNG or WebP pictures.")
+      #expect(message(root) == "\(root) is empty. Give a folder of JPEG, PNG or WebP pictures, at any depth.")
+      try put([], "\(root)/a.gif")
+      try put([], "\(root)/b.GIF")
       try put([], "\(root)/README")
       #expect(
         message(root)
-          == "\(root) holds no pictures: files ending in .jpg or .jpeg (or .JPG, .JPEG) count, and there is only "
-          + "2 .png, 1 without an extension. Convert the pictures, or give another folder.")
+          == "\(root) holds no pictures: files ending in .jpg, .jpeg, .png or .webp (or in capitals) count, and there is only "
+          + "2 .gif, 1 without an extension. Convert the pictures, or give another folder.")
       #expect(
         message("\(root)/README")
-          == "\(root)/README is a file, not a folder. Give the folder that holds the pictures.")
+          == "\(root)/README is a file, not a folder. Give the folder that holds the pictures, a list of them "
+          + "(.txt or .list), or tars (.tar).")
       try FileManager.default.createSymbolicLink(atPath: "\(root)/lost.jpg", withDestinationPath: "nowhere")
       #expect(
         message(root).hasPrefix("\(root)/lost.jpg cannot be read: No such file or directory. Mend it, or remove it;"))

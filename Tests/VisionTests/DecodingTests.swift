@@ -94,9 +94,9 @@ import Vision
   @Test func textIsNoPicture() {
     let error = #expect(throws: VisionError.self) { _ = try Picture(jpeg: Array("hello".utf8)) }
     #expect(
-      error?.description == "not a JPEG picture that can be decoded: it is a text file")
+      error?.description == "not a JPEG, PNG or WebP picture that can be decoded: it is a text file")
     #expect(throws: VisionError.undecodable(reason: "the file is empty")) { _ = try Picture(jpeg: []) }
-    #expect(throws: VisionError.undecodable(reason: "it does not start as JPEG files do")) {
+    #expect(throws: VisionError.undecodable(reason: "it starts as neither JPEG nor PNG nor WebP files do")) {
       _ = try Picture(jpeg: [0x0A] + Fixture.jpeg("baseline"))
     }
   }

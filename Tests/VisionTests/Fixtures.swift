@@ -1,4 +1,4 @@
-// What the tests look at: small JPEG files with the pixels that Pillow makes of them, and folders that go away.
+// What the tests look at: small files of pictures with the pixels that Pillow makes of them, and folders that go away.
 
 import Foundation
 import Vision
@@ -14,7 +14,7 @@ enum Fixture {
     Picture(width: width, height: height, pixels: try pixels("baseline"))
   }
 
-  private static func bytes(_ name: String) throws -> [UInt8] {
+  static func bytes(_ name: String) throws -> [UInt8] {
     let folder = URL(fileURLWithPath: #filePath).deletingLastPathComponent().appendingPathComponent("Fixtures")
     return [UInt8](try Data(contentsOf: folder.appendingPathComponent(name)))
   }

@@ -50,6 +50,8 @@ struct RunEventsTests {
         == [[], [], ["no_workers"], [], ["no_workers over"]])
     #expect(told([(0, alone), (500, well), (501, alone), (1100, alone)]) == [[], [], [], []])
     #expect(told([(0, alone), (60, alone)], noWorkers: 30) == [[], ["no_workers"]])
+    let killed = try observed(status(workers: worker(isConnected: false)))
+    #expect(told([(0, killed), (20, killed), (30, alone)], noWorkers: 30) == [[], [], ["no_workers"]])
   }
 
   @Test func aCoordinatorThatIsStartedAgainIsNotTakenForSilent() throws {

@@ -24,6 +24,29 @@ struct RunMetricsTests {
     #expect(value("massl_verdict{state=\"stalled\"}", in: text) == "0")
   }
 
+  @Test func aWorkerWhoseConnectionIsGoneIsNotCountedAndHasNoWork() throws {
+    let text = try text(status(workers: worker() + "," + worker(heard: 12, isConnected: false, idle: 0)))
+    #expect(value("massl_workers", in: text) == "1" && value("massl_worker_threads", in: text) == "2")
+    #expect(value("massl_worker_idle_threads", in: text) == "1" && value("massl_slices_waiting", in: text) == "5")
+  }
+
+  @Test func anEvaluationIsThereOnceThereIsOne() throws {
+    #expect(value("massl_evaluation_step", in: try text(status())) == nil)
+    let evaluation = """
+      "evaluation":{"step":400,"rank_me":31.25,"lidar":17.5,"alpha_req":1.125,"knn":KNN,"pictures":512,"seconds":2.5,
+      "unix_seconds":1.7e9},
+      """
+    let judged = try text(status(evaluation: evaluation.replacing("KNN", with: "0.625")))
+    #expect(value("massl_evaluation_step", in: judged) == "400")
+    #expect(value("massl_rank_me", in: judged) == "31.25" && value("massl_lidar", in: judged) == "17.5")
+    #expect(value("massl_alpha_req", in: judged) == "1.125")
+    #expect(value("massl_knn_accuracy_ratio", in: judged) == "0.625")
+    // Without classes there is no k-NN.
+    let unlabelled = try text(status(evaluation: evaluation.replacing("KNN", with: "null")))
+    #expect(value("massl_rank_me", in: unlabelled) == "31.25")
+    #expect(value("massl_knn_accuracy_ratio", in: unlabelled) == nil)
+  }
+
   @Test func slicesWaitForThreads() throws {
     // Of eight slices two are in, and one thread is at work.
     #expect(value("massl_slices_waiting", in: try text(status())) == "5")

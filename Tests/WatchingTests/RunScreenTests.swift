@@ -65,6 +65,14 @@ struct RunScreenTests {
     #expect(lines[place + 1].text.hasPrefix("a/1"))
   }
 
+  @Test func whoseConnectionIsGoneIsSaidToBeAtOnce() throws {
+    let workers = [worker(name: "a/1"), worker(name: "b/2", isConnected: false)].joined(separator: ",")
+    let lines = try screen(status(workers: workers)).lines(columns: 100, rows: 30)
+    let place = try #require(lines.firstIndex { $0.text.hasPrefix("b/2") })
+    #expect(lines[place].text.hasSuffix("not connected, heard 1 s ago"), "\(lines[place].text)")
+    #expect(lines[place].pieces.first?.style == .bad && lines[place + 1].text.hasPrefix("a/1"))
+  }
+
   @Test func namesWithEscapeSequencesDoNothing() throws {
     let text = try text(screen(status(workers: worker(name: "a\\u001b[2J\\nb")), log: ["x\u{1b}[31m\u{202e}"]))
     #expect(!text.contains("\u{1b}") && !text.contains("\u{202e}"))

@@ -3,7 +3,8 @@ import Services
 /// A status of a run as a coordinator says it.
 func status(
   step: Int = 500, lastStep: Int = 1000, phase: String = "computing", rows: Int = 4096, workers: String = worker(),
-  warning: String? = nil, imagesPerSecond: String = "400.5", more: String = ""
+  warning: String? = nil, judgedAfter: Int = 288, imagesPerSecond: String = "400.5", more: String = "",
+  evaluation: String = ""
 ) throws -> RunStatus {
   let warning = warning.map { "\"\($0)\"" } ?? "null"
   let counts = [
@@ -22,7 +23,8 @@ func status(
         "run":"ab12","compute_class":"avx2","probe":null,"epoch":3,"epochs":10,"loss":4.125,"lr":0.001,
         "target_entropy":3.5,"embedding_spread":0.5,"chosen_share":0.875,"rows_cached":10,"rows_fetched":2,
         "row_wait_seconds":0.25,"weights_seconds":0.125,"reduce_seconds":null,"update_seconds":0.0625,"warning":\(warning),
-        "images_per_second":\(imagesPerSecond),"seconds_left":3600.0,"memory":{"size":4096,"rows":\(rows)},
+        "collapse_judged_after_step":\(judgedAfter),
+        \(evaluation)"images_per_second":\(imagesPerSecond),"seconds_left":3600.0,"memory":{"size":4096,"rows":\(rows)},
         "digests":{"student":"a","teacher":"b","memory":"c"}}
         """)
   else { throw Unreadable() }
@@ -30,10 +32,12 @@ func status(
 }
 
 /// A worker of two threads, one of which has work.
-func worker(name: String = "lab7/11", heard: Double = 0.5, idle: Int = 1, leases: Int = 1) -> String {
+func worker(
+  name: String = "lab7/11", heard: Double = 0.5, isConnected: Bool = true, idle: Int = 1, leases: Int = 1
+) -> String {
   """
   {"fingerprint":"f00d","name":"\(name)","host":"lab7","threads":2,"idle_threads":\(idle),"leases":\(leases),
-  "slices_per_second":1.5,"accepted_slices":40,"undelivered":0,"seconds_since_heard":\(heard),"address":null,
-  "is_reached":false,"kept_gradients":0}
+  "slices_per_second":1.5,"accepted_slices":40,"audits_passed":0,"is_other_class":false,"undelivered":0,"seconds_since_heard":\(heard),
+  "is_connected":\(isConnected),"address":null,"is_reached":false,"kept_gradients":0}
   """
 }

@@ -74,6 +74,34 @@ struct TensorBoardFeedTests {
     }
   }
 
+  @Test func evaluationsHaveAFolderOfTheirOwn() throws {
+    func evaluation(_ step: Int) -> String {
+      EvaluationRecord(
+        step: step, rankMe: 7.5, lidar: 3, alphaReQ: 1.25, knn: nil, pictures: 512, seconds: 2,
+        unixSeconds: Double(1000 + step)
+      ).json() + "\n"
+    }
+    try withTemporaryDirectory { path in
+      try write(records(1...9), path)
+      do {
+        var feed = try feed(path)
+        try feed.write()
+        #expect(!FileManager.default.fileExists(atPath: path + "/out/evaluations"))
+        let file = URL(fileURLWithPath: path + "/evaluations.jsonl")
+        try Data(evaluation(4).utf8).write(to: file)
+        try feed.write()
+        // It comes after records of later steps.
+        try Data((evaluation(4) + evaluation(8)).utf8).write(to: file)
+        try feed.write()
+      }
+      #expect(try standing(path) == (1...9).map { "\($0)@1" })
+      let past = PastEvents(try whenFree { try EventFolder(path + "/out/evaluations") })
+      var steps: [Int] = []
+      while let mark = past.next() { steps.append(mark.step) }
+      #expect(steps == [4, 8])
+    }
+  }
+
   @Test func stepsThatARestartedRunDoesAgainTakeTheOldOnesPlace() throws {
     try withTemporaryDirectory { path in
       try write(records(1...6), path)

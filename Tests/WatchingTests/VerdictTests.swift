@@ -24,10 +24,13 @@ struct VerdictTests {
   @Test func youngUntilTheMemoryIsFullOrTheWarmUpIsOver() throws {
     let young = try verdict(status(step: 100, rows: 1024))
     #expect(young.state == .young)
-    #expect(young.text.hasSuffix("the memory, 25 % filled, is full, or after 256 steps."))
+    #expect(young.text.hasSuffix("the memory, 25 % filled, is full, or after 288 steps."))
     #expect(young.isHealthy)
     #expect(try verdict(status(step: 100)).state == .well)
-    #expect(try verdict(status(step: 257, rows: 1024)).state == .well)
+    #expect(try verdict(status(step: 288, rows: 1024)).state == .young)
+    #expect(try verdict(status(step: 289, rows: 1024)).state == .well)
+    // Its learning rate rises for longer.
+    #expect(try verdict(status(step: 289, rows: 1024, judgedAfter: 432)).state == .young)
   }
 
   @Test func collapsingSaysWhy() throws {
@@ -41,6 +44,7 @@ struct VerdictTests {
     let none = try verdict(status(workers: ""))
     #expect(none.state == .stalled)
     #expect(none.text == "Step 501 waits for workers: none is connected.")
+    #expect(try verdict(status(workers: worker(heard: 3, isConnected: false))).text == none.text)
 
     let slow = try verdict(status(), sinceStep: .seconds(90))
     #expect(slow.state == .stalled)

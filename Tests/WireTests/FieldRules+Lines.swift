@@ -96,6 +96,14 @@ extension FieldRules {
     }
   }
 
+  /// A number that is no NaN and not infinite.
+  mutating func finite(_ path: String) {
+    func one(_ value: Double) -> FieldRule.Change { [(path, [.fixed(value.bitPattern)])] }
+    rules[path] = FieldRule(
+      valid: [.fixed((0.5).bitPattern)], accepted: [one(-.greatestFiniteMagnitude), one(.greatestFiniteMagnitude)],
+      refused: [Double.nan, .infinity, -.infinity].map { (one($0), "'\(path)'") })
+  }
+
   /// A number a slice.
   mutating func perSlice(_ path: String) {
     let number = WireValue.fixed((0.5).bitPattern)

@@ -51,6 +51,7 @@ struct FieldRules {
     field("hello.libjpeg", .text(WireLimits.shortText))
     field("hello.onednn", .text(WireLimits.shortText))
     address("hello.address", isRequired: false)
+    any("hello.evaluates", Self.yesOrNo)
 
     field("ready.idle_threads", .numbers(0...UInt64(WireLimits.threads)))
     field("ready.held", .count(of: .varint(7), atMost: WireLimits.heldLeases))
@@ -86,6 +87,18 @@ struct FieldRules {
     any("reduction_failed.number", "a number of the coordinator's, compared alone")
     chunks("reduction_failed.chunks")
     field("reduction_failed.reason", .text(WireLimits.sentence))
+
+    any("evaluated.lease", Self.anyLease)
+    let pictures = UInt64(WireLimits.evaluationPictures)
+    func count(_ field: String, _ value: UInt64) -> (path: String, values: [WireValue]) {
+      ("evaluated.\(field)", [.varint(min(value, pictures))])
+    }
+    field("evaluated.pictures", .numbers(0...pictures))
+    for figure in ["rank_me", "lidar", "alpha_req"] { finite("evaluated.\(figure)") }
+    field("evaluated.asked", .numbers(0...pictures), agreeing: { [count("pictures", $0)] })
+    field("evaluated.right", .numbers(0...pictures), agreeing: { [count("asked", $0), count("pictures", $0)] })
+    refuse([count("right", 3), count("asked", 2), count("pictures", 9)], saying: "'evaluated.right'")
+    refuse([count("asked", 3), count("pictures", 2)], saying: "'evaluated.asked'")
 
     field("memory_request.drain", .text(WireLimits.shortText))
     field("memory_request.stay", .text(WireLimits.shortText))
@@ -125,6 +138,19 @@ struct FieldRules {
     any("grant.lease", Self.anyLease)
     any("grant.keeps_gradient", Self.yesOrNo)
     any("cancel.lease", Self.anyLease)
+
+    any("evaluate.lease", Self.anyLease)
+    field("evaluate.step", .step)
+    field("evaluate.teacher", .digest)
+    rules["evaluate.pictures"] = FieldRule(valid: [.varint(0)])
+    let pictures = UInt64(WireLimits.evaluationPictures)
+    for chosen in [[Self.largest], Array(0..<pictures)] { accept([("evaluate.pictures", chosen.map { .varint($0) })]) }
+    for chosen in [[], [Self.largest + 1], [.max], [5, 5], [6, 5], Array(0...pictures)] {
+      refuse([("evaluate.pictures", chosen.map { .varint($0) })], saying: "'evaluate.pictures'")
+    }
+    field("evaluate.classes", .numbers(0...UInt64(WireLimits.classes - 1)))
+    rules["evaluate.classes"]?.valid = []
+    refuse([("evaluate.classes", [.varint(1), .varint(1)])], saying: "'evaluate.classes'")
     field("status.json", .text(WireLimits.document))
 
     field("reduction.step", .step)

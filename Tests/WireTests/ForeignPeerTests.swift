@@ -148,6 +148,36 @@ struct ForeignPeerTests {
     #expect(try complaintsBesideTheGoodPeer() == [])
   }
 
+  /// The thread that reads does not run for a while, as on a machine with more to do than it can.
+  @Test func whoIsInTheMiddleOfAMessageWhileNobodyReadsIsNotCutOff() throws {
+    let peer = PeerID(rawValue: 2)
+    let raw = try RawPeer(to: router.endpoint)
+    raw.shakeHands(as: peer)
+    let (envelope, bulk) = (push(from: peer).encoded(), [UInt8](repeating: 0, count: WireLimits.bulkBytes))
+    raw.send(frame: envelope, more: true)
+    raw.send(frame: Array(bulk.prefix(bulk.count / 2)), announcing: UInt64(bulk.count))
+    // It is looked at, and the socket is seen empty after that.
+    let looked = ContinuousClock.now + .milliseconds(500)
+    while ContinuousClock.now < looked { #expect(try router.receive(timeout: .milliseconds(10)) == nil) }
+    raw.send(Array(bulk.suffix(bulk.count / 2)))
+    for _ in 0..<8 {
+      raw.send(frame: envelope, more: true)
+      raw.send(frame: bulk)
+    }
+    Thread.sleep(forTimeInterval: 0.3)
+    var messages = 0
+    while messages < 9, let received = try router.receive(timeout: .patience) {
+      guard case .message(let incoming) = received else {
+        Issue.record("\(received)")
+        break
+      }
+      #expect(incoming.peer == peer && incoming.bulk?.count == bulk.count)
+      messages += 1
+    }
+    #expect(messages == 9)
+    withExtendedLifetime(raw) {}
+  }
+
   /// Sent from one thread at a time.
   private struct Held: @unchecked Sendable {
     let peer: RawPeer

@@ -46,7 +46,7 @@ func everyMessage(_ random: inout SplitMix64) -> [Message] {
           libraries: LibraryVersions(
             openBLAS: random.text(atMost: WireLimits.shortText), libjpeg: random.text(atMost: WireLimits.shortText),
             oneDNN: random.text(atMost: WireLimits.shortText)),
-          address: random.chance(0.5) ? random.bulkAddress() : nil))),
+          address: random.chance(0.5) ? random.bulkAddress() : nil, evaluates: .random(using: &random)))),
     .worker(
       .ready(
         Ready(
@@ -112,6 +112,8 @@ func everyMessage(_ random: inout SplitMix64) -> [Message] {
       .reductionFailed(
         ReductionFailure(
           number: random.next(), chunks: random.chunks(), reason: random.text(atMost: WireLimits.sentence)))),
+    .worker(.evaluated(Evaluated(lease: lease, figures: random.figures()))),
+    .coordinator(.evaluate(random.evaluate(lease))),
     .coordinator(.cancel(lease)),
     .coordinator(.status(json: random.text(atMost: WireLimits.document))),
     .coordinator(.finished),
@@ -153,6 +155,24 @@ func everyMessage(_ random: inout SplitMix64) -> [Message] {
     .bulkReply(.pushed(lease)),
     .bulkReply(.unavailable(reason: random.text(atMost: WireLimits.sentence))),
   ] + everyShardMessage(&random)
+}
+
+extension SplitMix64 {
+  fileprivate mutating func figures() -> Evaluated.Figures {
+    let pictures = number(below: WireLimits.evaluationPictures + 1)
+    let asked = number(below: pictures + 1)
+    return Evaluated.Figures(
+      pictures: pictures, rankMe: .random(in: 0...900, using: &self), lidar: .random(in: 0...900, using: &self),
+      alphaReQ: .random(in: -2...9, using: &self), right: number(below: asked + 1), asked: asked)
+  }
+
+  fileprivate mutating func evaluate(_ lease: LeaseID) -> Evaluate {
+    let pictures = Set((0...number(below: 40)).map { _ in number() }).sorted()
+    let isLabelled = chance(0.5)
+    return Evaluate(
+      lease: lease, step: number(), teacher: digest(), pictures: pictures,
+      classes: pictures.map { _ in isLabelled && chance(0.8) ? number(below: WireLimits.classes - 1) : nil })
+  }
 }
 
 func someSender(_ random: inout SplitMix64, peer: PeerID? = nil) -> Sender {

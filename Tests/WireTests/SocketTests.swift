@@ -1,8 +1,10 @@
 import Foundation
 import Messages
 import Numerics
+import Synchronization
 import TestSupport
 import Testing
+import Threads
 import Wire
 
 @Suite("Sockets carry messages, and survive what else comes", .serialized)
@@ -49,6 +51,89 @@ struct SocketTests {
     }
     let seconds = (ContinuousClock.now - start) / .seconds(1)
     print("loopback bulk: \(Double(count) * Double(WireLimits.bulkBytes) / seconds / 1e9) GB/s at 1 MiB")
+  }
+
+  /// libzmq's thread has something to tell of a socket, whose end was closed meanwhile: it must not wait for it.
+  @Test func socketsThatEndInTheMiddleOfAConnectionHoldUpNoOther() throws {
+    let context = try Context()
+    let keyed = try RouterSocket(
+      in: context, listeningOn: Self.loopback, for: .control,
+      security: .curve(ServerKeys(own: .generate(), allowed: AllowedKeys([]))))
+    let open = try RouterSocket(in: context, listeningOn: Self.loopback, for: .control, security: .none(.loopback))
+    func dealer(_ endpoint: Endpoint, _ id: UInt64) throws -> DealerSocket {
+      try DealerSocket(
+        in: context, as: PeerID(rawValue: id), connectingTo: endpoint, for: .control, security: .none(.loopback))
+    }
+    var random = SplitMix64(seed: 9)
+    for id in 1...1000 as ClosedRange<UInt64> {
+      // It is refused, and tries again and again.
+      let refused = try dealer(keyed.endpoint, id)
+      usleep(UInt32.random(in: 0..<1000, using: &random))
+      withExtendedLifetime(refused) {}
+    }
+    let last = try dealer(open.endpoint, 2000)
+    let word = Envelope(
+      sender: someSender(&random, peer: PeerID(rawValue: 2000)), message: .worker(.statusRequest))
+    #expect(try last.send(Outgoing(word), timeout: .seconds(20)) == .sent)
+    #expect(try message(of: open.receive(timeout: .seconds(20)))?.envelope == word)
+  }
+
+  /// As many as a worker has that fetches from all others.
+  @Test func aContextHasRoomForAConnectionToEveryWorker() throws {
+    let context = try Context()
+    let router = try RouterSocket(in: context, listeningOn: Self.loopback, for: .bulk, security: .none(.loopback))
+    let dealers = try (1...400).map { id in
+      try DealerSocket(
+        in: context, as: PeerID(rawValue: id), connectingTo: router.endpoint, for: .bulk, security: .none(.loopback))
+    }
+    var random = SplitMix64(seed: 3)
+    for dealer in dealers {
+      let push = Envelope(sender: someSender(&random), message: .bulkRequest(.weightSources(step: 3)))
+      #expect(try dealer.send(Outgoing(push), timeout: .patience) == .sent)
+    }
+    for _ in dealers { #expect(try router.receive(timeout: .patience) != nil) }
+  }
+
+  /// A process that ended earlier would take its goodbye along.
+  @Test func aContextEndsOnlyWhenLastWordsHaveLeft() throws {
+    let reads = DispatchSemaphore(value: 0)
+    let listener = try RawListener { connection in
+      connection.shakeHands()
+      reads.wait()
+      connection.awaitEnd()
+    }
+    defer { reads.signal() }
+    var random = SplitMix64(seed: 5)
+    let mebibyte = FloatBuffer(count: WireLimits.bulkFloats)
+    let push = Outgoing(
+      Envelope(sender: someSender(&random), message: .bulkRequest(.push(lease: LeaseID(3), offset: 0))),
+      bulk: .floats(mebibyte, 0..<mebibyte.count))
+    let talked = BoundedQueue<ContextEnd>(capacity: 1)
+    startThread(named: "talker") {
+      // More than the system's buffers hold, so that libzmq still has some of it.
+      defer { talked.close() }
+      guard let context = try? Context(),
+        let dealer = try? DealerSocket(
+          in: context, as: PeerID(rawValue: 7), connectingTo: listener.endpoint, for: .bulk,
+          security: .none(.loopback)),
+        (try? dealer.send(push, timeout: .patience)) == .sent
+      else { return }
+      while (try? dealer.send(push, timeout: .milliseconds(100))) == .sent {}
+      talked.append(context.end)
+    }
+    let end = try #require(talked.next())
+    let left = ContinuousClock.now
+    let hasEnded = Atomic<Bool>(false)
+    startThread(named: "waiter") {
+      end.wait()
+      hasEnded.store(true, ordering: .releasing)
+    }
+    Thread.sleep(forTimeInterval: 0.1)
+    // A second is what libzmq waits for who does not read.
+    let isEarly = hasEnded.load(ordering: .acquiring) && ContinuousClock.now - left < .milliseconds(900)
+    #expect(!isEarly)
+    reads.signal()
+    end.wait()
   }
 
   @Test func aMessageSaysWhereItCameFrom() throws {

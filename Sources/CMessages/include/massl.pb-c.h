@@ -23,6 +23,7 @@ typedef struct Massl__Ready Massl__Ready;
 typedef struct Massl__Finished Massl__Finished;
 typedef struct Massl__UndecodablePicture Massl__UndecodablePicture;
 typedef struct Massl__Returned Massl__Returned;
+typedef struct Massl__Evaluated Massl__Evaluated;
 typedef struct Massl__StatusRequest Massl__StatusRequest;
 typedef struct Massl__Goodbye Massl__Goodbye;
 typedef struct Massl__Welcome Massl__Welcome;
@@ -30,6 +31,7 @@ typedef struct Massl__Refusal Massl__Refusal;
 typedef struct Massl__Lease Massl__Lease;
 typedef struct Massl__Heartbeat Massl__Heartbeat;
 typedef struct Massl__Grant Massl__Grant;
+typedef struct Massl__Evaluate Massl__Evaluate;
 typedef struct Massl__Cancel Massl__Cancel;
 typedef struct Massl__Status Massl__Status;
 typedef struct Massl__RunFinished Massl__RunFinished;
@@ -133,6 +135,7 @@ typedef enum {
   MASSL__ENVELOPE__BODY_STATUS_REQUEST = 20,
   MASSL__ENVELOPE__BODY_GOODBYE = 21,
   MASSL__ENVELOPE__BODY_REDUCTION_FAILED = 22,
+  MASSL__ENVELOPE__BODY_EVALUATED = 23,
   MASSL__ENVELOPE__BODY_SHARD_HELLO = 24,
   MASSL__ENVELOPE__BODY_SHARD_REPORT = 25,
   MASSL__ENVELOPE__BODY_SHARD_GOODBYE = 26,
@@ -150,6 +153,7 @@ typedef enum {
   MASSL__ENVELOPE__BODY_MEMORY_LIST = 42,
   MASSL__ENVELOPE__BODY_DRAIN_ANSWER = 43,
   MASSL__ENVELOPE__BODY_REDUCTION = 44,
+  MASSL__ENVELOPE__BODY_EVALUATE = 45,
   MASSL__ENVELOPE__BODY_WEIGHTS_REQUEST = 48,
   MASSL__ENVELOPE__BODY_ROWS_REQUEST = 49,
   MASSL__ENVELOPE__BODY_PICTURE_REQUEST = 50,
@@ -204,6 +208,7 @@ struct  Massl__Envelope
     Massl__StatusRequest *status_request;
     Massl__Goodbye *goodbye;
     Massl__ReductionFailed *reduction_failed;
+    Massl__Evaluated *evaluated;
     /*
      * Control, memory shard to coordinator.
      */
@@ -239,6 +244,7 @@ struct  Massl__Envelope
      * Control, coordinator to worker.
      */
     Massl__Reduction *reduction;
+    Massl__Evaluate *evaluate;
     /*
      * Bulk, worker to coordinator, and weights_request and the two of gradients to another worker too. Push and sum carry a
      * bulk frame.
@@ -319,10 +325,14 @@ struct  Massl__Hello
    * The same of what multiplies in bf16: "oneDNN 2.6.3"; empty in fp32.
    */
   char *onednn;
+  /*
+   * Whether it can take an evaluate; others are never asked.
+   */
+  protobuf_c_boolean evaluates;
 };
 #define MASSL__HELLO__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&massl__hello__descriptor) \
-    , 0, (char *)protobuf_c_empty_string, 0, {0,NULL}, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, NULL, (char *)protobuf_c_empty_string }
+    , 0, (char *)protobuf_c_empty_string, 0, {0,NULL}, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, NULL, (char *)protobuf_c_empty_string, 0 }
 
 
 struct  Massl__Ready
@@ -413,6 +423,34 @@ struct  Massl__Returned
 #define MASSL__RETURNED__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&massl__returned__descriptor) \
     , 0, (char *)protobuf_c_empty_string, 0,NULL, 0 }
+
+
+/*
+ * What features of a sample came to: the answer to an evaluate. It says nothing about the run's result.
+ */
+struct  Massl__Evaluated
+{
+  ProtobufCMessage base;
+  uint64_t lease;
+  /*
+   * Pictures of the sample that could be used.
+   */
+  uint32_t pictures;
+  /*
+   * Finite.
+   */
+  double rank_me;
+  double lidar;
+  double alpha_req;
+  /*
+   * Leave-one-out k-NN: pictures that got their own class, of those that have one and were asked.
+   */
+  uint32_t right;
+  uint32_t asked;
+};
+#define MASSL__EVALUATED__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&massl__evaluated__descriptor) \
+    , 0, 0, 0, 0, 0, 0, 0 }
 
 
 struct  Massl__StatusRequest
@@ -517,6 +555,32 @@ struct  Massl__Grant
 #define MASSL__GRANT__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&massl__grant__descriptor) \
     , 0, 0 }
+
+
+/*
+ * Judge the teacher of this step by these pictures, beside all leases. The lease's number is held, given back and
+ * cancelled as any other's; a newer evaluate takes an older one's place.
+ */
+struct  Massl__Evaluate
+{
+  ProtobufCMessage base;
+  uint64_t lease;
+  uint64_t step;
+  ProtobufCBinaryData teacher;
+  /*
+   * At least one, ascending.
+   */
+  size_t n_pictures;
+  uint64_t *pictures;
+  /*
+   * The class of each, from 1; 0: it has none. Empty where no picture has one.
+   */
+  size_t n_classes;
+  uint32_t *classes;
+};
+#define MASSL__EVALUATE__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&massl__evaluate__descriptor) \
+    , 0, 0, {0,NULL}, 0,NULL, 0,NULL }
 
 
 struct  Massl__Cancel
@@ -1254,6 +1318,25 @@ Massl__Returned *
 void   massl__returned__free_unpacked
                      (Massl__Returned *message,
                       ProtobufCAllocator *allocator);
+/* Massl__Evaluated methods */
+void   massl__evaluated__init
+                     (Massl__Evaluated         *message);
+size_t massl__evaluated__get_packed_size
+                     (const Massl__Evaluated   *message);
+size_t massl__evaluated__pack
+                     (const Massl__Evaluated   *message,
+                      uint8_t             *out);
+size_t massl__evaluated__pack_to_buffer
+                     (const Massl__Evaluated   *message,
+                      ProtobufCBuffer     *buffer);
+Massl__Evaluated *
+       massl__evaluated__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   massl__evaluated__free_unpacked
+                     (Massl__Evaluated *message,
+                      ProtobufCAllocator *allocator);
 /* Massl__StatusRequest methods */
 void   massl__status_request__init
                      (Massl__StatusRequest         *message);
@@ -1386,6 +1469,25 @@ Massl__Grant *
                       const uint8_t       *data);
 void   massl__grant__free_unpacked
                      (Massl__Grant *message,
+                      ProtobufCAllocator *allocator);
+/* Massl__Evaluate methods */
+void   massl__evaluate__init
+                     (Massl__Evaluate         *message);
+size_t massl__evaluate__get_packed_size
+                     (const Massl__Evaluate   *message);
+size_t massl__evaluate__pack
+                     (const Massl__Evaluate   *message,
+                      uint8_t             *out);
+size_t massl__evaluate__pack_to_buffer
+                     (const Massl__Evaluate   *message,
+                      ProtobufCBuffer     *buffer);
+Massl__Evaluate *
+       massl__evaluate__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   massl__evaluate__free_unpacked
+                     (Massl__Evaluate *message,
                       ProtobufCAllocator *allocator);
 /* Massl__Cancel methods */
 void   massl__cancel__init
@@ -2173,6 +2275,9 @@ typedef void (*Massl__UndecodablePicture_Closure)
 typedef void (*Massl__Returned_Closure)
                  (const Massl__Returned *message,
                   void *closure_data);
+typedef void (*Massl__Evaluated_Closure)
+                 (const Massl__Evaluated *message,
+                  void *closure_data);
 typedef void (*Massl__StatusRequest_Closure)
                  (const Massl__StatusRequest *message,
                   void *closure_data);
@@ -2193,6 +2298,9 @@ typedef void (*Massl__Heartbeat_Closure)
                   void *closure_data);
 typedef void (*Massl__Grant_Closure)
                  (const Massl__Grant *message,
+                  void *closure_data);
+typedef void (*Massl__Evaluate_Closure)
+                 (const Massl__Evaluate *message,
                   void *closure_data);
 typedef void (*Massl__Cancel_Closure)
                  (const Massl__Cancel *message,
@@ -2331,6 +2439,7 @@ extern const ProtobufCMessageDescriptor massl__ready__descriptor;
 extern const ProtobufCMessageDescriptor massl__finished__descriptor;
 extern const ProtobufCMessageDescriptor massl__undecodable_picture__descriptor;
 extern const ProtobufCMessageDescriptor massl__returned__descriptor;
+extern const ProtobufCMessageDescriptor massl__evaluated__descriptor;
 extern const ProtobufCMessageDescriptor massl__status_request__descriptor;
 extern const ProtobufCMessageDescriptor massl__goodbye__descriptor;
 extern const ProtobufCMessageDescriptor massl__welcome__descriptor;
@@ -2338,6 +2447,7 @@ extern const ProtobufCMessageDescriptor massl__refusal__descriptor;
 extern const ProtobufCMessageDescriptor massl__lease__descriptor;
 extern const ProtobufCMessageDescriptor massl__heartbeat__descriptor;
 extern const ProtobufCMessageDescriptor massl__grant__descriptor;
+extern const ProtobufCMessageDescriptor massl__evaluate__descriptor;
 extern const ProtobufCMessageDescriptor massl__cancel__descriptor;
 extern const ProtobufCMessageDescriptor massl__status__descriptor;
 extern const ProtobufCMessageDescriptor massl__run_finished__descriptor;

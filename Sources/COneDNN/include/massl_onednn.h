@@ -26,19 +26,29 @@ struct massl_onednn_library {
 // Opens the library, the first time; the same answer ever after.
 const struct massl_onednn_library *massl_onednn_open(void);
 
-// c = a b, or c += a b, added up in floats. a is [rows, inner] and b [inner, columns], of bfloat16; a stride is so many
-// elements from one row, or column, to the next. Rows of c are contiguous. All bytes count: clear it before filling it.
+enum massl_bf16_addend {
+  massl_bf16_nothing = 0,
+  // What c holds. Only where c is floats.
+  massl_bf16_result,
+  // One row of floats, to each row of c, before it is rounded.
+  massl_bf16_bias,
+};
+
+// c = a b, and what is added to it, added up in floats. a is [rows, inner] and b [inner, columns], of bfloat16; a stride is
+// so many elements from one row, or column, to the next. Rows of c are contiguous. All bytes count: clear it before filling
+// it.
 struct massl_bf16_product {
   int64_t rows, columns, inner;
   int64_t a_row, a_column, b_row, b_column, c_row;
   // c is bfloat16, rounded once; else floats.
   int32_t rounds;
-  // Only where c is floats.
-  int32_t adds;
+  // An `enum massl_bf16_addend`.
+  int32_t addend;
 };
 
-// On the calling thread alone, if OMP_NUM_THREADS is 1. Returns 0, or what the library answered: 3 is "unimplemented", as
-// on a processor without AVX-512.
-int massl_bf16_multiply(const struct massl_bf16_product *product, const void *a, const void *b, void *c);
+// On the calling thread alone, if OMP_NUM_THREADS is 1. `bias` is read only where it is the addend. Returns 0, or what the
+// library answered: 3 is "unimplemented", as on a processor without AVX-512.
+int massl_bf16_multiply(
+    const struct massl_bf16_product *product, const void *a, const void *b, const float *bias, void *c);
 
 #endif

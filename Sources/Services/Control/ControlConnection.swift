@@ -7,7 +7,9 @@ import Wire
 ///
 ///     try line.open { event in ... }      // events come one at a time, in the socket's thread
 ///     line.say(message, from: sender)     // from any thread
-///     line.close()                        // what was said is sent first
+///     line.close()                        // what was said has left then, or had a second to leave
+///
+/// Its context is its own, so that it can end, and have sent everything, while other sockets of the process still close.
 final class ControlConnection: Sendable {
   enum Event: Sendable {
     case received(CoordinatorMessage, from: Sender)
@@ -27,6 +29,7 @@ final class ControlConnection: Sendable {
 
   private struct State: Sendable {
     var thread: SocketThread?
+    var end: ContextEnd?
     /// Where a connection stands, or stood before it was lost.
     var address: Endpoint?
   }
@@ -37,11 +40,11 @@ final class ControlConnection: Sendable {
   }
 
   /// - Parameter tick: the longest time between two events.
-  /// - Throws: `WireError` for an endpoint that can never be reached.
+  /// - Throws: `WireError` for an endpoint that can never be reached, or when ZeroMQ cannot start.
   func open(
-    in context: Context, security: Security<ClientKeys>, tick: Duration,
-    _ handle: @escaping @Sendable (Event) -> Void
+    security: Security<ClientKeys>, tick: Duration, _ handle: @escaping @Sendable (Event) -> Void
   ) throws {
+    let context = try Context()
     let socket = try DealerSocket(
       in: context, as: peer, connectingTo: coordinator, for: .control, security: security)
     let thread = try SocketThread(named: "massl-control", owning: socket, outboxCapacity: 256, tick: tick) {
@@ -49,19 +52,20 @@ final class ControlConnection: Sendable {
       if let address = socket.connected { state.withLock { $0.address = address } }
       take(event, handle)
     }
-    state.withLock { $0.thread = thread }
+    state.withLock { ($0.thread, $0.end) = (thread, context.end) }
   }
 
   /// Which of the coordinator's addresses answers; nil before one did.
   var address: Endpoint? { state.withLock { $0.address } }
 
-  /// Sends what was said, and ends the thread.
+  /// Ends the thread, and waits until what was said has left, a second at most.
   func close() {
-    let thread = state.withLock { state in
-      defer { state.thread = nil }
-      return state.thread
+    let (thread, end) = state.withLock { state in
+      defer { (state.thread, state.end) = (nil, nil) }
+      return (state.thread, state.end)
     }
     thread?.stop()
+    end?.wait()
   }
 
   /// From any thread; dropped where nothing is open, or too much waits.

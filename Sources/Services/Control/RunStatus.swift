@@ -51,8 +51,12 @@ public struct RunStatus: Codable, Sendable {
   public var weightsSeconds: Double?
   public var reduceSeconds: Double?
   public var updateSeconds: Double?
+  /// The newest; nil where nothing was evaluated yet.
+  public var evaluation: EvaluationRecord?
   /// What people should look into: a run that seems to collapse.
   public var warning: String?
+  /// After this step it is judged whether the run collapses, and before it once the memory is filled.
+  public var collapseJudgedAfterStep: Int
   public var imagesPerSecond: Double?
   public var secondsLeft: Double?
   public var memory: Memory
@@ -60,7 +64,7 @@ public struct RunStatus: Codable, Sendable {
 
   init(
     coordination: Status, run: String, definition: RunDefinition, probe: String? = nil, newest: MetricsRecord?,
-    isRunning: Bool,
+    evaluation: EvaluationRecord?, isRunning: Bool,
     memory: Memory, digests: Digests
   ) {
     self.coordination = coordination
@@ -77,7 +81,9 @@ public struct RunStatus: Codable, Sendable {
     (rowsCached, rowsFetched, rowWaitSeconds) = (newest?.rowsCached, newest?.rowsFetched, newest?.rowWaitSeconds)
     (weightsSeconds, reduceSeconds) = (newest?.weightsSeconds, newest?.reduceSeconds)
     updateSeconds = newest?.updateSeconds
+    self.evaluation = evaluation
     warning = newest?.warning
+    collapseJudgedAfterStep = CollapseWatch.judges(afterStepsOf: definition.learningRate.warmUpSteps)
     imagesPerSecond = isRunning ? newest?.imagesPerSecond : nil
     secondsLeft = imagesPerSecond.flatMap { definition.secondsLeft(afterStep: coordination.step, imagesPerSecond: $0) }
     self.memory = memory
@@ -92,7 +98,8 @@ extension RunStatus {
     case run, computeClass, precision, probe, epoch, epochs, loss, lr, targetEntropy, embeddingSpread, chosenShare,
       rowsCached,
       rowsFetched,
-      rowWaitSeconds, weightsSeconds, reduceSeconds, updateSeconds, warning
+      rowWaitSeconds, weightsSeconds, reduceSeconds, updateSeconds, evaluation, warning,
+      collapseJudgedAfterStep
     case imagesPerSecond, secondsLeft, memory, digests
   }
 
@@ -117,7 +124,9 @@ extension RunStatus {
     weightsSeconds = try container.decodeIfPresent(Double.self, forKey: .weightsSeconds)
     reduceSeconds = try container.decodeIfPresent(Double.self, forKey: .reduceSeconds)
     updateSeconds = try container.decodeIfPresent(Double.self, forKey: .updateSeconds)
+    evaluation = try container.decodeIfPresent(EvaluationRecord.self, forKey: .evaluation)
     warning = try container.decodeIfPresent(String.self, forKey: .warning)
+    collapseJudgedAfterStep = try container.decode(Int.self, forKey: .collapseJudgedAfterStep)
     imagesPerSecond = try container.decodeIfPresent(Double.self, forKey: .imagesPerSecond)
     secondsLeft = try container.decodeIfPresent(Double.self, forKey: .secondsLeft)
     memory = try container.decode(Memory.self, forKey: .memory)
@@ -144,7 +153,9 @@ extension RunStatus {
     try container.encode(weightsSeconds, forKey: .weightsSeconds)
     try container.encode(reduceSeconds, forKey: .reduceSeconds)
     try container.encode(updateSeconds, forKey: .updateSeconds)
+    try container.encode(evaluation, forKey: .evaluation)
     try container.encode(warning, forKey: .warning)
+    try container.encode(collapseJudgedAfterStep, forKey: .collapseJudgedAfterStep)
     try container.encode(imagesPerSecond, forKey: .imagesPerSecond)
     try container.encode(secondsLeft, forKey: .secondsLeft)
     try container.encode(memory, forKey: .memory)
@@ -168,6 +179,7 @@ extension RunStatus {
         lostPictures: RunDirectory.lostPictures(of: path, in: storage).count { $0.step <= manifest.step },
         quarantined: RunDirectory.quarantine(of: path, in: storage).hosts),
       run: "\(manifest.run)", definition: definition, newest: MetricsRecord.newest(inFile: "\(path)/metrics.jsonl"),
+      evaluation: EvaluationRecord.newest(inFile: "\(path)/evaluations.jsonl", upTo: manifest.step),
       isRunning: false, memory: Memory(size: definition.configuration.memorySize, rows: manifest.rows),
       digests: Digests(
         student: "\(manifest.student)", teacher: "\(manifest.teacher)", memory: "\(manifest.memory)"))

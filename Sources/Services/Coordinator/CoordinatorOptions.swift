@@ -13,6 +13,8 @@ public struct CoordinatorOptions: Sendable {
   public var run: String
   /// Values given by recipe and flags; on resuming only what they say is compared with the run.
   public var layers: [ConfigurationLayer]
+  /// A file of the weights that a new run begins with; nil: they are drawn.
+  public var initialWeights: String?
   /// What a new run is born with where its settings leave the class to massl: this process's.
   public var computeClass: ComputeClassName
   /// Keys that a resumed run shall have other values of from now on (`--change`).

@@ -109,7 +109,7 @@ extension CoordinatorPictures {
     do {
       let bytes = try data.read(picture)
       guard isAsked else { return }
-      _ = try Picture(jpeg: bytes)
+      _ = try Picture(file: bytes)
       report(.pictureExamined(picture, .decodes))
     } catch .undecodable(let reason) {
       report(.pictureExamined(picture, .undecodable(reason: reason)))

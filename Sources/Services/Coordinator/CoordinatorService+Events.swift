@@ -1,6 +1,7 @@
 import Checkpoints
 import Coordination
 import Durability
+import Foundation
 import Messages
 import Numerics
 import Runs
@@ -84,6 +85,7 @@ extension CoordinatorService {
       let version = weights.current
       invariant(version.step == step, "a checkpoint of step \(step), but the weights are of step \(version.step)")
       checkpoints.write(later: version, CoordinatorCheckpoints.Learned(by: control.coordinator, before: step))
+    case .evaluated(let evaluation): take(evaluation, &control)
     case .recompute(let step, let slices, let hashesGradient):
       recomputation.recompute(
         slices, of: step, without: control.coordinator.lostPictures, hashesGradient: hashesGradient)
@@ -110,13 +112,20 @@ extension CoordinatorService {
     }
   }
 
+  private func take(_ evaluation: Coordination.Evaluation, _ control: inout Control) {
+    let record = EvaluationRecord(evaluation)
+    control.evaluation = record
+    log(.info, "Step \(record.step): \(record.words) (\(record.pictures) pictures).")
+    control.evaluated?(record)
+  }
+
   private func record(_ lost: [LostPicture], _ control: inout Control) {
     let data = pictures.data
     do {
       try directory.lose(
         lost.map {
           LostPictureRecord(
-            picture: $0.picture, step: $0.step, path: Array(data.pathBytes($0.picture)), size: data.size($0.picture))
+            picture: $0.picture, step: $0.step, path: data.pathBytes($0.picture), size: data.size($0.picture))
         })
       pictures.forget(lost.map(\.picture))
     } catch {
@@ -142,6 +151,16 @@ extension CoordinatorService {
   }
 }
 
+extension EvaluationRecord {
+  fileprivate init(_ evaluation: Coordination.Evaluation) {
+    let figures = evaluation.figures
+    self.init(
+      step: evaluation.step, rankMe: figures.rankMe, lidar: figures.lidar, alphaReQ: figures.alphaReQ,
+      knn: figures.asked > 0 ? Double(figures.right) / Double(figures.asked) : nil, pictures: figures.pictures,
+      seconds: evaluation.duration / .seconds(1), unixSeconds: Date().timeIntervalSince1970)
+  }
+}
+
 // MARK: - Status
 
 extension CoordinatorService {
@@ -150,7 +169,7 @@ extension CoordinatorService {
     return RunStatus(
       coordination: control.coordinator.status(at: .now), run: directory.run.description, definition: definition,
       probe: control.coordinator.probe.map { "\($0)" },
-      newest: control.newest?.record, isRunning: true,
+      newest: control.newest?.record, evaluation: control.evaluation, isRunning: true,
       memory: RunStatus.Memory(size: definition.configuration.memorySize, rows: version.rows),
       digests: RunStatus.Digests(
         student: "\(version.studentDigest)", teacher: "\(version.teacherDigest)", memory: "\(version.memory)"))

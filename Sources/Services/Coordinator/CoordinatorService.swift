@@ -74,6 +74,10 @@ public final class CoordinatorService: Sendable {
     var thread: SocketThread?
     var newest: StepReport?
     var collapse: CollapseWatch
+    /// The newest.
+    var evaluation: EvaluationRecord?
+    /// Takes each evaluation.
+    var evaluated: (@Sendable (EvaluationRecord) -> Void)?
     var hasEnded = false
   }
 
@@ -90,6 +94,9 @@ public final class CoordinatorService: Sendable {
     definition = resumed.definition
     rows = resumed.rows
     directory = resumed.directory
+    if let error = DataSetIndex(ofRun: options.run, in: directory.storage).save(data) {
+      log(.warning, "The next start lists \(options.data) again, for its index cannot be kept: \(error)")
+    }
     resumedStep = resumed.version.step
 
     let payload = MemoryLayout<Float>.stride * definition.payloadCount(slices: definition.slices)
@@ -136,7 +143,8 @@ public final class CoordinatorService: Sendable {
         collapse: CollapseWatch(
           blockSize: configuration.blockSize, memorySize: configuration.memorySize, width: configuration.bottleneckDim,
           rateRises: definition.learningRate.warmUpSteps,
-          warning: MetricsRecord.newest(inFile: "\(directory.path)/metrics.jsonl")?.warning)))
+          warning: MetricsRecord.newest(inFile: "\(directory.path)/metrics.jsonl")?.warning),
+        evaluation: EvaluationRecord.newest(inFile: directory.evaluationsPath, upTo: resumedStep)))
   }
 
   /// Coordinates until the run is done, was asked to stop, or cannot go on. May be called once.
@@ -144,10 +152,13 @@ public final class CoordinatorService: Sendable {
   /// - Parameters:
   ///   - pulse: called some times a second while the sockets' threads move.
   ///   - record: takes a report a step, in the order of the steps, from one thread; the next step's update waits for it.
+  ///   - evaluated: takes each evaluation, in the order of the steps; whatever else happens waits for it.
   /// - Throws: `RunFailure` when it cannot go on; `WireError` when the process is out of file descriptors.
   public func run(
-    pulse: @escaping @Sendable () -> Void = {}, record: @escaping @Sendable (StepReport) -> Void
+    pulse: @escaping @Sendable () -> Void = {}, record: @escaping @Sendable (StepReport) -> Void,
+    evaluated: @escaping @Sendable (EvaluationRecord) -> Void = { _ in }
   ) throws -> Outcome {
+    control.withLock { $0.evaluated = evaluated }
     let pulse = CoordinatorPulse(pulse)
     updates.start(
       record: { [self] in record(noted($0)) },

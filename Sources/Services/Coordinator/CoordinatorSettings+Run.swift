@@ -1,8 +1,10 @@
 import Configuration
 import Coordination
+import Evaluation
 import MemoryBank
 import Messages
 import Runs
+import Telemetry
 import Training
 import Vision
 import Wire
@@ -37,7 +39,23 @@ extension CoordinatorSettings {
       memory: MemorySettings(configuration, resumed.rows.layout, forgetsLostRows: options.forgetsLostRows),
       pictures: PictureSettings(
         name: { data.path($0) }, ofSlice: { definition.pictures(step: $0, slice: $1) },
-        undecodable: resumed.undecodable, lost: resumed.lost.map { LostPicture(picture: $0.picture, step: $0.step) }))
+        undecodable: resumed.undecodable, lost: resumed.lost.map { LostPicture(picture: $0.picture, step: $0.step) }),
+      evaluation: EvaluationSettings(resumed, of: data))
+  }
+}
+
+extension EvaluationSettings {
+  /// Nil where no step is to be evaluated.
+  fileprivate init?(_ resumed: ResumedRun, of data: DataSet) {
+    let (definition, configuration) = (resumed.definition, resumed.definition.configuration)
+    guard configuration.evaluateEverySteps > 0 else { return nil }
+    let pictures = PictureSample.drawn(configuration.evaluateImages, of: data.count, seed: configuration.seed)
+    let classes = data.labels?.classes
+    let newest = EvaluationRecord.newest(inFile: resumed.directory.evaluationsPath, upTo: resumed.version.step)
+    self.init(
+      everySteps: configuration.evaluateEverySteps, pictures: pictures,
+      classes: pictures.map { classes?[$0] }, width: definition.architecture.embedDim,
+      newest: newest?.step ?? 0)
   }
 }
 

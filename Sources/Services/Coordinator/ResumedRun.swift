@@ -43,10 +43,12 @@ struct ResumedRun: Sendable {
     if isNew {
       try MemoryNeed.coordinator(of: RunDefinition(configuration: begun, pictures: data.count)).check(allowance)
     }
+    let initial = try InitialWeights(options, begun, pictures: data.count, isNew: isNew, in: storage)
     var random = SystemRandomNumberGenerator()
     directory = try RunDirectory.open(
       options.run, configuration: begun.yaml(),
-      data: DataRecord(count: data.identity.count, digest: data.identity.digest), in: storage, random: &random)
+      data: DataRecord(count: data.identity.count, digest: data.identity.digest), initialWeights: initial.record,
+      in: storage, random: &random)
     checkpoints = try directory.checkpoints()
     try checkpoints.recover()
     let aside = try directory.goBackIfNeeded(checkpoints)
@@ -64,6 +66,7 @@ struct ResumedRun: Sendable {
     if checkpoint == nil, let error = damaged.first { throw error }
     if let checkpoint { try directory.check(checkpoint) }
     let manifest = checkpoint?.manifest
+    try initial.check(directory, hasCheckpoint: checkpoint != nil)
 
     // 3. The configuration: the run's, with what was asked to change.
     let saved = try manifest.map { try Self.configuration($0.configuration, file: "manifest.json") } ?? begun
@@ -98,7 +101,7 @@ struct ResumedRun: Sendable {
     }
     rows = try checkpoint.map { try $0.withRows(memory) } ?? memory()
     var version =
-      if let checkpoint { try WeightsVersion(of: checkpoint, definition) } else { WeightsVersion.initial(definition) }
+      if let checkpoint { try WeightsVersion(of: checkpoint, definition) } else { initial.version(definition) }
     version.floor = floor
     version.changes = changes
     if let manifest {
@@ -109,6 +112,7 @@ struct ResumedRun: Sendable {
       log(.info, "Resumes \(options.run) at step \(manifest.step) of \(definition.lastStep).")
     } else {
       log(.info, "Starts \(options.run): \(definition.lastStep) steps.")
+      for sentence in initial.sentences { log(.info, sentence) }
     }
     durableStep = manifest?.step
     unaudited = manifest?.unaudited ?? [:]

@@ -43,6 +43,8 @@ public final class MemoryService: Sendable {
   private let serving = Mutex<ShardServing?>(nil)
   /// Nil until the shape of the rows is known.
   private let store: Mutex<ExtentStore?>
+  /// Bytes that it offers: what it was told, or what its disk has room for.
+  private let capacity: Int
 
   /// Of the thread that runs.
   private struct State {
@@ -65,10 +67,13 @@ public final class MemoryService: Sendable {
     let store = try directory.layout.map {
       try ExtentStore(storage: storage, directory: options.directory, layout: $0)
     }
-    let free = try storage.freeSpace(at: options.directory)
-    guard options.capacity - (store?.used ?? 0) <= free else {
-      throw MemoryError.noRoom(
-        directory: options.directory, offered: options.capacity, free: free)
+    let (used, free) = (store?.used ?? 0, try storage.freeSpace(at: options.directory))
+    capacity = min(options.capacity, used + free)
+    if capacity < options.capacity {
+      let error = MemoryError.noRoom(directory: options.directory, offered: options.capacity, free: free)
+      // A disk that others filled while it was away: the rows that it has are wanted.
+      guard used > 0 else { throw error }
+      log(.warning, "\(error) Until then it serves what it has.")
     }
     bulkSocket = try RouterSocket(
       in: context, listeningOn: options.listen, for: .bulk, security: options.serving,
@@ -100,12 +105,12 @@ public final class MemoryService: Sendable {
     var state = State(
       machine: ShardMachine(
         ShardMachine.Settings(
-          name: options.name, shard: directory.shard, address: address, capacity: options.capacity,
+          name: options.name, shard: directory.shard, address: address, capacity: capacity,
           run: directory.layout.map { RunIdentity($0.run) }, incarnation: directory.incarnation, peer: line.peer,
           coordinator: "\(options.coordinator)",
           directory: options.directory, givesUpAfter: options.givesUpAfter),
         holding: store?.held ?? [:], at: .now))
-    try line.open(in: context, security: options.security, tick: Self.tick) { [events] in
+    try line.open(security: options.security, tick: Self.tick) { [events] in
       _ = events.append(ShardEvent($0))
     }
     let bulk = try SocketThread(

@@ -67,7 +67,13 @@ public struct BulkSilence: Equatable, Sendable, CustomStringConvertible {
   var sentence: String {
     guard let control else { return "The bulk port \(endpoint.port) at \(endpoint.host) takes no connection." }
     return
-      "The control port \(control.port) at \(control.host) answers, its bulk port \(endpoint.port) does not: open it "
-      + "in the firewall, and forward it where the other is, for both are needed. Still trying."
+      "The control port \(control.port) at \(control.host) answers, its bulk port \(endpoint.port) \(Self.advice). Still "
+      + "trying."
   }
+
+  private static let advice =
+    "does not: open it in the firewall, and forward it where the other is, for both are needed"
+
+  /// Whether a line of a worker's log says that the coordinator's second port is closed to it.
+  package static func isSaid(in line: String) -> Bool { line.contains(advice) }
 }

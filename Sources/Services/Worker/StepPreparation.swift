@@ -53,7 +53,7 @@ final class StepPreparation {
     let begun = ContinuousClock.now
     let pulled = try lease.exchangesWeights && teacher?.step != lease.step - 1 ? pulledTeacher(lease) : nil
     let (student, newRows) = try lease.exchangesWeights ? exchanged(lease, unless: check) : (pulledStudent(lease), nil)
-    let teacher = try pulled ?? averagedTeacher(lease, student) ?? pull(.teacher, lease, lease.teacher)
+    let teacher = try pulled ?? averagedTeacher(lease, student) ?? pull(.teacher, lease.step, lease.teacher)
     self.teacher = (lease.step, teacher)
     let weightsHere = ContinuousClock.now
     var (memory, traffic) = try memory(for: lease, newRows, unless: check)
@@ -68,6 +68,13 @@ final class StepPreparation {
     newest = (lease.memoryVersion, inputs)
     gatherAhead(of: lease)
     return inputs
+  }
+
+  /// The teacher of a step: the one that is here, or the coordinator's.
+  /// - Throws: `BulkError` where it cannot be had any more.
+  func teacher(ofStep step: Int, digest: Digest) throws -> FloatBuffer {
+    if let teacher, teacher.step == step { return teacher.weights }
+    return try pull(.teacher, step, digest)
   }
 
   func stop() {
@@ -109,14 +116,14 @@ final class StepPreparation {
   /// Before the student, for how long it takes says what others, who have theirs over the same link, may take.
   private func pulledTeacher(_ lease: Lease) throws -> FloatBuffer {
     let begun = ContinuousClock.now
-    let teacher = try pull(.teacher, lease, lease.teacher)
+    let teacher = try pull(.teacher, lease.step, lease.teacher)
     exchange.learn(took: ContinuousClock.now - begun)
     return teacher
   }
 
   private func pulledStudent(_ lease: Lease) throws -> FloatBuffer {
     let begun = ContinuousClock.now
-    let student = try pull(.student, lease, lease.student)
+    let student = try pull(.student, lease.step, lease.student)
     exchange.offer(student, step: lease.step, took: ContinuousClock.now - begun)
     return student
   }
@@ -138,14 +145,14 @@ final class StepPreparation {
     return (student, NewRows(numbers: numbers, stored: stored))
   }
 
-  private func pull(_ network: Network, _ lease: Lease, _ digest: Digest) throws -> FloatBuffer {
+  private func pull(_ network: Network, _ step: Int, _ digest: Digest) throws -> FloatBuffer {
     let weights = parameters.take()
     let ranges = BulkClient.ranges(weights.count)
     try bulk.ask(
-      ranges.map { .weights(network: network, step: lease.step, offset: $0.lowerBound, count: $0.count) }
+      ranges.map { .weights(network: network, step: step, offset: $0.lowerBound, count: $0.count) }
     ) { index, reply, frame in
       let range = ranges[index]
-      guard reply == .weights(network: network, step: lease.step, offset: range.lowerBound), let frame,
+      guard reply == .weights(network: network, step: step, offset: range.lowerBound), let frame,
         frame.count == range.count * MemoryLayout<Float>.stride
       else { throw BulkError.otherBits("a chunk of weights", from: bulk.endpoint) }
       frame.copy(into: weights, at: range.lowerBound)

@@ -68,13 +68,14 @@ public final class WorkerService: Sendable {
   public func run(pulse: () -> Void = {}) throws -> Outcome {
     let hello = Hello(
       protocolVersion: WireLimits.protocolVersion, name: options.name, host: options.host, threads: options.threads,
-      probe: options.probe, libraries: LibraryVersions(of: options.precision), address: socket?.address)
+      probe: options.probe, libraries: LibraryVersions(of: options.precision), address: socket?.address,
+      evaluates: true)
     var state = State(
       machine: WorkerMachine(
         WorkerMachine.Settings(
           hello: hello, peer: line.peer, coordinator: "\(options.coordinator)", givesUpAfter: options.givesUpAfter),
         at: .now))
-    try line.open(in: context, security: options.security, tick: Self.tick) { [events] in
+    try line.open(security: options.security, tick: Self.tick) { [events] in
       _ = events.append(WorkerEvent($0))
     }
     while state.ending == nil, let event = events.next() {
@@ -126,6 +127,8 @@ extension WorkerService {
       case .compute(let lease): state.session?.compute(lease)
       case .push(let lease, let keepsGradient): state.session?.push(lease, keepsGradient: keepsGradient)
       case .reduce(let reduction): state.session?.reduce(reduction)
+      case .evaluate(let evaluate): state.session?.evaluate(evaluate)
+      case .stopEvaluating: state.session?.stopEvaluating()
       case .forget(let lease): state.session?.forget(lease)
       case .log(let level, let text): log(level, text)
       case .stop(let ending): state.ending = ending
@@ -157,6 +160,14 @@ extension WorkerService {
       let connect = { @Sendable [context, options] (address: BulkAddress) in
         try BulkClient(to: address, in: context, of: sender, security: options.security)
       }
+      let run = welcome.data
+      let connectForEvaluation = { @Sendable [context, options, own] in
+        let asker = Sender(run: sender.run, incarnation: sender.incarnation, peer: .random())
+        let client = try BulkClient(
+          context: context, sender: asker, endpoint: coordinator, control: control, security: options.security)
+        // What there is to say of this machine's folder is said once, of the slices' pictures.
+        return (client, WorkerPictures(bulk: client, own: own?.counted(asBy: run), run: run) { _, _ in })
+      }
       let rest = need.rest(of: allowance)
       let room = socket == nil ? 0 : MemoryNeed.gradientRoom(of: definition, in: rest)
       state.session = try WorkerSession(
@@ -172,7 +183,7 @@ extension WorkerService {
         exchange: { [socket, log] bulk in
           WeightsExchange(coordinator: bulk, own: socket?.address, shelf: shelf, log: log, connect: connect)
         },
-        gradients: gradients, connect: connect, threads: options.threads
+        gradients: gradients, connect: connect, connectForEvaluation: connectForEvaluation, threads: options.threads
       ) { [events] in _ = events.append(.work($0, session: number)) }
       return .joined(
         LeaseBounds(

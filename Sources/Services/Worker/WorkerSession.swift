@@ -13,6 +13,7 @@ import Vision
 ///     compute x T      slices; a lease's are added up as they come   (SliceComputer, WorkerLease)
 ///     push             granted payloads, one after the other         (BulkClient, one for them alone)
 ///     reduce           chunks of gradients that others keep          (WorkerReducer)
+///     evaluate         now and then, the features of a sample        (TeacherEvaluation)
 ///
 /// What becomes of a lease is decided by the `WorkerMachine`.
 final class WorkerSession: Sendable {
@@ -32,7 +33,8 @@ final class WorkerSession: Sendable {
   private let report: @Sendable (WorkerProgress) -> Void
   /// Of weights and gradients, which have one size.
   private let parameters: SharedBufferPool
-  private let prepared = BoundedQueue<WorkerLease>(capacity: WireLimits.heldLeases)
+  private let evaluation: TeacherEvaluation
+  private let prepared = BoundedQueue<Preparation>(capacity: WireLimits.heldLeases)
   private let tasks = BoundedQueue<SliceTask>(capacity: WireLimits.slicesPerStep)
   private let pushes = BoundedQueue<(lease: LeaseID, sum: SliceSum, keepsGradient: Bool)>(capacity: 1)
   /// Leases that are not forgotten.
@@ -43,6 +45,11 @@ final class WorkerSession: Sendable {
     let step: Int
     /// Once it is computed.
     var sum: SliceSum?
+  }
+
+  private enum Preparation: Sendable {
+    case lease(WorkerLease)
+    case evaluation(Evaluate)
   }
 
   private struct SliceTask: Sendable {
@@ -56,13 +63,15 @@ final class WorkerSession: Sendable {
   ///   - exchange: with other workers, of whom the coordinator's client asks; made in the thread that fetches.
   ///   - gradients: filled with those that others may fetch.
   ///   - connect: to another worker.
+  ///   - connectForEvaluation: to the coordinator, once more, with the pictures that come over it.
   ///   - report: takes what becomes of leases, from any of the threads.
   /// - Throws: `NetworkError` for view sizes that the network cannot have.
   init(
     definition: RunDefinition, incarnation: Incarnation, clients: SourceClients, payloads: BulkClient,
     pictures: WorkerPictures, rows: WorkerRows, holders: RowHolders,
     exchange: @escaping @Sendable (BulkClient) -> WeightsExchange, gradients: KeptGradients,
-    connect: @escaping @Sendable (BulkAddress) throws -> BulkClient, threads: Int,
+    connect: @escaping @Sendable (BulkAddress) throws -> BulkClient,
+    connectForEvaluation: @escaping @Sendable () throws -> (BulkClient, WorkerPictures), threads: Int,
     report: @escaping @Sendable (WorkerProgress) -> Void
   ) throws {
     self.definition = definition
@@ -76,6 +85,7 @@ final class WorkerSession: Sendable {
     reducer = WorkerReducer(
       definition, coordinator: bulk, payloads: payloads, own: gradients, connect: connect
     ) { report(.reductionFailed($0)) }
+    evaluation = TeacherEvaluation(definition, connect: connectForEvaluation, report: report)
     self.pictures = pictures
     self.rows = rows
     self.report = report
@@ -94,6 +104,7 @@ final class WorkerSession: Sendable {
     tasks.close()
     pushes.close()
     reducer.stop()
+    evaluation.want(nil)
     gradients.forgetAll()
     clients.stop()
     payloads.stop()
@@ -105,8 +116,16 @@ final class WorkerSession: Sendable {
 extension WorkerSession {
   func compute(_ lease: Lease) {
     wanted.withLock { $0[lease.lease] = Wanted(step: lease.step) }
-    _ = prepared.tryAppend(WorkerLease(lease))
+    _ = prepared.tryAppend(.lease(WorkerLease(lease)))
   }
+
+  /// Judges a teacher once its weights are here, beside all leases.
+  func evaluate(_ evaluate: Evaluate) {
+    evaluation.want(evaluate.lease)
+    _ = prepared.tryAppend(.evaluation(evaluate))
+  }
+
+  func stopEvaluating() { evaluation.want(nil) }
 
   /// Lets a lease go; slices of it that wait are passed over.
   func forget(_ lease: LeaseID) {
@@ -141,18 +160,31 @@ extension WorkerSession {
       definition: definition, incarnation: incarnation, bulk: bulk, exchange: exchange(bulk), rows: rows,
       holders: holders, parameters: parameters)
     defer { preparation.stop() }
-    while let work = prepared.next() {
-      let lease = work.lease
-      do {
-        guard isWanted(lease.lease) else { throw WorkerError.cancelled }
-        let inputs = try preparation.inputs(for: lease) {
-          guard isWanted(step: lease.step) else { throw WorkerError.cancelled }
+    while let next = prepared.next() {
+      switch next {
+      case .lease(let work): prepare(work, preparation)
+      case .evaluation(let evaluate):
+        guard evaluation.isWanted(evaluate.lease) else { continue }
+        do {
+          evaluation.begin(evaluate, try preparation.teacher(ofStep: evaluate.step, digest: evaluate.teacher))
+        } catch {
+          evaluation.fail(evaluate, error)
         }
-        for slice in lease.slices.indices { _ = tasks.append(SliceTask(work: work, slice: slice, inputs: inputs)) }
-      } catch {
-        report(.failed(Returned(lease.lease, because: error)))
-        report(.slicesEnded(lease.lease, count: lease.slices.count))
       }
+    }
+  }
+
+  private func prepare(_ work: WorkerLease, _ preparation: StepPreparation) {
+    let lease = work.lease
+    do {
+      guard isWanted(lease.lease) else { throw WorkerError.cancelled }
+      let inputs = try preparation.inputs(for: lease) {
+        guard isWanted(step: lease.step) else { throw WorkerError.cancelled }
+      }
+      for slice in lease.slices.indices { _ = tasks.append(SliceTask(work: work, slice: slice, inputs: inputs)) }
+    } catch {
+      report(.failed(Returned(lease.lease, because: error)))
+      report(.slicesEnded(lease.lease, count: lease.slices.count))
     }
   }
 

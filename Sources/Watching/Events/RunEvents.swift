@@ -62,7 +62,7 @@ public struct RunEvents: Sendable {
       note(.collapsing, status.warning, over: "The run no longer seems to collapse.", at: now, run, &events)
       let rows = status.coordination.memoryShards?.waiting
       note(.rowsLost, rows, over: "All rows are there again.", at: now, run, &events)
-      let isIdle = status.coordination.workers.isEmpty && status.coordination.phase == "computing"
+      let isIdle = status.coordination.connectedWorkers.isEmpty && status.coordination.phase == "computing"
       note(
         .noWorkers,
         isIdle ? "No worker has been connected for \(words(noWorkersPatience)). \(verdict.text)" : nil,

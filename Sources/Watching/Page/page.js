@@ -3,7 +3,7 @@ const pauses = { watched: 1500, hidden: 30000, failed: 1500 };
 const patience = 8000;
 const byId = id => document.getElementById(id);
 let run, limits = {}, shownWindow = "whole", failingSince, timer;
-const histories = { whole: undefined, newest: undefined };
+const histories = { whole: undefined, newest: undefined, evaluations: undefined };
 
 const charts = [
   new Chart({ title: "Loss", unit: "nats", lines: [{ key: "loss", name: "loss", colour: "blue" }, { key: "consistency", name: "consistency", colour: "orange", needs: "koleo" }, { key: "koleo", name: "KoLeo", colour: "green", needs: "koleo" }] }),
@@ -17,6 +17,13 @@ const charts = [
   new Chart({ title: "Workers", unit: "in the step", fromZero: true, lines: [{ key: "workers", name: "workers", colour: "green" }] }),
 ];
 byId("charts").append(...charts.map(chart => chart.figure));
+// Of some steps only, so they have a history of their own.
+const evaluationCharts = [
+  new Chart({ title: "Rank of the features", unit: "directions", fromZero: true, lines: [{ key: "rank_me", name: "RankMe", colour: "blue" }, { key: "lidar", name: "LiDAR", colour: "green" }] }),
+  new Chart({ title: "Decay of their spectrum", unit: "exponent", lines: [{ key: "alpha_req", name: "alpha-ReQ", colour: "purple" }] }),
+  new Chart({ title: "k-NN of the sample", unit: "share right", fromZero: true, lines: [{ key: "knn", name: "k-NN", colour: "orange" }] }),
+];
+byId("evaluation-charts").append(...evaluationCharts.map(chart => chart.figure));
 
 const words = {
   well: "Well", young: "Young", stalled: "Stalled", collapsing: "Collapsing", finished: "Finished", stopped: "Stopped",
@@ -36,6 +43,7 @@ function figures(status, record) {
   const rate = status.images_per_second;
   const wait = [["rows", status.row_wait_seconds], ["weights", status.weights_seconds], ["sums", status.reduce_seconds], ["update", status.update_seconds]]
     .filter(pair => known(pair[1])).sort((one, other) => other[1] - one[1])[0];
+  const workers = status.workers.filter(worker => worker.is_connected).length;
   return [
     ["step", whole(status.step), status.step, `of ${whole(status.last_step)}`, "step"],
     ["epoch", whole(status.epoch), status.epoch, `of ${digits(status.epochs)}`, "epoch"],
@@ -45,15 +53,27 @@ function figures(status, record) {
     ["time left", duration(status.seconds_left), status.seconds_left, "at this rate", "seconds_left"],
     ["embedding spread", digits(status.embedding_spread, 3), status.embedding_spread, "1 even, 0 all alike", "embedding_spread"],
     ["target entropy", digits(status.target_entropy, 4), status.target_entropy, known(limits.target_entropy) ? `nats; collapse over ${digits(limits.target_entropy, 3)}` : "nats", "target_entropy"],
-    ["workers", whole(status.workers.length), status.workers.length, `${whole(run.run.slices_waiting)} of ${whole(status.slices)} slices wait`, "workers"],
+    ["workers", whole(workers), workers, `${whole(run.run.slices_waiting)} of ${whole(status.slices)} slices wait`, "workers"],
     ["memory", percent(Math.min(1, status.memory.rows / status.memory.size)), status.memory.rows, "filled", "memory_rows"],
     ["step takes", duration(run.run.usual_step_seconds), run.run.usual_step_seconds, wait ? `${wait[0]} take ${duration(wait[1])}` : "", "step_seconds"],
     ["checkpoint", status.durable_step === null ? "none yet" : `step ${whole(status.durable_step)}`, status.durable_step, "newest whole one", "durable_step"],
   ];
 }
 
+// Of the newest evaluation, if there is one.
+function evaluationFigures(evaluation) {
+  if (!evaluation) return [];
+  const when = `of step ${whole(evaluation.step)}`;
+  return [
+    ["RankMe", digits(evaluation.rank_me, 3), evaluation.rank_me, when, "rank_me"],
+    ["LiDAR", digits(evaluation.lidar, 3), evaluation.lidar, when, "lidar"],
+    ["alpha-ReQ", digits(evaluation.alpha_req, 3), evaluation.alpha_req, when, "alpha_req"],
+    ...(known(evaluation.knn) ? [["k-NN", digits(evaluation.knn, 3), evaluation.knn, `${when}, ${whole(evaluation.pictures)} pictures`, "knn"]] : []),
+  ];
+}
+
 function showFigures(status, record) {
-  refill(byId("figures"), figures(status, record).map(([name, text, value, remark, key]) => {
+  refill(byId("figures"), [...figures(status, record), ...evaluationFigures(status.evaluation)].map(([name, text, value, remark, key]) => {
     const pair = element("div"), item = element("dd");
     const number = figure(text, value);
     number.dataset.figure = key;
@@ -123,8 +143,8 @@ async function ask(path) {
   return answer.json();
 }
 
-async function askHistory() {
-  const name = shownWindow, old = histories[name];
+async function askHistory(name) {
+  const old = histories[name];
   const since = old ? `&key=${encodeURIComponent(old.key)}&since=${old.last_step.at(-1) ?? 0}` : "";
   const history = joined(old, await ask(`/api/history?window=${name}${since}`));
   histories[name] = name === "newest" ? shortened(history, 800) : history;
@@ -142,13 +162,16 @@ function showHistory() {
   note.textContent = remarks.join(" ");
   note.hidden = remarks.length === 0;
   for (const chart of charts) chart.show(history);
+  const evaluations = histories.evaluations;
+  byId("evaluation-charts").hidden = !evaluations || evaluations.first_step.length === 0;
+  if (!byId("evaluation-charts").hidden) for (const chart of evaluationCharts) chart.show(evaluations);
 }
 
 async function turn() {
   clearTimeout(timer);
   let pause = document.hidden ? pauses.hidden : pauses.watched;
   try {
-    [run] = await Promise.all([ask("/api/run"), askHistory()]);
+    [run] = await Promise.all([ask("/api/run"), askHistory(shownWindow), askHistory("evaluations")]);
     failingSince = undefined;
   } catch {
     failingSince ??= Date.now();
@@ -173,5 +196,5 @@ for (const button of document.querySelectorAll("[data-window]")) {
   });
 }
 document.addEventListener("visibilitychange", () => { if (!document.hidden) turn(); });
-new ResizeObserver(() => { if (histories[shownWindow]) for (const chart of charts) chart.show(histories[shownWindow]); }).observe(byId("charts"));
+new ResizeObserver(showHistory).observe(byId("charts"));
 turn();

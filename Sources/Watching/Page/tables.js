@@ -40,14 +40,17 @@ function fillPairs(list, pairs) {
 }
 
 const silence = 10;
-const state = worker => worker.seconds_since_heard > silence ? "not heard" : worker.leases > 0 ? "computing" : "idle";
+const isGone = worker => !worker.is_connected || worker.seconds_since_heard > silence;
+const state = worker => !worker.is_connected ? "not connected" : isGone(worker) ? "not heard" : worker.leases > 0 ? "computing" : "idle";
 const workerColumns = [
   { name: "worker", isName: true, text: row => row.name.startsWith(row.host) ? row.name : `${row.name} of ${row.host}` },
-  { name: "state", text: state, isBad: row => row.seconds_since_heard > silence },
+  { name: "state", text: state, isBad: isGone },
   { name: "slices/s", isNumber: true, text: row => digits(row.slices_per_second, 3), value: row => row.slices_per_second },
   { name: "threads", isNumber: true, text: row => `${row.threads - row.idle_threads} of ${row.threads} busy`, value: row => row.threads },
   { name: "leases", isNumber: true, text: row => whole(row.leases), value: row => row.leases },
   { name: "slices done", isNumber: true, text: row => whole(row.accepted_slices), value: row => row.accepted_slices },
+  { name: "audits passed", isNumber: true, text: row => whole(row.audits_passed), value: row => row.audits_passed },
+  { name: "class", text: row => row.is_other_class ? "another" : "the run's", isBad: row => row.is_other_class },
   { name: "not delivered", isNumber: true, text: row => whole(row.undelivered), value: row => row.undelivered, isBad: row => row.undelivered > 0 },
   { name: "heard", isNumber: true, text: row => `${duration(row.seconds_since_heard)} ago` },
   { name: "id", text: row => row.fingerprint },
@@ -57,9 +60,10 @@ function showWorkers(status, isHeard) {
   const note = document.getElementById("workers-note"), table = document.getElementById("workers");
   const workers = status.workers;
   table.hidden = workers.length === 0;
-  const threads = workers.reduce((sum, worker) => sum + worker.threads, 0);
-  const count = workers.length === 1 ? "1 worker" : `${whole(workers.length)} workers`;
-  note.textContent = workers.length === 0
+  const connected = workers.filter(worker => worker.is_connected);
+  const threads = connected.reduce((sum, worker) => sum + worker.threads, 0);
+  const count = connected.length === 1 ? "1 worker" : `${whole(connected.length)} workers`;
+  note.textContent = connected.length === 0
     ? (isHeard ? "No worker is connected." : "Nobody coordinates the run now.")
     : `${isHeard ? "" : "When the coordinator was last heard: "}${count}, ${whole(threads)} threads, compute class ${status.compute_class}.`
       + (status.counts.other_class > 0 ? ` ${status.counts.other_class} workers of another class were let in.` : "");

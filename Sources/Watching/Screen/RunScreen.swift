@@ -106,6 +106,7 @@ extension RunScreen {
     }
     add("rate", rate(status))
     add("embeddings", signs(status))
+    add("features", status.evaluation.map { "\($0.words), of step \($0.step)" })
     let filled = Int(100 * min(1, Double(status.memory.rows) / Double(max(1, status.memory.size))))
     add("memory", "\(filled) % of \(status.memory.size) rows" + rows(status))
     add("step", now.step < now.lastStep && run.isHeard ? step(now) : nil)
@@ -157,12 +158,11 @@ extension RunScreen {
 // MARK: - Workers
 
 extension RunScreen {
-  /// A table of as many as there is room for; those that are silent first, then in the order of joining.
+  /// A table of as many as there is room for; those that are gone or silent first, then in the order of joining.
   private func workerLines(rows: Int) -> [ScreenLine] {
     guard let workers = run.status?.coordination.workers, run.isHeard, rows > 1 else { return [] }
     guard !workers.isEmpty else { return [ScreenLine("No worker is connected.", .notable)] }
-    let silence = CoordinationLimits.silence / .seconds(1)
-    let ordered = workers.filter { $0.secondsSinceHeard >= silence } + workers.filter { $0.secondsSinceHeard < silence }
+    let ordered = workers.filter { !$0.isHeard } + workers.filter(\.isHeard)
     let shown = ordered.count <= rows - 1 ? ordered.count : rows - 2
     let width = min(40, ordered.prefix(shown).map { Self.name($0).count }.max() ?? 0)
     var lines = [
@@ -173,7 +173,7 @@ extension RunScreen {
         Self.name(worker), "\(worker.threads)", "\(worker.idleThreads)", "\(worker.leases)",
         worker.slicesPerSecond.map { String(format: "%.2f", $0) } ?? "-", "\(worker.acceptedSlices)", worker.heardWords,
       ]
-      lines.append(ScreenLine(Self.row(cells, width), worker.secondsSinceHeard >= silence ? .bad : .plain))
+      lines.append(ScreenLine(Self.row(cells, width), worker.isHeard ? .plain : .bad))
     }
     if shown < ordered.count { lines.append(ScreenLine("and \(ordered.count - shown) more", .faint)) }
     return lines
@@ -191,9 +191,12 @@ extension RunScreen {
 }
 
 extension Status.Worker {
-  /// Of one that was killed without a word the coordinator knows only that it says nothing any more.
+  fileprivate var isHeard: Bool { isConnected && secondsSinceHeard < CoordinationLimits.silence / .seconds(1) }
+
+  /// Of one whose host is off the network the coordinator knows only that it says nothing any more.
   public var heardWords: String {
-    secondsSinceHeard < CoordinationLimits.silence / .seconds(1)
-      ? String(format: "heard %.1f s ago", secondsSinceHeard) : "silent for \(ProgressLine.duration(secondsSinceHeard))"
+    let duration = ProgressLine.duration(secondsSinceHeard)
+    guard isConnected else { return "not connected, heard \(duration) ago" }
+    return isHeard ? String(format: "heard %.1f s ago", secondsSinceHeard) : "silent for \(duration)"
   }
 }

@@ -40,7 +40,9 @@ struct SampleViews {
     let layer = try ConfigurationLayer(recipe: recipe, file: "\(run)/config.yaml")
     let definition = try RunDefinition(configuration: RunConfiguration(layers: [layer]), pictures: data.count)
     let lost = try RunDirectory.lostPictures(of: run, in: FileStorage()).filter { $0.step <= step }.map(\.picture)
-    let source = PictureSource(count: data.count, without: Set(lost)) { try data.read($0) }
+    let source = PictureSource(
+      count: data.count, without: Set(lost), upright: definition.configuration.exifOrientation
+    ) { try data.read($0) }
     var sampler = ViewSampler(settings: ViewSettings(definition.configuration), seed: definition.configuration.seed)
     return try (0..<min(Self.pictures, definition.configuration.batchSize)).map { place in
       let index = definition.picture(step: step, indexInBatch: place)

@@ -1,4 +1,4 @@
-/// What TensorBoard calls the figures of `metrics.jsonl`: a group, and the key.
+/// What TensorBoard calls the figures of `metrics.jsonl` and `evaluations.jsonl`: a group, and the key.
 enum ScalarTag {
   /// Nil for what is no figure of a step: its number, and when it was done.
   static func of(_ key: String) -> String? {
@@ -6,6 +6,7 @@ enum ScalarTag {
     case "step", "unix_seconds", "time": nil
     case "loss", "consistency", "koleo": "loss/\(key)"
     case "target_entropy", "embedding_spread", "chosen_share": "collapse/\(key)"
+    case "rank_me", "lidar", "alpha_req", "knn": "features/\(key)"
     case "lr", "weight_decay", "momentum_teacher", "teacher_temp": "schedule/\(key)"
     case "gradient_norm": "gradient/\(key)"
     case _ where key.hasPrefix("gradient_norm/"): "gradient/\(key.dropFirst("gradient_norm/".count))"

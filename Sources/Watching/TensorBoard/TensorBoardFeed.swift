@@ -13,7 +13,9 @@ import Training
 ///     var feed = try TensorBoardFeed(of: "runs/first", data: "pictures", into: "runs/first/tensorboard", log: log)
 ///     try feed.write()         // what came since the last time
 ///
-/// It reads `metrics.jsonl` and the checkpoints, and needs no coordinator. Belongs to one thread.
+/// It reads `metrics.jsonl`, `evaluations.jsonl` and the checkpoints, and needs no coordinator. Evaluations come some steps
+/// after the records of theirs, so they have a folder of their own, `evaluations`, which TensorBoard shows as another run.
+/// Belongs to one thread.
 public struct TensorBoardFeed {
   /// A checkpoint's histograms and views are written when the run is so much further than at those before: the files then
   /// grow with the logarithm of its steps.
@@ -26,6 +28,10 @@ public struct TensorBoardFeed {
   private let log: ServiceLog
   private var lines: RecordLines
   private var scalars: ScalarEvents
+  private let evaluationsFolder: String
+  private var evaluationLines: RecordLines
+  /// Nil before the first evaluation: no folder is made for none.
+  private var evaluations: ScalarEvents?
   /// Checkpoints that could not be read, which is said once.
   private var unreadable: Set<Int> = []
 
@@ -43,6 +49,8 @@ public struct TensorBoardFeed {
     self.log = log
     lines = RecordLines(path: "\(run)/metrics.jsonl")
     scalars = ScalarEvents(try EventFolder(out), every: every)
+    evaluationsFolder = "\(out)/evaluations"
+    evaluationLines = RecordLines(path: "\(run)/evaluations.jsonl")
   }
 
   /// Writes all that there is.
@@ -50,11 +58,14 @@ public struct TensorBoardFeed {
   public mutating func write() throws(EventFileError) {
     do throws(EventFileError) {
       repeat {
-        while try advance() {}
+        while try Self.advance(&lines, &scalars) {}
       } while try addSample()
+      try writeEvaluations()
     } catch {
       lines.startOver()
       scalars.startOver()
+      evaluationLines.startOver()
+      evaluations?.startOver()
       throw error
     }
   }
@@ -69,8 +80,20 @@ public struct TensorBoardFeed {
     return scalars.lastStep >= configuration.lastStep(pictures: pictures)
   }
 
+  private mutating func writeEvaluations() throws(EventFileError) {
+    if evaluations == nil {
+      guard FileManager.default.fileExists(atPath: "\(run)/evaluations.jsonl") else { return }
+      evaluations = ScalarEvents(try EventFolder(evaluationsFolder), every: 1)
+    }
+    guard var events = evaluations else { return }
+    defer { evaluations = events }
+    while try Self.advance(&evaluationLines, &events) {}
+  }
+
   /// - Returns: whether there is more at once.
-  private mutating func advance() throws(EventFileError) -> Bool {
+  private static func advance(
+    _ lines: inout RecordLines, _ scalars: inout ScalarEvents
+  ) throws(EventFileError) -> Bool {
     var failure: EventFileError?
     let isMore = lines.advance(&scalars) { scalars, item in
       guard failure == nil else { return }
