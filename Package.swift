@@ -217,9 +217,8 @@ let package = Package(
     .testTarget(
       name: "ProcessTests",
       dependencies: [
-        "massl", "Checkpoints", "Durability", "Machine", "MemoryBank", "Messages", "Numerics", "Processes",
-        "TestSupport",
-        "Threads", "Wire",
+        "massl", "Checkpoints", "Coordination", "Durability", "Machine", "MemoryBank", "Messages", "Numerics",
+        "Processes", "Services", "TestSupport", "Threads", "Wire",
       ]),
     .testTarget(name: "BenchmarkTests", dependencies: ["Benchmark", "Configuration", "TestSupport", "Training"]),
     .testTarget(

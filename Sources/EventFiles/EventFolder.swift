@@ -1,3 +1,4 @@
+import Foundation
 import Glibc
 
 /// A folder of event files that one process adds to: a file for each time that it begins anew.
@@ -29,16 +30,8 @@ public final class EventFolder: Sendable {
 
   /// Our files, in the order in which readers take them.
   var files: [String] {
-    guard let directory = opendir(path) else { return [] }
-    defer { closedir(directory) }
-    var names: [String] = []
-    while let entry = readdir(directory) {
-      let name = withUnsafeBytes(of: entry.pointee.d_name) { bytes in
-        String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
-      }
-      if Self.time(of: name) != nil { names.append(name) }
-    }
-    return names.sorted().map { "\(path)/\($0)" }
+    let names = (try? FileManager.default.contentsOfDirectory(atPath: path)) ?? []
+    return names.filter { Self.time(of: $0) != nil }.sorted().map { "\(path)/\($0)" }
   }
 
   /// When a file of ours was begun, in seconds since 1970, by its name.

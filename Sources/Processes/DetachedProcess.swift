@@ -24,7 +24,7 @@ public struct DetachedProcess: ~Copyable {
     posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0)
     posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, log, O_WRONLY | O_CREAT | O_APPEND, 0o644)
     posix_spawn_file_actions_adddup2(&actions, STDOUT_FILENO, STDERR_FILENO)
-    number = try spawnInSession(program, arguments, environment: environment, &actions)
+    number = try spawn(program, arguments, environment: environment, in: .ownSession, &actions)
   }
 
   /// How it ended; nil while it runs.

@@ -76,7 +76,9 @@ public struct ShellCommand: Sendable {
     posix_spawn_file_actions_adddup2(&actions, errors[1], STDERR_FILENO)
     let environment = ProcessInfo.processInfo.environment.merging(variables) { $1 }
     do throws(ProcessError) {
-      return (errors[0], try spawnInSession(Self.shell, ["-c", command], environment: environment, &actions))
+      return (
+        errors[0], try spawn(Self.shell, ["-c", command], environment: environment, in: .ownSession, &actions)
+      )
     } catch {
       close(errors[0])
       throw error

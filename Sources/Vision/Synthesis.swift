@@ -1,3 +1,4 @@
+import Durability
 import Glibc
 import Numerics
 
@@ -168,13 +169,7 @@ extension Synthesis {
   /// Writes train/CLASS/NUMBER.jpg and test/CLASS/NUMBER.jpg under `directory`, which is made if it is not there.
   /// - Throws: `VisionError.notEmpty` if there is anything in it; `.notWritable`.
   public func write(to directory: String) throws(VisionError) {
-    if let folder = opendir(directory) {
-      defer { closedir(folder) }
-      while let entry = readdir(folder) {
-        let name = withUnsafeBytes(of: entry.pointee.d_name) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
-        if name != "." && name != ".." { throw .notEmpty(path: directory) }
-      }
-    }
+    if let names = try? FileStorage().list(directory), !names.isEmpty { throw .notEmpty(path: directory) }
     try makeFolder(directory)
     for part in ["train", "test"] {
       try makeFolder("\(directory)/\(part)")

@@ -1,5 +1,6 @@
 import Coordination
 import Foundation
+import Processes
 import Services
 import Synchronization
 import Threads
@@ -23,8 +24,7 @@ final class CompanionProcess: Sendable {
   private let state = Mutex<State>(State())
 
   private struct State {
-    var process: Process?
-    var input: Pipe?
+    var process: ChildProcess?
     var isStopping = false
   }
 
@@ -48,26 +48,24 @@ final class CompanionProcess: Sendable {
   func stop(_ status: ExitStatus, _ why: String? = nil) {
     let process = state.withLock { state in
       state.isStopping = true
-      if let input = state.input?.fileHandleForWriting {
-        try? input.write(contentsOf: Data(RunEnding.line(status, why).utf8))
-        try? input.close()
-      } else if let process = state.process, process.isRunning {
-        process.terminate()
+      if hearsTheEnd {
+        state.process?.tell(RunEnding.line(status, why))
+      } else {
+        state.process?.terminate()
       }
       return state.process
     }
     let end = Date() + Self.farewell
-    while process?.isRunning ?? false, Date() < end { Thread.sleep(forTimeInterval: 0.02) }
+    while let process, process.end == nil, Date() < end { Thread.sleep(forTimeInterval: 0.02) }
   }
 
   private func keepRunning() {
     var pause = Self.pause.first
     while let process = start() {
       let begin = Date()
-      process.waitUntilExit()
+      let status = if case .code(let code) = process.wait() { ExitStatus(rawValue: code) } else { ExitStatus?.none }
       let isOver = state.withLock { $0.isStopping }
       // It was stopped by whoever stops all of them, or never can start.
-      let status = process.terminationReason == .exit ? ExitStatus(rawValue: process.terminationStatus) : nil
       if isOver || status == .done { return }
       if status == .usage || status == .doNotRestart {
         return log(.warning, "The run goes on without its \(name); massl \(arguments[0]) brings it later.")
@@ -79,26 +77,19 @@ final class CompanionProcess: Sendable {
   }
 
   /// - Returns: nil if none is to run any more, or none can be started.
-  private func start() -> Process? {
-    let process = Process()
-    process.executableURL = URL(fileURLWithPath: "/proc/self/exe").resolvingSymlinksInPath()
-    process.arguments = arguments
+  private func start() -> ChildProcess? {
+    let program = URL(fileURLWithPath: "/proc/self/exe").resolvingSymlinksInPath().path
     // It multiplies nothing.
-    process.environment = Signals.environmentOfChildren.merging(["OPENBLAS_NUM_THREADS": "1"]) { $1 }
-    let input = hearsTheEnd ? Pipe() : nil
-    if let input { process.standardInput = input }
+    let environment = Signals.environmentOfChildren.merging(["OPENBLAS_NUM_THREADS": "1"]) { $1 }
     return state.withLock { state in
       guard !state.isStopping else { return nil }
-      do {
-        try process.run()
+      do throws(ProcessError) {
+        state.process = try ChildProcess(program, arguments, environment: environment, isTold: hearsTheEnd)
       } catch {
-        log(
-          .warning, "The \(name)'s process cannot be started: \(error.localizedDescription) The run goes on without it."
-        )
+        log(.warning, "The \(name)'s process cannot be started: \(error) The run goes on without it.")
         return nil
       }
-      (state.process, state.input) = (process, input)
-      return process
+      return state.process
     }
   }
 }

@@ -1,6 +1,8 @@
+import Coordination
 import Foundation
 import Messages
 import Numerics
+import Services
 import Synchronization
 import TestSupport
 import Testing
@@ -19,7 +21,7 @@ import Wire
     let coordinator = try Program.start(workshop.coordinator("crowded", "tcp://127.0.0.1:0"))
     defer { coordinator.terminate() }
     let address = try workshop.address("crowded")
-    let text = try #require(try status(address)["probe"] as? String)
+    let text = try #require(try status(address).probe)
     let probe = try #require(Digest(text))
     // Its address is there before its threads are. Once it answers, it has all of them.
     let before = try Usage(of: coordinator)
@@ -36,7 +38,7 @@ import Wire
     let (begun, start) = (try Usage(of: coordinator), ContinuousClock.now)
     Thread.sleep(forTimeInterval: 10)
     let (idle, time) = (try Usage(of: coordinator), (ContinuousClock.now - start) / .seconds(1))
-    let heard = try workers(address).compactMap { $0["seconds_since_heard"] as? Double }
+    let heard = try workers(address).map(\.secondsSinceHeard)
     #expect(heard.count == Self.workers && heard.allSatisfy { $0 < 5 }, "\(heard.max() ?? 0)")
     print(
       """
@@ -61,15 +63,18 @@ import Wire
     #expect(coordinator.isRunning)
   }
 
-  private func status(_ address: String) throws -> [String: Any] {
-    let said = try Program.run(["status", "--coordinator", address, "--json"])
-    return try #require(JSONSerialization.jsonObject(with: Data(said.output.utf8)) as? [String: Any], "\(said.errors)")
+  /// Asked from here. `Foundation.Process` would read past the end of what the system listed (`spawn` in Processes): this
+  /// process has a descriptor for each worker.
+  private func status(_ address: String) throws -> RunStatus {
+    let answer = try StatusInquiry(of: Endpoint(address), security: .none(.loopback)).ask(patience: .seconds(60))
+    guard case .status(let status) = answer else { throw NoStatus(answer: "\(answer)") }
+    return status
   }
 
-  private func workers(_ address: String) throws -> [[String: Any]] {
-    try #require(status(address)["workers"] as? [[String: Any]])
-  }
+  private func workers(_ address: String) throws -> [Status.Worker] { try status(address).coordination.workers }
 }
+
+private struct NoStatus: Error { let answer: String }
 
 /// What the system says of a process.
 private struct Usage {
