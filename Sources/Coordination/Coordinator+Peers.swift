@@ -277,7 +277,8 @@ extension Coordinator {
   /// Answers a bad message and counts it; above the limit its sender is forgotten and ignored.
   mutating func offend(_ peer: PeerID, _ reason: String, _ effects: inout [Effect]) {
     counts.malformed += 1
-    let reason = shortened(reason)
+    // Some reasons are sentences of their own.
+    let reason = shortened(reason.hasSuffix(".") ? String(reason.dropLast()) : reason)
     log(.warning, .badMessages, about: peer, "\(described(peer)) sent a bad message: \(reason).", &effects)
     // Of more strangers than are remembered none is answered: they could not be told when they went too far.
     guard isRemembered(peer) else { return }

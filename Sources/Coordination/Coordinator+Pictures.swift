@@ -185,7 +185,7 @@ extension Coordinator {
   }
 
   /// Why the run stops, if it does for its pictures.
-  private var tooManyPassedOver: String? {
+  var tooManyPassedOver: String? {
     let all = settings.welcome.data.count
     let (lost, count) = (pictures.lost.count, pictures.passedOverCount)
     let names = pictures.names.joined(separator: ", ")

@@ -106,7 +106,12 @@ public struct Coordinator: Sendable {
     evaluations = EvaluationBoard(settings.evaluation, resuming: version.step, lastStep: settings.lastStep)
     board = settings.memory.map { ShardBoard($0, resuming: memory, at: now) }
     current = StepState(of: SliceTree(count: settings.shape.slices), without: pictures.lost(in: version.step))
-    if version.step == settings.lastStep { phase = .concluding(Conclusion(.finished)) }
+    if version.step == settings.lastStep {
+      phase = .concluding(Conclusion(.finished))
+    } else if let why = tooManyPassedOver {
+      // What ended the run before has not become better.
+      phase = .concluding(Conclusion(.permanent(why)))
+    }
   }
 
   /// The step that is computed or updated.

@@ -21,36 +21,39 @@ struct LeasingRound {
     /// Attoseconds that its worker needs; nil when no pace of it is known.
     let expected: Int128?
 
+    /// Its worker has taken half as long again as it needs.
+    var isOverrun: Bool { expected.map { age * 2 > $0 * 3 } ?? false }
+
+    /// Attoseconds that its worker still needs, by its pace; nil when no pace of it is known.
+    var left: Int128? { expected.map { $0 - age } }
+
     /// Whether a worker that needs so many attoseconds would probably have them before; nil when that is not known.
     func areWorse(than own: Int128?) -> Bool {
-      guard let expected else { return age > (own.map { $0 * 2 } ?? CoordinationLimits.firstHedge.attoseconds) }
-      if age * 2 > expected * 3 { return true }
-      guard let own else { return false }
-      return expected - age > own
+      guard let left else { return age > (own.map { $0 * 2 } ?? CoordinationLimits.firstHedge.attoseconds) }
+      return isOverrun || own.map { left > $0 } ?? false
     }
   }
 
   /// All slow leases at once: whether one of them is worse than an idle worker, without a look at each for each of those.
   private struct Worst {
-    /// One has taken half as long again as its worker needs.
-    var isOverrun = false
-    /// Attoseconds: the most that one still needs, by its worker's pace.
-    var left: Int128?
-    /// The age of the oldest that is of a worker of no known pace.
-    var age: Int128?
+    private var isOverrun = false
+    /// Of the one that still needs the most, by its worker's pace.
+    private var slowest: Odds?
+    /// Of the oldest that is of a worker of no known pace.
+    private var oldest: Odds?
 
     mutating func add(_ odds: Odds) {
-      guard let expected = odds.expected else { return age = max(age ?? odds.age, odds.age) }
-      if odds.age * 2 > expected * 3 { isOverrun = true }
-      left = max(left ?? expected - odds.age, expected - odds.age)
+      isOverrun = isOverrun || odds.isOverrun
+      if let left = odds.left {
+        if slowest?.left.map({ left > $0 }) ?? true { slowest = odds }
+      } else if oldest.map({ odds.age > $0.age }) ?? true {
+        oldest = odds
+      }
     }
 
     /// What `Odds.areWorse` says of any of them.
     func isWorse(than own: Int128?) -> Bool {
-      if isOverrun { return true }
-      if let age, Odds(age: age, expected: nil).areWorse(than: own) { return true }
-      guard let left, let own else { return false }
-      return left > own
+      isOverrun || slowest?.areWorse(than: own) ?? false || oldest?.areWorse(than: own) ?? false
     }
   }
 

@@ -56,10 +56,16 @@ extension StepSimulation {
     var reduce = 0.0
     var update = 0.0
 
+    private static var all: [WritableKeyPath<Phases, Double>] {
+      [\.weights, \.rows, \.slices, \.gradients, \.reduce, \.update]
+    }
+
     mutating func move(by share: Double, towards others: Phases) {
-      for phase in [\Phases.weights, \.rows, \.slices, \.gradients, \.reduce, \.update] {
-        self[keyPath: phase] += share * (others[keyPath: phase] - self[keyPath: phase])
-      }
+      for phase in Self.all { self[keyPath: phase] += share * (others[keyPath: phase] - self[keyPath: phase]) }
+    }
+
+    static func /= (phases: inout Phases, steps: Double) {
+      for phase in all { phases[keyPath: phase] /= steps }
     }
   }
 }

@@ -388,12 +388,7 @@ extension StepSimulation {
     outcome.leases /= steps
     outcome.computing /= seconds * Double(deployment.workers * deployment.threads)
     outcome.updating /= seconds
-    outcome.phases.weights /= steps
-    outcome.phases.rows /= steps
-    outcome.phases.slices /= steps
-    outcome.phases.gradients /= steps
-    outcome.phases.reduce /= steps
-    outcome.phases.update /= steps
+    outcome.phases /= steps
     outcome.links = links
     outcome.links.forget(linksBefore)
     outcome.workerBuffers = workers.map(\.buffersAtMost).max() ?? 0

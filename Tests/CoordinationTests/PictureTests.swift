@@ -108,6 +108,17 @@ struct PictureTests {
     #expect(why.contains("massl fork --data"))
   }
 
+  @Test func whoStartsAgainWithTooManyIsToldTheSame() throws {
+    var script = Script(from: 4, durableStep: 4, pictures: 300, undecodable: [1, 2, 3, 290])
+    try script.handle(.tick)
+    guard case .permanent(let why) = try #require(script.stops.first) else { throw CancellationError() }
+    #expect(why.hasPrefix("4 of 300 pictures cannot be decoded, more than one in 100. The first: picture-1.jpg, "))
+    // One that is done stays done.
+    script = Script(from: 10, durableStep: 10, pictures: 300, undecodable: [1, 2, 3, 290])
+    try script.handle(.tick)
+    #expect(script.stops.first.map { if case .permanent = $0 { false } else { true } } ?? true)
+  }
+
   @Test func tooManyThatAreMetWhileAnUpdateRunsStopTheRunWithItsWeights() throws {
     var script = Script(slices: 1, pictures: 300, undecodable: [290, 291, 292])
     let first = try script.join(1)[0]

@@ -125,6 +125,13 @@ import Threads
     #expect(text.contains("of 200 pictures cannot be decoded, more than one in 100. The first: 0"), "\(text)")
     // What was trained until then is kept.
     #expect(FileManager.default.fileExists(atPath: run.folder + "/run/checkpoints"))
+    // And it stays so: the same command does not go on with what is left.
+    let again = try Self.run(run, Self.broad(steps: 9), data: run.data)
+    guard case .failure(let error) = again.outcome, case RunFailure.permanent(let text) = error else {
+      Issue.record("\(again.outcome)")
+      return
+    }
+    #expect(text.contains("of 200 pictures cannot be decoded, more than one in 100. The first: 0"), "\(text)")
   }
 
   @Test("Undecodable pictures that lie together, as broken downloads do, end it the same way", .timeLimit(.minutes(10)))
