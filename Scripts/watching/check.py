@@ -16,7 +16,8 @@ import report_check
 import tensorboard_check
 import terminal_check
 from browser import Browser
-from processes import PROGRAM, RECIPE, Browsers, Page, Process, eventually, free_port, records, write_long_metrics
+from processes import (
+    PROGRAM, RECIPE, Browsers, Page, Process, eventually, free_port, processor_seconds, records, write_long_metrics)
 
 # Rounds with ten browsers, and as many without any between them; seconds of each.
 COST_ROUNDS = int(os.environ.get("COST_ROUNDS", 3))
@@ -82,7 +83,7 @@ class Check:
             self.shoot("well", "well")
             self.metrics(page)
             self.ten_tabs(page)
-            self.cost(page)
+            self.cost(train, page)
             for worker in train.children("worker"):
                 os.kill(worker, signal.SIGSTOP)
             eventually("a stalled run", lambda: page.state() == "stalled")
@@ -138,27 +139,32 @@ class Check:
         driver.switch_to.window(first)
         self.say("ten tabs show the run")
 
-    def cost(self, page):
-        """Steps a second while ten browsers ask, and while none does. Printed: a loaded machine is no fault."""
-        def steps_per_second(seconds):
-            """By the steps' own times: nothing is asked."""
-            begin = time.time()
+    def cost(self, train, page):
+        """What ten browsers take of the processors, and steps a second with and without them. Printed: a loaded machine is
+        no fault. The first is what it costs; the second, which all that runs beside it disturbs, is to agree."""
+        def measured(seconds):
+            """Steps a second, by the steps' own times, and shares of all processors, by process. Nothing is asked."""
+            words = ["page", "coordinator"]
+            begin, used = time.time(), [processor_seconds(*train.children(word)) for word in words]
             time.sleep(seconds)
+            shares = [(processor_seconds(*train.children(word)) - before) / seconds / os.cpu_count() for word, before in zip(words, used)]
             times = [record["unix_seconds"] for record in records(self.path("well")).values() if record["unix_seconds"] > begin]
-            return (len(times) - 1) / (max(times) - min(times))
+            return [(len(times) - 1) / (max(times) - min(times)), *shares]
 
         self.browser.leave()
         pairs = []
         for number in range(COST_ROUNDS):
-            rates = {}
+            found = {}
             # Now these first, now those: a machine that slows down favours neither.
             for count in [0, 10] if number % 2 == 0 else [10, 0]:
                 with Browsers(page, count):
-                    rates[count] = steps_per_second(COST_SECONDS)
-            pairs.append((rates[0], rates[10]))
-        without, with_browsers = (sum(all_rates) / COST_ROUNDS for all_rates in zip(*pairs))
-        rounds = ", ".join(f"{ten / none - 1:+.1%}" for none, ten in pairs)
-        self.say(f"steps a second: {without:.2f} without browsers, {with_browsers:.2f} with ten ({with_browsers / without - 1:+.1%}; {rounds})")
+                    found[count] = measured(COST_SECONDS)
+            pairs.append((found[0], found[10]))
+        none, ten = ([sum(column) / COST_ROUNDS for column in zip(*side)] for side in zip(*pairs))
+        self.say(f"of the processors ten browsers take {ten[1] - none[1]:.2%} by the page ({none[1]:.2%} without them)"
+                 f" and {ten[2] - none[2]:+.2%} by the coordinator ({none[2]:.2%})")
+        rounds = ", ".join(f"{after[0] / before[0] - 1:+.1%}" for before, after in pairs)
+        self.say(f"steps a second: {none[0]:.2f} without browsers, {ten[0]:.2f} with ten ({ten[0] / none[0] - 1:+.1%}; {rounds})")
         self.browser.open(page.url + "/")
 
     # MARK: runs that end, or go wrong

@@ -39,6 +39,16 @@ def eventually(what, condition):
     raise SystemExit(f"check-watching: {what} did not come to be within {PATIENCE} s")
 
 
+def processor_seconds(*numbers):
+    """What processes have used of all processors, by their numbers."""
+    used = 0
+    for number in numbers:
+        # After the name in brackets: the state is the third figure, user's and system's time are the 14th and 15th.
+        figures = pathlib.Path(f"/proc/{number}/stat").read_text().rsplit(")", 1)[1].split()
+        used += int(figures[11]) + int(figures[12])
+    return used / os.sysconf("SC_CLK_TCK")
+
+
 class Process:
     """A massl process, killed at the end with all that it started."""
 
