@@ -132,13 +132,15 @@ extension RunDirectory {
   /// was started with.
   /// - Throws: `CheckpointError.notARun`; `DurabilityError`.
   public static func newestConfiguration(of path: String, in storage: any Storage) throws -> String {
-    guard let checkpoints = try checkpoints(of: path, in: storage) else {
-      return try configuration(of: path, in: storage)
-    }
-    for step in try checkpoints.steps().reversed() {
-      if let checkpoint = try? checkpoints.checkpoint(ofStep: step) { return checkpoint.manifest.configuration }
-    }
-    return try configuration(of: path, in: storage)
+    try newestManifest(of: path, in: storage)?.configuration ?? configuration(of: path, in: storage)
+  }
+
+  /// The manifest of the newest checkpoint where it can be read; nil if there is none.
+  /// - Throws: `CheckpointError.notARun`; `DurabilityError`.
+  public static func newestManifest(of path: String, in storage: any Storage) throws -> Manifest? {
+    guard let checkpoints = try checkpoints(of: path, in: storage) else { return nil }
+    return try checkpoints.steps().reversed().lazy
+      .compactMap { try? checkpoints.checkpoint(ofStep: $0).manifest }.first
   }
 
   /// The checkpoint of a step, every byte of which was compared with its digest; nil: the newest whole one.

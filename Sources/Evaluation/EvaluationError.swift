@@ -40,8 +40,8 @@ public enum EvaluationError: Error, Equatable, CustomStringConvertible {
     case .featuresNotFinite(let picture):
       "The features of \(picture) are not finite, though all weights are. The network's sizes may be others than given."
     case .tooLarge(let needed, let available):
-      "This takes \(mebibytes(needed)) of memory, and there are \(mebibytes(available)). Use fewer pictures: "
-        + "--train-every, --test-every."
+      "This takes \(mebibytes(needed)) of memory, and there are \(mebibytes(available)). Use fewer pictures "
+        + "(--every, or --train-every and --test-every, where the command has them), or a machine with more memory."
     case .tooFewClasses(let folder, let found):
       "\(folder) has pictures of \(found) class\(found == 1 ? "" : "es") that can be used. There must be two at least, a "
         + "folder each."

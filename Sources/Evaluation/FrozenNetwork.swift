@@ -24,6 +24,8 @@ public struct FrozenNetwork: Sendable {
     architecture = file.architecture
     layout = file.layout
     step = file.step
+    // Before there is memory for a network that the file only claims to have.
+    try file.network.check(architecture)
     parameters = FloatBuffer(count: layout.count)
     let backbone = try file.network.read(layout, into: parameters)
     notes = try file.notes + backbone.notes + Self.notes(onRestOf: file.network, backbone.used)

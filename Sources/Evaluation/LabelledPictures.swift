@@ -17,7 +17,10 @@ public struct LabelledPictures: Sendable {
   /// - Throws: `VisionError`; `EvaluationError.noClasses`.
   public init(_ folder: String, every: Int = 1) throws {
     let dataSet = try DataSet(root: folder)
-    guard let labels = dataSet.labels else { throw EvaluationError.noClasses(folder: folder) }
+    // A tar may say classes, and none of a picture of its own.
+    guard let labels = dataSet.labels, labels.classes.contains(where: { $0 != nil }) else {
+      throw EvaluationError.noClasses(folder: folder)
+    }
     let labelled = labels.classes.indices.filter { labels.classes[$0] != nil }
     let indices = stride(from: 0, to: labelled.count, by: every).map { labelled[$0] }
     selection = PictureSelection(dataSet, indices: indices)

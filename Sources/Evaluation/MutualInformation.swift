@@ -87,24 +87,24 @@ public struct MutualInformation: Sendable {
 
   /// The share of things that agree once each group of the first is called by one group of the second, in the best way.
   public var accuracy: Double {
-    let size = max(ofFirst.count, ofSecond.count)
-    let costs = (0..<size).map { a in
-      (0..<size).map { b in a < ofFirst.count && b < ofSecond.count ? -counts[a][b] : 0 }
-    }
+    // Of two partitions the smaller one calls the other's groups: with thousands of groups a square has no end.
+    let costs =
+      ofFirst.count <= ofSecond.count
+      ? counts.map { $0.map(-) } : ofSecond.indices.map { b in counts.map { -$0[b] } }
     return Double(-leastAssignment(costs).cost) / Double(total)
   }
 }
 
 /// Gives each row a column of its own so that the sum of their costs is least: the Hungarian method.
-/// - Parameter costs: as many columns as rows.
+/// - Parameter costs: at least as many columns as rows.
 /// - Returns: each row's column, and the sum.
-/// - Complexity: O(n³).
+/// - Complexity: O(rows² columns).
 func leastAssignment(_ costs: [[Int]]) -> (columns: [Int], cost: Int) {
-  let size = costs.count
+  let (rows, size) = (costs.count, costs.first?.count ?? 0)
   // Rows and columns from 1 on; 0 stands for none. Potentials keep every reduced cost at 0 or more.
-  var (ofRow, ofColumn) = ([Int](repeating: 0, count: size + 1), [Int](repeating: 0, count: size + 1))
+  var (ofRow, ofColumn) = ([Int](repeating: 0, count: rows + 1), [Int](repeating: 0, count: size + 1))
   var (row, before) = ([Int](repeating: 0, count: size + 1), [Int](repeating: 0, count: size + 1))
-  for next in stride(from: 1, through: size, by: 1) {
+  for next in stride(from: 1, through: rows, by: 1) {
     row[0] = next
     var column = 0
     var least = [Int](repeating: .max, count: size + 1)
@@ -133,7 +133,7 @@ func leastAssignment(_ costs: [[Int]]) -> (columns: [Int], cost: Int) {
       column = before[column]
     } while column != 0
   }
-  var columns = [Int](repeating: 0, count: size)
-  for column in stride(from: 1, through: size, by: 1) { columns[row[column] - 1] = column - 1 }
+  var columns = [Int](repeating: 0, count: rows)
+  for column in stride(from: 1, through: size, by: 1) where row[column] != 0 { columns[row[column] - 1] = column - 1 }
   return (columns, columns.indices.reduce(0) { $0 + costs[$1][columns[$1]] })
 }

@@ -22,6 +22,14 @@ public struct PictureSelection: Sendable {
 
   public var count: Int { indices.count }
 
+  /// Of each picture its place among others of the same data set, whatever path that was given by; nil of one that is not
+  /// among them, and of all together where the data set is another.
+  public func places(in others: PictureSelection) -> [Int?]? {
+    guard dataSet.identity == others.dataSet.identity else { return nil }
+    let places = Dictionary(others.indices.enumerated().map { ($1, $0) }, uniquingKeysWith: { first, _ in first })
+    return indices.map { places[$0] }
+  }
+
   /// Of a picture by its place in `indices`, relative to the folder.
   public func path(_ place: Int) -> String { dataSet.path(indices[place]) }
 

@@ -60,12 +60,12 @@ public struct Retrieval: Sendable {
   /// - Parameters:
   ///   - classes: of the bank's pictures.
   ///   - truth: of the queries, in the same numbers.
-  ///   - leavesOneOut: queries and bank are the same pictures; no picture finds itself.
+  ///   - own: of each query, its own place in the bank: no picture finds itself. Nil where queries are other pictures.
   public func byClass(
-    _ classes: [Int], truth: [Int?], leavesOneOut: Bool = false, threads: Int, done: @Sendable (Int) -> Void = { _ in }
+    _ classes: [Int], truth: [Int?], own: [Int?]? = nil, threads: Int, done: @Sendable (Int) -> Void = { _ in }
   ) throws -> RetrievalFigures {
     let judged = try rankings(threads: threads, done: done) { query, picture in
-      if leavesOneOut, query == picture { return .junk }
+      if let own, own[query] == picture { return .junk }
       return classes[picture] == truth[query] ? .relevant : .irrelevant
     } judge: { _, ranking in
       (ranking, ranking.positions.isEmpty ? nil : ranking.averagePrecision)

@@ -83,10 +83,14 @@ public struct RetrievalGroundTruth: Sendable {
     bank: PictureSelection, queries: PictureSelection
   ) {
     let all = try PictureSelection(folder)
+    let wanted = Set((pictures + queryNames).map(pictureName))
+    guard Set(pictures.map(pictureName)).count == Set(pictures).count else {
+      throw EvaluationError.groundTruth(file: file, reason: "names in 'imlist' differ in folders or endings alone")
+    }
     var places: [String: Int] = [:]
     for place in 0..<all.count {
       let name = pictureName(all.path(place))
-      if let other = places.updateValue(place, forKey: name), pictures.contains(name) || queryNames.contains(name) {
+      if let other = places.updateValue(place, forKey: name), wanted.contains(name) {
         throw EvaluationError.ambiguousName(file: file, name: name, first: all.path(other), second: all.path(place))
       }
     }

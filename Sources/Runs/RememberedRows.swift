@@ -1,4 +1,5 @@
 import Checkpoints
+import Configuration
 import Durability
 import MemoryBank
 import Networks
@@ -61,6 +62,21 @@ public struct RememberedRows {
 
 // MARK: - Whose rows they are
 
+extension Manifest {
+  /// The first step with the pictures that its configuration and data set say, in their order: a fork may have gone on there
+  /// from others.
+  var firstStepOfItsPictures: Int {
+    let keys = ["batch_size", "seed", ConfigurationChange.dataKey]
+    return changes.last { keys.contains($0.key) }?.step ?? 0
+  }
+
+  /// The first step with the views that its configuration says.
+  public var firstStepOfItsViews: Int {
+    let since = changes.last { ConfigurationKey.named($0.key)?.kind == .identity }?.step ?? 0
+    return max(since, firstStepOfItsPictures)
+  }
+}
+
 extension RememberedRows {
   /// Where a row comes from.
   public struct Origin: Equatable, Sendable {
@@ -73,10 +89,7 @@ extension RememberedRows {
   /// The first row whose picture is known: rows that a fork took over from a run with other pictures, or in another
   /// order, are those of pictures that this run's files do not name.
   public var firstOfKnownPicture: Int {
-    let batch = definition.configuration.batchSize
-    let keys = ["batch_size", "seed", ConfigurationChange.dataKey]
-    let since = manifest.changes.last { keys.contains($0.key) }?.step ?? 0
-    return max(0, manifest.rows - (manifest.step - since) * batch)
+    max(0, manifest.rows - (manifest.step - manifest.firstStepOfItsPictures) * definition.configuration.batchSize)
   }
 
   /// The picture of a row; nil for one below `firstOfKnownPicture`.

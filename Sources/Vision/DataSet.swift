@@ -99,8 +99,12 @@ public struct DataSet: Sendable {
       return try listed(tars: paths, of: root, start, folder.folders)
     }
     try folder.found.requireSome(of: root)
+    let files = folder.found.sorted()
+    if let (twin, _) = folder.found.twins(in: files) {
+      throw .listedTwice(path: "\(root)/\(String(printing: folder.found.path(twin)))")
+    }
     var table = PictureTable(isInShards: false)
-    for file in folder.found.sorted() { table.append(folder.found.path(file), size: file.size) }
+    for file in files { table.append(folder.found.path(file), size: file.size) }
     return DataSet(
       root: root, form: .folder, table, hidden: folder.found.hidden, countsHidden: countingHidden,
       // An index does not say that hidden ones count.

@@ -108,14 +108,15 @@ extension DataSetIndex {
     }
     let key = Self.key(data.root)
     let path = path(key)
+    // Several processes may do so at once.
+    let temporary = "\(path).\(getpid())"
     do {
       if case .user(let folder) = place { try storage.makeDirectory(folder) }
-      // Several processes may do so at once.
-      let temporary = "\(path).\(getpid())"
       try storage.writeAtomically(Self.bytes(data, listing, key), to: temporary)
       try storage.rename(temporary, to: path)
       return nil
     } catch {
+      for left in [temporary + ".tmp", temporary] { try? storage.remove(left) }
       return error
     }
   }

@@ -42,7 +42,12 @@ struct TarListing {
       }
       guard isPictureName(path) else {
         found.note(path)
-        if entry.kind == .file, let key = Self.key(path[...], ending: "cls") { try noteClass(entry, key, &walk, bad) }
+        if let key = Self.key(path[...], ending: "cls") {
+          guard entry.kind == .file else {
+            throw bad("is a link or has holes. Make the tar with --dereference --hard-dereference, without --sparse")
+          }
+          try noteClass(entry, key, &walk, bad)
+        }
         continue
       }
       switch entry.kind {

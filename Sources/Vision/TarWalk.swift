@@ -70,9 +70,11 @@ struct TarWalk {
       guard let header = TarHeader(bytes) else { throw try noHeader(at: start) }
       position = start + Self.block
       if header.type == "S" { try passOverHoles(bytes) }
-      guard let length = pax.size ?? header.size else {
+      guard let said = pax.size ?? header.size else {
         throw bad("it is damaged: the entry at byte \(start) has no size")
       }
+      // Nothing follows a symbolic link, a device, a folder or a pipe, whatever size it says: so does POSIX.
+      let length = ["2", "3", "4", "5", "6"].contains(header.type) ? 0 : said
       let left = size - position
       guard length <= left else {
         throw bad(

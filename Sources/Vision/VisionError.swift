@@ -12,6 +12,7 @@ public enum VisionError: Error, Equatable, CustomStringConvertible {
   /// A name with braces for the names of tars.
   case badPattern(pattern: String, reason: String)
   case unreadable(path: String, reason: String)
+  case listedTwice(path: String)
   /// The process is short of file descriptors or memory: this says nothing about the file.
   case noResources(path: String, reason: String)
   case changed(path: String, listed: Int, found: Int)
@@ -44,6 +45,8 @@ public enum VisionError: Error, Equatable, CustomStringConvertible {
     case .unreadable(let path, let reason):
       "\(path) cannot be read: \(reason). Mend it, or remove it; a run that was started with it goes on without it by "
         + "massl fork --data."
+    case .listedTwice(let path):
+      "\(path) was listed twice, as some mounts do while somebody changes the folder. Start again once nobody does."
     case .noResources(let path, let reason):
       "\(path) cannot be read just now: \(reason). Nothing is wrong with it: raise the limit of the process (ulimit -n, "
         + "memory), or close others."

@@ -1,5 +1,4 @@
 import ArgumentParser
-import Durability
 import Evaluation
 import Telemetry
 
@@ -66,6 +65,7 @@ package struct EvaluateClusterCommand: TakesThreads {
   }
 
   package func run() throws {
+    let groupsFile = try groupsFile.map { try OutputFile($0, flag: "--groups-file") }
     // 1. What is judged, on what, and whether there is memory for it.
     let judged = try JudgedNetwork(options)
     var remarks = EvaluationRemarks()
@@ -117,7 +117,7 @@ package struct EvaluateClusterCommand: TakesThreads {
       if let groupsFile, source == .trained {
         let names = features.places.map { labelled.selection.path($0) }
         let lines = zip(groups.assignments, names).map { "\($0)\t\($1)\n" }
-        try FileStorage().writeAtomically(lines.joined().utf8, to: groupsFile)
+        try groupsFile.write(lines.joined().utf8)
       }
     }
     if options.json { try StandardOutput.write(report: report) }

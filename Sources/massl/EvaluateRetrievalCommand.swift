@@ -92,10 +92,8 @@ package struct EvaluateRetrievalCommand: TakesThreads {
       let remarks = EvaluationRemarks()
       let bank = try LabelledPictures(train, every: trainEvery)
       let queries = try LabelledPictures(test, every: testEvery)
-      // Two paths to one folder have the same pictures.
-      let isOne =
-        bank.selection.dataSet.identity == queries.selection.dataSet.identity && trainEvery == testEvery
-      if isOne {
+      let own = queries.selection.places(in: bank.selection)
+      if own != nil {
         remarks.look(at: bank)
         remarks.say("--train and --test hold the same pictures: each picture ranks all others.")
       } else {
@@ -105,7 +103,7 @@ package struct EvaluateRetrievalCommand: TakesThreads {
       try run(judged, bank: bank.selection, queries: queries.selection, flags: ("--train", "--test"), remarks) {
         retrieval, threads, done in
         let figures = try retrieval.byClass(
-          bank.classes, truth: asked, leavesOneOut: isOne, threads: threads, done: done)
+          bank.classes, truth: asked, own: own, threads: threads, done: done)
         return [Report.Row("class", figures)]
       }
     }

@@ -16,7 +16,9 @@ struct EvaluationRemarks {
   func look(at pictures: LabelledPictures) {
     let root = pictures.root
     if pictures.strays > 0 {
-      say("Warning: \(pictures.strays) pictures lie in \(root) itself, in no class's folder. They are left out.")
+      say(
+        "Warning: \(pictures.strays) pictures of \(root) have no class: they lie in no class's folder, or their tar has no "
+          + ".cls entry of theirs. They are left out.")
     }
     if pictures.nested > 0 {
       say(
@@ -29,6 +31,9 @@ struct EvaluationRemarks {
   /// - Throws: `EvaluationError.otherClasses` if they have no class in common.
   func look(at bank: LabelledPictures, _ queries: LabelledPictures) throws {
     for pictures in [bank, queries] { look(at: pictures) }
+    if bank.selection.dataSet.identity == queries.selection.dataSet.identity {
+      say("Warning: --train and --test hold the same pictures. Each is judged by what is known of itself.")
+    }
     let (voting, asked) = (Set(bank.names), Set(queries.names))
     guard !voting.isDisjoint(with: asked) else {
       throw EvaluationError.otherClasses(train: bank.root, test: queries.root)

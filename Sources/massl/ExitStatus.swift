@@ -55,7 +55,7 @@ extension ExitStatus {
   package init(of error: any Error) {
     self =
       switch error {
-      case VisionError.noResources: .tryAgain
+      case VisionError.noResources, VisionError.listedTwice: .tryAgain
       case is ConfigurationError, is NetworkError, is OptimizationError, is VisionError, is EvaluationError,
         is VisualizationError, is IncludedResult.Unreadable, is DrawingError, is WeightFileError, is ONNXError,
         is BadEndpoint:

@@ -7,17 +7,19 @@ struct OutputFile {
   let path: String
   private let storage: any Storage = FileStorage()
 
-  /// - Parameter ending: what its name has to end in, for it says what is in the file: "png".
+  /// - Parameters:
+  ///   - flag: that names it.
+  ///   - ending: what its name has to end in, where that says what is in the file: "png".
   /// - Throws: `ValidationError` where nothing could be written: before anything is computed for it.
-  init(_ path: String, ending: String) throws {
+  init(_ path: String, flag: String = "--out", ending: String? = nil) throws {
     self.path = path
-    guard path.lowercased().hasSuffix(".\(ending)") else {
+    if let ending, !path.lowercased().hasSuffix(".\(ending)") {
       throw ValidationError(
-        "--out \(path): what is written is \(ending.uppercased()). Give a name that ends in .\(ending).")
+        "\(flag) \(path): what is written is \(ending.uppercased()). Give a name that ends in .\(ending).")
     }
-    if isFolder(path) { throw ValidationError("--out \(path) is a folder. Give the name of a file.") }
+    if isFolder(path) { throw ValidationError("\(flag) \(path) is a folder. Give the name of a file.") }
     let folder = parent(of: path)
-    if !isFolder(folder) { throw ValidationError("--out \(path): there is no folder \(folder). Make it first.") }
+    if !isFolder(folder) { throw ValidationError("\(flag) \(path): there is no folder \(folder). Make it first.") }
   }
 
   /// - Throws: `DurabilityError`; then the file is as it was.

@@ -5,6 +5,7 @@ import Drawing
 import Durability
 import Evaluation
 import Foundation
+import Runs
 import Telemetry
 import Training
 import Vision
@@ -36,7 +37,9 @@ package struct VisualizeViewsCommand: ParsableCommand {
   @Option(help: ArgumentHelp("The run's pictures.", valueName: "pictures"))
   package var data: String?
 
-  @Option(help: ArgumentHelp("The step whose views are drawn; the first is 0. (default: 0)", valueName: "step"))
+  @Option(
+    help: ArgumentHelp(
+      "The step whose views are drawn; the first is 0, or that of the fork. (default: the first)", valueName: "step"))
   package var step: Int?
 
   @OptionGroup package var chosen: PictureOptions
@@ -84,7 +87,13 @@ package struct VisualizeViewsCommand: ParsableCommand {
     }
     if let runDirectory, let data {
       let pictures = try RunPictures(data, ofRunAt: runDirectory, upright: configuration.exifOrientation)
-      let step = step ?? 0
+      let first = try RunDirectory.newestManifest(of: runDirectory, in: FileStorage())?.firstStepOfItsViews ?? 0
+      let step = step ?? first
+      guard step >= first else {
+        throw ValidationError(
+          "--step \(step): pictures or settings of \(runDirectory) changed at step \(first). Give a step from there on, or "
+            + "the run that it was forked from.")
+      }
       let definition = try RunDefinition(configuration: configuration, pictures: pictures.data.count)
       guard step < definition.lastStep else {
         throw VisualizationError.noSuchStep(run: runDirectory, step: step, lastStep: definition.lastStep)

@@ -1,5 +1,6 @@
 import Evaluation
 import Numerics
+import TestSupport
 import Testing
 
 @Suite struct LabelledFeaturesTests {
@@ -24,6 +25,25 @@ import Testing
     #expect(features.skipped.map(\.path) == ["0", "3"])
     let two = features.subset([2, 0])
     #expect(two.labels == ["e", "b"] && two.rows.matrix.array == [8, 9, 2, 3])
+  }
+
+  @Test func picturesHavePlacesAmongOthersOfTheirDataSet() throws {
+    let all = try pictures(5)
+    let some = PictureSelection(all.dataSet, indices: [4, 1])
+    #expect(some.places(in: all) == [4, 1] && all.places(in: some) == [nil, 1, nil, nil, 0])
+    let others = PictureFolder()
+    try others.put("0.jpg", [1])
+    #expect(try PictureSelection(others.root).places(in: all) == nil)
+  }
+
+  @Test func aTarWhoseClassesAreOfNoPictureHasNone() throws {
+    var tar = TarBytes()
+    tar.add("images/1.jpg", [1])
+    tar.add("labels/1.cls", [UInt8(ascii: "7")])
+    try folder.put("classes.tar", tar.ended)
+    #expect(throws: EvaluationError.noClasses(folder: folder.root + "/classes.tar")) {
+      try LabelledPictures(folder.root + "/classes.tar")
+    }
   }
 
   @Test func nobodyLeftIsAnError() throws {

@@ -55,9 +55,13 @@ import Testing
   @Test func noPictureFindsItself() throws {
     let all = points([0, 0.1, 2, 2.1, 3])
     let figures = try Retrieval(queries: all, bank: all)
-      .byClass([0, 0, 1, 1, 2], truth: [0, 0, 1, 1, 2], leavesOneOut: true, threads: 1)
+      .byClass([0, 0, 1, 1, 2], truth: [0, 0, 1, 1, 2], own: [0, 1, 2, 3, 4], threads: 1)
     #expect(figures.meanAveragePrecision == 1 && figures.queries == 4, "the only one of its class has nothing to find")
     #expect(figures.withoutRelevant == 1)
+    // Some of the pictures ask.
+    let some = try Retrieval(queries: points([2, 0]), bank: all)
+      .byClass([0, 1, 1, 2, 2], truth: [1, 0], own: [2, 0], threads: 1)
+    #expect(some.queries == 1 && some.withoutRelevant == 1 && some.meanPrecisions[0] == 0)
   }
 
   /// Many queries, and a bank whose tiles are cut otherwise than queries are.
@@ -143,5 +147,25 @@ import Testing
     #expect((0..<2).map { bank.path($0) } == ["b_1.JPEG", "deep/a_1.jpg"] && queries.path(0) == "deep/a_1.jpg")
     try folder.put("jpg/again/a_1.jpg", [1])
     #expect(throws: EvaluationError.self) { try truth.selections(in: folder.root + "/jpg", file: "truth.json") }
+  }
+
+  @Test func namesWithFoldersAndEndingsAreOnePictureEachOrAnError() throws {
+    func truth(_ names: String) throws -> RetrievalGroundTruth {
+      try self.truth(#"{"imlist": [\#(names)], "qimlist": ["1"], "gnd": [{"easy": [], "hard": [], "junk": []}]}"#)
+    }
+    try folder.put("jpg/a/1.jpg", [1])
+    try folder.put("jpg/b/2.jpg", [1])
+    let (bank, _) = try truth(#""a/1.jpg", "b/2.jpg""#).selections(in: folder.root + "/jpg", file: "truth.json")
+    #expect((0..<2).map { bank.path($0) } == ["a/1.jpg", "b/2.jpg"])
+    let alike = #expect(throws: EvaluationError.self) {
+      try truth(#""a/1.jpg", "b/1.jpg""#).selections(in: folder.root + "/jpg", file: "truth.json")
+    }
+    #expect(
+      alike == .groundTruth(file: "truth.json", reason: "names in 'imlist' differ in folders or endings alone"))
+    try folder.put("jpg/b/1.jpg", [1])
+    let twice = #expect(throws: EvaluationError.self) {
+      try truth(#""a/1.jpg", "b/2.jpg""#).selections(in: folder.root + "/jpg", file: "truth.json")
+    }
+    #expect(twice == .ambiguousName(file: "truth.json", name: "1", first: "a/1.jpg", second: "b/1.jpg"))
   }
 }

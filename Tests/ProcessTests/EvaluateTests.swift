@@ -113,6 +113,12 @@ import Testing
       let ended = try Program.run(["evaluate"] + arguments + run)
       #expect(ended.status == 64 && ended.errors.contains(sentence), "\(ended)")
     }
+    let nowhere = try Program.run(
+      ["evaluate", "cluster", "--pictures", workshop.data, "--groups-file", "/no/such/folder/groups"] + run)
+    #expect(
+      nowhere.status == 64 && nowhere.output.isEmpty
+        && nowhere.errors.contains("--groups-file /no/such/folder/groups: there is no folder /no/such/folder."),
+      "\(nowhere)")
     let groups = try Program.run(["evaluate", "cluster", "--pictures", workshop.data, "--clusters", "5000"] + run)
     #expect(groups.status == 64 && groups.errors.contains("and 5000 are wanted at least"), "\(groups)")
     // Pictures without classes.

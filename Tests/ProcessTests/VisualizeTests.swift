@@ -148,6 +148,20 @@ import Testing
       out("v.png"),
     ])
     #expect(past.status == 64 && past.errors.contains("has no step 30: its last is 29."), "\(past)")
+    // A fork's steps before it were another run's, with other views.
+    let forked = try Program.run([
+      "fork", "--run", workshop.run("seen"), "--to", workshop.run("forked"), "seed=9", "max_steps=40",
+    ])
+    #expect(forked.status == 0, "\(forked)")
+    let views = ["visualize", "views", "--run", workshop.run("forked"), "--data", workshop.data, "--out", out("v.png")]
+    let before = try Program.run(views + ["--step", "29"])
+    #expect(
+      before.status == 64 && before.errors.contains("changed at step 30. Give a step from there on"), "\(before)")
+    let first = try Program.run(views)
+    let same = FileManager.default.contents(atPath: out("v.png"))
+    #expect(first.status == 0, "\(first)")
+    #expect(try Program.run(views + ["--step", "30"]).status == 0)
+    #expect(same != nil && same == FileManager.default.contents(atPath: out("v.png")))
     let curves = try Program.run(["visualize", "curves", "--run", workshop.run("seen"), "--out", out("c.svg")])
     #expect(curves.status == 0 && curves.output.contains("charts of"), "\(curves)")
     let svg = try String(contentsOfFile: out("c.svg"), encoding: .utf8)

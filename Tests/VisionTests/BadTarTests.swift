@@ -124,6 +124,17 @@ import Vision
       foreign.add("g", Array("not read".utf8), type: "g")
       foreign.add("._a.jpg", [1])
       #expect(sentence(foreign.ended, folder) == "1 pictures")
+      // An older program's folder says a size, and nothing follows it.
+      var sized = TarBytes()
+      sized.add("d/", type: "5", size: TarBytes.octal(4096, digits: 11))
+      sized.add("d/a.jpg", [1])
+      #expect(sentence(sized.ended, folder) == "1 pictures")
+      for type in ["1", "S"] as [Character] {
+        var classes = TarBytes()
+        classes.add("a.jpg", [1])
+        classes.add("a.cls", type: type)
+        #expect(sentence(classes.ended, folder).contains("'a.cls' is a link or has holes. Make the tar with"))
+      }
       var nothing = TarBytes()
       nothing.add("a.txt", [1])
       nothing.add("b.txt", [1])

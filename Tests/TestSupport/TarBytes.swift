@@ -1,11 +1,13 @@
 /// A tar as a test writes it, right or wrong.
-struct TarBytes {
-  private(set) var bytes: [UInt8] = []
+public struct TarBytes: Sendable {
+  public private(set) var bytes: [UInt8] = []
+
+  public init() {}
 
   /// - Parameters:
   ///   - size: the field's own bytes; nil for what is true.
   ///   - isGNU: with the magic of GNU tar's own format.
-  mutating func add(
+  public mutating func add(
     _ name: String, _ contents: [UInt8] = [], type: Character = "0", size: [UInt8]? = nil, prefix: String = "",
     isGNU: Bool = false
   ) {
@@ -28,15 +30,15 @@ struct TarBytes {
   }
 
   /// With the two empty blocks that end a tar.
-  var ended: [UInt8] { bytes + [UInt8](repeating: 0, count: 1024) }
+  public var ended: [UInt8] { bytes + [UInt8](repeating: 0, count: 1024) }
 
-  static func octal(_ number: Int, digits: Int) -> [UInt8] {
+  public static func octal(_ number: Int, digits: Int) -> [UInt8] {
     let text = String(number, radix: 8)
     return Array((String(repeating: "0", count: digits - text.utf8.count) + text).utf8)
   }
 
   /// A pax record: its length, which counts itself, then key and value.
-  static func record(_ key: String, _ value: String) -> [UInt8] {
+  public static func record(_ key: String, _ value: String) -> [UInt8] {
     let rest = " \(key)=\(value)\n".utf8.count
     let length = (1...4).map { rest + $0 }.first { String($0).utf8.count == $0 - rest } ?? rest
     return Array("\(length) \(key)=\(value)\n".utf8)
